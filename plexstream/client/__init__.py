@@ -1,0 +1,1 @@
+"""A client for programs outside of a node."""

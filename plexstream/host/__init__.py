@@ -1,0 +1,1 @@
+"""Actor hosts: native Python and WASM components."""

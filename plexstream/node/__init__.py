@@ -1,0 +1,1 @@
+"""Workers, assignment, lifecycle and configuration."""

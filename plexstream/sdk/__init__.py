@@ -1,0 +1,1 @@
+"""What actor code imports: pure Python, natively and inside a WASM guest."""

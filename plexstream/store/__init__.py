@@ -1,0 +1,1 @@
+"""Actor state in RocksDB, derived from the journal."""

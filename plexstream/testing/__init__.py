@@ -1,0 +1,1 @@
+"""Simulation, test driver, pytest plugin and Kafka fixtures."""
