@@ -1,0 +1,150 @@
+"""The Log: topics of partitions of records, with offsets. One interface, three backends.
+
+What every backend promises, and the conformance suite checks:
+
+- Records of one partition are read in the order of their offsets, which rise.
+- A group handed to one `Appender.append` is appended in order, after all groups handed over before it
+  for that partition by that appender. Nothing is appended twice, and no group without its predecessors.
+- An acknowledgement means durable. It carries the offset of the group's last record: if that is the
+  first expected offset plus the number of records minus one, nobody else has written in between.
+- A `Transaction` with the same id fences every older one: its open records never show, its commits fail.
+- Positions of a transaction are stored together with its records, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+Item = tuple[bytes, bytes | None]  # key and value of a record to append; no value: a tombstone
+Place = tuple[str, int]  # topic, partition
+
+
+class Record(NamedTuple):
+    """A record as read. `time` is in milliseconds since the Unix epoch."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes | None
+    time: int
+
+
+class Ack(NamedTuple):
+    """The outcome of one append: the offset of its last record, or what went wrong.
+
+    After an error nothing more may be expected of the appender for that partition: close it.
+    """
+
+    topic: str
+    partition: int
+    token: object
+    offset: int  # -1: unknown
+    error: Exception | None
+
+
+class TopicSpec(NamedTuple):
+    """A topic to create. `config` uses Kafka's names; a backend ignores what does not concern it."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = {}
+
+
+class Reader(Protocol):
+    """Reads any number of partitions. Belongs to one thread."""
+
+    def assign(self, place: Place, offset: int) -> None:
+        """Start (or move) reading `place` at `offset`. An offset below the start is raised to the start."""
+
+    def release(self, place: Place) -> None:
+        """Stop reading `place`. Nothing of it is returned afterwards."""
+
+    def pause(self, place: Place) -> None:
+        """Hold back `place` until `resume`, keeping its position."""
+
+    def resume(self, place: Place) -> None: ...
+
+    def read(self, limit: int, timeout: float) -> list[Record]:
+        """Up to `limit` records; waits up to `timeout` seconds for the first one, and for no other.
+
+        Records of one partition are in order; partitions may be mixed.
+
+        Raises:
+            LogUnavailable: if the log has gone away for good as far as this reader can tell.
+        """
+
+    def wake(self) -> None:
+        """Make a waiting `read` return soon. The only method that another thread may call."""
+
+    def close(self) -> None: ...
+
+
+class Appender(Protocol):
+    """Appends groups of records; pipelined, in order, without gaps. Belongs to one thread."""
+
+    def append(self, place: Place, items: Sequence[Item], token: object) -> None:
+        """Hand over a group. Its one acknowledgement comes from `poll`, with `token`.
+
+        Raises:
+            LogError: if nothing of the group was taken.
+        """
+
+    def poll(self, timeout: float) -> list[Ack]:
+        """Acknowledgements that have come; waits up to `timeout` seconds for the first one."""
+
+    def close(self) -> None:
+        """Drop what was not sent, release everything. Records already sent may still be appended."""
+
+
+class Transaction(Protocol):
+    """A producer of atomic groups over many partitions. Belongs to one thread; its calls block."""
+
+    def commit(
+        self, records: Iterable[tuple[str, int | None, bytes, bytes | None]], positions: Mapping[Place, int]
+    ) -> None:
+        """Append (topic, partition or None: murmur2 of the key; key, value) and store positions, atomically.
+
+        Raises:
+            Fenced: a newer transaction with the same id exists. Close this one.
+            LogError: anything else; the outcome is unknown. Open a new one, and read the position again.
+        """
+
+    def position(self, place: Place) -> int | None:
+        """The position that was committed last under this id for `place`, by whichever owner; None: never."""
+
+    def close(self) -> None: ...
+
+
+class Log(Protocol):
+    """A log that is open. Thread-safe, except for what it hands out."""
+
+    def reader(self, *, committed: bool = False) -> Reader:
+        """A reader. With `committed`, records of open or aborted transactions are not shown."""
+
+    def appender(self) -> Appender: ...
+
+    def transaction(self, id: str) -> Transaction:
+        """Open the transaction `id`, fencing any older one. Blocks until that is done."""
+
+    def create(self, topics: Iterable[TopicSpec]) -> list[str]:
+        """Create the topics that are missing; returns their names.
+
+        Raises:
+            TopicMissing: one exists with another number of partitions.
+        """
+
+    def partitions(self, topic: str) -> int | None:
+        """The number of partitions of `topic`, None if there is no such topic."""
+
+    def topics(self) -> dict[str, int]:
+        """All topics with their numbers of partitions."""
+
+    def range(self, place: Place) -> tuple[int, int]:
+        """The first offset that is still there, and the one after the last."""
+
+    def trim(self, place: Place, before: int) -> None:
+        """Forget the records below offset `before`. Beyond the end it means: all."""
+
+    def close(self) -> None: ...

@@ -1,0 +1,43 @@
+"""How big a record may be. The same on every backend, so that what works on one works on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from plexstream.log.base import Item
+from plexstream.model.errors import LogError
+
+DEFAULT_MAX_BYTES = 1_048_588
+"""Kafka's default of `max.message.bytes`, which every topic without a setting of its own has."""
+
+OVERHEAD_BYTES = 128
+"""Room left for what Kafka adds around one record: 61 bytes of batch header, at most 36 of record header."""
+
+
+class RecordTooLarge(LogError):
+    """A record is over its topic's limit. Nothing was appended; handing it over again will not help."""
+
+
+def limit_of(config: Mapping[str, str]) -> int:
+    """The most bytes that a record of a topic with this configuration may have."""
+    return int(config.get("max.message.bytes", DEFAULT_MAX_BYTES))
+
+
+def check_group(topic: str, items: Sequence[Item], limit: int) -> None:
+    """Refuse a group that is empty or has a record that is too large, before anything of it is taken.
+
+    Raises:
+        LogError: if there is no record: no offset could acknowledge it.
+        RecordTooLarge: if key and value of a record, with what Kafka adds, are over `limit` bytes.
+    """
+    if not items:
+        raise LogError(f"an empty group for topic {topic!r}: hand over one record at least")
+    room = limit - OVERHEAD_BYTES
+    for key, value in items:
+        size = len(key) + (len(value) if value is not None else 0)
+        if size > room:
+            raise RecordTooLarge(
+                f"a record of {size} bytes for topic {topic!r} is over the limit of {room} "
+                f"(max.message.bytes {limit} less {OVERHEAD_BYTES}): make the message or the state smaller, "
+                f"or raise the topic's max.message.bytes; key {key[:60]!r}"
+            )

@@ -1,0 +1,141 @@
+"""What the logs of one process, `memory` and `embedded`, have in common: topics by name, and their reader."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+
+from plexstream.log.base import Place, Record, TopicSpec
+from plexstream.model.address import murmur2
+from plexstream.model.errors import LogError, TopicMissing
+
+
+class Source(Protocol):
+    """What a `LocalReader` reads from."""
+
+    changed: threading.Condition
+    """Notified after every append."""
+
+    appends: int
+    """Counts the appends, so that a reader can tell whether it missed one between looking and waiting."""
+
+    def fetch(self, place: Place, offset: int, limit: int, committed: bool) -> tuple[list[Record], int]:
+        """Up to `limit` records of `place` from `offset` on, and the offset to go on at."""
+
+
+class LocalReader:
+    """A `Reader` over a log in the same process."""
+
+    def __init__(self, source: Source, committed: bool) -> None:
+        self._source = source
+        self._committed = committed
+        self._positions: dict[Place, int] = {}
+        self._paused: set[Place] = set()
+        self._order: list[Place] = []
+        self._turn = 0
+        self._woken = False
+
+    def assign(self, place: Place, offset: int) -> None:
+        # Looks the place up now, so that a wrong name or number is an error here and not silence later.
+        self._source.fetch(place, 0, 0, False)
+        self._positions[place] = offset
+        self._reorder()
+
+    def release(self, place: Place) -> None:
+        self._positions.pop(place, None)
+        self._paused.discard(place)
+        self._reorder()
+
+    def pause(self, place: Place) -> None:
+        self._paused.add(place)
+        self._reorder()
+
+    def resume(self, place: Place) -> None:
+        self._paused.discard(place)
+        self._reorder()
+
+    def read(self, limit: int, timeout: float) -> list[Record]:
+        source = self._source
+        deadline = 0.0
+        while True:
+            seen = source.appends
+            found = self._collect(limit)
+            if found or self._woken or timeout <= 0:
+                self._woken = False
+                return found
+            now = time.monotonic()
+            deadline = deadline or now + timeout
+            with source.changed:
+                if source.appends == seen and not self._woken:
+                    if now >= deadline:
+                        return found
+                    source.changed.wait(deadline - now)
+
+    def wake(self) -> None:
+        with self._source.changed:
+            self._woken = True
+            self._source.changed.notify_all()
+
+    def close(self) -> None:
+        self._positions.clear()
+        self._reorder()
+
+    def _reorder(self) -> None:
+        self._order = [place for place in self._positions if place not in self._paused]
+
+    def _collect(self, limit: int) -> list[Record]:
+        places = self._order
+        count = len(places)
+        if not count:
+            return []
+        # Another partition comes first each time, so that a busy one does not starve the others.
+        self._turn = (self._turn + 1) % count
+        positions = self._positions
+        fetch = self._source.fetch
+        found: list[Record] = []
+        for place in places[self._turn :] + places[: self._turn]:
+            records, positions[place] = fetch(place, positions[place], limit - len(found), self._committed)
+            if records:
+                found = found + records if found else records
+                if len(found) >= limit:
+                    break
+        return found
+
+
+def check_same(spec: TopicSpec, partitions: int) -> None:
+    """Raises TopicMissing if a topic that is there has another number of partitions than the one wanted."""
+    if spec.partitions != partitions:
+        raise TopicMissing(
+            f"topic {spec.name!r} has {partitions} partitions, {spec.partitions} are wanted: "
+            f"the number is fixed at creation; use {partitions}, another prefix, or delete the topic"
+        )
+
+
+def check_new(spec: TopicSpec) -> None:
+    """Raises LogError if a topic cannot be created as it is described."""
+    if not spec.name or spec.partitions < 1:
+        raise LogError(
+            f"topic {spec.name!r} cannot have {spec.partitions} partitions: give a name, and 1 or more"
+        )
+
+
+def missing(place: Place, partitions: int | None) -> TopicMissing:
+    """The error for a topic or a partition that is not there."""
+    topic, partition = place
+    if partitions is None:
+        return TopicMissing(f"there is no topic {topic!r}: create it with `plexstream topics apply`")
+    return TopicMissing(f"topic {topic!r} has no partition {partition}: it has {partitions}, from 0 on")
+
+
+def beyond_end(place: Place, offset: int, end: int) -> LogError:
+    """The error for reading after the end, which happens only if records were lost."""
+    return LogError(
+        f"offset {offset} of {place[0]}[{place[1]}] is beyond its end {end}: the log has lost records, "
+        "or it is not the log that the offset comes from"
+    )
+
+
+def partition_of_key(key: bytes, partitions: int) -> int:
+    """The partition of a record key, as Java clients compute it."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
