@@ -1,0 +1,1 @@
+"""Actor hosts: what runs handlers. Each answers the same calls, and the processor does not know which it has."""

@@ -1,0 +1,189 @@
+"""The native actor host: runs the handlers of Python classes, inline on the processor's thread."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from plexstream.hosts.native.arguments import Bind, WrongArguments, binder, takes_rest
+from plexstream.hosts.native.fields import PlainFields, encode
+from plexstream.hosts.native.instance import FieldEntries, Instance, entry_decoder
+from plexstream.hosts.native.turn import Turn
+from plexstream.model.errors import CallError
+from plexstream.model.host import Reader, Result, TypeInfo
+from plexstream.sdk.errors import Reject
+from plexstream.sdk.host import current
+from plexstream.sdk.spec import ActorType
+
+_log = logging.getLogger("plexstream.actor")
+
+MAX_MESSAGE = 1_048_576
+"""Bytes of one payload: what a Kafka broker takes by default."""
+MAX_TURN = 4_194_304
+"""Bytes that one turn may change and send in all; the journal takes records of 8 MiB."""
+
+
+class _Bound:
+    """A handler with its arguments' check."""
+
+    __slots__ = ("bind", "function", "is_async", "read_only", "rest")
+
+    def __init__(self, function: Callable[..., Any], read_only: bool, where: str) -> None:
+        self.function = function
+        self.read_only = read_only
+        self.bind: Bind = binder(function, where)
+        self.rest = takes_rest(self.bind)
+        self.is_async = inspect.iscoroutinefunction(function)
+
+
+class _Type:
+    """An actor type made ready to run."""
+
+    def __init__(self, spec: ActorType, version: str) -> None:
+        self.name = spec.name
+        self.spec = spec
+        self.plain = PlainFields(spec)
+        self.handlers = {n: _Bound(h.function, h.read_only, f"{spec.name}.{n}") for n, h in spec.handlers.items()}
+        self.init_config = spec.init is not None and len(inspect.signature(spec.init).parameters) > 1
+        self.collections = [
+            (f, entry_decoder(f, f"{spec.name}.{f.name}")) for f in spec.fields.values() if f.kind != "plain"
+        ]
+        retry = spec.retry
+        delays = tuple(round(retry.delay(a) * 1000) for a in range(1, max(2, min(retry.attempts, 64))))
+        self.info = TypeInfo(
+            spec.name, version, round(spec.idle_timeout * 1000), spec.max_active, round(spec.state_ttl * 1000),
+            retry.attempts, delays, spec.snapshots.turns, round(spec.snapshots.seconds * 1000),
+            spec.snapshots.on_deactivation,
+        )  # fmt: skip
+
+
+class NativeHost:
+    """Runs actor types of Python classes.
+
+    Parameters:
+        types: by name, as `load_actors` finds them.
+        version: of their code, noted in claims.
+        max_message: bytes of one payload.
+    """
+
+    def __init__(self, types: Mapping[str, ActorType], version: str = "", *, max_message: int = MAX_MESSAGE) -> None:
+        self._types = {name: _Type(spec, version) for name, spec in types.items()}
+        self._turn = Turn(max_message, MAX_TURN)
+
+    def type_info(self, type: str) -> TypeInfo | None:
+        found = self._types.get(type)
+        return found.info if found else None
+
+    def versions(self) -> dict[str, str]:
+        return {name: t.info.version for name, t in self._types.items()}
+
+    def activate(self, type: str, address: str, fields: Mapping[str, bytes], reader: Reader) -> Instance:
+        t = self._types[type]
+        obj = object.__new__(t.spec.cls)
+        instance = Instance(t, obj, address, t.plain, fields)
+        for field, decode in t.collections:
+            where = f"{t.name}.{field.name}"
+            instance.collection(field, FieldEntries(reader, field, decode, where, t.spec.max_state))
+        if t.spec.activate is not None:
+            self._run_hook(instance, t.spec.activate, "on_activate")
+        return instance
+
+    def deactivate(self, instance: Instance) -> None:
+        hook = instance.type.spec.deactivate
+        if hook is not None:
+            try:
+                self._run_hook(instance, hook, "on_deactivate")
+            except Exception:
+                _log.exception("%s: its on_deactivate hook failed", instance.address)
+
+    def _run_hook(self, instance: Instance, hook: Callable[..., Any], name: str) -> None:
+        hook(instance.object)
+        if changed := instance.changed():
+            instance.roll_back()
+            raise TypeError(f"{instance.type.name}: the {name} hook changed {', '.join(changed)}; only turns may")
+
+    def invoke(
+        self,
+        instance: Instance,
+        handler: str,
+        payload: bytes,
+        seq: int,
+        now: int,
+        sender: str,
+        message_id: str,
+        must_read: bool,
+    ) -> Result:
+        t: _Type = instance.type
+        bound = t.handlers.get(handler) or t.handlers.get("*")
+        if bound is None:
+            known = ", ".join(sorted(t.handlers)) or "none"
+            return _failure("unknown_handler", f"{t.name} has no handler {handler!r}; it has {known}")
+        read_only = bound.read_only
+        if must_read and not read_only:
+            return _failure("not_read_only", f"{t.name}.{handler} may change state: use POST, not GET")
+        try:
+            arguments = bound.bind(payload)
+        except WrongArguments as error:
+            return _failure("bad_arguments", f"{t.name}.{handler}: {error}", read_only=read_only)
+        turn = self._turn
+        turn.begin(instance.address, seq, now, sender, MAX_TURN)
+        current.turn = turn
+        try:
+            if seq == 1 and t.spec.init is not None and not read_only:
+                t.spec.init(instance.object, *([{}] if t.init_config else []))
+            if bound.rest:
+                value = bound.function(instance.object, *arguments[:-1], **arguments[-1])
+            else:
+                value = bound.function(instance.object, *arguments)
+            if bound.is_async:
+                value = _finish(value, f"{t.name}.{handler}")
+            data = b"null" if value is None else encode(value)
+            if len(data) > turn.max_message:
+                raise _too_large(t.name, handler, len(data), turn.max_message)
+            if read_only:
+                if turn.outs or instance.changed():
+                    raise TypeError(
+                        f"{t.name}.{handler} is read_only, but "
+                        + (f"changed {', '.join(instance.changed())}" if instance.changed() else "sent something")
+                    )
+                return Result("", data, [], [], True)
+            return Result("", data, instance.take_changes(), turn.outs)
+        except Reject as refusal:
+            instance.roll_back()
+            return _failure("rejected", refusal.reason, refusal.data, read_only)
+        except CallError as error:
+            instance.roll_back()
+            return _failure(error.code, error.detail, error.data, read_only)
+        except Exception as error:
+            instance.roll_back()
+            _log.warning("%s: %s raised\n%s", instance.address, handler, _trace(error))
+            return _failure("failed", f"{t.name}.{handler} raised {type(error).__name__}: {error}", None, read_only)
+        finally:
+            current.turn = None
+
+
+def _failure(code: str, detail: str, data: Any = None, read_only: bool = False) -> Result:
+    return Result(code, b"", [], [], read_only, detail, data)
+
+
+def _too_large(type_name: str, handler: str, size: int, limit: int) -> CallError:
+    from plexstream.model.errors import TooLarge
+
+    return TooLarge(f"{type_name}.{handler} returned {size} bytes, at most {limit} are allowed")
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _finish(coroutine: Any, where: str) -> Any:
+    """Run a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    coroutine.close()
+    raise TypeError(f"{where} awaits something that is no step of plexstream: a handler must not wait on asyncio")

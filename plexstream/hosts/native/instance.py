@@ -1,0 +1,104 @@
+"""One actor in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from plexstream.hosts.native.fields import BadState, PlainFields, _refuse_nan, encode
+from plexstream.model.errors import TooLarge
+from plexstream.model.journal import Change
+from plexstream.model.host import Reader
+from plexstream.sdk.collections import StateList, StateMap, _Cells
+from plexstream.sdk.spec import Field
+
+
+class FieldEntries:
+    """The entries of one collection field, as `StateMap` and `StateList` want them."""
+
+    __slots__ = ("_decode", "_field", "_limit", "_reader", "_where")
+
+    def __init__(self, reader: Reader, field: Field, decode: Any, where: str, limit: int) -> None:
+        self._reader, self._field, self._decode, self._where, self._limit = reader, field.name, decode, where, limit
+
+    def get(self, key: str) -> bytes | None:
+        return self._reader.get(self._field, key)
+
+    def scan(self) -> Iterator[tuple[str, bytes]]:
+        return self._reader.scan(self._field)
+
+    def encode(self, value: Any) -> bytes:
+        try:
+            data = encode(value)
+        except (TypeError, OverflowError, UnicodeEncodeError) as error:
+            raise BadState(f"{self._where} got an entry that cannot be stored: {error}") from None
+        if b"null" in data:
+            _refuse_nan(value, self._where)
+        if len(data) > self._limit:
+            raise TooLarge(f"{self._where} got an entry of {len(data)} bytes, at most {self._limit} are allowed")
+        return data
+
+    def decode(self, data: bytes) -> Any:
+        return self._decode(data)
+
+
+class Instance:
+    """An actor object with what is needed to find its changes and to take them back."""
+
+    __slots__ = ("address", "attributes", "before", "cells", "encoded", "object", "plain", "type")
+
+    def __init__(self, type: Any, obj: Any, address: str, plain: PlainFields, encoded: Mapping[str, bytes]) -> None:
+        self.type = type
+        self.object = obj
+        self.address = address
+        self.plain = plain
+        self.encoded = dict(encoded)
+        self.cells: list[tuple[str, _Cells]] = []
+        self.attributes: dict[str, Any] = obj.__dict__
+        plain.load(self.attributes, encoded)
+        self.before = dict(self.attributes)
+
+    def collection(self, field: Field, entries: FieldEntries) -> None:
+        """Attach a collection field."""
+        value: Any = StateMap(entries) if field.kind == "map" else StateList(entries)
+        self.attributes[field.name] = value
+        self.before[field.name] = value
+        self.cells.append((field.name, value._cells))
+
+    def take_changes(self) -> list[Change]:
+        """The changes since the last turn, which become the new base. Raises BadState, TooLarge."""
+        patch = self.plain.changes(self.attributes, self.before, self.encoded)
+        for name, cells in self.cells:
+            if self.attributes[name] is not self.before[name]:
+                raise BadState(
+                    f"{self.type.name}.{name} was replaced: change its entries, as in .clear() and .update(…)"
+                )
+            if cells.changed or cells.read:
+                patch.extend(Change(name, key, value) for key, value in cells.drain())
+        for field, key, value in patch:
+            if key is None and value is not None:
+                self.encoded[field] = value
+                self.before[field] = self.attributes[field]
+        return patch
+
+    def changed(self) -> list[str]:
+        """Names of the fields that differ from the base."""
+        names = [c.field for c in self.plain.changes(self.attributes, self.before, self.encoded)]
+        return names + [name for name, cells in self.cells if cells.changed]
+
+    def roll_back(self) -> None:
+        """Make the state what it was after the last turn. Attributes that are no state stay."""
+        self.plain.load(self.attributes, self.encoded)
+        for name, cells in self.cells:
+            cells.roll_back()
+            self.attributes[name] = self.before[name]
+        for codec in self.plain.codecs:
+            self.before[codec.name] = self.attributes[codec.name]
+
+
+def entry_decoder(field: Field, where: str) -> Any:
+    """What decodes an entry of a collection, by the hint's value type: ``dict[str, V]``, ``list[V]``, ``StateMap[V]``."""
+    args = getattr(field.annotation, "__args__", ())
+    return msgspec.json.Decoder(args[-1] if args and not hasattr(args[-1], "__constraints__") else Any).decode

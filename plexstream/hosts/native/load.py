@@ -1,0 +1,74 @@
+"""Actor types out of a Python file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from plexstream.model.errors import ConfigError
+from plexstream.sdk.spec import ActorType
+
+
+class Loaded:
+    """The actor types of a file, and the version of its code.
+
+    Attributes:
+        types: by name.
+        version: the first 12 hex digits of the file's SHA-256.
+    """
+
+    def __init__(self, types: dict[str, ActorType], version: str) -> None:
+        self.types = types
+        self.version = version
+
+
+def load_actors(path: str | Path) -> Loaded:
+    """Import a file and collect its actor classes.
+
+    The file's folder is importable while it loads and afterwards, as for a script.
+
+    Raises:
+        ConfigError: there is no such file, it raises while being imported, or it declares no actor.
+    """
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise ConfigError(f"{path}: no such file; give a Python file that declares actors")
+    name = f"plexstream_app_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path}: not a Python file; its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ConfigError(f"{path}: importing it raised {type(error).__name__}: {error}") from error
+    types = actor_types(module)
+    if not types:
+        raise ConfigError(f"{path}: declares no actor; decorate a class with @actor")
+    return Loaded(types, hashlib.sha256(file.read_bytes()).hexdigest()[:12])
+
+
+def actor_types(module: ModuleType) -> dict[str, ActorType]:
+    """The actor types that a module declares or imports.
+
+    Raises:
+        ConfigError: two classes claim the same name.
+    """
+    types: dict[str, ActorType] = {}
+    for value in vars(module).values():
+        spec = vars(value).get("__plexstream__") if isinstance(value, type) else None
+        if spec is None:
+            continue
+        other = types.setdefault(spec.name, spec)
+        if other is not spec:
+            raise ConfigError(
+                f"actor type {spec.name!r} is declared by {other.cls.__name__} and by {spec.cls.__name__}: "
+                "give one of them another name, @actor(name=…)"
+            )
+    return types

@@ -1,0 +1,1 @@
+"""Plain data that every part agrees on: addresses, messages, journal records, errors. No I/O."""

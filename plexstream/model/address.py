@@ -1,0 +1,103 @@
+"""Addresses of actors, and the partition that each belongs to.
+
+An address is ``tenant/namespace/type/id``; ``type/id`` is short for ``default/default/type/id``.
+Its UTF-8 bytes are the record key of everything that concerns the actor.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from plexstream.model.errors import BadAddress
+
+DEFAULT_TENANT = "default"
+DEFAULT_NAMESPACE = "default"
+MAX_ADDRESS_BYTES = 512
+_SEED = 0x9747B28C
+_M = 0x5BD1E995
+_U32 = 0xFFFFFFFF
+
+
+class Address(NamedTuple):
+    """The parts of an address. ``str(address)`` is the full form, which keys every record."""
+
+    tenant: str
+    namespace: str
+    type: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.tenant}/{self.namespace}/{self.type}/{self.id}"
+
+    @property
+    def short(self) -> str:
+        """``type/id`` where tenant and namespace are the default ones, else the full form."""
+        if self.tenant == DEFAULT_TENANT and self.namespace == DEFAULT_NAMESPACE:
+            return f"{self.type}/{self.id}"
+        return str(self)
+
+
+def parse(text: str) -> Address:
+    """Read an address in its full or its short form.
+
+    Raises:
+        BadAddress: if a part is missing, empty, too long, or holds a slash or a control character.
+    """
+    parts = text.split("/")
+    if len(parts) == 2:
+        address = Address(DEFAULT_TENANT, DEFAULT_NAMESPACE, *parts)
+    elif len(parts) == 4:
+        address = Address(*parts)
+    else:
+        raise BadAddress(
+            f"address {text!r} has {len(parts)} parts: write type/id, or tenant/namespace/type/id"
+        )
+    for name, part in zip(Address._fields, address, strict=True):
+        if not part:
+            raise BadAddress(f"address {text!r} has an empty {name}: write type/id")
+        if part in (".", "..") or not part.isprintable():
+            raise BadAddress(f"address {text!r}: the {name} {part!r} is not allowed; use printable text")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as error:
+        raise BadAddress(f"address {text!r} is not valid Unicode text: {error.reason}") from None
+    if size > MAX_ADDRESS_BYTES:
+        raise BadAddress(f"address has {size} bytes, at most {MAX_ADDRESS_BYTES} are allowed: {text[:40]!r}…")
+    return address
+
+
+@lru_cache(maxsize=65536)
+def full(text: str) -> str:
+    """The full form of an address, checked. Raises BadAddress like `parse`."""
+    return str(parse(text))
+
+
+def type_of(address: str) -> str:
+    """The actor type in a full address; the empty string where there is none."""
+    parts = address.split("/", 3)
+    return parts[2] if len(parts) == 4 else ""
+
+
+def murmur2(data: bytes) -> int:
+    """The 32-bit MurmurHash2 that Java's Kafka clients partition by (Austin Appleby's, seed 0x9747b28c)."""
+    length = len(data)
+    h = _SEED ^ length
+    body = length & ~3
+    for i in range(0, body, 4):
+        k = (int.from_bytes(data[i : i + 4], "little") * _M) & _U32
+        k ^= k >> 24
+        h = ((h * _M) & _U32) ^ ((k * _M) & _U32)
+    tail = data[body:]
+    if tail:
+        h ^= int.from_bytes(tail, "little")
+        h = (h * _M) & _U32
+    h ^= h >> 13
+    h = (h * _M) & _U32
+    return h ^ (h >> 15)
+
+
+@lru_cache(maxsize=262_144)
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of a record key, as Java clients compute it: ``murmur2(key) & 0x7fffffff % partitions``."""
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions

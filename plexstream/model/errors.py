@@ -1,0 +1,170 @@
+"""The one error tree.
+
+PlexstreamError
+├── ConfigError              a setting, a flag or a file is wrong; names the key
+├── BadAddress               text that is no actor address
+├── Malformed                bytes that are not the record they should be
+├── LogError                 the log refused or could not answer
+│   ├── LogUnavailable       broker away, timed out; trying again may help
+│   ├── Fenced               a newer owner has taken over; forget everything
+│   └── TopicMissing         a topic is not there, or has another number of partitions
+├── StoreCorrupt             a state store cannot be read; it is rebuilt from the log
+├── CallError                what a caller gets instead of a result
+│   ├── Rejected             the actor refused (``Reject``): a business answer, do not retry
+│   ├── Failed               the handler raised; its turn was rolled back
+│   ├── UnknownType          no actor type of that name is deployed
+│   ├── UnknownHandler       the type has no such handler
+│   ├── NotReadOnly          a read was asked of a handler that may change state
+│   ├── BadArguments         the arguments do not fit the handler's signature
+│   ├── TooLarge             a message, a result or a state is over its limit
+│   ├── Overloaded           the mailbox is full; try again later
+│   ├── Poisoned             the message killed its process several times
+│   └── TimedOut             no reply within the time limit; the call may still take effect
+└── ReplayDiffers            re-execution did something else than what is recorded
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class PlexstreamError(Exception):
+    """Root of every error that plexstream raises on purpose."""
+
+
+class ConfigError(PlexstreamError):
+    """A setting, a flag or a file is wrong. The message names the key and what to write instead."""
+
+
+class BadAddress(PlexstreamError, ValueError):
+    """Text that is no actor address."""
+
+
+class Malformed(PlexstreamError, ValueError):
+    """Bytes that are not the record they should be."""
+
+
+class LogError(PlexstreamError):
+    """The log refused a request or could not answer it."""
+
+
+class LogUnavailable(LogError):
+    """The log is away for now (a broker restarts, a time limit passed); trying again may help."""
+
+
+class Fenced(LogError):
+    """A newer owner has taken over. Whoever gets this forgets all it knows and releases nothing."""
+
+
+class TopicMissing(LogError):
+    """A topic is not there, or has another number of partitions than its siblings."""
+
+
+class StoreCorrupt(PlexstreamError):
+    """A state store cannot be read. It is only a cache of the log, and is rebuilt."""
+
+
+class ReplayDiffers(PlexstreamError):
+    """Re-execution did something else than what the journal records."""
+
+
+class CallError(PlexstreamError):
+    """What a caller gets instead of a result.
+
+    Attributes:
+        code: a stable name of the kind of error, as in replies, problem documents and metrics.
+        status: the HTTP status that stands for it.
+        detail: what went wrong and what to do, for people.
+        data: more about it, JSON-compatible, or None.
+    """
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, detail: str = "", data: Any = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.data = data
+
+
+class Rejected(CallError):
+    """The actor refused: nothing was changed, and trying again will not help."""
+
+    code = "rejected"
+    status = 409
+
+
+class Failed(CallError):
+    """The handler raised. Its turn was rolled back."""
+
+    code = "failed"
+    status = 500
+
+
+class UnknownType(CallError):
+    """No actor type of that name is deployed."""
+
+    code = "unknown_type"
+    status = 404
+
+
+class UnknownHandler(CallError):
+    """The actor type has no handler of that name."""
+
+    code = "unknown_handler"
+    status = 404
+
+
+class NotReadOnly(CallError):
+    """A read was asked of a handler that may change state."""
+
+    code = "not_read_only"
+    status = 405
+
+
+class BadArguments(CallError):
+    """The arguments do not fit the handler's signature and type hints."""
+
+    code = "bad_arguments"
+    status = 422
+
+
+class TooLarge(CallError):
+    """A message, a result or a state is over its limit."""
+
+    code = "too_large"
+    status = 413
+
+
+class Overloaded(CallError):
+    """The mailbox is full. Nothing was accepted; try again later."""
+
+    code = "overloaded"
+    status = 503
+
+
+class Poisoned(CallError):
+    """The message killed its process several times in a row and was put aside."""
+
+    code = "poisoned"
+    status = 500
+
+
+class TimedOut(CallError):
+    """No reply came within the time limit. The call may still take effect: repeat it with its idempotency key."""
+
+    code = "timed_out"
+    status = 504
+
+
+CALL_ERRORS: dict[str, type[CallError]] = {
+    error.code: error
+    for error in (
+        CallError, Rejected, Failed, UnknownType, UnknownHandler, NotReadOnly, BadArguments, TooLarge, Overloaded, Poisoned, TimedOut,
+    )
+}  # fmt: skip
+
+
+def call_error(code: str, detail: str, data: Any = None) -> CallError:
+    """The error of the tree that `code` names; a plain CallError for a code this version does not know."""
+    return CALL_ERRORS.get(code, CallError)(detail, data)

@@ -1,0 +1,59 @@
+"""Messages to actors, as they stand in mailboxes and replies."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Kind(IntEnum):
+    """What an envelope asks of its receiver."""
+
+    TELL = 0  # no answer
+    ASK = 1  # answered by REPLY or ERROR to `reply_to`
+    REPLY = 2  # payload is the result
+    ERROR = 3  # payload is an ErrorBody
+
+
+TELL, ASK, REPLY, ERROR = Kind.TELL.value, Kind.ASK.value, Kind.REPLY.value, Kind.ERROR.value
+
+
+class Envelope(NamedTuple):
+    """One message. `time` is in milliseconds since the Unix epoch.
+
+    `origin` and `origin_seq`, `origin_index` say who sent it and its number there, rising along each
+    origin: a receiver drops what is not newer. Without an origin there is no such check.
+    """
+
+    kind: int
+    id: str
+    target: str
+    handler: str
+    payload: bytes
+    sender: str = ""
+    reply_to: str = ""
+    idempotency_key: str = ""
+    time: int = 0
+    headers: dict[str, str] = {}  # noqa: RUF012  never changed; copied by whoever adds to it
+    origin: str = ""
+    origin_seq: int = 0
+    origin_index: int = 0
+
+
+class DeadLetter(NamedTuple):
+    """A message that could not be handled, with the reason. `payload` is the raw record where it was malformed."""
+
+    id: str
+    target: str
+    sender: str
+    handler: str
+    payload: bytes
+    reason: str  # a CallError code, or "malformed"
+    detail: str
+    attempts: int
+    cause_topic: str
+    cause_offset: int
+    time: int
+    origin: str  # the journal partition that put it aside
+    origin_seq: int
+    origin_index: int

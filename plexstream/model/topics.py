@@ -1,0 +1,57 @@
+"""The names of the topics, and how each is kept."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+DAY_MS = 86_400_000
+
+
+class Topics(NamedTuple):
+    """Topic names under a prefix. Two systems share one Kafka by having different prefixes."""
+
+    prefix: str = "plex."
+
+    @property
+    def mailbox(self) -> str:
+        return f"{self.prefix}mailbox"
+
+    @property
+    def journal(self) -> str:
+        return f"{self.prefix}journal"
+
+    @property
+    def snapshot(self) -> str:
+        return f"{self.prefix}snapshot"
+
+    @property
+    def reply(self) -> str:
+        return f"{self.prefix}reply"
+
+    @property
+    def deadletter(self) -> str:
+        return f"{self.prefix}deadletter"
+
+    @property
+    def control(self) -> str:
+        return f"{self.prefix}control"
+
+    def out(self, name: str) -> str:
+        """The output topic of ``host.emit(name, …)``."""
+        return f"{self.prefix}out.{name}"
+
+
+COPARTITIONED = ("mailbox", "journal", "snapshot", "reply", "deadletter")
+"""Topics with one and the same number of partitions, fixed at creation."""
+
+KEEPING: dict[str, dict[str, str]] = {
+    "mailbox": {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)},
+    # Trimmed by the owner below what the snapshot covers, never by age: an idle actor's turn may be old.
+    "journal": {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"},
+    "snapshot": {"cleanup.policy": "compact"},
+    "reply": {"cleanup.policy": "delete", "retention.ms": str(3_600_000)},
+    "deadletter": {"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS)},
+    "control": {"cleanup.policy": "compact"},
+    "out": {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)},
+}
+"""Kafka settings by kind of topic."""

