@@ -1,0 +1,258 @@
+"""A real single-node Kafka broker (KRaft) as a child process, for tests that kill and restart brokers."""
+
+import base64
+import contextlib
+import random
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from plexstream.testing.distribution import FORMATTED_CLUSTER, Distribution
+from plexstream.testing.errors import KafkaUnavailableError
+from plexstream.testing.java import QUICK_START
+from plexstream.testing.probe import wait_until_ready
+from plexstream.testing.recording import serve_some_clients
+
+SETTINGS: Mapping[str, str] = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "auto.create.topics.enable": "false",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "8",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "8",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "group.consumer.min.heartbeat.interval.ms": "200",
+    "group.consumer.heartbeat.interval.ms": "200",
+    # A killed broker is let in again only when its former session has ended.
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "500",
+    # By default 128 MiB of heap, touched at the start.
+    "log.cleaner.dedupe.buffer.size": "4194304",
+}
+
+# Below the range from which systems draw outgoing ports: while the broker is down nobody else gets its port,
+# and no client that tries to reconnect can connect to itself.
+_PORTS = range(20_000, 32_000)
+
+# Runs beside the broker. Its standard input ends when the process that started the broker does, however that
+# dies: unlike a parent death signal, this neither depends on the starting thread nor on Linux.
+_GUARD = """
+read -r _
+kill -9 "$1"
+while kill -0 "$1" 2>/dev/null; do sleep 0.1; done
+[ -z "$2" ] || rm -rf "$2"
+"""
+
+
+class LocalBroker:
+    """A Kafka broker on 127.0.0.1 that keeps its port and its data over restarts.
+
+    Use it as a context manager, or call `start` and `close`. It ends with the process that started it. The
+    first use on a machine downloads Kafka with Maven and takes some 20 seconds; later starts take 2.
+
+    Args:
+        folder: where data, configuration and log go, kept at the end; by default a temporary folder.
+        port: the clients' port; by default a free one is chosen at the first start.
+        settings: broker settings on top of `SETTINGS`.
+        full_jit: use all of the JVM's compilers: a slower start and a faster broker, for benchmarks.
+        heap: the JVM's largest heap, as `-Xmx` takes it.
+
+    Raises:
+        KafkaUnavailableError: there is no usable Java.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+        full_jit: bool = False,
+        heap: str = "512m",
+    ) -> None:
+        self._distribution = Distribution()
+        self._temporary = folder is None
+        self.folder = Path(folder or tempfile.mkdtemp(prefix="plexstream-kafka-")).absolute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._port = port
+        self._settings = dict(settings or {})
+        self._flags = [f"-Xmx{heap}", *([] if full_jit else [QUICK_START])]
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """The bootstrap address, `host:port`; fixed from the first start on.
+
+        Raises:
+            RuntimeError: the broker has never been started.
+        """
+        if self._port is None:
+            raise RuntimeError("the broker has no address yet: call start() first")
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether the broker's process exists."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, timeout: float = 60.0) -> Self:
+        """Start the broker and wait until it serves clients; do nothing if it runs.
+
+        Args:
+            timeout: seconds until a start counts as failed.
+
+        Raises:
+            KafkaUnavailableError: Kafka could not be prepared, or the broker did not start.
+        """
+        if not self.running:
+            self._distribution.prepare(_record)
+            self._start([*self._flags, *self._distribution.archive_flags()], timeout)
+        return self
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """Shut the broker down in order, and kill it if that takes longer than `timeout` seconds."""
+        if self._process is not None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the broker at once (SIGKILL): no flush, no farewell."""
+        if self._process is None:
+            return
+        self._process.kill()
+        # The guard goes before the process is reaped: after that, its number may be another's.
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
+        self._process.wait()
+        self._process = self._guard = None
+
+    def restart(self, timeout: float = 60.0) -> None:
+        """Shut the broker down in order, if it runs, and start it again; `timeout` is in seconds.
+
+        Raises:
+            KafkaUnavailableError: the broker did not start.
+        """
+        self.stop()
+        self.start(timeout)
+
+    def close(self) -> None:
+        """End the broker; a temporary folder is deleted, another one is left in good order."""
+        if self._temporary:
+            self.kill()
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            self.stop()
+
+    def log(self) -> str:
+        """Return what the broker has logged, warnings and above, over all of its starts."""
+        path = self.folder / "broker.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def __enter__(self) -> Self:
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self, flags: Iterable[str], timeout: float) -> None:
+        cluster = self._formatted()
+        for port in [self._port] if self._port else [_free_port() for _ in range(3)]:
+            before = len(self.log())
+            self._launch(port, flags)
+            try:
+                ready = wait_until_ready(f"127.0.0.1:{port}", timeout, cluster, lambda: self.running)
+            except BaseException:
+                self.kill()
+                raise
+            if ready:
+                self._port = port
+                return
+            ended = not self.running
+            self.kill()
+            said = self.log()[before:]
+            if "already in use" not in said:
+                break
+        happened = "ended while it started" if ended else f"did not answer within {timeout:g} s"
+        raise KafkaUnavailableError(f"the Kafka broker {happened}; the last of its log:\n{said[-3000:]}")
+
+    def _launch(self, port: int, flags: Iterable[str]) -> None:
+        controller = _free_port()
+        settings = {
+            **SETTINGS,
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+            "log.dirs": str(self.folder / "data"),
+            **self._settings,
+        }
+        config = self.folder / "server.properties"
+        config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        with (self.folder / "broker.log").open("ab") as log:
+            # A session of its own: a Ctrl-C at the terminal is for the tests, not for their broker.
+            self._process = subprocess.Popen(
+                self._distribution.command("kafka.Kafka", config, flags=flags),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        leftover = str(self.folder) if self._temporary else ""
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "guard", str(self._process.pid), leftover],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _formatted(self) -> str:
+        """Make sure that there is formatted storage, and return its cluster's id."""
+        data = self.folder / "data"
+        meta = data / "meta.properties"
+        if not meta.exists():
+            shutil.copytree(self._distribution.storage, data, dirs_exist_ok=True)
+            # A cluster of its own, so that the answer of another broker on the port is not taken for ours.
+            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            meta.write_text(meta.read_text().replace(FORMATTED_CLUSTER, cluster))
+        lines = (line.partition("=") for line in meta.read_text().splitlines())
+        return next(value for key, _, value in lines if key == "cluster.id")
+
+
+def _record(distribution: Distribution, folder: Path, flag: str) -> None:
+    broker = LocalBroker(folder)
+    try:
+        broker._start([*broker._flags, flag], timeout=60)
+        serve_some_clients(broker.address)
+        broker.stop(timeout=120)
+    finally:
+        broker.kill()
+
+
+def _free_port() -> int:
+    for port in random.sample(_PORTS, 200):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise KafkaUnavailableError(
+        f"no free port between {_PORTS.start} and {_PORTS.stop} on 127.0.0.1: pass port= to LocalBroker"
+    )

@@ -1,0 +1,44 @@
+"""The guard in tests/conftest.py, run by a pytest of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFTEST = Path(__file__).parents[1] / "conftest.py"
+
+
+def run(folder, text):
+    (folder / "conftest.py").write_text(CONFTEST.read_text())
+    (folder / "test_it.py").write_text(f"import pytest\n{text}")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", folder, folder]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@pytest.mark.kafka\n@pytest.mark.skip\ndef test_x(): pass",
+        "@pytest.mark.kafka\ndef test_x(): pytest.skip()",
+        "pytest.skip(allow_module_level=True)\n@pytest.mark.kafka\ndef test_x(): pass",
+    ],
+    ids=["marked", "called", "module"],
+)
+def test_a_skipped_kafka_test_fails_the_run(tmp_path, text):
+    status, output = run(tmp_path, f"{text}\ndef test_y(): pass\n")
+    assert (status, "FAILED RUN" in output) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@pytest.mark.skip\ndef test_x(): pass",
+        "@pytest.mark.kafka\n@pytest.mark.xfail\ndef test_x(): assert 0",
+    ],
+    ids=["without Kafka", "expected to fail"],
+)
+def test_other_skips_do_not(tmp_path, text):
+    status, output = run(tmp_path, f"{text}\ndef test_y(): pass\n")
+    assert (status, "FAILED RUN" in output) == (0, False)
