@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from plexstream.log.base import Place, Record, TopicSpec
+from plexstream.log.base import Item, Place, Record, TopicSpec
 from plexstream.model.address import murmur2
 from plexstream.model.errors import LogError, TopicMissing
+
+TxnRecord = tuple[str, int | None, bytes, bytes | None]  # topic, partition or None, key, value
 
 
 class Source(Protocol):
@@ -139,3 +142,22 @@ def beyond_end(place: Place, offset: int, end: int) -> LogError:
 def partition_of_key(key: bytes, partitions: int) -> int:
     """The partition of a record key, as Java clients compute it."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def by_place(
+    records: Iterable[TxnRecord], partitions: Callable[[str], int | None]
+) -> dict[Place, list[Item]]:
+    """The records of a transaction by their partition, in order.
+
+    Raises:
+        TopicMissing: if a topic is not there.
+    """
+    groups: dict[Place, list[Item]] = {}
+    for topic, partition, key, value in records:
+        if partition is None:
+            count = partitions(topic)
+            if count is None:
+                raise missing((topic, 0), None)
+            partition = partition_of_key(key, count)
+        groups.setdefault((topic, partition), []).append((key, value))
+    return groups

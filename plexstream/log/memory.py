@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from plexstream.log.base import Ack, Item, Place, Record, TopicSpec
 from plexstream.log.limits import check_group, limit_of
-from plexstream.log.local import LocalReader, beyond_end, check_new, check_same, missing, partition_of_key
+from plexstream.log.local import LocalReader, TxnRecord, beyond_end, by_place, check_new, check_same, missing
 from plexstream.model.errors import Fenced, LogError
-
-TxnRecord = tuple[str, int | None, bytes, bytes | None]  # topic, partition or None, key, value
 
 
 def _wall_clock() -> int:
@@ -140,17 +138,10 @@ class MemoryLog:
         """
         with self.changed:
             self._check_epoch(id, epoch)
-            groups: dict[Place, list[Item]] = {}
-            for topic, partition, key, value in records:
-                if partition is None:
-                    there = self._topics.get(topic)
-                    if there is None:
-                        raise missing((topic, 0), None)
-                    partition = partition_of_key(key, len(there))
-                self._partition((topic, partition))
-                groups.setdefault((topic, partition), []).append((key, value))
-            for (topic, _), items in groups.items():
-                check_group(topic, items, self._limits[topic])
+            groups = by_place(records, self.partitions)
+            for place, items in groups.items():
+                self._partition(place)
+                check_group(place[0], items, self._limits[place[0]])
             owner = self._open.setdefault(id, _Open())
             for place, items in groups.items():
                 owner.first.setdefault(place, self._partition(place).end)

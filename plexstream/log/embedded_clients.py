@@ -1,0 +1,115 @@
+"""What an embedded log hands out: appenders and transactions; and the thread that acknowledges."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from plexstream.log.base import Ack, Item, Place
+from plexstream.log.local import TxnRecord
+from plexstream.model.errors import LogError
+
+if TYPE_CHECKING:
+    from plexstream.log.embedded import EmbeddedLog
+
+
+class Committer:
+    """A thread that syncs while something waits for it, and then acknowledges all that was written before."""
+
+    def __init__(self, log: EmbeddedLog) -> None:
+        self._log = log
+        self._due = threading.Condition(threading.Lock())
+        self._waiting: list[tuple[EmbeddedAppender, Ack]] = []
+        self._idle = False
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="plexstream-log-committer", daemon=True)
+        self._thread.start()
+
+    def add(self, appender: EmbeddedAppender, ack: Ack) -> None:
+        """Acknowledge after the next sync. An error is passed on in its turn."""
+        with self._due:
+            self._waiting.append((appender, ack))
+            if self._idle:
+                self._due.notify()
+
+    def stop(self) -> None:
+        """Acknowledge what waits, and end."""
+        with self._due:
+            self._stopped = True
+            self._due.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._due:
+                while not self._waiting and not self._stopped:
+                    self._idle = True
+                    self._due.wait()
+                    self._idle = False
+                waiting, self._waiting = self._waiting, []
+            if not waiting:
+                return
+            try:
+                self._log.sync()
+            except LogError as error:
+                waiting = [
+                    (appender, ack._replace(offset=-1, error=ack.error or error)) for appender, ack in waiting
+                ]
+            by_appender: dict[EmbeddedAppender, list[Ack]] = {}
+            for appender, ack in waiting:
+                by_appender.setdefault(appender, []).append(ack)
+            for appender, acks in by_appender.items():
+                appender.deliver(acks)
+
+
+class EmbeddedAppender:
+    """An `Appender` of an `EmbeddedLog`."""
+
+    def __init__(self, log: EmbeddedLog) -> None:
+        self._log = log
+        self._came = threading.Condition(threading.Lock())
+        self._acks: list[Ack] = []
+        self._closed = False
+
+    def append(self, place: Place, items: Sequence[Item], token: object) -> None:
+        if self._closed:
+            raise LogError(f"this appender of {self._log} is closed: open a new one")
+        self._log.append(self, place, items, token)
+
+    def poll(self, timeout: float) -> list[Ack]:
+        with self._came:
+            if not self._acks and timeout > 0:
+                self._came.wait(timeout)
+            acks, self._acks = self._acks, []
+            return acks
+
+    def close(self) -> None:
+        with self._came:
+            self._closed = True
+            self._acks = []
+
+    def deliver(self, acks: list[Ack]) -> None:
+        """For the committer."""
+        with self._came:
+            if not self._closed:
+                self._acks += acks
+                self._came.notify()
+
+
+class EmbeddedTransaction:
+    """A `Transaction` of an `EmbeddedLog`."""
+
+    def __init__(self, log: EmbeddedLog, id: str, epoch: int) -> None:
+        self._log = log
+        self._id = id
+        self._epoch = epoch
+
+    def commit(self, records: Iterable[TxnRecord], positions: Mapping[Place, int]) -> None:
+        self._log.commit(self._id, self._epoch, records, positions)
+
+    def position(self, place: Place) -> int | None:
+        return self._log.position(self._id, place)
+
+    def close(self) -> None:
+        """Nothing is open between two commits, so there is nothing to abort."""
