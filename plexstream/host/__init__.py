@@ -1,1 +1,0 @@
-"""Actor hosts: native Python and WASM components."""
