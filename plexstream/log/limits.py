@@ -23,8 +23,10 @@ def limit_of(config: Mapping[str, str]) -> int:
     return int(config.get("max.message.bytes", DEFAULT_MAX_BYTES))
 
 
-def check_group(topic: str, items: Sequence[Item], limit: int) -> None:
+def check_group(topic: str, items: Sequence[Item], limit: int) -> int:
     """Refuse a group that is empty or has a record that is too large, before anything of it is taken.
+
+    Returns how many bytes the keys and values have.
 
     Raises:
         LogError: if there is no record: no offset could acknowledge it.
@@ -33,11 +35,14 @@ def check_group(topic: str, items: Sequence[Item], limit: int) -> None:
     if not items:
         raise LogError(f"an empty group for topic {topic!r}: hand over one record at least")
     room = limit - OVERHEAD_BYTES
+    total = 0
     for key, value in items:
         size = len(key) + (len(value) if value is not None else 0)
+        total += size
         if size > room:
             raise RecordTooLarge(
                 f"a record of {size} bytes for topic {topic!r} is over the limit of {room} "
                 f"(max.message.bytes {limit} less {OVERHEAD_BYTES}): make the message or the state smaller, "
                 f"or raise the topic's max.message.bytes; key {key[:60]!r}"
             )
+    return total

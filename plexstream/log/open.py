@@ -19,7 +19,9 @@ def open_log(url: str, settings: Mapping[str, str] | None = None) -> Log:
     """
     scheme, colon, rest = url.partition(":")
     if settings and scheme != "kafka":
-        raise ConfigError(f"log {url!r} takes no Kafka settings, but {', '.join(settings)} is given: remove it")
+        raise ConfigError(
+            f"log {url!r} takes no Kafka settings, but {', '.join(settings)} is given: remove it"
+        )
     # Imported when chosen: a process on Kafka needs no RocksDB, and the simulation neither.
     if url in ("memory", "memory:"):
         from plexstream.log.memory import MemoryLog
@@ -30,7 +32,9 @@ def open_log(url: str, settings: Mapping[str, str] | None = None) -> Log:
 
         bootstrap = rest.removeprefix("//").rstrip("/")
         if not bootstrap or "/" in bootstrap:
-            raise ConfigError(f"log {url!r} names no broker: write kafka://host:port or kafka://a:9092,b:9092")
+            raise ConfigError(
+                f"log {url!r} names no broker: write kafka://host:port or kafka://a:9092,b:9092"
+            )
         return KafkaLog(bootstrap, settings or {})
     path = rest if scheme == "embedded" and colon else url
     if not path or "://" in url:

@@ -1,0 +1,226 @@
+"""The log on Kafka, with confluent-kafka's synchronous clients."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import TypeVar
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
+
+from plexstream.log.base import Place, TopicSpec
+from plexstream.log.kafka_appender import KafkaAppender
+from plexstream.log.kafka_reader import KafkaReader
+from plexstream.log.kafka_settings import BATCH_BYTES, check_settings, client_settings, log_error, logger
+from plexstream.log.kafka_transaction import KafkaTransaction
+from plexstream.log.limits import DEFAULT_MAX_BYTES
+from plexstream.log.local import check_new, check_same, missing
+from plexstream.model.errors import LogError, LogUnavailable
+
+ADMIN_TIMEOUT_S = 15.0
+"""Longer than a broker's restart (4 to 11 s as measured), so that one is no error."""
+
+_TO_THE_END = -1  # what Kafka's DeleteRecords understands as the high watermark
+
+T = TypeVar("T")
+
+
+class KafkaLog:
+    """A `Log` on the Kafka brokers at `bootstrap`, "host:port,host2:port". Connects when it is first used.
+
+    `settings` are librdkafka's, such as `security.protocol`; `producer.` or `consumer.` before one makes it
+    count for these clients only.
+
+    Raises:
+        ConfigError: if a setting is unknown, or one that the log's promises depend on.
+    """
+
+    def __init__(self, bootstrap: str, settings: Mapping[str, str] = {}) -> None:  # noqa: B006
+        check_settings(settings)
+        self.bootstrap = bootstrap
+        self.settings = dict(settings)
+        self._partitions: dict[str, int] = {}
+        self._limits: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+        self._admin = AdminClient(client_settings(bootstrap, {}, settings, "admin", self._on_error))
+
+    def reader(self, *, committed: bool = False) -> KafkaReader:
+        self._check_open()
+        return KafkaReader(self, committed)
+
+    def appender(self) -> KafkaAppender:
+        self._check_open()
+        return KafkaAppender(self)
+
+    def transaction(self, id: str) -> KafkaTransaction:
+        self._check_open()
+        return KafkaTransaction(self, id)
+
+    def create(self, topics: Iterable[TopicSpec]) -> list[str]:
+        wanted = {spec.name: spec for spec in topics}
+        there = self.topics()
+        for spec in wanted.values():
+            check_new(spec)
+            if spec.name in there:
+                check_same(spec, there[spec.name])
+        absent = [spec for name, spec in wanted.items() if name not in there]
+        if not absent:
+            return []
+        # Replication factor -1: the broker's default.
+        new = [NewTopic(spec.name, spec.partitions, -1, config=dict(spec.config)) for spec in absent]
+        created = []
+        for name, future in self._admin.create_topics(new, request_timeout=ADMIN_TIMEOUT_S).items():
+            try:
+                self._wait(future, f"creating topic {name!r}")
+            except LogError as error:
+                cause = error.__cause__
+                code = cause.args[0].code() if isinstance(cause, KafkaException) else None
+                if code != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+            else:
+                created.append(name)
+        self._wait_for_leaders({spec.name: spec for spec in absent})
+        return created
+
+    def partitions(self, topic: str) -> int | None:
+        # A number that is known stays: nothing here ever adds partitions.
+        count = self._partitions.get(topic)
+        return self.topics().get(topic) if count is None else count
+
+    def topics(self) -> dict[str, int]:
+        # Of all topics: asking for one by name could create it on brokers that create topics by themselves.
+        there = {name: len(partitions) for name, partitions in self._metadata().items()}
+        self._partitions.update(there)
+        return there
+
+    def range(self, place: Place) -> tuple[int, int]:
+        self._check_place(place)
+        first, last = (
+            self._list_offset(place, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
+        )
+        return first, last
+
+    def trim(self, place: Place, before: int) -> None:
+        first, end = self.range(place)
+        if before <= first:
+            return
+        target = TopicPartition(place[0], place[1], before if before < end else _TO_THE_END)
+        with self._lock:
+            futures = self._admin.delete_records([target], request_timeout=ADMIN_TIMEOUT_S)
+        for future in futures.values():
+            self._wait(future, f"trimming {place[0]}[{place[1]}] to {before}")
+
+    def close(self) -> None:
+        self._closed = True
+
+    # For the clients, in their own modules.
+
+    def check_place(self, place: Place) -> int:
+        """The most bytes that a record for `place` may have.
+
+        Raises:
+            TopicMissing: if there is no such topic or partition.
+            LogError: if the topic does not allow for a batch of records.
+        """
+        limit = self._limits.get(place[0])
+        if limit is None:
+            limit = self._limits[place[0]] = self._ask_limit(place)
+        self._check_place(place)
+        return limit
+
+    def _check_place(self, place: Place) -> None:
+        self._check_open()
+        count = self.partitions(place[0])
+        if count is None or not 0 <= place[1] < count:
+            raise missing(place, count)
+
+    def _ask_limit(self, place: Place) -> int:
+        self._check_place(place)
+        topic = place[0]
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        futures = self._admin.describe_configs([resource], request_timeout=ADMIN_TIMEOUT_S)
+        try:
+            config = self._wait(futures[resource], f"reading the settings of topic {topic!r}")
+        except LogUnavailable:
+            raise
+        except LogError as error:
+            # Not everybody may read settings; Kafka's default then is the best guess.
+            logger.warning("assuming max.message.bytes=%d for topic %s: %s", DEFAULT_MAX_BYTES, topic, error)
+            return DEFAULT_MAX_BYTES
+        limit = int(config["max.message.bytes"].value)
+        if limit < BATCH_BYTES + 10_000:
+            raise LogError(
+                f"topic {topic!r} has max.message.bytes={limit}, but records are sent in batches of up to "
+                f"{BATCH_BYTES} bytes: set it to {BATCH_BYTES + 10_000} or more"
+            )
+        return limit
+
+    def _list_offset(self, place: Place, spec: OffsetSpec) -> int:
+        with self._lock:
+            futures = self._admin.list_offsets(
+                {TopicPartition(*place): spec},
+                isolation_level=IsolationLevel.READ_UNCOMMITTED,
+                request_timeout=ADMIN_TIMEOUT_S,
+            )
+        (future,) = futures.values()
+        offset: int = self._wait(future, f"asking for the offsets of {place[0]}[{place[1]}]").offset
+        return offset
+
+    def _metadata(self) -> dict[str, list[int]]:
+        """The leaders of all partitions of all topics but Kafka's own; -1 where there is none."""
+        self._check_open()
+        try:
+            found = self._admin.list_topics(timeout=ADMIN_TIMEOUT_S)
+        except KafkaException as error:
+            raise log_error(error.args[0], self.bootstrap, "listing topics") from error
+        finally:
+            self._admin.poll(0)  # serves librdkafka's messages to our logger
+        return {
+            name: [partition.leader for partition in topic.partitions.values()]
+            for name, topic in found.topics.items()
+            if topic.error is None and not name.startswith("__")
+        }
+
+    def _wait_for_leaders(self, specs: Mapping[str, TopicSpec]) -> None:
+        deadline = time.monotonic() + ADMIN_TIMEOUT_S
+        while True:
+            there = self._metadata()
+            late = [
+                name
+                for name, spec in specs.items()
+                if len(there.get(name, ())) < spec.partitions or min(there[name]) < 0
+            ]
+            if not late:
+                break
+            if time.monotonic() > deadline:
+                raise LogUnavailable(
+                    f"Kafka at {self.bootstrap}: topic {late[0]!r} was created, but has no leader after "
+                    f"{ADMIN_TIMEOUT_S:.0f} s: are all brokers up?"
+                )
+            time.sleep(0.02)
+        for name, spec in specs.items():
+            check_same(spec, len(there[name]))
+            self._partitions[name] = len(there[name])
+
+    def _wait(self, future: Future[T], doing: str) -> T:
+        try:
+            return future.result(ADMIN_TIMEOUT_S + 5)
+        except KafkaException as error:
+            raise log_error(error.args[0], self.bootstrap, doing) from error
+        except FutureTimeout as error:
+            raise LogUnavailable(
+                f"Kafka at {self.bootstrap}: {doing} got no answer in {ADMIN_TIMEOUT_S + 5:.0f} s: "
+                "is the broker up?"
+            ) from error
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LogError(f"the log at Kafka {self.bootstrap} is closed")
+
+    def _on_error(self, error: KafkaError) -> None:
+        logger.warning("Kafka at %s: %s", self.bootstrap, error.str())

@@ -1,0 +1,160 @@
+"""Appending to Kafka: one idempotent producer, one delivery callback for each group.
+
+Only the last record of a group has a callback. That it was appended proves that all before it were:
+
+- A producer's records of one partition are sent in order. Brokers refuse a batch whose predecessor is
+  missing (sequence numbers), and `enable.gapless.guarantee` makes a batch that fails for good a fatal error
+  instead of numbering the next ones anew.
+- No record is given up on the way: there is no time limit, and nothing is purged before `close`.
+- What would make librdkafka or a broker refuse one record of a group alone, its size, is checked for all of
+  them before the first is handed over.
+- A group of which only a part was taken is reported as an error and ends the appender.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from plexstream.log.base import Ack, Item, Place
+from plexstream.log.kafka_settings import APPENDER, client_settings, log_error, logger
+from plexstream.log.limits import check_group
+from plexstream.model.errors import LogError, LogUnavailable
+
+if TYPE_CHECKING:
+    from plexstream.log.kafka import KafkaLog
+
+MAX_PENDING_BYTES = 128 << 20
+"""Far below librdkafka's own limit (1 GiB), so that it never refuses a record in the middle of a group."""
+
+FULL_TIMEOUT_S = 30.0
+
+
+class _Group:
+    __slots__ = ("place", "size", "token")
+
+    def __init__(self, place: Place, token: object, size: int) -> None:
+        self.place = place
+        self.token = token
+        self.size = size
+
+
+class KafkaAppender:
+    """An `Appender` on Kafka. After any error it takes nothing more: close it and open another."""
+
+    def __init__(self, log: KafkaLog) -> None:
+        self._log = log
+        self._producer = Producer(
+            client_settings(log.bootstrap, APPENDER, log.settings, "producer", self._on_error)
+        )
+        self._pending: dict[_Group, None] = {}
+        self._pending_bytes = 0
+        self._acks: list[Ack] = []
+        self._broken: LogError | None = None
+        self._closed = False
+
+    def append(self, place: Place, items: Sequence[Item], token: object) -> None:
+        self._check_usable()
+        size = check_group(place[0], items, self._log.check_place(place))
+        if self._pending_bytes + size > MAX_PENDING_BYTES:
+            self._wait_for_room(size)
+        group = _Group(place, token, size)
+        self._pending[group] = None
+        self._pending_bytes += size
+        topic, partition = place
+        produce = self._producer.produce
+        last = len(items) - 1
+        index = 0
+        while True:
+            try:
+                while index < last:
+                    key, value = items[index]
+                    produce(topic, value, key, partition)
+                    index += 1
+                key, value = items[last]
+                produce(topic, value, key, partition, partial(self._on_delivery, group))
+                return
+            except BufferError:
+                self._producer.poll(0.05)
+                if group not in self._pending:
+                    return  # a fatal error came meanwhile, and has failed this group too
+            except KafkaException as error:
+                failed = log_error(error.args[0], self._log.bootstrap, f"appending to {topic}[{partition}]")
+                if index:
+                    # A part of the group is on its way: nobody may take what follows for its end.
+                    self._fail(failed)
+                    return
+                del self._pending[group]
+                self._pending_bytes -= size
+                raise failed from error
+
+    def poll(self, timeout: float) -> list[Ack]:
+        poll = self._producer.poll
+        poll(0)
+        if timeout > 0 and not self._acks:
+            deadline = time.monotonic() + timeout
+            # Other events than deliveries end a poll of librdkafka, too.
+            while not self._acks and (left := deadline - time.monotonic()) > 0:
+                poll(left)
+        acks, self._acks = self._acks, []
+        return acks
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._pending.clear()
+        self._acks = []
+        # Without it, the producer's end would wait for what a broker that is away cannot take.
+        self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+        self._producer.poll(0)
+
+    def _on_delivery(self, group: _Group, error: KafkaError | None, message: Message) -> None:
+        if group not in self._pending:
+            return  # failed already, by a fatal error
+        if error is not None:
+            topic, partition = group.place
+            self._fail(log_error(error, self._log.bootstrap, f"appending to {topic}[{partition}]"))
+            return
+        del self._pending[group]
+        self._pending_bytes -= group.size
+        offset = message.offset()
+        # None or negative: the broker knows the batch as a duplicate, and no longer where it is.
+        known = offset if offset is not None and offset >= 0 else -1
+        self._acks.append(Ack(group.place[0], group.place[1], group.token, known, None))
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._fail(log_error(error, self._log.bootstrap, "appending"))
+        else:
+            logger.warning("Kafka at %s, appender: %s", self._log.bootstrap, error.str())
+
+    def _fail(self, error: LogError) -> None:
+        """Nothing more can be appended; the outcome of what is under way is unknown."""
+        if self._broken is None and not self._closed:
+            self._broken = error
+            logger.error("%s", error)
+        pending, self._pending = self._pending, {}
+        self._pending_bytes = 0
+        self._acks += [Ack(group.place[0], group.place[1], group.token, -1, error) for group in pending]
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise LogError("this appender is closed: open a new one")
+        if self._broken is not None:
+            raise LogError(f"this appender has failed, open a new one: {self._broken}") from self._broken
+
+    def _wait_for_room(self, size: int) -> None:
+        deadline = time.monotonic() + FULL_TIMEOUT_S
+        while self._pending and self._pending_bytes + size > MAX_PENDING_BYTES:
+            if time.monotonic() > deadline:
+                raise LogUnavailable(
+                    f"Kafka at {self._log.bootstrap} has not taken {self._pending_bytes} bytes in "
+                    f"{FULL_TIMEOUT_S:.0f} s: is the broker up?"
+                )
+            self._producer.poll(0.05)
+            self._check_usable()

@@ -1,0 +1,140 @@
+"""Settings of the librdkafka clients, and what their errors mean."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from confluent_kafka import KafkaError
+
+from plexstream.model.errors import ConfigError, Fenced, LogError, LogUnavailable, TopicMissing
+
+logger = logging.getLogger("plexstream.kafka")
+# librdkafka warns at each start that it is "experimental"; it is wanted, and tested.
+logger.addFilter(lambda record: "enable.gapless.guarantee is experimental" not in record.getMessage())
+
+BATCH_BYTES = 500_000
+"""Records travel in batches of up to so many bytes; a topic must allow that, or the broker refuses them."""
+
+_COMMON: dict[str, Any] = {
+    # 10 s by default: after a restart of the broker everybody would wait for as long.
+    "reconnect.backoff.max.ms": 1000,
+    # Else an error on an idle connection is logged for every broker that closes it.
+    "log.connection.close": False,
+    "socket.keepalive.enable": True,
+}
+
+_PRODUCER: dict[str, Any] = {
+    "batch.size": BATCH_BYTES,
+    # The topic's own limit is checked before a record is handed over; this one only must not be lower.
+    "message.max.bytes": 100_000_000,
+    # A limit by bytes is enough, see `MAX_PENDING_BYTES`.
+    "queue.buffering.max.messages": 0,
+    "queue.buffering.max.kbytes": 1_048_576,
+    # As Java clients partition, where no partition is given.
+    "partitioner": "murmur2",
+}
+
+APPENDER: dict[str, Any] = {
+    **_PRODUCER,
+    "acks": "all",
+    "enable.idempotence": True,
+    # A batch that fails for good stops the producer: no group is appended without its predecessors.
+    "enable.gapless.guarantee": True,
+    # No time limit: a record given up after others were sent would be a gap.
+    "message.timeout.ms": 0,
+    "linger.ms": 0,
+}
+
+TRANSACTION: dict[str, Any] = {
+    **_PRODUCER,
+    # One hung transaction holds back every reader of committed records; 60 s by default.
+    "transaction.timeout.ms": 10_000,
+    # 100 by default: a transaction waits so long if the markers of the last are not written yet.
+    "retry.backoff.ms": 2,
+    # A commit flushes, whatever this says: it only makes one batch of records that come together.
+    "linger.ms": 5,
+}
+
+READER: dict[str, Any] = {
+    # Required, never joined.
+    "group.id": "plexstream-reader",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+    "allow.auto.create.topics": False,
+    # 1000 by default: a reader that empties a full queue would wait for as long.
+    "fetch.queue.backoff.ms": 1,
+    "fetch.error.backoff.ms": 100,
+    # A fetch of which every partition is empty holds back a new assignment for as long; 500 by default.
+    "fetch.wait.max.ms": 50,
+}
+
+FIXED = frozenset(
+    {
+        "acks", "auto.offset.reset", "batch.size", "bootstrap.servers", "enable.auto.commit",
+        "enable.auto.offset.store", "enable.gapless.guarantee", "enable.idempotence", "group.id",
+        "isolation.level", "message.timeout.ms", "partitioner", "transactional.id",
+    }
+)  # fmt: skip
+"""What the promises of the log depend on."""
+
+
+def check_settings(settings: Mapping[str, str]) -> None:
+    """Raises ConfigError if a setting is one that may not be changed."""
+    for key in settings:
+        name = key.removeprefix("producer.").removeprefix("consumer.")
+        if name in FIXED:
+            raise ConfigError(
+                f"Kafka setting {key!r} is plexstream's own: the log's promises depend on it; remove it"
+            )
+
+
+def client_settings(
+    bootstrap: str,
+    own: Mapping[str, Any],
+    settings: Mapping[str, str],
+    role: str,
+    on_error: Callable[[KafkaError], None],
+) -> dict[str, Any]:
+    """The configuration of one client. `producer.` or `consumer.` before a setting make it that role's only."""
+    merged: dict[str, Any] = {**_COMMON, **own}
+    for key, value in settings.items():
+        scope, dot, name = key.partition(".")
+        if dot and scope in ("producer", "consumer"):
+            if scope == role:
+                merged[name] = value
+        else:
+            merged[key] = value
+    merged |= {"bootstrap.servers": bootstrap, "logger": logger, "error_cb": on_error}
+    return merged
+
+
+_FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+_AWAY = {
+    KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._RESOLVE, KafkaError._WAIT_COORD, KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.BROKER_NOT_AVAILABLE, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.NOT_CONTROLLER,
+    KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.NOT_COORDINATOR,
+    KafkaError.UNSTABLE_OFFSET_COMMIT, KafkaError.NETWORK_EXCEPTION,
+}  # fmt: skip
+_MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+
+
+def is_away(error: KafkaError) -> bool:
+    """Whether an error says that a broker cannot be reached for now, which librdkafka goes on trying."""
+    return error.code() in _AWAY
+
+
+def log_error(error: KafkaError, bootstrap: str, doing: str) -> LogError:
+    """The error of the tree for one of librdkafka's."""
+    code = error.code()
+    said = f"{error.str()} [{error.name()}]"
+    if code in _FENCED:
+        return Fenced(f"{doing}: a newer owner has taken over ({said})")
+    if code in _AWAY:
+        return LogUnavailable(f"Kafka at {bootstrap}: {doing} got no answer ({said}): is the broker up?")
+    if code in _MISSING:
+        return TopicMissing(f"Kafka at {bootstrap}: {doing}: no such topic or partition ({said})")
+    return LogError(f"Kafka at {bootstrap}: {doing} failed: {said}")

@@ -1,0 +1,121 @@
+"""Transactions on Kafka: records and positions of a relay, atomically."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from plexstream.log.base import Place
+from plexstream.log.kafka_settings import READER, TRANSACTION, client_settings, log_error, logger
+from plexstream.log.limits import check_group
+from plexstream.log.local import TxnRecord
+from plexstream.model.errors import Fenced, LogError
+
+if TYPE_CHECKING:
+    from plexstream.log.kafka import KafkaLog
+
+TIMEOUT_S = 15.0
+"""Of every call. Beyond `transaction.timeout.ms`: by then an older owner's open transaction has ended."""
+
+_PARTITIONER = -1
+
+T = TypeVar("T")
+
+
+class KafkaTransaction:
+    """A `Transaction` on Kafka: a producer with the transactional id `id`, and the offsets of group `id`."""
+
+    def __init__(self, log: KafkaLog, id: str) -> None:
+        self._log = log
+        self._id = id
+        self._failed: LogError | None = None
+        self._closed = False
+        self._producer: Producer | None = Producer(
+            client_settings(
+                log.bootstrap,
+                TRANSACTION | {"transactional.id": id},
+                log.settings,
+                "producer",
+                self._on_error,
+            )
+        )
+        # Never subscribes: it stands for the group whose offsets are the positions. That it reads committed
+        # makes the broker wait with its answer while a transaction with offsets of the group is open.
+        group = READER | {"group.id": id, "isolation.level": "read_committed"}
+        self._group = Consumer(
+            client_settings(log.bootstrap, group, log.settings, "consumer", self._on_error)
+        )
+        producer = self._producer
+        self._call("opening", lambda: producer.init_transactions(TIMEOUT_S))
+
+    def commit(self, records: Iterable[TxnRecord], positions: Mapping[Place, int]) -> None:
+        producer = self._usable()
+        records = list(records)
+        # Before anything is begun: one refused record would cost the whole transaction.
+        for topic, partition, key, value in records:
+            check_group(topic, ((key, value),), self._log.check_place((topic, partition or 0)))
+        if not records and not positions:
+            return
+        offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]
+
+        def run() -> None:
+            producer.begin_transaction()
+            for topic, partition, key, value in records:
+                where = _PARTITIONER if partition is None else partition
+                while True:
+                    try:
+                        producer.produce(topic, value, key, where)
+                        break
+                    except BufferError:
+                        producer.poll(0.05)
+            if offsets:
+                producer.send_offsets_to_transaction(
+                    offsets, self._group.consumer_group_metadata(), TIMEOUT_S
+                )
+            producer.commit_transaction(TIMEOUT_S)
+
+        self._call("committing", run)
+
+    def position(self, place: Place) -> int | None:
+        self._usable()
+        topic, partition = place
+        doing = f"reading the position of {self._id!r} in {topic}[{partition}]"
+        try:
+            (found,) = self._group.committed([TopicPartition(topic, partition)], TIMEOUT_S)
+        except KafkaException as error:
+            raise log_error(error.args[0], self._log.bootstrap, doing) from error
+        if found.error is not None:
+            raise log_error(found.error, self._log.bootstrap, doing)
+        return found.offset if found.offset >= 0 else None
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._producer = None
+            self._group.close()
+
+    def _usable(self) -> Producer:
+        if self._failed is not None:
+            kind = Fenced if isinstance(self._failed, Fenced) else LogError
+            raise kind(
+                f"transaction {self._id!r} has failed, open a new one: {self._failed}"
+            ) from self._failed
+        if self._producer is None:
+            raise LogError(f"transaction {self._id!r} is closed: open a new one")
+        return self._producer
+
+    def _call(self, doing: str, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except KafkaException as error:
+            failed = log_error(error.args[0], self._log.bootstrap, f"{doing} transaction {self._id!r}")
+            self._failed = failed
+            # For good, whatever failed: after a time limit librdkafka cannot say whether the call took
+            # effect, and a new producer with this id ends what this one has open.
+            self._producer = None
+            raise failed from error
+
+    def _on_error(self, error: KafkaError) -> None:
+        logger.warning("Kafka at %s, transaction %s: %s", self._log.bootstrap, self._id, error.str())
