@@ -1,0 +1,211 @@
+"""What callers see when the log is away, or an appender dies: no hang, no false answer, no lost thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from echo import Responder, create_topics, reply
+
+from plexstream.edge.calls import Calls
+from plexstream.log.base import Ack
+from plexstream.log.memory import MemoryAppender, MemoryLog
+from plexstream.model.errors import LogUnavailable, TimedOut
+
+
+class Faults:
+    """Switches of a log whose appenders and readers can fail."""
+
+    def __init__(self):
+        self.hold = False  # acknowledgements do not come, as with a broker that is away
+        self.swallow = False  # nor is anything appended
+        self.fail_ack = False
+        self.fail_append = False
+        self.fail_open = False
+        self.fail_read = False
+        self.opened = 0
+        self.closed = 0
+
+
+class FaultyAppender(MemoryAppender):
+    def __init__(self, log, faults):
+        super().__init__(log)
+        self._faults = faults
+        self._held = []
+        self._dead = False
+
+    def append(self, place, items, token):
+        assert not self._dead
+        if self._faults.fail_append:
+            raise LogUnavailable("append refused")
+        if self._faults.swallow:
+            self._held.append(Ack(*place, token, 0, None))
+        else:
+            super().append(place, items, token)
+
+    def poll(self, timeout):
+        if self._faults.hold or (self._held and not self._faults.fail_ack):
+            time.sleep(timeout)
+            return []
+        acks = self._held + super().poll(0 if self._held else timeout)
+        self._held = []
+        if self._faults.fail_ack and acks:
+            self._dead = True
+            acks = [ack._replace(offset=-1, error=LogUnavailable("fatal: epoch")) for ack in acks]
+        return acks
+
+    def close(self):
+        self._faults.closed += 1
+        super().close()
+
+
+class FaultyLog(MemoryLog):
+    def __init__(self):
+        super().__init__()
+        self.faults = Faults()
+
+    def appender(self):
+        if self.faults.fail_open:
+            raise LogUnavailable("no broker")
+        self.faults.opened += 1
+        return FaultyAppender(self, self.faults)
+
+    def fetch(self, *args):
+        if self.faults.fail_read:
+            raise LogUnavailable("read failed")
+        return super().fetch(*args)
+
+
+@pytest.fixture
+def log(topics):
+    log = FaultyLog()
+    create_topics(log, topics)
+    return log
+
+
+def test_while_the_broker_is_away_calls_end_at_their_deadlines_and_nothing_else_happens(log, calls):
+    log.faults.hold = log.faults.swallow = True
+    ask = calls.ask("a/b", "c", b"{}", timeout=0.05)
+    tell = calls.tell("a/b", "c", b"{}", timeout=0.1)
+    with pytest.raises(TimedOut):
+        ask.result(1)
+    assert not tell.done()
+    with pytest.raises(TimedOut, match="may still take effect"):
+        tell.result(1)
+    assert log.faults.opened == 1
+
+
+def test_waiting_for_a_broker_costs_little(log, calls):
+    log.faults.hold = True
+    calls.tell("a/b", "c", b"{}", timeout=0.5)
+    cpu = time.process_time()
+    time.sleep(0.4)
+    assert time.process_time() - cpu < 0.08
+
+
+def test_an_acknowledgement_that_comes_late_still_completes_its_tell(log, calls):
+    log.faults.hold = True
+    tell = calls.tell("a/b", "c", b"{}")
+    time.sleep(0.03)
+    assert not tell.done()
+    log.faults.hold = False
+    assert tell.result(1) is None
+
+
+def test_new_calls_go_out_while_a_tell_waits(topics, log, calls):
+    log.faults.hold = True
+    tell = calls.tell("a/b", "c", b"{}")
+    with Responder(log, topics):
+        pass
+    reader = log.reader()
+    for partition in range(4):
+        reader.assign((topics.mailbox, partition), log.range((topics.mailbox, partition))[1])
+    calls.ask("a/b", "c", b"{}", timeout=5)
+    assert len(reader.read(10, 1)) == 1
+    assert not tell.done()
+
+
+def test_after_a_fatal_error_tells_are_told_so_and_calls_go_on_with_a_new_appender(topics, log, calls):
+    with Responder(log, topics, lambda ask: None):
+        log.faults.hold = True
+        tells = [calls.tell("a/b", "c", b"{}") for _ in range(3)]
+        ask = calls.ask("a/b", "c", b"{}", timeout=0.3)
+        time.sleep(0.02)
+        log.faults.fail_ack = True
+        log.faults.hold = False
+        for tell in tells:
+            with pytest.raises(LogUnavailable, match=r"epoch.*unknown.*idempotency key"):
+                tell.result(1)
+        log.faults.fail_ack = False
+        assert not ask.done()
+        calls.tell("a/b", "c", b"{}").result(2)
+        with pytest.raises(TimedOut):
+            ask.result(1)
+    assert calls.appender_failures == 1
+    assert log.faults.opened >= 2
+    assert log.faults.closed >= 1
+
+
+def test_an_appender_that_refuses_is_replaced_and_its_tells_fail(log, calls):
+    log.faults.fail_append = True
+    tell = calls.tell("a/b", "c", b"{}")
+    with pytest.raises(LogUnavailable, match="append refused"):
+        tell.result(1)
+    log.faults.fail_append = False
+    assert calls.tell("a/b", "c", b"{}").result(2) is None
+
+
+def test_while_no_appender_can_be_had_calls_wait_and_are_sent_in_order_once_it_can(topics, log, calls):
+    with Responder(log, topics) as responder:
+        log.faults.fail_append = log.faults.fail_open = True
+        with pytest.raises(LogUnavailable):
+            calls.tell("a/b", "c", b"first").result(1)
+        gone = calls.tell("a/b", "c", b"gone", timeout=0.05)
+        kept = [calls.tell("a/b", "c", b"%d" % i) for i in range(10)]
+        asked = calls.ask("a/b", "c", b"asked")
+        with pytest.raises(TimedOut):
+            gone.result(1)
+        time.sleep(0.1)
+        log.faults.fail_append = log.faults.fail_open = False
+        for tell in kept:
+            tell.result(5)
+        assert asked.result(5) == b"asked"
+    assert [m.payload for m in responder.seen] == [b"%d" % i for i in range(10)] + [b"asked"]
+
+
+def test_close_is_bounded_while_the_broker_is_away(log, topics):
+    calls = Calls(log, topics)
+    log.faults.hold = True
+    tell = calls.tell("a/b", "c", b"{}")
+    begin = time.monotonic()
+    calls.close(timeout=0.1)
+    assert time.monotonic() - begin < 1
+    with pytest.raises(TimedOut, match="closed"):
+        tell.result(0)
+    assert not [t for t in threading.enumerate() if calls.edge_id in t.name]
+
+
+def test_a_reader_that_fails_is_opened_again_where_it_was(topics, log, calls):
+    with Responder(log, topics) as responder:
+        assert calls.ask("a/b", "c", b"1").result(2) == b"1"
+
+        def answer(ask):
+            log.faults.fail_read = True  # while this reply is on its way, nobody can read
+            return reply(ask, ask.payload)
+
+        responder.answer = answer
+        threading.Timer(0.1, lambda: setattr(log.faults, "fail_read", False)).start()
+        assert calls.ask("a/b", "c", b"2").result(3) == b"2"
+
+
+def test_a_sink_that_raises_ends_nothing(log, topics, calls, caplog):
+    class Broken:
+        def deliver(self, done):
+            raise RuntimeError("broken sink")
+
+    with Responder(log, topics):
+        calls.append(topics.mailbox, 0, [(b"k", b"no envelope")], sink=Broken(), waiter=None)
+        calls.submit(1, "a/b", "c", b"{}", 1.0, "", None, Broken(), None)
+        time.sleep(0.05)
+        assert calls.tell("a/b", "c", b"1").result(2) is None
