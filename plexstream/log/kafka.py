@@ -26,6 +26,9 @@ ADMIN_TIMEOUT_S = 15.0
 
 _TO_THE_END = -1  # what Kafka's DeleteRecords understands as the high watermark
 
+_EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
 T = TypeVar("T")
 
 
@@ -39,7 +42,7 @@ class KafkaLog:
         ConfigError: if a setting is unknown, or one that the log's promises depend on.
     """
 
-    def __init__(self, bootstrap: str, settings: Mapping[str, str] = {}) -> None:  # noqa: B006
+    def __init__(self, bootstrap: str, settings: Mapping[str, str] = {}) -> None:
         check_settings(settings)
         self.bootstrap = bootstrap
         self.settings = dict(settings)
@@ -100,10 +103,7 @@ class KafkaLog:
 
     def range(self, place: Place) -> tuple[int, int]:
         self._check_place(place)
-        first, last = (
-            self._list_offset(place, spec) for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
-        )
-        return first, last
+        return self._list_offset(place, _EARLIEST), self._list_offset(place, _LATEST)
 
     def trim(self, place: Place, before: int) -> None:
         first, end = self.range(place)

@@ -51,10 +51,11 @@ TRANSACTION: dict[str, Any] = {
     **_PRODUCER,
     # One hung transaction holds back every reader of committed records; 60 s by default.
     "transaction.timeout.ms": 10_000,
-    # 100 by default: a transaction waits so long if the markers of the last are not written yet.
-    "retry.backoff.ms": 2,
+    # A transaction waits so long if the markers of the last are not written yet, nearly always if there is
+    # one after the other: 3 ms a transaction at 1, 7 at 5, 24 at 20; 100 by default.
+    "retry.backoff.ms": 1,
     # A commit flushes, whatever this says: it only makes one batch of records that come together.
-    "linger.ms": 5,
+    "linger.ms": 1,
 }
 
 READER: dict[str, Any] = {
@@ -98,7 +99,7 @@ def client_settings(
     role: str,
     on_error: Callable[[KafkaError], None],
 ) -> dict[str, Any]:
-    """The configuration of one client. `producer.` or `consumer.` before a setting make it that role's only."""
+    """The configuration of one client. `producer.` or `consumer.` before a setting are for that role only."""
     merged: dict[str, Any] = {**_COMMON, **own}
     for key, value in settings.items():
         scope, dot, name = key.partition(".")
@@ -115,7 +116,8 @@ _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PR
 _AWAY = {
     KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN,
     KafkaError._RESOLVE, KafkaError._WAIT_COORD, KafkaError.REQUEST_TIMED_OUT,
-    KafkaError.BROKER_NOT_AVAILABLE, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.NOT_CONTROLLER,
+    KafkaError.BROKER_NOT_AVAILABLE, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.NOT_CONTROLLER,
     KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.NOT_COORDINATOR,
     KafkaError.UNSTABLE_OFFSET_COMMIT, KafkaError.NETWORK_EXCEPTION,
 }  # fmt: skip
