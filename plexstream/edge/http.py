@@ -1,0 +1,208 @@
+"""The HTTP front: which path goes where, and every error as a problem document.
+
+    POST /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}        ask
+    POST /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}/send   tell
+    GET  /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}        ask of a read-only handler
+    POST /v1/topics/{name}                                              append records
+    GET  /v1/topics/{name}                                              read records
+    GET  /v1/status, /health/live, /health/ready, /metrics
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from plexstream.edge import problems
+from plexstream.edge.actors import Actors, Receive, Scope, Send, read_body
+from plexstream.edge.calls import MAX_PAYLOAD, Calls
+from plexstream.edge.metrics import CallMetrics
+from plexstream.edge.paths import ACTORS
+from plexstream.edge.problems import Problem
+from plexstream.edge.records import (
+    MAX_LINES,
+    by_partition,
+    check_name,
+    ensure_topic,
+    parse_lines,
+    read_topic,
+)
+from plexstream.log.base import Log
+from plexstream.model.errors import PlexstreamError
+from plexstream.model.topics import Topics
+
+MAX_NDJSON = 16 << 20  # bytes of one request's records
+_READERS = 4  # threads for what blocks; more reads at once wait their turn
+
+App = Callable[[Scope, Receive, Send], Any]
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def app(
+    calls: Calls,
+    *,
+    log: Log,
+    topics: Topics,
+    status: Callable[[], dict[str, Any]],
+    metrics_registry: CollectorRegistry,
+    max_body: int = MAX_PAYLOAD,
+    max_ndjson: int = MAX_NDJSON,
+) -> App:
+    """The ASGI application. It belongs to one event loop.
+
+    Args:
+        status: what ``/v1/status`` shows; ``ready`` in it decides ``/health/ready``. Called on the event
+            loop: it must not block.
+        metrics_registry: gets the edge's own metrics, and is what ``/metrics`` shows.
+        max_body: bytes of a call's arguments.
+        max_ndjson: bytes of one request to append records.
+    """
+    metrics = CallMetrics(calls, metrics_registry)
+    actors = Actors(calls, metrics, max_body=max_body)
+    pages = _Pages(calls, log, topics, status, metrics, metrics_registry, max_ndjson)
+    rest = pages.starlette()
+
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["raw_path"].startswith(ACTORS):
+            await actors(scope, receive, send)
+        else:
+            await rest(scope, receive, send)
+
+    return front
+
+
+class _Pages:
+    """Everything that is not a call to an actor."""
+
+    def __init__(
+        self, calls: Calls, log: Log, topics: Topics, status: Callable[[], dict[str, Any]],
+        metrics: CallMetrics, registry: CollectorRegistry, max_ndjson: int,
+    ) -> None:  # fmt: skip
+        self._calls = calls
+        self._log = log
+        self._topics = topics
+        self._status = status
+        self._metrics = metrics
+        self._registry = registry
+        self._max_ndjson = max_ndjson
+        self._pool = ThreadPoolExecutor(_READERS, "plexstream-topics")
+
+    def starlette(self) -> Starlette:
+        routes = [
+            Route("/health/live", self._live),
+            Route("/health/ready", self._ready),
+            Route("/metrics", self._scrape),
+            Route("/v1/status", self._show_status),
+            Route("/v1/topics/{name}", self._topic, methods=["GET", "POST"]),
+        ]
+        app = Starlette(
+            routes=routes,
+            exception_handlers={
+                HTTPException: _on_http, Problem: _on_error, PlexstreamError: _on_error, Exception: _on_error,
+            },
+        )
+        app.router.redirect_slashes = False
+        return app
+
+    async def _live(self, request: Request) -> Response:
+        return _json(request, {"live": True})
+
+    async def _ready(self, request: Request) -> Response:
+        status = self._status()
+        if not status.get("ready"):
+            raise Problem(503, "not_ready", "this node does not take calls yet", data=status)
+        return _json(request, {"ready": True})
+
+    async def _show_status(self, request: Request) -> Response:
+        return _json(request, self._status())
+
+    async def _scrape(self, request: Request) -> Response:
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def _topic(self, request: Request) -> Response:
+        return await (self._publish(request) if request.method == "POST" else self._consume(request))
+
+    async def _publish(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        check_name(name, self._topics, write=True)
+        length = request.headers.get("content-length", "").encode()
+        body = await read_body(request.receive, self._max_ndjson, length)
+        lines = parse_lines(body, self._calls.max_payload)
+        if lines:
+            loop = asyncio.get_running_loop()
+            partitions = await loop.run_in_executor(self._pool, ensure_topic, self._log, self._topics, name)
+            calls = self._calls.on_loop(loop)
+            groups = by_partition(lines, partitions)
+            await asyncio.gather(*[calls.append(name, number, items) for number, items in groups.items()])
+            self._metrics.published(len(lines))
+        return _json(request, {"count": len(lines)}, 202)
+
+    async def _consume(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        check_name(name, self._topics, write=False)
+        unknown = set(request.query_params) - {"partition", "from", "limit"}
+        if unknown:
+            raise Problem(400, "bad_query", f"unknown parameter {min(unknown)!r}: give partition, from, limit")
+        partition = _number(request, "partition", None, 1 << 31)
+        start = _number(request, "from", 0, 1 << 62) or 0
+        limit = _number(request, "limit", 100, MAX_LINES)
+        loop = asyncio.get_running_loop()
+        body = await loop.run_in_executor(
+            self._pool, read_topic, self._log, name, partition, start, limit or 0
+        )
+        return Response(body, media_type="application/x-ndjson", headers=_echo(request))
+
+
+def _number(request: Request, name: str, default: int | None, most: int) -> int | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= most):
+        raise Problem(400, "bad_query", f"{name} {text[:40]!r}: give a whole number from 0 to {most}")
+    return int(text)
+
+
+def _json(request: Request, value: object, status: int = 200) -> Response:
+    return Response(_encode(value), status, _echo(request), "application/json")
+
+
+def _echo(request: Request) -> dict[str, str]:
+    id = request.headers.get("x-request-id")
+    return {"x-request-id": id} if id else {}
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    """What Starlette's router refuses: no such route, or not with this method."""
+    assert isinstance(error, HTTPException)
+    headers = error.headers or {}
+    allow = ", ".join(sorted({*headers["Allow"].split(", "), "OPTIONS"})) if "Allow" in headers else ""
+    if request.method == "OPTIONS" and allow:
+        return Response(status_code=204, headers={"allow": allow, **_echo(request)})
+    if error.status_code == 405:
+        detail = f"{request.method} is not allowed here, but {allow}"
+        problem = Problem(405, "method_not_allowed", detail, headers=((b"allow", allow.encode()),))
+    else:
+        problem = Problem(error.status_code, "not_found", "no such route; actors are below /v1/actors/")
+    return _on_problem(request, problem)
+
+
+async def _on_error(request: Request, error: Exception) -> Response:
+    return _on_problem(request, problems.of(error))  # Starlette raises again what nobody expected
+
+
+def _on_problem(request: Request, problem: Problem) -> Response:
+    id = request.headers.get("x-request-id", "").encode("latin-1")
+    status, headers, body = problems.answer(problem, request.scope["raw_path"].decode("latin-1"), id)
+    response = Response(body, status)
+    response.raw_headers = headers
+    return response
