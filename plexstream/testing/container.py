@@ -13,6 +13,7 @@ IMAGE = os.environ.get("PLEXSTREAM_KAFKA_IMAGE", "apache/kafka:4.1.1")
 
 _CLIENTS, _BROKER, _CONTROLLER = 9092, 9093, 9094
 _SCRIPT = "/tmp/plexstream-start.sh"
+_LAST_LINE = "# complete"
 
 # With any KAFKA_ variable set the image drops all of its default settings. The broker reaches itself through
 # a listener of its own, because the host's port, which clients are told, does not exist in the container.
@@ -38,8 +39,8 @@ class KafkaContainer(DockerContainer):
             self.with_env("KAFKA_" + key.upper().replace(".", "_"), value)
         self.with_env("KAFKA_HEAP_OPTS", "-Xmx512m")
         # The address that clients must be told has a port which is known only once the container runs: so it
-        # waits for a script. Moving a file is atomic, so a script that is there is whole.
-        wait = f"until [ -e {_SCRIPT} ]; do sleep 0.05; done; exec sh {_SCRIPT}"
+        # waits for a script, and for that script's last line, lest it run half of it.
+        wait = f"until grep -qsx '{_LAST_LINE}' {_SCRIPT}; do sleep 0.05; done; exec sh {_SCRIPT}"
         self.with_command(["sh", "-c", wait])
 
     @property
@@ -59,9 +60,8 @@ class KafkaContainer(DockerContainer):
         """
         super().start()
         advertised = f"PLAINTEXT://{self.address},BROKER://localhost:{_BROKER}"
-        script = f"export KAFKA_ADVERTISED_LISTENERS={advertised}\nexec /etc/kafka/docker/run\n"
-        self.copy_into_container(script.encode(), f"{_SCRIPT}.part")
-        self.exec(["mv", f"{_SCRIPT}.part", _SCRIPT])
+        script = f"export KAFKA_ADVERTISED_LISTENERS={advertised}\nexec /etc/kafka/docker/run\n{_LAST_LINE}\n"
+        self.copy_into_container(script.encode(), _SCRIPT)
         if not wait_until_ready(self.address, timeout):
             said = b"".join(self.get_logs()).decode(errors="replace")
             self.stop()
