@@ -152,7 +152,9 @@ class _Pages:
         check_name(name, self._topics, write=False)
         unknown = set(request.query_params) - {"partition", "from", "limit"}
         if unknown:
-            raise Problem(400, "bad_query", f"unknown parameter {min(unknown)!r}: give partition, from, limit")
+            raise Problem(
+                400, "bad_query", f"unknown query parameter {min(unknown)!r}: known are partition, from, limit"
+            )
         partition = _number(request, "partition", None, 1 << 31)
         start = _number(request, "from", 0, 1 << 62) or 0
         limit = _number(request, "limit", 100, MAX_LINES)

@@ -13,6 +13,7 @@ import uvicorn
 from plexstream.model.errors import ConfigError
 
 BACKLOG = 2048
+KEEP_ALIVE = 75  # seconds an idle connection is kept: more than common clients and proxies keep it
 GRACE = 10  # seconds that requests under way are given at the end
 
 
@@ -46,7 +47,7 @@ class HttpServer:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app, http="httptools", loop="uvloop", lifespan="off", ws="none", access_log=access_log,
-                log_config=None, server_header=False, backlog=BACKLOG,
+                log_config=None, server_header=False, backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE,
                 timeout_graceful_shutdown=max(1, int(grace)),
             )
         )  # fmt: skip

@@ -1,0 +1,131 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from plexstream.client.over_http import LIMITS, Attempt, exchange
+from plexstream.client.request import Request, goal, request, result
+from plexstream.edge.calls import Calls
+from plexstream.edge.loop import LoopCalls
+from plexstream.log.base import Log
+from plexstream.model.topics import Topics
+
+
+class AsyncClient:
+    """`plexstream.Client` for one asyncio event loop.
+
+        async with AsyncClient("http://localhost:8080") as client:
+            await client.ask("account/alice", "deposit", amount=5)
+
+    Arguments and errors as of `Client`. Made with a ``kafka://`` url it connects at once, which blocks for
+    some milliseconds.
+    """
+
+    def __init__(
+        self, url: str | None = None, *, log: Log | None = None, topics: Topics | None = None
+    ) -> None:
+        goes = goal(url, log, topics)
+        self._log = goes.log if goes.owned else None
+        self._calls: Calls | None = None
+        self._on_loop: LoopCalls | None = None
+        self._http: httpx.AsyncClient | None = None
+        if goes.log is None:
+            self._http = httpx.AsyncClient(base_url=goes.url, trust_env=False, limits=LIMITS)
+            return
+        try:
+            self._calls = Calls(goes.log, goes.topics)
+        except BaseException:
+            if self._log is not None:
+                self._log.close()
+            raise
+
+    async def ask(
+        self,
+        target: str,
+        handler: str,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+        *,
+        timeout: float | None = None,
+        idempotency_key: str = "",
+        **named: Any,
+    ) -> Any:
+        """As `Client.ask`."""
+        return result(
+            await self._make(request(False, target, handler, arguments, named, timeout, idempotency_key))
+        )
+
+    async def tell(
+        self,
+        target: str,
+        handler: str,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+        *,
+        timeout: float | None = None,
+        idempotency_key: str = "",
+        **named: Any,
+    ) -> None:
+        """As `Client.tell`."""
+        await self._make(request(True, target, handler, arguments, named, timeout, idempotency_key))
+
+    async def _make(self, call: Request) -> bytes:
+        if self._calls is not None:
+            on_loop = self._on_loop
+            if on_loop is None:
+                on_loop = self._on_loop = self._calls.on_loop()
+            if call.tell:
+                _, done = on_loop.tell(
+                    call.target, call.handler, call.payload,
+                    timeout=call.timeout, idempotency_key=call.idempotency_key,
+                )  # fmt: skip
+                await done
+                return b""
+            return await on_loop.ask(
+                call.target, call.handler, call.payload,
+                timeout=call.timeout, idempotency_key=call.idempotency_key,
+            )  # fmt: skip
+        steps = exchange(call)
+        step = next(steps)
+        while True:
+            answer: httpx.Response | httpx.TransportError | None = None
+            if isinstance(step, Attempt):
+                answer = await self._attempt(step)
+            else:
+                await asyncio.sleep(step.seconds)
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return bytes(end.value)
+
+    async def _attempt(self, step: Attempt) -> httpx.Response | httpx.TransportError:
+        assert self._http is not None
+        try:
+            return await self._http.post(
+                step.path, headers=step.headers, content=step.content, timeout=step.timeout
+            )
+        except httpx.TransportError as error:
+            return error
+
+    async def close(self) -> None:
+        """End it. Calls that wait get an error."""
+        if self._calls is not None:
+            await asyncio.to_thread(self._calls.close)
+        if self._http is not None:
+            await self._http.aclose()
+        if self._log is not None:
+            await asyncio.to_thread(self._log.close)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

@@ -1,0 +1,137 @@
+"""Calls over HTTP, without the HTTP: what to send, when to send it again, and what an answer means.
+
+`exchange` is a generator that says what to do next. The clients do it, one with threads and one with
+asyncio, and know nothing else.
+
+A call is sent again after a fault of the connection, with pauses that double, as long as its timeout allows:
+
+- always, if the connection was refused: nothing was sent;
+- else only if it has an idempotency key: the first attempt may have taken effect, and then the second one
+  gets its result. No key is made up for a caller who gives none, since each costs a stored reply.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Generator
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from plexstream.client.request import Request
+from plexstream.model.errors import CALL_ERRORS, CallError, LogUnavailable, TimedOut, TooLarge, call_error
+
+_FIRST_PAUSE, _LAST_PAUSE = 0.02, 1.0  # seconds
+_GRACE = 1.0  # seconds that the server is given to say itself that a call has timed out
+
+# As many connections as callers: each waits for its own reply. Idle ones are given up before the server's
+# 75 s are over: a call on one that is just being closed could not be told from one that was lost.
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=30.0)
+
+
+class Attempt(NamedTuple):
+    """Send this; answer with the httpx.Response, or with the httpx.TransportError that came instead."""
+
+    path: str
+    headers: dict[str, str]
+    content: bytes
+    timeout: float
+
+
+class Pause(NamedTuple):
+    """Wait."""
+
+    seconds: float
+
+
+Exchange = Generator[Attempt | Pause, httpx.Response | httpx.TransportError | None, bytes]
+
+
+class _Problem(msgspec.Struct):
+    code: str = ""
+    detail: str = ""
+    data: Any = None
+
+
+_problem = msgspec.json.Decoder(_Problem)
+
+
+def exchange(request: Request) -> Exchange:
+    """Make one call; returns the result's JSON.
+
+    Raises:
+        CallError: what the actor or the edge answered, or TimedOut.
+        LogUnavailable: the server was not reached, or the outcome is unknown.
+    """
+    end = time.monotonic() + request.timeout
+    path = _path(request)
+    headers = {"content-type": "application/json"}
+    if request.idempotency_key:
+        headers["idempotency-key"] = request.idempotency_key
+    pause = _FIRST_PAUSE
+    sent = False  # whether any attempt may have arrived
+    while True:
+        left = end - time.monotonic()
+        attempt = Attempt(f"{path}?timeout={max(left, 0.001):.3f}", headers, request.payload, left + _GRACE)
+        answer = yield attempt
+        if isinstance(answer, httpx.Response):
+            return _result(request, answer)
+        assert answer is not None
+        if isinstance(answer, httpx.ReadTimeout | httpx.WriteTimeout):
+            raise _timed_out(request)
+        refused = isinstance(answer, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+        fault = f"{type(answer).__name__} {answer}".strip()
+        sent = sent or not refused
+        if not refused and not request.idempotency_key:
+            raise LogUnavailable(
+                f"{request.target}.{request.handler}: the connection broke ({fault}) and the outcome is "
+                "unknown; calls with an idempotency key are repeated"
+            )
+        wait = pause * (0.5 + random.random() / 2)  # so that many clients do not come back all at once
+        if time.monotonic() + wait >= end:
+            if not sent:
+                raise LogUnavailable(
+                    f"{request.target}.{request.handler}: the server was not reached within "
+                    f"{request.timeout:g} s ({fault}); is it running there?"
+                )
+            raise _timed_out(request)
+        yield Pause(wait)
+        pause = min(pause * 2, _LAST_PAUSE)
+
+
+def _path(request: Request) -> str:
+    parts = [*request.target.split("/"), request.handler]
+    path = "/v1/actors/" + "/".join(quote(part, safe="") for part in parts)
+    return f"{path}/send" if request.tell else path
+
+
+def _result(request: Request, answer: httpx.Response) -> bytes:
+    if answer.status_code in (200, 202):
+        return answer.content
+    try:
+        problem = _problem.decode(answer.content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        problem = _Problem()
+    detail = problem.detail or f"{request.target}.{request.handler}: HTTP status {answer.status_code}"
+    if problem.code in CALL_ERRORS:
+        raise call_error(problem.code, detail, problem.data)
+    if problem.code.startswith("log_"):
+        raise LogUnavailable(detail)
+    # A proxy between may answer in its own way.
+    if answer.status_code == 413:
+        raise TooLarge(detail)
+    if answer.status_code == 504:
+        raise TimedOut(detail)
+    if answer.status_code in (502, 503):
+        raise LogUnavailable(f"{detail}; the outcome is unknown: repeat the call with its idempotency key")
+    raise CallError(f"{problem.code}: {detail}" if problem.code else detail, problem.data)
+
+
+def _timed_out(request: Request) -> TimedOut:
+    return TimedOut(
+        f"no reply from {request.target}.{request.handler} within {request.timeout:g} s; the call may still "
+        "take effect: repeat it with its idempotency key"
+    )

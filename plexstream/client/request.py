@@ -1,0 +1,97 @@
+"""What a call is, whichever way it goes: its arguments encoded, its result decoded, and where it goes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from plexstream.edge.calls import DEFAULT_TIMEOUT, MAX_TIMEOUT
+from plexstream.log.base import Log
+from plexstream.model import address
+from plexstream.model.errors import BadArguments, ConfigError
+from plexstream.model.topics import Topics
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+class Request(NamedTuple):
+    """One call."""
+
+    tell: bool
+    target: str
+    handler: str
+    payload: bytes
+    timeout: float
+    idempotency_key: str
+
+
+def request(
+    tell: bool,
+    target: str,
+    handler: str,
+    arguments: Mapping[str, Any] | None,
+    named: Mapping[str, Any],
+    timeout: float | None,
+    idempotency_key: str,
+) -> Request:
+    """Check and encode a call.
+
+    Raises:
+        BadAddress: `target` is no address.
+        BadArguments: the arguments are given both ways, or are no JSON; the timeout cannot be.
+    """
+    if arguments is not None and named:
+        raise BadArguments(
+            f"{target}.{handler}: give the arguments as one mapping or by name, not both ({', '.join(named)})"
+        )
+    arguments = named if arguments is None else arguments
+    if not isinstance(arguments, Mapping):
+        raise BadArguments(f"{target}.{handler}: the arguments are a mapping, not {type(arguments).__name__}")
+    try:
+        payload = _encode(arguments)
+    except (TypeError, ValueError, msgspec.EncodeError) as error:
+        raise BadArguments(f"{target}.{handler}: the arguments cannot be written as JSON: {error}") from None
+    if timeout is None:
+        timeout = DEFAULT_TIMEOUT
+    if not 0 < timeout <= MAX_TIMEOUT:
+        raise BadArguments(f"timeout {timeout!r}: give seconds above 0, at most {MAX_TIMEOUT:.0f}")
+    return Request(tell, address.full(target), handler, payload, timeout, idempotency_key)
+
+
+def result(payload: bytes) -> Any:
+    """The value of a result's JSON."""
+    return _decode(payload)
+
+
+class Goal(NamedTuple):
+    """Where a client's calls go: over HTTP to `url`, or straight to a log."""
+
+    url: str
+    log: Log | None
+    owned: bool  # the client opened the log, and closes it
+    topics: Topics
+
+
+def goal(url: str | None, log: Log | None, topics: Topics | None) -> Goal:
+    """Where a client made with these arguments sends its calls.
+
+    Raises:
+        ConfigError: `url` is missing or of an unknown kind, or both a `url` and a `log` are given.
+        LogError: the log at `url` cannot be opened.
+    """
+    if (url is None) == (log is None):
+        raise ConfigError("give a client either a url or a log: Client('http://localhost:8080')")
+    names = topics or Topics()
+    if log is not None:
+        return Goal("", log, False, names)
+    assert url is not None
+    if url.startswith(("http://", "https://")):
+        return Goal(url.rstrip("/"), None, False, names)
+    if url.startswith("kafka://"):
+        from plexstream.log.open import open_log
+
+        return Goal("", open_log(url), True, names)
+    raise ConfigError(f"url {url!r}: write http://host:port, https://host:port or kafka://host:port")

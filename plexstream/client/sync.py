@@ -1,0 +1,142 @@
+"""The client for threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from plexstream.client.over_http import LIMITS, Attempt, exchange
+from plexstream.client.request import Request, goal, request, result
+from plexstream.edge.calls import Calls
+from plexstream.log.base import Log
+from plexstream.model.topics import Topics
+
+
+class Client:
+    """Calls actors, over HTTP or straight over the log. Thread-safe.
+
+        with Client("http://localhost:8080") as client:
+            client.ask("account/alice", "deposit", amount=5)
+
+    Args:
+        url: ``http://host:port`` of a node, or ``kafka://host:port`` of its brokers.
+        log: a log that is open in this process, instead of a url. It is left open.
+        topics: the names of the topics, for calls over a log.
+
+    Raises:
+        ConfigError: the url is of an unknown kind.
+        TopicMissing: the log lacks the topics.
+        LogUnavailable: the log cannot be reached now.
+    """
+
+    def __init__(
+        self, url: str | None = None, *, log: Log | None = None, topics: Topics | None = None
+    ) -> None:
+        goes = goal(url, log, topics)
+        self._log = goes.log if goes.owned else None
+        self._calls: Calls | None = None
+        self._http: httpx.Client | None = None
+        if goes.log is None:
+            self._http = httpx.Client(base_url=goes.url, trust_env=False, limits=LIMITS)
+            return
+        try:
+            self._calls = Calls(goes.log, goes.topics)
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(
+        self,
+        target: str,
+        handler: str,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+        *,
+        timeout: float | None = None,
+        idempotency_key: str = "",
+        **named: Any,
+    ) -> Any:
+        """Call a handler of the actor `target` and return its result.
+
+        Args:
+            target: the address of an actor, such as ``account/alice``.
+            arguments: the handler's arguments; or give them by name.
+            timeout: in seconds, 30 by default.
+            idempotency_key: a call with a key that was seen before has no effect, and the first one's result.
+
+        Raises:
+            Rejected: the actor refused.
+            TimedOut: no reply came in time; the call may still take effect.
+            CallError: the call failed; the subclasses say how.
+            BadAddress: `target` is no address.
+            LogUnavailable: the server or the log was not reached, or the outcome is unknown.
+        """
+        return result(
+            self._make(request(False, target, handler, arguments, named, timeout, idempotency_key))
+        )
+
+    def tell(
+        self,
+        target: str,
+        handler: str,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+        *,
+        timeout: float | None = None,
+        idempotency_key: str = "",
+        **named: Any,
+    ) -> None:
+        """Send a message to the actor `target`; returns when it is durable. Otherwise as `ask`."""
+        self._make(request(True, target, handler, arguments, named, timeout, idempotency_key))
+
+    def _make(self, call: Request) -> bytes:
+        calls = self._calls
+        if calls is not None:
+            send = calls.tell if call.tell else calls.ask
+            future = send(
+                call.target, call.handler, call.payload,
+                timeout=call.timeout, idempotency_key=call.idempotency_key,
+            )  # fmt: skip
+            return future.result() or b""
+        steps = exchange(call)
+        step = next(steps)
+        while True:
+            answer: httpx.Response | httpx.TransportError | None = None
+            if isinstance(step, Attempt):
+                answer = self._attempt(step)
+            else:
+                time.sleep(step.seconds)
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return bytes(end.value)
+
+    def _attempt(self, step: Attempt) -> httpx.Response | httpx.TransportError:
+        assert self._http is not None
+        try:
+            return self._http.post(
+                step.path, headers=step.headers, content=step.content, timeout=step.timeout
+            )
+        except httpx.TransportError as error:
+            return error
+
+    def close(self) -> None:
+        """End it. Calls that wait get an error."""
+        if self._calls is not None:
+            self._calls.close()
+        if self._http is not None:
+            self._http.close()
+        if self._log is not None:
+            self._log.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
