@@ -1,0 +1,51 @@
+"""The three logs, for the tests that every one of them must pass."""
+
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from plexstream.log.base import Log, TopicSpec
+from plexstream.log.open import open_log
+
+sys.path.append(str(Path(__file__).parent))  # for log_driving.py: pytest's import mode adds no directories
+
+
+@pytest.fixture(params=["memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def backend(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def url(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if backend == "kafka":
+        return f"kafka://{request.getfixturevalue('kafka')}"
+    return {"memory": "memory:", "embedded": f"embedded:{tmp_path / 'log'}"}[backend]
+
+
+@pytest.fixture
+def log(url: str) -> Iterator[Log]:
+    log = open_log(url)
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def make_topic(log: Log) -> Callable[..., str]:
+    """A function that creates a topic of a new name."""
+
+    def make(partitions: int = 1, **config: str) -> str:
+        name = f"test-{uuid.uuid4().hex[:12]}"
+        settings = {key.replace("_", "."): value for key, value in config.items()}
+        assert log.create([TopicSpec(name, partitions, settings)]) == [name]
+        return name
+
+    return make
+
+
+@pytest.fixture
+def topic(make_topic: Callable[..., str]) -> str:
+    """A topic with two partitions."""
+    return make_topic(2)
