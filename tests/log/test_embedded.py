@@ -1,0 +1,402 @@
+"""What only the embedded log has: a directory, a crash, compaction."""
+
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from log_driving import acks, append, fill, items, read_all, take
+
+from plexstream.log import embedded_partition
+from plexstream.log.base import TopicSpec
+from plexstream.log.embedded import EmbeddedLog
+from plexstream.model.errors import Fenced, LogError
+
+COMPACT = {"cleanup.policy": "compact", "delete.retention.ms": "0"}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def log(path: Path):
+    log = EmbeddedLog(path)
+    log.create([TopicSpec("t", 2), TopicSpec("c", 1, COMPACT)])
+    yield log
+    log.close()
+
+
+def reopen(log: EmbeddedLog) -> EmbeddedLog:
+    log.close()
+    return EmbeddedLog(log.path)
+
+
+def state(log: EmbeddedLog, place=("t", 0)) -> list[tuple[int, bytes, bytes | None]]:
+    """Offset, key and value of all records, however the log comes by them."""
+    reader = log.reader()
+    reader.assign(place, 0)
+    found = []
+    while some := reader.read(7, 0):
+        found += some
+    return [(record.offset, record.key, record.value) for record in found]
+
+
+def test_everything_is_there_after_reopening(log):
+    fill(log, ("t", 1), *[b"%d" % i for i in range(100)], None, b"")
+    log.trim(("t", 1), 30)
+    transaction = log.transaction("relay")
+    transaction.commit([("t", 0, b"k", b"v")], {("t", 1): 42})
+    before = state(log, ("t", 1))
+    log = reopen(log)
+    assert state(log, ("t", 1)) == before
+    assert log.range(("t", 1)) == (30, 102)
+    assert log.topics() == {"t": 2, "c": 1}
+    new = log.transaction("relay")
+    assert new.position(("t", 1)) == 42
+    new.commit([], {("t", 1): 43})
+    assert fill(log, ("t", 1), b"next") == 102
+    log.close()
+
+
+def test_the_epoch_of_a_transaction_survives(log):
+    old = log.transaction("relay")
+    old._log = log = reopen(log)  # a handle from before
+    new = log.transaction("relay")
+    with pytest.raises(Fenced):
+        old.commit([], {})
+    new.commit([], {})
+    log.close()
+
+
+def test_the_end_does_not_go_back_when_all_is_trimmed(log):
+    fill(log, ("t", 0), *[b"v"] * 50)
+    log.trim(("t", 0), 50)
+    log = reopen(log)
+    assert log.range(("t", 0)) == (50, 50)
+    assert fill(log, ("t", 0), b"v") == 50
+    log.close()
+
+
+def test_trimmed_records_are_erased_at_last(log, path):
+    fill(log, ("t", 0), *[b"v"] * 3000)
+    for before in range(0, 3000, 7):
+        log.trim(("t", 0), before)
+    log = reopen(log)
+    from plexstream.log import embedded_format as form
+
+    topic = dict(form.stored_topics(log.db))["t"]
+    prefix, end = form.records_prefix(topic.id, 0), form.records_end(topic.id, 0)
+    assert [offset for offset, _ in form.scan(log.db, prefix, end, 0, None)] == list(range(2996, 3000))
+    log.close()
+
+
+def test_a_second_process_is_refused_with_a_reason(log, path):
+    code = f"from plexstream.log.embedded import EmbeddedLog\nEmbeddedLog({str(path)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "LogError" in done.stderr
+    assert f"embedded log {path} is held by another process" in done.stderr
+    with pytest.raises(LogError, match="held by another process"):
+        EmbeddedLog(path)
+    # And it is free once it is closed, though there were readers.
+    reader = log.reader()
+    fill(log, ("t", 0), b"v")
+    reader.assign(("t", 0), 0)
+    take(reader, 1)
+    log.close()
+    EmbeddedLog(path).close()
+
+
+def test_a_directory_that_is_no_log_is_refused(tmp_path):
+    from rocksdict import Options, Rdict
+
+    other = Rdict(str(tmp_path / "other"), Options(raw_mode=True))
+    other[b"some"] = b"thing"
+    other.close()
+    with pytest.raises(LogError, match="another database"):
+        EmbeddedLog(tmp_path / "other")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LogError, match="cannot be opened"):
+        EmbeddedLog(tmp_path / "file")
+
+
+def test_records_older_than_the_tail_come_from_the_disk(log, monkeypatch):
+    monkeypatch.setattr(embedded_partition, "TAIL_RECORDS", 10)
+    monkeypatch.setattr(embedded_partition, "TAIL_BYTES", 1000)
+    reader = log.reader()
+    reader.assign(("t", 0), 0)
+    expected = []
+    for round in range(60):
+        values = [b"%d %d" % (round, i) * (1 + round % 7) for i in range(1 + round % 11)]
+        fill(log, ("t", 0), *values)
+        expected += values
+        assert len(log._parts["t"][0].tail) <= 20
+        if round % 3 == 0:
+            seen = take(reader, len(expected) - (reader._positions["t", 0]))
+            assert [record.value for record in seen] == expected[-len(seen) :]
+    assert [value for _, _, value in state(log)] == expected
+
+
+def test_large_records_do_not_fill_the_memory(log):
+    for _ in range(20):
+        fill(log, ("t", 0), b"x" * 1_000_000)
+    part = log._parts["t"][0]
+    assert sum(len(record.value) for record in part.tail) <= 2 * embedded_partition.TAIL_BYTES
+    assert len(state(log)) == 20
+
+
+def test_compaction_keeps_the_newest_of_each_key(log):
+    appender = log.appender()
+    for round in range(5):
+        append(appender, ("c", 0), [(b"%d" % key, b"%d of %d" % (round, key)) for key in range(10)])
+    append(appender, ("c", 0), [(b"3", None), (b"4", None), (b"4", b"again"), (b"last", None)])
+    log.janitor.tidy()
+    log = reopen(log)
+    kept = state(log, ("c", 0))
+    assert kept == [
+        *[(40 + key, b"%d" % key, b"4 of %d" % key) for key in (0, 1, 2, 5, 6, 7, 8, 9)],
+        (52, b"4", b"again"),
+    ]
+    # The last record, a tombstone, is gone; its offset is not given away again.
+    assert log.range(("c", 0)) == (0, 54)
+    assert fill(log, ("c", 0), b"next") == 54
+    log.close()
+
+
+def test_young_tombstones_stay(log):
+    log.create([TopicSpec("young", 1, {"cleanup.policy": "compact"})])
+    fill(log, ("young", 0), b"v", None)
+    log.janitor.tidy()
+    log = reopen(log)
+    assert state(log, ("young", 0)) == [(1, b"k", None)]
+    log.close()
+
+
+def test_compaction_runs_by_itself_when_the_topic_grows(log, monkeypatch):
+    monkeypatch.setattr(embedded_partition, "TAIL_RECORDS", 10)
+    ran = threading.Event()
+    tidy = log.janitor.tidy
+
+    def watched(only=None):
+        tidy(only)
+        if only == {("c", 0)}:
+            ran.set()
+
+    monkeypatch.setattr(log.janitor, "tidy", watched)
+    fill(log, ("c", 0), *[b"v"] * embedded_partition.COMPACT_EVERY)
+    assert ran.wait(20)
+    assert len(state(log, ("c", 0))) <= 20
+
+
+def test_readers_pass_the_holes_of_compaction(log, monkeypatch):
+    monkeypatch.setattr(embedded_partition, "TAIL_RECORDS", 5)
+    appender = log.appender()
+    for i in range(300):
+        append(appender, ("c", 0), [(b"%d" % (i % 4 if i < 290 else i), b"%d" % i)])
+    reader = log.reader()
+    reader.assign(("c", 0), 100)
+    take(reader, 50)
+    log.janitor.tidy()
+    seen = []
+    while some := reader.read(3, 0):
+        seen += some
+    assert seen[-1].offset == 299
+    assert {record.key: record.value for record in seen}[b"1"] == b"289"
+    appender.close()
+
+
+def test_records_past_their_retention_are_trimmed(log, monkeypatch):
+    import time
+
+    log.create(
+        [TopicSpec("short", 1, {"retention.ms": "60000"}), TopicSpec("for-ever", 1, {"retention.ms": "-1"})]
+    )
+    now = time.time_ns()
+    for age_s, value in ((100, b"old"), (61, b"old too"), (30, b"young")):
+        monkeypatch.setattr(time, "time_ns", lambda age_s=age_s: now - age_s * 1_000_000_000)
+        fill(log, ("short", 0), value)
+        fill(log, ("for-ever", 0), value)
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    log.janitor.tidy()
+    assert log.range(("short", 0)) == (2, 3)
+    assert log.range(("for-ever", 0)) == (0, 3)
+    monkeypatch.setattr(time, "time_ns", lambda: now + 3_600_000_000_000)
+    log.janitor.tidy()
+    assert log.range(("short", 0)) == (3, 3)
+
+
+def test_a_torn_write_ahead_log_leaves_a_prefix(log, path, tmp_path):
+    """A power cut loses the end of the write-ahead log: never a message whose turn is there."""
+    log.create([TopicSpec("mailbox", 1), TopicSpec("journal", 1)])
+    appender = log.appender()
+    for i in range(200):
+        appender.append(("mailbox", 0), items(b"message %d" % i), None)
+        appender.append(("journal", 0), items(b"turn %d" % i, b"step %d" % i), None)
+    acks(appender, 400)
+    (wal,) = path.glob("*.log")
+    size = wal.stat().st_size
+    chance = random.Random(1)
+    seen = set()
+    for round in range(12):
+        copy = tmp_path / f"copy-{round}"
+        shutil.copytree(path, copy)
+        (copy / "LOCK").unlink()
+        os.truncate(copy / wal.name, chance.randrange(size * 6 // 10, size))
+        torn = EmbeddedLog(copy)
+        mailbox, journal = state(torn, ("mailbox", 0)), state(torn, ("journal", 0))
+        assert [offset for offset, _, _ in mailbox] == list(range(len(mailbox)))
+        assert len(journal) % 2 == 0, "a group is there by half"
+        assert len(mailbox) - 1 <= len(journal) // 2 <= len(mailbox)
+        assert torn.range(("mailbox", 0)) == (0, len(mailbox))
+        assert torn.range(("journal", 0)) == (0, len(journal))
+        assert fill(torn, ("journal", 0), b"new") == len(journal)
+        seen.add(len(mailbox))
+        torn.close()
+    assert len(seen) > 5, "the cuts were no cuts"
+
+
+def test_acknowledgements_wait_for_the_sync(log, monkeypatch):
+    gate = threading.Event()
+    sync = log.sync
+
+    def slow_sync():
+        assert gate.wait(20)
+        sync()
+
+    monkeypatch.setattr(log, "sync", slow_sync)
+    appender = log.appender()
+    appender.append(("t", 0), items(b"1"), "one")
+    assert [value for _, _, value in state(log)] == [b"1"], "it is visible at once"
+    assert appender.poll(0.3) == []
+    gate.set()
+    assert acks(appender, 1)[0].offset == 0
+
+
+def test_a_failed_sync_fails_all_that_waits_and_all_that_follows(log):
+    class Broken:
+        """The database with a disk that is full."""
+
+        def __init__(self, db):
+            self.db = db
+
+        def __getattr__(self, name):
+            return getattr(self.db, name)
+
+        def flush_wal(self, sync):
+            raise OSError("No space left on device")
+
+    good = log.db
+    log.db = Broken(good)
+    appender = log.appender()
+    appender.append(("t", 0), items(b"1"), "one")
+    (ack,) = acks(appender, 1)
+    assert (ack.offset, ack.token) == (-1, "one")
+    assert isinstance(ack.error, LogError)
+    assert "No space left" in str(ack.error)
+    log.db = good
+    with pytest.raises(LogError, match="No space left"):
+        appender.append(("t", 0), items(b"2"), "two")
+    with pytest.raises(LogError, match="No space left"):
+        log.transaction("relay")
+    with pytest.raises(LogError, match="No space left"):
+        log.trim(("t", 0), 1)
+
+
+FILL_THE_DISK = """
+    import resource, signal, sys
+    from plexstream.log.embedded import EmbeddedLog
+    from plexstream.log.base import TopicSpec
+    log = EmbeddedLog(sys.argv[1])
+    log.create([TopicSpec("t", 1)])
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
+    appender = log.appender()
+    good = 0
+    for number in range(100):
+        appender.append(("t", 0), [(b"k", b"%d " % number + b"x" * 100_000)], number)
+        (ack,) = appender.poll(20)
+        if ack.error is not None:
+            assert ack.offset == -1, ack
+            print("refused:", type(ack.error).__name__, ack.error)
+            break
+        good += 1
+    try:
+        appender.append(("t", 0), [(b"k", b"small")], None)
+    except Exception as error:
+        print("then:", type(error).__name__)
+    print("good:", good, flush=True)
+    import os
+    os._exit(0)
+"""
+
+
+def test_a_full_disk_is_an_error_and_never_a_false_acknowledgement(tmp_path):
+    path = tmp_path / "full"
+    command = [sys.executable, "-c", textwrap.dedent(FILL_THE_DISK), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "refused: LogError" in done.stdout, done.stdout
+    assert "then: LogError" in done.stdout
+    good = int(done.stdout.split("good:")[1])
+    assert 5 < good < 40
+    log = EmbeddedLog(path)
+    values = [value.split()[0] for _, _, value in state(log)]
+    assert values[:good] == [b"%d" % number for number in range(good)]
+    log.close()
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 3_000_000
+
+
+some_items = st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.binary(max_size=3)), min_size=1)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("append"), some_items),
+        st.tuples(st.just("trim"), st.integers(0, 40)),
+        st.tuples(st.just("reopen"), st.none()),
+        st.tuples(st.just("tidy"), st.none()),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps, st.integers(0, 40))
+def test_any_sequence_of_steps_leaves_what_a_plain_list_would(tmp_path_factory, steps, offset):
+    log = EmbeddedLog(tmp_path_factory.mktemp("log"))
+    log.create([TopicSpec("t", 1), TopicSpec("c", 1, COMPACT)])
+    model: list[tuple[int, bytes, bytes | None]] = []
+    start = 0
+    for step, value in steps:
+        if step == "append":
+            group = [(key.encode(), data) for key, data in value]
+            appender = log.appender()
+            for topic in ("t", "c"):
+                assert append(appender, (topic, 0), group) == len(model) + len(group) - 1
+            model += [(len(model) + i, *item) for i, item in enumerate(group)]
+        elif step == "trim":
+            log.trim(("t", 0), value)
+            start = max(start, min(value, len(model)))
+        elif step == "reopen":
+            log = reopen(log)
+        else:
+            log.janitor.tidy()
+        assert log.range(("t", 0)) == (start, len(model))
+        assert log.range(("c", 0)) == (0, len(model))
+    assert state(log) == model[start:]
+    newest = {key: value for _, key, value in model}
+    found = {key: value for _, key, value in state(log, ("c", 0))}
+    assert {k: v for k, v in found.items() if v is not None} == {
+        k: v for k, v in newest.items() if v is not None
+    }
+    at = min(offset, len(model))
+    assert [r.offset for r in read_all(log, ("t", 0), len(model) - max(at, start), offset=at)] == list(
+        range(max(at, start), len(model))
+    )
+    log.close()

@@ -1,0 +1,247 @@
+"""What only the log on Kafka has: brokers that are away or refuse, and librdkafka's ways to report that."""
+
+import logging
+import time
+import uuid
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from log_driving import acks, append, fill, items, read_all, take
+
+from plexstream.log import kafka as kafka_module
+from plexstream.log import kafka_appender
+from plexstream.log.base import TopicSpec
+from plexstream.log.kafka import KafkaLog
+from plexstream.log.kafka_appender import KafkaAppender
+from plexstream.model.errors import ConfigError, LogError, LogUnavailable
+
+
+@pytest.fixture
+def backend() -> str:
+    return "kafka"
+
+
+def lower_the_limit(address: str, topic: str, limit: int) -> None:
+    """Change max.message.bytes behind the log's back."""
+    entry = ConfigEntry("max.message.bytes", str(limit), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    for future in AdminClient({"bootstrap.servers": address}).incremental_alter_configs([resource]).values():
+        future.result(10)
+    time.sleep(0.5)
+
+
+@pytest.mark.kafka
+def test_a_record_refused_in_the_middle_of_a_group_fails_the_group_and_the_appender(log, topic, kafka):
+    """Only the last record has a callback, so that its success must never hide another's failure."""
+    appender = log.appender()
+    append(appender, (topic, 0), items(b"good"))
+    lower_the_limit(kafka, topic, 400_000)
+    # The middle one travels alone: it is as large as a batch may be.
+    for token in range(3):
+        appender.append((topic, 0), items(b"before", b"x" * 600_000, b"after"), token)
+    found = acks(appender, 3)
+    assert [(ack.token, ack.offset) for ack in found] == [(0, -1), (1, -1), (2, -1)]
+    assert all(isinstance(ack.error, LogError) for ack in found)
+    with pytest.raises(LogError, match="open a new one"):
+        appender.append((topic, 0), items(b"later"), None)
+    with pytest.raises(LogError, match="open a new one"):
+        appender.append((topic, 1), items(b"elsewhere"), None)
+    assert appender.poll(0.5) == []
+    appender.close()
+    # Whatever was appended: nothing after the gap.
+    end = log.range((topic, 0))[1]
+    values = [record.value for record in read_all(log, (topic, 0), end)]
+    assert values in ([b"good"], [b"good", b"before"])
+    # Another appender goes on.
+    assert fill(log, (topic, 0), b"new") == end
+
+
+@pytest.mark.kafka
+def test_a_group_that_is_taken_by_half_is_an_error(log, topic):
+    appender = log.appender()
+    append(appender, (topic, 0), items(b"good"))
+    real = appender._producer
+
+    class Refuses:
+        """A producer whose third record raises."""
+
+        def __init__(self):
+            self.left = 2
+
+        def __getattr__(self, name):
+            return getattr(real, name)
+
+        def produce(self, *args):
+            if not self.left:
+                from confluent_kafka import KafkaError, KafkaException
+
+                raise KafkaException(KafkaError(KafkaError._UNKNOWN_TOPIC))
+            self.left -= 1
+            real.produce(*args)
+
+    appender._producer = Refuses()
+    appender.append((topic, 0), items(b"1", b"2", b"3", b"4"), "half")
+    (ack,) = acks(appender, 1)
+    assert (ack.token, ack.offset) == ("half", -1)
+    assert isinstance(ack.error, LogError)
+    # Refused before the first record: nothing was taken, and that is raised.
+    other = log.appender()
+    real = other._producer
+    refuses = other._producer = Refuses()
+    refuses.left = 0
+    with pytest.raises(LogError):
+        other.append((topic, 0), items(b"1"), "none")
+    assert other.poll(0.2) == []
+    appender.close()
+    other.close()
+
+
+@pytest.mark.kafka
+def test_an_appender_takes_no_more_than_it_may_hold(log, topic, monkeypatch):
+    monkeypatch.setattr(kafka_appender, "MAX_PENDING_BYTES", 200_000)
+    appender = log.appender()
+    for number in range(40):
+        appender.append((topic, 0), items(*[b"x" * 1000] * 50), number)
+        assert appender._pending_bytes <= 200_000
+    assert [ack.token for ack in acks(appender, 40)] == list(range(40))
+    assert appender._pending_bytes == 0
+    appender.close()
+
+
+@pytest.mark.kafka
+def test_the_library_queue_being_full_is_waited_for(kafka, topic, monkeypatch):
+    # 1 kB is less than any two records: produce() refuses in the middle of the group, again and again.
+    log = KafkaLog(kafka, {"producer.queue.buffering.max.kbytes": "1"})
+    appender = log.appender()
+    append(appender, (topic, 0), items(*[b"%d" % i + b"x" * 900 for i in range(30)]))
+    appender.close()
+    assert [int(r.value.rstrip(b"x")) for r in read_all(log, (topic, 0), 30)] == list(range(30))
+    log.close()
+
+
+@pytest.mark.kafka
+def test_records_of_an_open_transaction_stay_unseen_and_its_owner_is_fenced(log, topic, kafka):
+    id = f"{topic}-relay"
+    zombie = Producer({"bootstrap.servers": kafka, "transactional.id": id, "transaction.timeout.ms": 10_000})
+    zombie.init_transactions(10)
+    zombie.begin_transaction()
+    zombie.produce(topic, b"open", b"k", 0)
+    zombie.flush(10)
+    fill(log, (topic, 0), b"after")
+    committed = log.reader(committed=True)
+    committed.assign((topic, 0), 0)
+    assert committed.read(10, 0.5) == [], "nothing beyond an open transaction is stable"
+    dirty = log.reader()
+    dirty.assign((topic, 0), 0)
+    assert [record.value for record in take(dirty, 2)] == [b"open", b"after"]
+    log.transaction(id).close()
+    assert [record.value for record in take(committed, 1)] == [b"after"]
+    committed.close()
+    dirty.close()
+
+
+@pytest.mark.kafka
+def test_reading_below_the_start_with_much_fetched_ahead(log, topic):
+    fill(log, (topic, 0), *[b"%d" % i for i in range(5000)])
+    log.trim((topic, 0), 3000)
+    reader = log.reader()
+    for offset in (0, 2999, 3000, 3001, 0):
+        reader.assign((topic, 0), offset)
+        first = max(offset, 3000)
+        assert [record.offset for record in take(reader, 100)] == list(range(first, first + 100))
+    reader.close()
+
+
+@pytest.mark.kafka
+def test_a_topic_that_cannot_hold_a_batch_is_refused(log, make_topic):
+    topic = make_topic(1, max_message_bytes="100000")
+    appender = log.appender()
+    with pytest.raises(LogError, match="max.message.bytes=100000"):
+        appender.append((topic, 0), items(b"v"), None)
+    appender.close()
+
+
+def test_a_broker_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(kafka_module, "ADMIN_TIMEOUT_S", 1.0)
+    log = KafkaLog("127.0.0.1:1")
+    with pytest.raises(LogUnavailable, match=r"127.0.0.1:1.*is the broker up\?"):
+        log.topics()
+    with pytest.raises(LogUnavailable, match=r"127.0.0.1:1.*is the broker up\?"):
+        log.create([TopicSpec("t", 1)])
+    log.close()
+
+
+def test_an_unknown_setting_is_named():
+    with pytest.raises(ConfigError, match=r"no\.such\.thing"):
+        KafkaLog("127.0.0.1:1", {"no.such.thing": "1"})
+
+
+@pytest.mark.kafka
+def test_librdkafka_speaks_to_our_logger(kafka, caplog, topic):
+    caplog.set_level(logging.DEBUG, "plexstream.kafka")
+    log = KafkaLog(kafka, {"producer.debug": "eos"})
+    appender = log.appender()
+    append(appender, (topic, 0), items(b"v"))
+    appender.close()
+    assert any("rdkafka" in record.getMessage() for record in caplog.records)
+    assert not any("experimental" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_a_broker_that_is_killed_loses_nothing_and_repeats_nothing(local_broker):
+    """Groups handed over while it is away are appended when it is back: there is no time limit."""
+    log = KafkaLog(local_broker.address)
+    topic = f"test-{uuid.uuid4().hex[:8]}"
+    log.create([TopicSpec(topic, 1)])
+    appender, reader = log.appender(), log.reader()
+    reader.assign((topic, 0), 0)
+    sent = 0
+    for _ in range(2):
+        for _ in range(200):
+            appender.append((topic, 0), items(b"%d a" % sent, b"%d b" % sent), sent)
+            sent += 1
+        local_broker.kill()
+        for _ in range(200):
+            appender.append((topic, 0), items(b"%d a" % sent, b"%d b" % sent), sent)
+            sent += 1
+        appender.poll(0.5)
+        assert isinstance(reader.read(1, 0.5), list), "a broker that is away is no error to a reader"
+        local_broker.restart()
+    reader.assign((topic, 0), 0)
+    values = [record.value for record in take(reader, 2 * sent)]
+    assert values == [b"%d %s" % (number, part) for number in range(sent) for part in (b"a", b"b")]
+    # An acknowledgement that was lost with the connection comes without an offset, or with the right one.
+    deadline = time.monotonic() + 20
+    while appender._pending and time.monotonic() < deadline:
+        for ack in appender.poll(0.5):
+            assert ack.error is None
+            assert ack.offset in (-1, 2 * ack.token + 1)
+    assert not appender._pending
+    reader.close()
+    appender.close()
+    log.close()
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+def test_closing_does_not_wait_for_a_broker_that_is_away(local_broker):
+    log = KafkaLog(local_broker.address)
+    topic = f"test-{uuid.uuid4().hex[:8]}"
+    log.create([TopicSpec(topic, 1)])
+    appender: KafkaAppender | None = log.appender()
+    reader = log.reader()
+    reader.assign((topic, 0), 0)
+    transaction = log.transaction("relay")
+    append(appender, (topic, 0), items(b"v"))
+    local_broker.kill()
+    for number in range(100):
+        appender.append((topic, 0), items(b"v"), number)
+    began = time.monotonic()
+    appender.close()
+    appender = None
+    reader.close()
+    transaction.close()
+    log.close()
+    assert time.monotonic() - began < 5
