@@ -19,7 +19,8 @@ import httpx
 
 APP = Path(__file__).with_name("actors.py")
 READERS = 32  # reports read at the same time
-START = 60.0  # seconds within which a node must answer
+PAGE = 10_000  # records read at a time
+START = 60.0  # seconds within which a node must be ready
 
 Record = dict[str, Any]
 
@@ -45,10 +46,10 @@ class Node:
 
     def wait_ready(self) -> None:
         deadline = time.monotonic() + START
-        while self.status() is None:
+        while not (self.status() or {}).get("ready"):
             code = None if self._process is None else self._process.poll()
             if code is not None or time.monotonic() > deadline:
-                what = "did not answer in time" if code is None else f"ended with exit code {code}"
+                what = "was not ready in time" if code is None else f"ended with exit code {code}"
                 tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
                 raise RuntimeError(f"{' '.join(self._command)} {what}:\n{tail}")
             time.sleep(0.1)
@@ -209,12 +210,22 @@ class _HttpTopics:
             raise RuntimeError(f"not every flight was taken: {response.text}")
 
     def alerts(self) -> Iterator[tuple[str, Record]]:
-        parameters = {"from": 0, "limit": 1_000_000}
-        with self._client.stream("GET", "/v1/topics/out.delays", params=parameters) as response:
-            response.raise_for_status()
-            for line in response.iter_lines():
-                record = json.loads(line)
+        partition = offset = 0
+        while (page := self._page(partition, offset)) is not None:
+            for record in page:
                 yield record["key"], record["value"]
+                offset = record["offset"] + 1
+            if not page:
+                partition, offset = partition + 1, 0
+
+    def _page(self, partition: int, offset: int) -> list[Record] | None:
+        """The next records of a partition, none at its end; None where there is no such partition."""
+        response = self._client.get(
+            "/v1/topics/plex.out.delays", params={"partition": partition, "from": offset, "limit": PAGE}
+        )
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        return [json.loads(line) for line in response.raise_for_status().iter_lines()]
 
     def discard(self) -> None:
         """They go with the node's folder."""

@@ -120,8 +120,8 @@ def _tally(flights: pd.DataFrame, actor: str, key: str, minutes: str) -> dict[st
 def _worst_day(flights: pd.DataFrame, actor: str, minutes: str) -> dict[str, list[Any]]:
     """By actor: the day with the most minutes, the earliest if there are several, and how many."""
     days = flights.groupby([actor, "day"])[minutes].sum()
-    worst: list[tuple[str, str]] = days.groupby(level=0).idxmax().tolist()
-    return {key: [day, int(days[key, day])] for key, day in worst}
+    worst = days[days.groupby(level=0).idxmax().to_list()]
+    return {key: [*day.popitem()] for key, day in _nested(worst).items()}
 
 
 def _nested(series: pd.Series[Any]) -> dict[str, dict[str, Any]]:
@@ -136,7 +136,7 @@ def _reports(kind: str, numbers: pd.DataFrame, **fields: dict[str, Any]) -> Repo
     """A report for each row of numbers, with `fields` added: by name, what it is for each actor."""
     reports: Reports = {}
     for actor, row in numbers.to_dict("index").items():
-        report: dict[str, Any] = {name: None if pd.isna(value) else int(value) for name, value in row.items()}
+        report: dict[str, Any] = {str(n): None if pd.isna(value) else int(value) for n, value in row.items()}
         for name, values in fields.items():
             report[name] = values.get(str(actor), None if name in ("position", "worst_day") else {})
         reports[f"{kind}/{actor}"] = report
