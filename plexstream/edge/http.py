@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -38,8 +39,9 @@ from plexstream.edge.records import (
     read_topic,
 )
 from plexstream.log.base import Log
-from plexstream.model.errors import PlexstreamError
 from plexstream.model.topics import Topics
+
+log = logging.getLogger(__name__)
 
 MAX_NDJSON = 16 << 20  # bytes of one request's records
 _READERS = 4  # threads for what blocks; more reads at once wait their turn
@@ -99,17 +101,15 @@ class _Pages:
 
     def starlette(self) -> Starlette:
         routes = [
-            Route("/health/live", self._live),
-            Route("/health/ready", self._ready),
-            Route("/metrics", self._scrape),
-            Route("/v1/status", self._show_status),
-            Route("/v1/topics/{name}", self._topic, methods=["GET", "POST"]),
+            Route("/health/live", _guarded(self._live)),
+            Route("/health/ready", _guarded(self._ready)),
+            Route("/metrics", _guarded(self._scrape)),
+            Route("/v1/status", _guarded(self._show_status)),
+            Route("/v1/topics/{name}", _guarded(self._topic), methods=["GET", "POST"]),
         ]
         app = Starlette(
             routes=routes,
-            exception_handlers={
-                HTTPException: _on_http, Problem: _on_error, PlexstreamError: _on_error, Exception: _on_error,
-            },
+            exception_handlers={HTTPException: _on_http},
         )
         app.router.redirect_slashes = False
         return app
@@ -153,7 +153,7 @@ class _Pages:
         unknown = set(request.query_params) - {"partition", "from", "limit"}
         if unknown:
             raise Problem(
-                400, "bad_query", f"unknown query parameter {min(unknown)!r}: known are partition, from, limit"
+                400, "bad_query", f"unknown parameter {min(unknown)!r}: known are partition, from, limit"
             )
         partition = _number(request, "partition", None, 1 << 31)
         start = _number(request, "from", 0, 1 << 62) or 0
@@ -198,8 +198,20 @@ async def _on_http(request: Request, error: Exception) -> Response:
     return _on_problem(request, problem)
 
 
-async def _on_error(request: Request, error: Exception) -> Response:
-    return _on_problem(request, problems.of(error))  # Starlette raises again what nobody expected
+def _guarded(page: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """`page`, with every error as a problem. Starlette raises again what it has no handler for, upon which
+    uvicorn drops the connection, and a client's next request with it."""
+
+    async def guarded(request: Request) -> Response:
+        try:
+            return await page(request)
+        except Exception as error:
+            problem = problems.of(error)
+            if problem.code == "internal":
+                log.exception("%s %s failed", request.method, request.url.path)
+            return _on_problem(request, problem)
+
+    return guarded
 
 
 def _on_problem(request: Request, problem: Problem) -> Response:

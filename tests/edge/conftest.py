@@ -9,6 +9,7 @@ import pytest
 sys.path.append(str(Path(__file__).parent))  # for echo.py: pytest's import mode adds no directories
 
 from echo import create_topics
+from web import Node
 
 from plexstream.edge.calls import Calls
 from plexstream.log.memory import MemoryLog
@@ -32,3 +33,26 @@ def calls(log: MemoryLog, topics: Topics) -> Iterator[Calls]:
     calls = Calls(log, topics)
     yield calls
     calls.close(timeout=0.3)  # some tests leave the log hanging
+
+
+@pytest.fixture(scope="module")
+def module_node() -> Iterator[Node]:
+    node = Node()
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def node(module_node: Node) -> Iterator[Node]:
+    module_node.fresh()
+    with module_node.responder:
+        yield module_node
+
+
+@pytest.fixture
+def own_node() -> Iterator[Node]:
+    node = Node()
+    node.fresh()
+    with node.responder:
+        yield node
+    node.stop()
