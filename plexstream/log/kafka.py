@@ -15,7 +15,14 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetS
 from plexstream.log.base import Place, TopicSpec
 from plexstream.log.kafka_appender import KafkaAppender
 from plexstream.log.kafka_reader import KafkaReader
-from plexstream.log.kafka_settings import BATCH_BYTES, check_settings, client_settings, log_error, logger
+from plexstream.log.kafka_settings import (
+    BATCH_BYTES,
+    check_settings,
+    client_settings,
+    connect,
+    log_error,
+    logger,
+)
 from plexstream.log.kafka_transaction import KafkaTransaction
 from plexstream.log.limits import DEFAULT_MAX_BYTES
 from plexstream.log.local import check_new, check_same, missing
@@ -50,7 +57,7 @@ class KafkaLog:
         self._limits: dict[str, int] = {}
         self._lock = threading.Lock()
         self._closed = False
-        self._admin = AdminClient(client_settings(bootstrap, {}, settings, "admin", self._on_error))
+        self._admin = connect(AdminClient, client_settings(bootstrap, {}, settings, "admin", self._on_error))
 
     def reader(self, *, committed: bool = False) -> KafkaReader:
         self._check_open()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from plexstream.log.base import Ack, Item, Place
-from plexstream.log.kafka_settings import APPENDER, client_settings, log_error, logger
+from plexstream.log.kafka_settings import APPENDER, client_settings, connect, log_error, logger
 from plexstream.log.limits import check_group
 from plexstream.model.errors import LogError, LogUnavailable
 
@@ -48,8 +48,8 @@ class KafkaAppender:
 
     def __init__(self, log: KafkaLog) -> None:
         self._log = log
-        self._producer = Producer(
-            client_settings(log.bootstrap, APPENDER, log.settings, "producer", self._on_error)
+        self._producer = connect(
+            Producer, client_settings(log.bootstrap, APPENDER, log.settings, "producer", self._on_error)
         )
         self._pending: dict[_Group, None] = {}
         self._pending_bytes = 0
@@ -79,7 +79,7 @@ class KafkaAppender:
                 produce(topic, value, key, partition, partial(self._on_delivery, group))
                 return
             except BufferError:
-                self._producer.poll(0.05)
+                self._serve(0.05)
                 if group not in self._pending:
                     return  # a fatal error came meanwhile, and has failed this group too
             except KafkaException as error:
@@ -93,13 +93,12 @@ class KafkaAppender:
                 raise failed from error
 
     def poll(self, timeout: float) -> list[Ack]:
-        poll = self._producer.poll
-        poll(0)
+        self._serve(0)
         if timeout > 0 and not self._acks:
             deadline = time.monotonic() + timeout
             # Other events than deliveries end a poll of librdkafka, too.
             while not self._acks and (left := deadline - time.monotonic()) > 0:
-                poll(left)
+                self._serve(left)
         acks, self._acks = self._acks, []
         return acks
 
@@ -111,7 +110,15 @@ class KafkaAppender:
         self._acks = []
         # Without it, the producer's end would wait for what a broker that is away cannot take.
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
-        self._producer.poll(0)
+        self._serve(0)
+
+    def _serve(self, timeout: float) -> None:
+        """Let librdkafka call back."""
+        try:
+            self._producer.poll(timeout)
+        except KafkaException as error:
+            # A fatal error, which never comes to the error callback.
+            self._fail(log_error(error.args[0], self._log.bootstrap, "appending"))
 
     def _on_delivery(self, group: _Group, error: KafkaError | None, message: Message) -> None:
         if group not in self._pending:
@@ -128,10 +135,7 @@ class KafkaAppender:
         self._acks.append(Ack(group.place[0], group.place[1], group.token, known, None))
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
-            self._fail(log_error(error, self._log.bootstrap, "appending"))
-        else:
-            logger.warning("Kafka at %s, appender: %s", self._log.bootstrap, error.str())
+        logger.warning("Kafka at %s, appender: %s", self._log.bootstrap, error.str())
 
     def _fail(self, error: LogError) -> None:
         """Nothing more can be appended; the outcome of what is under way is unknown."""
@@ -156,5 +160,5 @@ class KafkaAppender:
                     f"Kafka at {self._log.bootstrap} has not taken {self._pending_bytes} bytes in "
                     f"{FULL_TIMEOUT_S:.0f} s: is the broker up?"
                 )
-            self._producer.poll(0.05)
+            self._serve(0.05)
             self._check_usable()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from plexstream.log.base import Place, Record
-from plexstream.log.kafka_settings import READER, client_settings, is_away, log_error, logger
+from plexstream.log.kafka_settings import READER, client_settings, connect, is_away, log_error, logger
 from plexstream.log.local import beyond_end
 from plexstream.model.errors import LogError
 
@@ -28,8 +28,8 @@ class KafkaReader:
     def __init__(self, log: KafkaLog, committed: bool) -> None:
         self._log = log
         own = READER | {"isolation.level": "read_committed" if committed else "read_uncommitted"}
-        self._consumer = Consumer(
-            client_settings(log.bootstrap, own, log.settings, "consumer", self._on_error)
+        self._consumer = connect(
+            Consumer, client_settings(log.bootstrap, own, log.settings, "consumer", self._on_error)
         )
         self._positions: dict[Place, int] = {}
         self._paused: set[Place] = set()

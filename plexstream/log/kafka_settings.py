@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from plexstream.model.errors import ConfigError, Fenced, LogError, LogUnavailable, TopicMissing
+
+C = TypeVar("C")
 
 logger = logging.getLogger("plexstream.kafka")
 # librdkafka warns at each start that it is "experimental"; it is wanted, and tested.
@@ -110,6 +112,14 @@ def client_settings(
             merged[key] = value
     merged |= {"bootstrap.servers": bootstrap, "logger": logger, "error_cb": on_error}
     return merged
+
+
+def connect(client: Callable[[dict[str, Any]], C], settings: dict[str, Any]) -> C:
+    """Make a client. Raises ConfigError if librdkafka does not know a setting, or not its value."""
+    try:
+        return client(settings)
+    except KafkaException as error:
+        raise ConfigError(f"Kafka settings: {error.args[0].str()}: correct or remove it") from error
 
 
 _FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}

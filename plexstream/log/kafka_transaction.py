@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from plexstream.log.base import Place
-from plexstream.log.kafka_settings import READER, TRANSACTION, client_settings, log_error, logger
+from plexstream.log.kafka_settings import READER, TRANSACTION, client_settings, connect, log_error, logger
 from plexstream.log.limits import check_group
 from plexstream.log.local import TxnRecord
 from plexstream.model.errors import Fenced, LogError
@@ -32,22 +32,17 @@ class KafkaTransaction:
         self._id = id
         self._failed: LogError | None = None
         self._closed = False
-        self._producer: Producer | None = Producer(
-            client_settings(
-                log.bootstrap,
-                TRANSACTION | {"transactional.id": id},
-                log.settings,
-                "producer",
-                self._on_error,
-            )
+        own = TRANSACTION | {"transactional.id": id}
+        producer = connect(
+            Producer, client_settings(log.bootstrap, own, log.settings, "producer", self._on_error)
         )
+        self._producer: Producer | None = producer
         # Never subscribes: it stands for the group whose offsets are the positions. That it reads committed
         # makes the broker wait with its answer while a transaction with offsets of the group is open.
         group = READER | {"group.id": id, "isolation.level": "read_committed"}
-        self._group = Consumer(
-            client_settings(log.bootstrap, group, log.settings, "consumer", self._on_error)
+        self._group = connect(
+            Consumer, client_settings(log.bootstrap, group, log.settings, "consumer", self._on_error)
         )
-        producer = self._producer
         self._call("opening", lambda: producer.init_transactions(TIMEOUT_S))
 
     def commit(self, records: Iterable[TxnRecord], positions: Mapping[Place, int]) -> None:

@@ -98,7 +98,13 @@ class LocalReader:
         fetch = self._source.fetch
         found: list[Record] = []
         for place in places[self._turn :] + places[: self._turn]:
-            records, positions[place] = fetch(place, positions[place], limit - len(found), self._committed)
+            records: list[Record] = []
+            before, after = -1, positions[place]
+            # It may pass a hole, which compaction or an aborted transaction left, and come back with nothing.
+            while not records and after != before:
+                before = after
+                records, after = fetch(place, before, limit - len(found), self._committed)
+            positions[place] = after
             if records:
                 found = found + records if found else records
                 if len(found) >= limit:

@@ -36,9 +36,10 @@ def open_log(url: str, settings: Mapping[str, str] | None = None) -> Log:
                 f"log {url!r} names no broker: write kafka://host:port or kafka://a:9092,b:9092"
             )
         return KafkaLog(bootstrap, settings or {})
-    path = rest if scheme == "embedded" and colon else url
-    if not path or "://" in url:
+    embedded = scheme == "embedded" and bool(colon)
+    path = rest.removeprefix("//") if embedded else url
+    if not path or (not embedded and "://" in url):
         raise ConfigError(f"log {url!r} is unknown: write memory:, embedded:/path or kafka://host:port")
     from plexstream.log.embedded import EmbeddedLog
 
-    return EmbeddedLog(path.removeprefix("//") if path.startswith("///") else path)
+    return EmbeddedLog(path)

@@ -26,7 +26,8 @@ def lower_the_limit(address: str, topic: str, limit: int) -> None:
     """Change max.message.bytes behind the log's back."""
     entry = ConfigEntry("max.message.bytes", str(limit), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    for future in AdminClient({"bootstrap.servers": address}).incremental_alter_configs([resource]).values():
+    admin = AdminClient({"bootstrap.servers": address})
+    for future in admin.incremental_alter_configs([resource]).values():
         future.result(10)
     time.sleep(0.5)
 
@@ -157,7 +158,7 @@ def test_reading_below_the_start_with_much_fetched_ahead(log, topic):
 def test_a_topic_that_cannot_hold_a_batch_is_refused(log, make_topic):
     topic = make_topic(1, max_message_bytes="100000")
     appender = log.appender()
-    with pytest.raises(LogError, match="max.message.bytes=100000"):
+    with pytest.raises(LogError, match=r"max\.message\.bytes=100000"):
         appender.append((topic, 0), items(b"v"), None)
     appender.close()
 

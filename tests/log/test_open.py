@@ -34,7 +34,7 @@ def test_addresses_that_are_none(url):
 
 
 def test_settings_only_kafka_takes(tmp_path):
-    with pytest.raises(ConfigError, match="client.id"):
+    with pytest.raises(ConfigError, match=r"client\.id"):
         open_log(str(tmp_path), {"client.id": "me"})
 
 
