@@ -88,7 +88,7 @@ class Origin(NamedTuple):
 
     origin: str
     seq: int
-    index: int
+    item: int
 
 
 class Inbox(NamedTuple):
@@ -117,10 +117,16 @@ class Mark(NamedTuple):
 
 
 class Partition(NamedTuple):
-    """Where a fold of a journal begins, and with what: the sum of all that stands before `start`."""
+    """The sum of a journal up to offset `start`.
+
+    From `floor` on something may be owed; from `unsaved` on the snapshot topic may lack something.
+    `claims` says which claims were in force from the lower of them to `start`.
+    """
 
     start: int = 0
-    claim: int = -1
+    floor: int = 0
+    unsaved: int = 0
+    claims: tuple[int, ...] = ()
     inboxes: tuple[Inbox, ...] = ()
     relayed: int = 0
     emitted: int = 0

@@ -1,1 +1,9 @@
-"""The state machine that owns one partition."""
+"""The state machine of one partition, without I/O. Drivers connect it to a log, a store and an actor host."""
+
+from plexstream.processor.fold import Fold
+from plexstream.processor.ports import Settings, Store
+from plexstream.processor.processor import Processor
+from plexstream.processor.records import BadRecord, Fenced
+from plexstream.processor.restore import Restore
+
+__all__ = ["BadRecord", "Fenced", "Fold", "Processor", "Restore", "Settings", "Store"]

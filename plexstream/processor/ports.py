@@ -35,7 +35,7 @@ class Settings(NamedTuple):
     reply_ttl: int = 86_400_000  # how long the reply to an idempotency key is kept
     poison_claims: int = 3  # attempts at one message that kill the process, before it is put aside
     careful_turns: int = 200  # messages taken one by one after two crashes in a row
-    crash_turns: int = 10_000  # a reign with more turns than that did not crash on its first messages
+    snapshot_interval: int = 60_000  # state that has changed stands in the snapshot topic after so long
     snapshot_lag: int = 100_000  # journal records that a rebuild may have to replay
     snapshot_batch: int = 5_000  # pieces in one transaction
     keep_history: bool = False  # never trim the journal

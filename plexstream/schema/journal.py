@@ -55,13 +55,13 @@ def decode_journal(data: bytes, outs: bool = True) -> JournalRecord:
 
 def encode_partition(partition: Partition) -> bytes:
     """Encode the sum of a journal's beginning."""
-    return avro.encode("Partition", {**partition._asdict(), "inboxes": _inboxes_out(partition.inboxes)})
+    return avro.encode("Partition", {**partition._asdict(), "claims": list(partition.claims), "inboxes": _inboxes_out(partition.inboxes)})
 
 
 def decode_partition(data: bytes) -> Partition:
     """Decode the sum of a journal's beginning. Raises Malformed."""
     fields = avro.decode("Partition", data)
-    return Partition(**{**fields, "inboxes": _inboxes_in(fields["inboxes"])})
+    return Partition(**{**fields, "claims": tuple(fields["claims"]), "inboxes": _inboxes_in(fields["inboxes"])})
 
 
 def _inboxes_out(inboxes: Iterable[Inbox]) -> list[dict[str, Any]]:

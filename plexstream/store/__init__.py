@@ -1,1 +1,1 @@
-"""Actor state in RocksDB, derived from the journal."""
+"""State on disk: a cache of the log, one store a partition, disposable."""

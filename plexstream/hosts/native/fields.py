@@ -26,7 +26,7 @@ class BadState(TypeError):
 class FieldCodec:
     """One plain field: its name, its initial value, how it is checked and read back."""
 
-    __slots__ = ("decode", "exact", "field", "name", "where")
+    __slots__ = ("decode", "exact", "field", "initial", "name", "where")
 
     def __init__(self, field: Field, where: str) -> None:
         self.name = field.name
@@ -37,6 +37,10 @@ class FieldCodec:
             self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(field.annotation).decode
         except TypeError as error:
             raise DeclarationError(f"{where}: its type hint cannot be stored: {error}") from error
+        try:
+            self.initial = encode(field.initial())
+        except TypeError as error:
+            raise DeclarationError(f"{where}: its default cannot be stored: {error}") from error
 
     def check(self, value: Any) -> bytes:
         """The encoding of a value that has changed.
@@ -115,7 +119,7 @@ class PlainFields:
             if value is before.get(name, patch) and type(value) in _IMMUTABLE:
                 continue
             data = codec.check(value)
-            if data != encoded.get(name):
+            if data != encoded.get(name, codec.initial):
                 patch.append(Change(name, None, data))
         if patch and sum(map(len, encoded.values())) + sum(len(c.value or b"") for c in patch) > self.max_state:
             raise TooLarge(

@@ -1,0 +1,323 @@
+"""Connects one partition's processor to the log, the store and the lanes. Runs on the worker's thread, never blocks."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from enum import Enum
+
+from plexstream.log.base import Ack, Item, Place, Record
+from plexstream.model.errors import Malformed, StoreCorrupt
+from plexstream.model.journal import JournalRecord
+from plexstream.model.message import Envelope
+from plexstream.node.encode import answer_items, journal_items, mails
+from plexstream.node.lanes import Lane
+from plexstream.node.services import Services
+from plexstream.node.takeover import Phase, Takeover
+from plexstream.node.upkeep import Upkeep
+from plexstream.processor import BadRecord, Fenced, Processor
+from plexstream.schema.codec import decode_envelope, decode_journal
+
+_log = logging.getLogger("plexstream.node")
+
+MAX_GROUPS = 4
+"""Groups in flight to the journal: while they are on their way the next collects what comes, with no timer."""
+MAX_BACKLOG = 50_000
+"""Turns whose outputs have not left, before reading stops: bounds memory when a topic is slow."""
+
+
+class State(Enum):
+    """Where a partition is in this worker."""
+
+    TAKEOVER = "takeover"
+    ACTIVE = "active"
+    RELEASING = "releasing"
+    LOST = "lost"
+    CLOSED = "closed"
+
+
+class _Batch:
+    """Mails appended together: done when every place has acknowledged."""
+
+    __slots__ = ("last", "open")
+
+    def __init__(self, last: int, open: int) -> None:
+        self.last = last
+        self.open = open
+
+
+class Driver:
+    """One partition in this worker, from the claim to the end.
+
+    Attributes:
+        state: where it is.
+        why: it was lost; empty otherwise.
+        turns: handed to the journal so far.
+    """
+
+    def __init__(self, services: Services, partition: int) -> None:
+        self.s = services
+        self.partition = partition
+        self.state = State.TAKEOVER
+        self.why = ""
+        self.turns = 0
+        self.processor: Processor | None = None
+        self.upkeep: Upkeep | None = None
+        self.takeover = Takeover(services, partition, self)
+        self._mailbox: Place = (services.topics.mailbox, partition)
+        self._journal = self.takeover.journal
+        self._lane: Lane | None = None
+        self._acks: deque[int] = deque()
+        self._gap: tuple[int, int] | None = None
+        self._gap_records: list[tuple[int, JournalRecord | None]] = []
+        self._batches: deque[_Batch] = deque()
+        self._paused = False
+        self._released = False
+
+    @property
+    def phase(self) -> str:
+        """Where it is, for people."""
+        return self.takeover.phase.value if self.state is State.TAKEOVER else self.state.value
+
+    # Into service
+
+    def load(self, records: list[Record]) -> None:
+        """Records of the snapshot topic."""
+        if self.state is State.TAKEOVER:
+            self.takeover.load(records)
+
+    def replay(self, records: list[Record]) -> None:
+        """Records of the journal: for the takeover, for a gap, or to catch up."""
+        if self.state is State.TAKEOVER:
+            self.takeover.replay(records)
+            if self.takeover.phase is Phase.DONE:
+                self._activate()
+        elif self._gap is not None:
+            self._read_gap(records)
+        elif self.upkeep is not None and self.upkeep.catching_up:
+            self.upkeep.catch_up(records)
+
+    def _activate(self) -> None:
+        restore, lane = self.takeover.restore, self.takeover.lane
+        assert restore is not None
+        assert lane is not None
+        s = self.s
+        self.processor = Processor(self.partition, s.partitions, s.host, restore, s.settings, s.now())
+        self._lane = lane
+        self.upkeep = Upkeep(s, self.takeover, self.processor, lane)
+        self.state = State.ACTIVE
+        s.mailbox.assign(self._mailbox, self.processor.position)
+        self.upkeep.start_catch_up()
+        _log.info("partition %d: active from mailbox offset %d", self.partition, self.processor.position)
+
+    # Service
+
+    def receive(self, records: list[Record]) -> None:
+        """Records of the mailbox."""
+        if self.state is not State.ACTIVE:
+            return
+        assert self.processor is not None
+        messages: list[tuple[int, Envelope | BadRecord]] = []
+        for record in records:
+            try:
+                messages.append((record.offset, decode_envelope(record.value or b"")))
+            except Malformed as error:
+                messages.append((record.offset, BadRecord(str(error), record.value or b"")))
+        self.processor.receive(messages, self.s.now())
+
+    def acknowledged(self, kind: str, ack: Ack, batch: object) -> None:
+        """An append of this driver's is on the log."""
+        if self.state in (State.LOST, State.CLOSED):
+            return
+        if kind == "claim":
+            self.takeover.claimed(ack.offset)
+        elif kind == "journal":
+            self._acks.append(ack.offset)
+            self._take_acks()
+        elif kind == "mail":
+            assert type(batch) is _Batch
+            batch.open -= 1
+            assert self.processor is not None
+            while self._batches and not self._batches[0].open:
+                self.processor.relayed(self._batches.popleft().last)
+
+    def _take_acks(self) -> None:
+        assert self.processor is not None
+        try:
+            while self._acks and self._gap is None:
+                self._gap = self.processor.acknowledged(self._acks[0])
+                if self._gap is not None:
+                    self._gap_records = []
+                    self.s.journal.assign(self._journal, self._gap[0])
+                    return
+                self._acks.popleft()
+        except Fenced as error:
+            self.lose(str(error))
+
+    def _read_gap(self, records: list[Record]) -> None:
+        assert self._gap is not None
+        assert self.processor is not None
+        for record in records:
+            if record.offset > self._gap[1]:
+                break
+            try:
+                self._gap_records.append((record.offset, decode_journal(record.value or b"")))
+            except Malformed:
+                self._gap_records.append((record.offset, None))
+        if not records or records[-1].offset < self._gap[1]:
+            return
+        self.s.journal.release(self._journal)
+        self._gap = None
+        try:
+            self.processor.gap(self._gap_records)
+        except Fenced as error:
+            self.lose(str(error))
+            return
+        self._acks.popleft()
+        assert self.upkeep is not None
+        self.upkeep.start_catch_up()
+        self._take_acks()
+
+    def pump(self) -> None:
+        """Hand over what the processor has made, and take care of stores and snapshots."""
+        p, lane = self.processor, self._lane
+        if p is None or lane is None or self.state not in (State.ACTIVE, State.RELEASING):
+            return
+        now = self.s.now()
+        p.tick(now)
+        while len(p.in_flight) < MAX_GROUPS:
+            records = p.take()
+            if records is None:
+                break
+            self.turns += len(records)
+            self.s.appender.append(self._journal, journal_items(records), (self, "journal", None))
+        self._relay(p, now)
+        self._outputs(p, lane)
+        if self.state is State.ACTIVE:
+            self._flow(p, lane)
+            self._upkeep(p, now)
+
+    def _relay(self, p: Processor, now: int) -> None:
+        queue = p.outbox.mails.queue
+        if queue:
+            into: dict[Place, list[Item]] = {}
+            last = queue[-1][0]
+            for offset, turn in queue:
+                mails(self.s.topics, self.s.partitions, self.partition, offset, turn, into)
+            queue.clear()
+            batch = _Batch(last, len(into))
+            self._batches.append(batch)
+            for place, items in into.items():
+                self.s.appender.append(place, items, (self, "mail", batch))
+        if p.answers:
+            answers = list(p.answers)
+            p.answers.clear()
+            for place, items in answer_items(self.s.topics, self.s.partitions, answers, now).items():
+                self.s.appender.append(place, items, (self, "answer", None))
+
+    def _outputs(self, p: Processor, lane: Lane) -> None:
+        queue = p.outbox.emits.queue
+        if queue:
+            lane.submit(list(queue))
+            queue.clear()
+            self.s.kick_lanes()
+        while lane.done:
+            done = lane.done.popleft()
+            if done.emitted >= 0:
+                p.emitted(done.emitted)
+            if done.snapshots and self.upkeep is not None:
+                self.upkeep.saved()
+        if lane.fenced:
+            self.lose(f"partition {self.partition}: a newer owner has opened its lane")
+
+    def _flow(self, p: Processor, lane: Lane) -> None:
+        """Stop reading while too much is on its way, so that memory stays bounded."""
+        s = self.s.settings
+        load = max(p.running_ahead / s.max_in_flight, len(p.inbox.waiting) / s.max_waiting, lane.backlog / MAX_BACKLOG)
+        if not self._paused and load >= 1:
+            self.s.mailbox.pause(self._mailbox)
+            self._paused = True
+        elif self._paused and load < 0.5:
+            self.s.mailbox.resume(self._mailbox)
+            self._paused = False
+
+    def _upkeep(self, p: Processor, now: int) -> None:
+        upkeep, settings, pieces = self.upkeep, self.s.settings, p.pieces
+        assert upkeep is not None
+        full = len(pieces.dirty_cores) + len(pieces.dirty) >= settings.flush_pieces
+        if full or now - upkeep.flushed_at >= settings.flush_interval or pieces.dirty_bytes >= settings.flush_bytes:
+            upkeep.flush(now)
+            upkeep.snapshot(now)
+            upkeep.expire(now)
+            p.actors.evict_idle(now)
+            pieces.forget_clean(max(10_000, len(p.actors.active)))
+
+    @property
+    def reads_journal(self) -> bool:
+        """Whether records of the journal are due."""
+        return self._gap is not None or (self.upkeep is not None and self.upkeep.catching_up)
+
+    @property
+    def owed(self) -> int:
+        """Turns that are not acknowledged, or whose mails or outputs are on their way."""
+        p, lane = self.processor, self._lane
+        if p is None or lane is None:
+            return 0
+        queued = len(p.outbox.mails.queue) + len(p.outbox.emits.queue)
+        return p.running_ahead + len(self._batches) + lane.backlog + queued
+
+    def busy(self) -> bool:
+        """Whether acknowledgements are due."""
+        p = self.processor
+        if self.state is State.TAKEOVER:
+            return self.takeover.phase is Phase.CLAIMING
+        return bool(self._batches or (p is not None and p.in_flight))
+
+    # Out of service
+
+    def lose(self, why: str) -> None:
+        """Another owns the partition, or nobody knows: forget everything."""
+        if self.state not in (State.LOST, State.CLOSED):
+            self.why = why
+            self._end(State.LOST)
+
+    def release(self) -> None:
+        """Begin to let go in good order; `released` tells when that is done."""
+        if self.state is State.ACTIVE:
+            self.s.mailbox.release(self._mailbox)
+            self.state = State.RELEASING
+        elif self.state is not State.RELEASING:
+            self._end(State.CLOSED)
+
+    def released(self) -> bool:
+        """Whether nothing is owed any more and the last record is on the log."""
+        p, lane = self.processor, self._lane
+        if self.state is not State.RELEASING or p is None or lane is None:
+            return True
+        owed = p.in_flight or self._batches or lane.backlog or p.outbox.emits.queue or p.outbox.mails.queue
+        if owed or self._gap is not None:
+            return False
+        if not self._released:
+            self._released = True
+            p.release(self.s.now())
+            return False
+        assert self.upkeep is not None
+        try:
+            self.upkeep.flush(self.s.now())
+        except StoreCorrupt as error:
+            _log.warning("partition %d: its store is behind and will be brought up: %s", self.partition, error)
+        self._end(State.CLOSED)
+        return True
+
+    def _end(self, state: State) -> None:
+        self.state = state
+        self.s.mailbox.release(self._mailbox)
+        self.s.journal.release(self._journal)
+        self.s.snapshots.release(self.takeover.snapshots)
+        if self.takeover.lane is not None:
+            self.s.close_lane(self.takeover.lane)
+        if self.takeover.store is not None:
+            self.takeover.store.close()
+        if self.processor is not None:
+            self.processor.actors.abandon()
+            self.processor = None

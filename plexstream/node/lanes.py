@@ -1,0 +1,176 @@
+"""The way out by transactions: output records, dead letters and snapshots of many partitions, on one thread.
+
+Each partition has a transactional id of its own, so that a newer owner fences an older one there, whatever
+worker either runs in. The position that a commit carries says up to which turn outputs have left; it is
+read back when the transaction is opened, so that nothing leaves twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from plexstream.log.base import Log, Transaction
+from plexstream.model.errors import Fenced, LogError
+from plexstream.model.journal import Turn
+from plexstream.model.topics import Topics
+from plexstream.node.encode import Output, outputs
+
+_log = logging.getLogger("plexstream.node")
+
+MAX_TURNS = 5_000
+"""Turns in one transaction: about 0.3 s of work at full speed, 1 MB of records."""
+RETRY_S = 0.2
+
+
+class Saved(NamedTuple):
+    """Something has left: outputs up to a turn (`emitted`), or a batch of snapshots."""
+
+    emitted: int
+    snapshots: int
+
+
+class Lane:
+    """The transactions of one partition. Filled by the worker's thread, emptied by the lanes' thread."""
+
+    def __init__(self, partition: int, log: Log, topics: Topics) -> None:
+        self.partition = partition
+        self._log = log
+        self._topics = topics
+        self._place = (topics.journal, partition)
+        self._id = f"{topics.prefix}lane.{partition}"
+        self._transaction: Transaction | None = None
+        self._position = 0
+        self.turns: deque[tuple[int, Turn]] = deque()
+        self.snapshots: deque[list[Output]] = deque()
+        self.done: deque[Saved] = deque()
+        self.fenced = False
+        self.closed = False
+        self.backlog = 0  # turns queued or in a transaction
+
+    def submit(self, turns: list[tuple[int, Turn]]) -> None:
+        """Queue turns, in the order of their offsets."""
+        self.backlog += len(turns)
+        self.turns.extend(turns)
+
+    def work(self) -> bool:
+        """Whether `step` has something to do."""
+        return not (self.closed or self.fenced) and bool(self.turns or self.snapshots)
+
+    def step(self) -> None:
+        """One transaction. Raises LogError: nothing was taken from the queues, try again."""
+        if self._transaction is None:
+            self._transaction = self._log.transaction(self._id)
+            self._position = self._transaction.position(self._place) or 0
+        count = min(len(self.turns), MAX_TURNS)
+        turns = [self.turns[i] for i in range(count)]
+        batches = len(self.snapshots)
+        records: list[Output] = []
+        for offset, turn in turns:
+            if offset >= self._position:
+                records.extend(outputs(self._topics, self.partition, offset, turn))
+        for i in range(batches):
+            records.extend(self.snapshots[i])
+        last = turns[-1][0] if turns else -1
+        try:
+            if records:
+                positions = {self._place: last + 1} if last >= self._position else {}
+                self._transaction.commit(records, positions)
+        except Fenced:
+            self.fenced = True
+            self.close()
+            return
+        except LogError:
+            # The outcome is unknown: the position tells, once a new transaction has fenced this one.
+            self._drop()
+            raise
+        self._position = max(self._position, last + 1)
+        for _ in range(count):
+            self.turns.popleft()
+        for _ in range(batches):
+            self.snapshots.popleft()
+        self.backlog -= count
+        self.done.append(Saved(last, batches))
+
+    def _drop(self) -> None:
+        if self._transaction is not None:
+            transaction, self._transaction = self._transaction, None
+            transaction.close()
+
+    def close(self) -> None:
+        """No more transactions. A commit that runs ends first."""
+        self.closed = True
+        self._drop()
+
+
+class Lanes:
+    """The thread that runs the lanes of a worker.
+
+    Parameters:
+        wake: called when something is done, on the lanes' thread.
+    """
+
+    def __init__(self, log: Log, topics: Topics, wake: Callable[[], None]) -> None:
+        self._log = log
+        self._topics = topics
+        self._wake = wake
+        self._lanes: list[Lane] = []
+        self._closing: deque[Lane] = deque()
+        self._work = threading.Event()
+        self._stop = False
+        self._thread = threading.Thread(target=self._run, name="plexstream-lanes", daemon=True)
+        self._thread.start()
+
+    def open(self, partition: int) -> Lane:
+        """A lane for a partition that has been claimed."""
+        lane = Lane(partition, self._log, self._topics)
+        self._lanes = [*self._lanes, lane]
+        return lane
+
+    def kick(self) -> None:
+        """There is work."""
+        self._work.set()
+
+    def close_lane(self, lane: Lane) -> None:
+        """The partition is gone. What was not committed is the next owner's."""
+        lane.closed = True
+        self._lanes = [other for other in self._lanes if other is not lane]
+        self._closing.append(lane)
+        self._work.set()
+
+    def close(self) -> None:
+        """End the thread, and every transaction."""
+        self._stop = True
+        self._work.set()
+        self._thread.join(15)
+
+    def _run(self) -> None:
+        while not self._stop:
+            self._work.clear()
+            while self._closing:
+                self._closing.popleft().close()
+            worked = False
+            for lane in self._lanes:
+                if lane.work():
+                    worked = True
+                    self._step(lane)
+            if worked:
+                self._wake()
+            else:
+                self._work.wait(1.0)
+        for lane in [*self._lanes, *self._closing]:
+            lane.close()
+
+    def _step(self, lane: Lane) -> None:
+        try:
+            lane.step()
+        except LogError as error:
+            _log.warning("partition %d: outputs wait: %s", lane.partition, error)
+            time.sleep(RETRY_S)
+        except Exception:
+            _log.exception("partition %d: its outputs cannot be committed", lane.partition)
+            time.sleep(RETRY_S)

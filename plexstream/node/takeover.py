@@ -1,0 +1,194 @@
+"""From an assignment to a processor that can start: claim, state store, journal. Never blocks."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from enum import Enum
+
+import msgspec
+
+from plexstream.log.base import Place, Record
+from plexstream.model.errors import Malformed, StoreCorrupt
+from plexstream.model.journal import Claim, Partition
+from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.node.encode import journal_items
+from plexstream.node.lanes import Lane
+from plexstream.node.services import Services, WipeableStore
+from plexstream.processor import Restore
+from plexstream.processor.pieces import Pieces
+from plexstream.processor.ports import PieceKey
+from plexstream.schema.codec import decode_journal, decode_partition, decode_snapshot, encode_partition
+
+_log = logging.getLogger("plexstream.node")
+
+PARTITION_KEY: PieceKey = (Piece.PARTITION.value, "", "", None)
+_SENTINEL = b"\0restore"
+_LOAD_BATCH = 5_000
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Phase(Enum):
+    """How far a takeover is."""
+
+    CLAIMING = "claiming"
+    LOADING = "loading"  # pieces come from the snapshot topic
+    RESTORING = "restoring"  # the journal is folded
+    DONE = "done"
+
+
+def split_fields(data: bytes) -> dict[str, bytes]:
+    """The JSON object of an actor's fields, taken apart without decoding the values."""
+    return {name: bytes(value) for name, value in _fields.decode(data).items()}
+
+
+def partition_piece(partition: Partition) -> Snapshot:
+    """A partition's sum as a piece of its state."""
+    return Snapshot(PARTITION_KEY[0], "", "", None, partition.start, 0, 0, encode_partition(partition))
+
+
+class Takeover:
+    """One partition on its way into service (DESIGN 4, rule 3).
+
+    Attributes:
+        phase: how far it is.
+        store, lane: open from the claim on; the driver takes them over, and closes them if it is lost before.
+        restore: complete when the phase is DONE.
+        unsaved: journal offset from which on the snapshot topic may lack what the store has.
+    """
+
+    def __init__(self, services: Services, partition: int, owner: object) -> None:
+        self.s = services
+        self.partition = partition
+        self.phase = Phase.CLAIMING
+        self.store: WipeableStore | None = None
+        self.lane: Lane | None = None
+        self.restore: Restore | None = None
+        self.claim = -1
+        self.unsaved = 0
+        self.journal: Place = (services.topics.journal, partition)
+        self.snapshots: Place = (services.topics.snapshot, partition)
+        self._token = uuid.uuid4().hex
+        self._loaded: dict[PieceKey, Snapshot | None] = {}
+        claim = Claim(self._token, services.node, services.now(), services.host.versions())
+        services.appender.append(self.journal, journal_items([claim]), (owner, "claim", None))
+
+    def claimed(self, offset: int) -> None:
+        """The claim is on the log at `offset`."""
+        self.claim = offset
+        self.store = self.s.open_store(self.partition)
+        partition = self._stored(self.store, offset)
+        self.lane = self.s.open_lane(self.partition)
+        if partition is not None:
+            self.unsaved = partition.unsaved
+            self._start_restore(partition, exact=True)
+            return
+        self.store.wipe()
+        # Nothing older comes behind this record: committing it fences a former owner's snapshots.
+        self.lane.snapshots.append([(*self.snapshots, _SENTINEL, self._token.encode())])
+        self.s.kick_lanes()
+        self.s.snapshots.assign(self.snapshots, 0)
+        self.phase = Phase.LOADING
+
+    def _stored(self, store: WipeableStore, claim: int) -> Partition | None:
+        try:
+            piece = store.get(PARTITION_KEY)
+            if piece is None:
+                return None
+            partition = decode_partition(piece.data)
+        except (StoreCorrupt, Malformed) as error:
+            _log.warning("partition %d: the state store is rebuilt: %s", self.partition, error)
+            return None
+        first, _ = self.s.log.range(self.journal)
+        if first <= partition.start <= claim:
+            return partition
+        _log.warning(
+            "partition %d: the state store is rebuilt: it is as of journal offset %d, the journal has %d to %d",
+            self.partition, partition.start, first, claim,
+        )  # fmt: skip
+        return None
+
+    def load(self, records: list[Record]) -> None:
+        """Records of the snapshot topic."""
+        assert self.store is not None
+        if self.phase is not Phase.LOADING:
+            return
+        for record in records:
+            if record.key == _SENTINEL:
+                if record.value == self._token.encode():
+                    self._loaded_all()
+                    return
+                continue
+            if record.value is None:
+                key = None if not record.key else _key_of(record.key)
+                if key is not None:
+                    self._loaded[key] = None
+                continue
+            try:
+                piece = decode_snapshot(record.value)
+            except Malformed as error:
+                _log.error("%s[%d] offset %d: %s", *self.snapshots, record.offset, error)
+                continue
+            self._loaded[piece.kind, piece.address, piece.name, piece.key] = piece
+        if len(self._loaded) > _LOAD_BATCH:
+            self.store.write(self._loaded)
+            self._loaded = {}
+
+    def _loaded_all(self) -> None:
+        assert self.store is not None
+        self.s.snapshots.release(self.snapshots)
+        self.store.write(self._loaded)
+        self._loaded = {}
+        piece = self.store.get(PARTITION_KEY)
+        partition = decode_partition(piece.data) if piece else Partition()
+        self._start_restore(partition, exact=False)
+        assert self.restore is not None
+        self.unsaved = self.restore.begin
+
+    def _start_restore(self, partition: Partition, exact: bool) -> None:
+        assert self.store is not None
+        pieces = Pieces(self.store, split_fields, self.s.settings.reply_ttl)
+        self.restore = Restore(pieces, partition, exact)
+        self.s.journal.assign(self.journal, self.restore.begin)
+        self.phase = Phase.RESTORING
+
+    def replay(self, records: list[Record]) -> None:
+        """Records of the journal."""
+        restore = self.restore
+        if self.phase is not Phase.RESTORING or restore is None:
+            return
+        for record in records:
+            try:
+                restore.take(record.offset, decode_journal(record.value or b""))
+            except Malformed as error:
+                _log.error("%s[%d] offset %d counts for nothing: %s", *self.journal, record.offset, error)
+                restore.skip(record.offset)
+            if record.offset >= self.claim:
+                self.s.journal.release(self.journal)
+                self.phase = Phase.DONE
+                return
+        pieces, settings = restore.pieces, self.s.settings
+        if pieces.dirty_bytes > settings.flush_bytes or len(pieces.dirty_cores) > settings.flush_pieces:
+            # In steps, so that a journal larger than memory can be folded.
+            pieces.flush(partition_piece(restore.fold.partition(self.unsaved)))
+            pieces.forget_clean(settings.flush_pieces)
+
+
+def _key_of(key: bytes) -> PieceKey | None:
+    """The piece that a record's key names; the inverse of `snapshot_key`."""
+    address, _, rest = key.partition(b"\0")
+    if not rest:
+        return (Piece.ACTOR.value, address.decode(), "", None)
+    kind, name, entry = (rest.split(b"\0", 2) + [b"", b""])[:3]
+    if not kind.isdigit():
+        return None
+    is_entry = int(kind) == Piece.ENTRY
+    return (int(kind), address.decode(), name.decode(), entry.decode() if is_entry else None)
+
+
+def snapshot_key(key: PieceKey) -> bytes:
+    """The record key of a piece in the snapshot topic: the address alone for an actor's fields."""
+    kind, address, name, entry = key
+    if kind == Piece.ACTOR:
+        return address.encode()
+    return b"\0".join((address.encode(), b"%d" % kind, name.encode(), (entry or "").encode()))

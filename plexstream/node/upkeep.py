@@ -1,0 +1,152 @@
+"""What keeps a partition's store, snapshots and journal in shape while it serves."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+
+from plexstream.log.base import Record
+from plexstream.model.errors import LogError, Malformed
+from plexstream.model.journal import Partition, Turn
+from plexstream.node.encode import Output
+from plexstream.node.lanes import Lane
+from plexstream.node.services import Services
+from plexstream.node.takeover import PARTITION_KEY, Takeover, partition_piece, snapshot_key
+from plexstream.processor import Processor
+from plexstream.processor.ports import PieceKey
+from plexstream.schema.codec import decode_journal, encode_snapshot
+
+_log = logging.getLogger("plexstream.node")
+
+_EXPIRY_STEP = 1_000
+
+
+class Upkeep:
+    """Flushes, snapshots, trims, expires. Called about once a second.
+
+    After a takeover from the local store it first learns what the snapshot topic lacks, by reading the
+    journal once more from there (`catch_up`); until then it takes no snapshots.
+    """
+
+    def __init__(self, services: Services, takeover: Takeover, processor: Processor, lane: Lane) -> None:
+        self.s = services
+        self.processor = processor
+        self.lane = lane
+        self._snapshots = takeover.snapshots
+        self._journal = takeover.journal
+        self.flushed_at = services.now()
+        self._flushed_next = -1
+        self._saving: Partition | None = None
+        self._trimmed = 0
+        self._checks: deque[tuple[int, int]] = deque()  # (time, journal offset), one a call
+        self._expiry: Iterator[PieceKey | None] | None = None
+        self._expired_at = services.now()
+        exact = takeover.restore is not None and takeover.restore.exact
+        self._unsaved = takeover.unsaved
+        self._catch_up_to = takeover.restore.start if exact and takeover.restore is not None else 0
+        self._catch_up_next = takeover.unsaved
+
+    # Catching up
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether what the snapshot topic lacks is not known yet."""
+        return self._catch_up_next < self._catch_up_to
+
+    def start_catch_up(self) -> None:
+        """Begin, or go on, to read the journal for it."""
+        if self.catching_up:
+            self.s.journal.assign(self._journal, self._catch_up_next)
+
+    def catch_up(self, records: list[Record]) -> None:
+        """Records of the journal from where the snapshot topic lacks something."""
+        pieces = self.processor.pieces
+        for record in records:
+            self._catch_up_next = record.offset + 1
+            if record.offset >= self._catch_up_to:
+                break
+            try:
+                turn = decode_journal(record.value or b"")
+            except Malformed:
+                continue
+            if type(turn) is Turn:
+                # One that does not count may be noted too: its pieces are then saved once more than needed.
+                pieces.note_unsaved(record.offset, turn)
+        if not self.catching_up:
+            pieces.order_unsaved()
+            self.s.journal.release(self._journal)
+
+    # Once a second
+
+    def flush(self, now: int) -> None:
+        """Write acknowledged state to the store. Raises StoreCorrupt."""
+        p = self.processor
+        self.flushed_at = now
+        if p.fold.next == self._flushed_next:
+            return
+        self._flushed_next = p.fold.next
+        p.settle()
+        p.pieces.flush(partition_piece(p.fold.partition(self._first_unsaved())))
+
+    def _first_unsaved(self) -> int | None:
+        if self.catching_up:
+            return self._unsaved
+        firsts = [*self.processor.pieces.saving.values()]
+        oldest = self.processor.pieces.oldest_unsaved()
+        return min([*firsts, *([] if oldest is None else [oldest])], default=None)
+
+    def snapshot(self, now: int) -> None:
+        """Copy state to the snapshot topic where a rebuild would replay too much, or its age asks for it."""
+        p, settings = self.processor, self.s.settings
+        self._checks.append((now, p.fold.next))
+        if self._saving is not None or self.catching_up:
+            return
+        behind = p.pieces.oldest_unsaved()
+        long = behind is not None and p.fold.next - behind >= settings.snapshot_lag
+        before = p.fold.next - settings.snapshot_lag // 2 if long else 0
+        while self._checks and now - self._checks[0][0] >= settings.snapshot_interval:
+            before = max(before, self._checks.popleft()[1])
+        taken = p.pieces.take_unsaved(settings.snapshot_batch, before) if before else {}
+        for address in p.actors.to_save:
+            taken.update(p.pieces.take_core(address))
+        p.actors.to_save.clear()
+        if not taken:
+            return
+        p.settle()
+        self._saving = p.fold.partition(p.pieces.oldest_unsaved())
+        taken[PARTITION_KEY] = partition_piece(self._saving)
+        records: list[Output] = [
+            (*self._snapshots, snapshot_key(key), None if piece is None else encode_snapshot(piece))
+            for key, piece in taken.items()
+        ]
+        self.lane.snapshots.append(records)
+        self.s.kick_lanes()
+
+    def saved(self) -> None:
+        """The snapshots are committed: the journal below them may go."""
+        if self._saving is None:
+            return
+        partition, self._saving = self._saving, None
+        self.processor.pieces.saved()
+        keep_from = min(partition.floor, partition.unsaved)
+        if not self.s.settings.keep_history and keep_from > self._trimmed:
+            self._trimmed = keep_from
+            try:
+                self.s.log.trim(self._journal, keep_from)
+            except LogError as error:
+                _log.warning("%s[%d] could not be trimmed, it will be next time: %s", *self._journal, error)
+
+    def expire(self, now: int) -> None:
+        """Forget kept replies that have expired, a thousand looked at a time."""
+        p = self.processor
+        if self._expiry is None:
+            if now - self._expired_at < self.s.settings.snapshot_interval:
+                return
+            self._expired_at = now
+            self._expiry = p.pieces.expired_replies(now, _EXPIRY_STEP)
+        for key in self._expiry:
+            if key is None:
+                return
+            p.pieces.forget_reply(key, p.fold.next, now)
+        self._expiry = None

@@ -1,0 +1,290 @@
+"""A worker: one thread that drives the partitions it has been assigned."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from plexstream.log.base import Ack, Appender, Log, Reader, Record
+from plexstream.model.errors import LogError, StoreCorrupt
+from plexstream.model.host import ActorHost
+from plexstream.model.topics import Topics
+from plexstream.node.driver import Driver, State
+from plexstream.node.lanes import Lane, Lanes
+from plexstream.node.services import WipeableStore
+from plexstream.processor import Settings
+from plexstream.store.rocks import open_or_rebuild
+
+_log = logging.getLogger("plexstream.node")
+
+READ_LIMIT = 500
+"""Mailbox records taken at once: 8 ms of work, so that acknowledgements do not wait longer."""
+REPLAY_LIMIT = 2_000
+IDLE_S = 0.02
+"""How long an idle worker waits for a record before it looks at its timers."""
+RECLAIM_S = 0.5
+"""How soon a lost partition that is still assigned is claimed again."""
+RELEASE_S = 20.0
+"""How long letting go in good order may take before it is done the hard way."""
+
+
+class PartitionStatus(NamedTuple):
+    """One partition, for people and metrics."""
+
+    partition: int
+    phase: str
+    position: int  # next mailbox offset
+    journal: int  # next journal offset that is acknowledged
+    claim: int
+    turns: int
+    active: int  # actors in memory
+    waiting: int  # messages held for busy actors
+    owed: int  # turns whose mails or outputs are on their way
+    timers: int
+
+
+class Worker:
+    """Drives partitions of the mailbox until it is stopped.
+
+    Parameters:
+        log: an open log; the worker makes its own clients of it.
+        partitions: of the mailbox.
+        host: runs the handlers, on the worker's thread.
+        state_dir: where the state stores are; None: in memory only, for tests.
+        node: the name in claims.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        topics: Topics,
+        partitions: int,
+        host: ActorHost,
+        settings: Settings,
+        state_dir: Path | None,
+        node: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        open_store: Callable[[int], WipeableStore] | None = None,
+    ) -> None:
+        self.log = log
+        self.topics = topics
+        self.partitions = partitions
+        self.host = host
+        self.settings = settings
+        self.node = node
+        self._clock = clock
+        self._state_dir = state_dir
+        self._open_store = open_store
+        self._now = round(clock() * 1000)
+        self.appender: Appender = log.appender()
+        self.mailbox: Reader = log.reader()
+        self.journal: Reader = log.reader()
+        self.snapshots: Reader = log.reader(committed=True)
+        self.drivers: dict[int, Driver] = {}
+        self._releasing: dict[int, Driver] = {}
+        self._wanted: frozenset[int] = frozenset()
+        self._lost_at: dict[int, float] = {}
+        self._lanes = Lanes(log, topics, self.mailbox.wake)
+        self._stop = threading.Event()
+        self.failed: BaseException | None = None
+
+    # What drivers use
+
+    def now(self) -> int:
+        """Milliseconds since the epoch, as of this round of the loop."""
+        return self._now
+
+    def open_store(self, partition: int) -> WipeableStore:
+        if self._open_store is not None:
+            return self._open_store(partition)
+        assert self._state_dir is not None
+        store, why = open_or_rebuild(self._state_dir / f"{partition:05}")
+        if why:
+            _log.warning("partition %d: the state store is rebuilt: %s", partition, why)
+        return store
+
+    def open_lane(self, partition: int) -> Lane:
+        return self._lanes.open(partition)
+
+    def close_lane(self, lane: Lane) -> None:
+        self._lanes.close_lane(lane)
+
+    def kick_lanes(self) -> None:
+        self._lanes.kick()
+
+    # From other threads
+
+    def assign(self, partitions: Iterable[int]) -> None:
+        """The partitions that this worker is to have from now on."""
+        self._wanted = frozenset(partitions)
+        self.mailbox.wake()
+
+    def stop(self) -> None:
+        """Let go of everything in good order and end."""
+        self._stop.set()
+        self.mailbox.wake()
+
+    def status(self) -> list[PartitionStatus]:
+        """Every partition that this worker has or is about to have."""
+        return [_status(d) for d in [*self.drivers.values(), *self._releasing.values()]]
+
+    def ready(self) -> bool:
+        """Whether every partition that is wanted is active."""
+        drivers = dict(self.drivers)
+        return all((d := drivers.get(p)) is not None and d.state is State.ACTIVE for p in self._wanted)
+
+    # The loop
+
+    def run(self) -> None:
+        """Drive until `stop`."""
+        try:
+            while not self._stop.is_set():
+                self.step()
+            self._wanted = frozenset()
+            end = time.monotonic() + RELEASE_S
+            while (self.drivers or self._releasing) and time.monotonic() < end:
+                self.step()
+            for driver in [*self._releasing.values(), *self.drivers.values()]:
+                _log.warning("partition %d: not released in %.0f s; the next owner sorts it out", driver.partition, RELEASE_S)
+                driver.lose("the worker stops")
+        except BaseException as error:
+            self.failed = error
+            _log.exception("the worker ends")
+            raise
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Release the log's clients."""
+        self._lanes.close()
+        for client in (self.mailbox, self.journal, self.snapshots, self.appender):
+            client.close()
+
+    def step(self) -> bool:
+        """One round: read, execute, append, acknowledge. Returns whether anything happened."""
+        self._now = round(self._clock() * 1000)
+        self._follow_assignment()
+        busy = restoring = False
+        for driver in self.drivers.values():
+            busy = busy or driver.busy()
+            restoring = restoring or driver.state is State.TAKEOVER or driver.reads_journal
+        for driver in self._releasing.values():
+            busy = busy or driver.busy()
+        records = self.mailbox.read(READ_LIMIT, 0.0 if busy or restoring else IDLE_S)
+        if records:
+            self._now = round(self._clock() * 1000)
+            for partition, some in _by_partition(records):
+                self._guard(partition, "receive", some)
+        if restoring:
+            self._read_back()
+        for partition in [*self.drivers, *self._releasing]:
+            self._guard(partition, "pump", None)
+        acks = self.appender.poll(0.0 if records or not busy else 0.002)
+        if acks:
+            self._take_acks(acks)
+        return bool(records or acks)
+
+    def _read_back(self) -> None:
+        found = self.journal.read(REPLAY_LIMIT, 0.001)
+        for partition, some in _by_partition(found):
+            self._guard(partition, "replay", some)
+        found = self.snapshots.read(REPLAY_LIMIT, 0.0)
+        for partition, some in _by_partition(found):
+            self._guard(partition, "load", some)
+
+    def _guard(self, partition: int, what: str, records: list[Record] | None) -> None:
+        """Call a driver; what goes wrong there costs that partition its reign, and nothing else."""
+        driver = self.drivers.get(partition) or self._releasing.get(partition)
+        if driver is None:
+            return
+        try:
+            if records is None:
+                driver.pump()
+            else:
+                getattr(driver, what)(records)
+        except (StoreCorrupt, LogError) as error:
+            self._wipe_if_corrupt(driver, error)
+            driver.lose(str(error))
+        except Exception as error:
+            _log.exception("partition %d: %s failed", partition, what)
+            driver.lose(f"{type(error).__name__}: {error}")
+
+    def _wipe_if_corrupt(self, driver: Driver, error: Exception) -> None:
+        store = driver.takeover.store
+        if isinstance(error, StoreCorrupt) and store is not None:
+            _log.warning("partition %d: the state store is rebuilt: %s", driver.partition, error)
+            store.wipe()
+
+    def _take_acks(self, acks: list[Ack]) -> None:
+        for ack in acks:
+            driver, kind, batch = ack.token  # type: ignore[misc]
+            if ack.error is not None:
+                self._replace_appender(ack.error)
+                return
+            try:
+                driver.acknowledged(kind, ack, batch)
+            except (StoreCorrupt, LogError) as error:
+                self._wipe_if_corrupt(driver, error)
+                driver.lose(str(error))
+            except Exception as error:
+                _log.exception("partition %d: an acknowledgement failed", driver.partition)
+                driver.lose(f"{type(error).__name__}: {error}")
+
+    def _replace_appender(self, error: Exception) -> None:
+        """An append failed: what became of the others is unknown, so every partition is claimed anew."""
+        _log.warning("appending failed, every partition is claimed anew: %s", error)
+        for driver in [*self.drivers.values(), *self._releasing.values()]:
+            driver.lose(f"appending failed: {error}")
+        self.appender.close()
+        self.appender = self.log.appender()
+
+    def _follow_assignment(self) -> None:
+        for partition, driver in list(self.drivers.items()):
+            if driver.state is State.LOST:
+                del self.drivers[partition]
+                self._lost_at[partition] = time.monotonic()
+                _log.warning("partition %d: lost: %s", partition, driver.why)
+            elif partition not in self._wanted:
+                driver.release()
+                self._releasing[partition] = driver
+                del self.drivers[partition]
+        for partition, driver in list(self._releasing.items()):
+            if driver.released():
+                del self._releasing[partition]
+        for partition in self._wanted:
+            if partition in self.drivers or partition in self._releasing:
+                continue
+            if time.monotonic() - self._lost_at.get(partition, -RECLAIM_S) >= RECLAIM_S:
+                try:
+                    self.drivers[partition] = Driver(self, partition)
+                except LogError as error:
+                    _log.warning("partition %d: the claim could not be sent: %s", partition, error)
+                    self._lost_at[partition] = time.monotonic()
+                    self._replace_appender(error)
+
+
+def _by_partition(records: list[Record]) -> list[tuple[int, list[Record]]]:
+    if not records:
+        return []
+    first = records[0].partition
+    if all(r.partition == first for r in records):
+        return [(first, records)]
+    found: dict[int, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.partition, []).append(record)
+    return list(found.items())
+
+
+def _status(driver: Driver) -> PartitionStatus:
+    p = driver.processor
+    if p is None:
+        return PartitionStatus(driver.partition, driver.phase, 0, 0, driver.takeover.claim, driver.turns, 0, 0, 0, 0)
+    return PartitionStatus(
+        driver.partition, driver.phase, p.position, p.fold.next, p.claim, driver.turns, len(p.actors.active),
+        len(p.inbox.waiting), driver.owed, len(p.timers),
+    )  # fmt: skip

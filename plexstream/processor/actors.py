@@ -1,0 +1,156 @@
+"""Actors in memory: loaded on the first message, queued while busy, evicted when idle."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from plexstream.model.address import parse, partition_of
+from plexstream.model.errors import BadAddress
+from plexstream.model.host import ActorHost, TypeInfo
+from plexstream.model.message import Envelope
+from plexstream.model.snapshot import Piece
+from plexstream.processor.pieces import Pieces
+
+_ENTRY = Piece.ENTRY.value
+
+
+class Waiting(NamedTuple):
+    """A message that waits for its actor."""
+
+    topic: str
+    offset: int
+    envelope: Envelope
+
+
+class Actor:
+    """One actor that is loaded."""
+
+    __slots__ = ("address", "attempts", "group", "info", "instance", "last", "queue", "retry_at", "seq", "time")
+
+    def __init__(self, address: str, info: TypeInfo, instance: Any, seq: int, time: int, now: int) -> None:
+        self.address = address
+        self.info = info
+        self.instance = instance
+        self.seq = seq  # of its latest turn, acknowledged or not
+        self.time = time  # of that turn
+        self.last = now  # when it last got a message
+        self.group = 0  # number of the append that carries its latest turn
+        self.queue: deque[Waiting] | None = None  # not None: busy, its head is tried again at `retry_at`
+        self.retry_at = 0
+        self.attempts = 0
+
+
+class Refusal(NamedTuple):
+    """Why an actor cannot be loaded, as a CallError's code and text."""
+
+    code: str
+    detail: str
+
+
+class EntryReader:
+    """How a host reads an actor's collections."""
+
+    __slots__ = ("_address", "_pieces")
+
+    def __init__(self, pieces: Pieces, address: str) -> None:
+        self._pieces = pieces
+        self._address = address
+
+    def get(self, field: str, key: str) -> bytes | None:
+        return self._pieces.entry((_ENTRY, self._address, field, key))
+
+    def scan(self, field: str) -> Iterator[tuple[str, bytes]]:
+        return ((key, value) for _, key, value in self._pieces.entries(self._address, field))
+
+
+class Actors:
+    """The actors of one partition that are in memory."""
+
+    def __init__(self, host: ActorHost, pieces: Pieces, partition: int, partitions: int) -> None:
+        self._host = host
+        self._pieces = pieces
+        self._partition = partition
+        self._partitions = partitions
+        self.active: dict[str, Actor] = {}
+        self.busy: dict[str, Actor] = {}
+        self._by_type: dict[str, int] = {}
+        self.to_save: list[str] = []  # evicted actors whose type wants a snapshot then
+
+    def load(self, address: str, now: int) -> Actor | Refusal:
+        """Load the actor at `address`; a refusal where it cannot be."""
+        try:
+            parts = parse(address)
+        except BadAddress as error:
+            return Refusal("bad_arguments", str(error))
+        if str(parts) != address:
+            return Refusal("bad_arguments", f"address {address!r} is not in its full form {str(parts)!r}")
+        home = partition_of(address, self._partitions)
+        if home != self._partition:
+            return Refusal(
+                "bad_arguments",
+                f"{address} belongs to partition {home}, but the message came in partition {self._partition}: "
+                "key it by the address and partition by murmur2, as Java clients do",
+            )
+        info = self._host.type_info(parts.type)
+        if info is None:
+            known = ", ".join(sorted(self._host.versions())) or "none"
+            return Refusal("unknown_type", f"no actor type {parts.type!r} is deployed; known are {known}")
+        core = self._pieces.core(address)
+        try:
+            instance = self._host.activate(parts.type, address, core.fields, EntryReader(self._pieces, address))
+        except Exception as error:  # the user's hook, or state that the code no longer accepts
+            return Refusal("failed", f"{parts.short} cannot be loaded: {type(error).__name__}: {error}")
+        actor = self.active[address] = Actor(address, info, instance, core.seq, core.time, now)
+        count = self._by_type[parts.type] = self._by_type.get(parts.type, 0) + 1
+        if count > info.max_active:
+            self._make_room(parts.type, info.max_active)
+        return actor
+
+    def renew(self, actor: Actor) -> None:
+        """Make an actor's state that of a new one; its turn numbers go on."""
+        actor.instance = self._host.activate(
+            actor.info.name, actor.address, {}, EntryReader(self._pieces, actor.address)
+        )
+
+    def _make_room(self, type: str, keep: int) -> None:
+        acknowledged = self.acknowledged_group
+        spare = sorted(
+            (a for a in self.active.values() if a.info.name == type and _free(a, acknowledged)), key=lambda a: a.last
+        )
+        # A tenth more than needed, so that the sort is paid once in many loads.
+        for actor in spare[: self._by_type[type] - keep + keep // 10]:
+            self.evict(actor)
+
+    acknowledged_group = 0
+    """Number of the latest append that is acknowledged: only actors without later turns can leave."""
+
+    def evict(self, actor: Actor) -> None:
+        """The actor leaves memory; its state is in the journal."""
+        self._host.deactivate(actor.instance)
+        del self.active[actor.address]
+        self._by_type[actor.info.name] -= 1
+        if actor.info.snapshot_on_deactivation:
+            self.to_save.append(actor.address)
+
+    def abandon(self) -> None:
+        """The partition is gone: all actors leave memory."""
+        for actor in self.active.values():
+            self._host.deactivate(actor.instance)
+        self.active.clear()
+        self.busy.clear()
+
+    def evict_idle(self, now: int) -> None:
+        """Evict who has had no message for its idle timeout."""
+        for actor in list(self.active.values()):
+            if now - actor.last >= actor.info.idle_timeout and _free(actor, self.acknowledged_group):
+                self.evict(actor)
+
+    def next_retry(self) -> int | None:
+        """When the next busy actor is tried again, in ms since the epoch."""
+        return min((a.retry_at for a in self.busy.values()), default=None)
+
+
+def _free(actor: Actor, acknowledged: int) -> bool:
+    return actor.queue is None and actor.group <= acknowledged

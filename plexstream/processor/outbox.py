@@ -1,0 +1,55 @@
+"""What acknowledged turns still owe to others, in the order of their turns."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from plexstream.model.journal import OutKind, Turn
+
+_LAST_MAIL = OutKind.ERROR.value
+_EMIT, _DEAD = OutKind.EMIT.value, OutKind.DEADLETTER.value
+
+
+class Lane:
+    """One way out: turns to be relayed, and how far that has come."""
+
+    __slots__ = ("_done", "_last", "queue")
+
+    def __init__(self, done: int) -> None:
+        self.queue: deque[tuple[int, Turn]] = deque()  # taken by the driver
+        self._done = done  # all below has arrived
+        self._last = -1
+
+    def owe(self, offset: int, turn: Turn) -> None:
+        if offset >= self._done:
+            self.queue.append((offset, turn))
+            self._last = offset
+
+    def arrived(self, offset: int) -> None:
+        """Everything of turns up to `offset` has arrived."""
+        self._done = max(self._done, offset + 1)
+
+    def done(self, next: int) -> int:
+        """The journal offset below which all has arrived, where `next` is the end of what is acknowledged."""
+        return self._done if self._last >= self._done else next
+
+
+class Outbox:
+    """Messages and replies go by plain appends (`mails`), output records and dead letters by transactions (`emits`)."""
+
+    def __init__(self, relayed: int, emitted: int) -> None:
+        self.mails = Lane(relayed)
+        self.emits = Lane(emitted)
+
+    def owe(self, offset: int, turn: Turn) -> None:
+        """The turn at `offset` is acknowledged: what it sends may leave."""
+        mail = emit = False
+        for out in turn.outs:
+            if out.kind <= _LAST_MAIL:
+                mail = True
+            elif out.kind == _EMIT or out.kind == _DEAD:
+                emit = True
+        if mail:
+            self.mails.owe(offset, turn)
+        if emit:
+            self.emits.owe(offset, turn)

@@ -1,0 +1,309 @@
+"""State in pieces: actors' fields, collection entries, kept replies, timers.
+
+Three layers, newest first: what running turns changed and the log has not acknowledged (`ahead`),
+what is acknowledged and not yet in the store (`dirty`), and the store. The store is thus never
+ahead of the log, and the handlers never behind themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from plexstream.model.journal import Change, OutKind, Turn
+from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.processor.ports import PieceKey, Store
+
+_ACTOR, _ENTRY, _REPLY, _TIMER = Piece.ACTOR.value, Piece.ENTRY.value, Piece.REPLY.value, Piece.TIMER.value
+_OUT_REPLY, _OUT_ERROR = OutKind.REPLY.value, OutKind.ERROR.value
+_OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
+
+
+class Core:
+    """The plain fields of an actor as of its latest acknowledged turn."""
+
+    __slots__ = ("address", "fields", "offset", "seq", "time")
+
+    def __init__(self, address: str, fields: dict[str, bytes], offset: int, seq: int, time: int) -> None:
+        self.address = address
+        self.fields = fields
+        self.offset = offset
+        self.seq = seq
+        self.time = time
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(_ACTOR, self.address, "", None, self.offset, self.seq, self.time, join_fields(self.fields))
+
+
+def join_fields(fields: dict[str, bytes]) -> bytes:
+    """The JSON object of encoded fields. Field names are Python identifiers: they need no escapes."""
+    return b"{" + b",".join([b'"%b":%b' % (name.encode(), value) for name, value in fields.items()]) + b"}"
+
+
+class Pieces:
+    """The state of one partition.
+
+    Parameters:
+        store: what is on disk.
+        split: takes the JSON object of an actor's fields apart, without decoding the values.
+        reply_ttl: how long a reply is kept for its idempotency key, in milliseconds.
+    """
+
+    def __init__(self, store: Store, split: Any, reply_ttl: int) -> None:
+        self.store = store
+        self._split = split
+        self._reply_ttl = reply_ttl
+        self.cores: dict[str, Core] = {}
+        self.dirty_cores: dict[str, Core] = {}
+        self.dirty: dict[PieceKey, Snapshot | None] = {}
+        self.dirty_bytes = 0
+        self.ahead: dict[PieceKey, Change | Turn] = {}
+        self.unsaved: dict[PieceKey, int] = {}  # not in the snapshot topic: offset of its first turn, in order
+        self.unsaved_cores: dict[str, int] = {}
+        self.saving: dict[PieceKey, int] = {}  # handed to a transaction that is not committed yet
+
+    # Reading
+
+    def core(self, address: str) -> Core:
+        """The actor's plain fields; an empty core with turn number 0 where it never had a turn."""
+        core = self.cores.get(address)
+        if core is None:
+            found = self.store.get((_ACTOR, address, "", None))
+            if found is None:
+                return Core(address, {}, -1, 0, 0)
+            core = Core(address, self._split(found.data), found.offset, found.seq, found.time)
+            self.cores[address] = core
+        return core
+
+    def entry(self, key: PieceKey) -> bytes | None:
+        """The newest value of a collection entry, be it acknowledged or not."""
+        change = self.ahead.get(key)
+        if change is not None:
+            return change.value if type(change) is Change else None
+        piece = self.dirty[key] if key in self.dirty else self.store.get(key)
+        return piece.data if piece is not None else None
+
+    def entries(self, address: str, field: str | None = None) -> Iterator[tuple[str, str, bytes]]:
+        """All entries (field, key, newest value) of an actor, or of one of its collections, in order."""
+        found: dict[tuple[str, str], bytes] = {}
+        for piece in self.store.scan(_ENTRY, address, field):
+            found[piece.name, piece.key or ""] = piece.data
+        for layer in (self.dirty, self.ahead):
+            for (kind, owner, name, key), piece in layer.items():  # type: ignore[attr-defined]
+                if kind == _ENTRY and owner == address and field in (None, name):
+                    value = None if piece is None else piece.value if type(piece) is Change else piece.data
+                    if value is None:
+                        found.pop((name, key), None)
+                    else:
+                        found[name, key] = value
+        return iter([(name, key, value) for (name, key), value in sorted(found.items())])
+
+    def reply(self, address: str, idempotency_key: str, now: int) -> tuple[Turn | Snapshot | None, bool]:
+        """What is kept for an idempotency key: the turn if it is not acknowledged, else the reply; and whether any."""
+        key = (_REPLY, address, idempotency_key, None)
+        turn = self.ahead.get(key)
+        if turn is not None:
+            return turn, True  # type: ignore[return-value]
+        piece = self.dirty[key] if key in self.dirty else self.store.get(key)
+        if piece is None or piece.time <= now:
+            return None, False
+        return piece, True
+
+    # Changing
+
+    def run_ahead(self, turn: Turn) -> None:
+        """A turn has been executed and is on its way to the log: later turns see its entries and its reply."""
+        for change in turn.patch:
+            if change.key is not None:
+                self.ahead[_ENTRY, turn.actor, change.field, change.key] = change
+        if turn.idempotency_key:
+            self.ahead[_REPLY, turn.actor, turn.idempotency_key, None] = turn
+
+    def apply(self, offset: int, turn: Turn) -> None:
+        """A turn counts: fold it. The log has it."""
+        actor = turn.actor
+        if turn.status == 0:
+            core = self.cores.get(actor)
+            if core is None:
+                core = self.core(actor)
+                self.cores[actor] = core
+            if turn.fresh:
+                core.fields.clear()
+            fields = core.fields
+            for change in turn.patch:
+                field, key, value = change
+                if key is not None:
+                    self._apply_entry(offset, turn, change)
+                elif value is None:
+                    fields.pop(field, None)
+                else:
+                    fields[field] = value
+            core.seq = turn.seq
+            core.time = turn.time
+            core.offset = offset
+            self.dirty_cores[actor] = core
+            if actor not in self.unsaved_cores:
+                self.unsaved_cores[actor] = offset
+        for out in turn.outs:
+            if out.kind == _OUT_TIMER:
+                data = b"\0".join((out.target.encode(), out.handler.encode(), out.payload))
+                self._put(offset, Snapshot(_TIMER, actor, out.id, None, offset, turn.seq, out.due, data))
+            elif out.kind == _OUT_CANCEL:
+                self._drop(offset, (_TIMER, actor, out.id, None))
+        if turn.cause_topic == "timer":
+            self._drop(offset, (_TIMER, turn.sender, turn.message_id, None))
+        if turn.idempotency_key:
+            self._keep_reply(offset, turn)
+
+    def _apply_entry(self, offset: int, turn: Turn, change: Change) -> None:
+        key = (_ENTRY, turn.actor, change.field, change.key)
+        if self.ahead.get(key) is change:
+            del self.ahead[key]
+        if change.value is None:
+            self._drop(offset, key)
+        else:
+            self._put(
+                offset,
+                Snapshot(_ENTRY, turn.actor, change.field, change.key, offset, turn.seq, turn.time, change.value),
+            )
+
+    def _keep_reply(self, offset: int, turn: Turn) -> None:
+        key = (_REPLY, turn.actor, turn.idempotency_key, None)
+        if self.ahead.get(key) is turn:
+            del self.ahead[key]
+        kind, payload = reply_of(turn)
+        self._put(
+            offset,
+            Snapshot(_REPLY, turn.actor, turn.idempotency_key, None, offset, kind, turn.time + self._reply_ttl, payload),
+        )
+
+    def _put(self, offset: int, piece: Snapshot) -> None:
+        key = (piece.kind, piece.address, piece.name, piece.key)
+        self.dirty[key] = piece
+        self.dirty_bytes += len(piece.data)
+        self.unsaved.setdefault(key, offset)
+
+    def _drop(self, offset: int, key: PieceKey) -> None:
+        self.dirty[key] = None
+        self.unsaved.setdefault(key, offset)
+
+    # Flushing and saving
+
+    def flush(self, partition: Snapshot) -> None:
+        """Write what is acknowledged to the store, together with the journal offset it reflects."""
+        batch = self.dirty
+        for address, core in self.dirty_cores.items():
+            batch[_ACTOR, address, "", None] = core.snapshot()
+        batch[partition.kind, partition.address, partition.name, partition.key] = partition
+        self.store.write(batch)
+        self.dirty = {}
+        self.dirty_cores = {}
+        self.dirty_bytes = 0
+
+    def forget_clean(self, keep: int) -> None:
+        """Drop acknowledged fields that are in the store, beyond `keep` of them."""
+        spare = len(self.cores) - keep
+        if spare > 0:
+            for address in [a for a in self.cores if a not in self.dirty_cores][:spare]:
+                del self.cores[address]
+
+    def oldest_unsaved(self) -> int | None:
+        """Offset of the first turn that the snapshot topic does not reflect, once what was taken stands there."""
+        firsts = [next(iter(d.values())) for d in (self.unsaved, self.unsaved_cores) if d]
+        return min(firsts, default=None)
+
+    def note_unsaved(self, offset: int, turn: Turn) -> None:
+        """The turn at `offset` is in the store, but may not be in the snapshot topic."""
+        if turn.status == 0:
+            self.unsaved_cores[turn.actor] = min(offset, self.unsaved_cores.get(turn.actor, offset))
+        keys: list[PieceKey] = [(_ENTRY, turn.actor, c.field, c.key) for c in turn.patch if c.key is not None]
+        keys += [(_TIMER, turn.actor, out.id, None) for out in turn.outs if out.kind in (_OUT_TIMER, _OUT_CANCEL)]
+        if turn.cause_topic == "timer":
+            keys.append((_TIMER, turn.sender, turn.message_id, None))
+        if turn.idempotency_key:
+            keys.append((_REPLY, turn.actor, turn.idempotency_key, None))
+        for key in keys:
+            self.unsaved[key] = min(offset, self.unsaved.get(key, offset))
+
+    def order_unsaved(self) -> None:
+        """After `note_unsaved`: oldest first again."""
+        self.unsaved = dict(sorted(self.unsaved.items(), key=lambda item: item[1]))
+        self.unsaved_cores = dict(sorted(self.unsaved_cores.items(), key=lambda item: item[1]))
+
+    def take_unsaved(self, limit: int, before: int) -> dict[PieceKey, Snapshot | None]:
+        """Up to `limit` pieces whose first unsaved turn is below offset `before`.
+
+        They count as saved when `saved` is called, and are unsaved again after `not_saved`.
+        """
+        taken: dict[PieceKey, Snapshot | None] = {}
+        for address, first in list(self.unsaved_cores.items()):
+            if first >= before or len(taken) >= limit:
+                break
+            self.saving[_ACTOR, address, "", None] = self.unsaved_cores.pop(address)
+            taken[_ACTOR, address, "", None] = self.core(address).snapshot()
+        for key, first in list(self.unsaved.items()):
+            if first >= before or len(taken) >= limit:
+                break
+            self.saving[key] = self.unsaved.pop(key)
+            taken[key] = self.dirty[key] if key in self.dirty else self.store.get(key)
+        return taken
+
+    def take_core(self, address: str) -> dict[PieceKey, Snapshot | None]:
+        """One actor's fields, if they are unsaved."""
+        first = self.unsaved_cores.pop(address, None)
+        if first is None:
+            return {}
+        key = (_ACTOR, address, "", None)
+        self.saving[key] = first
+        return {key: self.core(address).snapshot()}
+
+    def saved(self) -> None:
+        """What was taken stands in the snapshot topic."""
+        self.saving.clear()
+
+    def not_saved(self) -> None:
+        """What was taken may not stand in the snapshot topic: it is taken again, first of all."""
+        for key, first in self.saving.items():
+            if key[0] == _ACTOR:
+                self.unsaved_cores[key[1]] = first
+            else:
+                self.unsaved[key] = first
+        self.saving.clear()
+        self.order_unsaved()
+
+    def expired_replies(self, now: int, limit: int) -> Iterator[PieceKey | None]:
+        """Keys of kept replies that have expired; None after each `limit` pieces looked at."""
+        for count, piece in enumerate(self.store.scan(_REPLY)):
+            if piece.time <= now:
+                yield (_REPLY, piece.address, piece.name, None)
+            if count % limit == limit - 1:
+                yield None
+
+    def forget_reply(self, key: PieceKey, offset: int, now: int) -> None:
+        """Drop an expired reply. Not a matter of the journal: whoever reads it checks the time."""
+        piece = self.dirty.get(key)
+        if piece is None or piece.time <= now:
+            self._drop(offset, key)
+
+    def timers(self) -> Iterator[Snapshot]:
+        """Every acknowledged timer that is pending."""
+        for piece in self.store.scan(_TIMER):
+            if (_TIMER, piece.address, piece.name, None) not in self.dirty:
+                yield piece
+        for piece_key, pending in list(self.dirty.items()):
+            if piece_key[0] == _TIMER and pending is not None:
+                yield pending
+
+    def lose_ahead(self) -> None:
+        """The partition is lost: what the log has not acknowledged never was."""
+        self.ahead.clear()
+
+
+def reply_of(turn: Turn) -> tuple[int, bytes]:
+    """The kind (REPLY or ERROR of `Kind`) and payload of a turn's reply; an empty one where it sent none."""
+    for out in turn.outs:
+        if out.kind == _OUT_REPLY:
+            return 2, out.payload
+        if out.kind == _OUT_ERROR:
+            return 3, out.payload
+    return 2, b"null"

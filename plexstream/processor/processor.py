@@ -1,0 +1,449 @@
+"""The processor of one partition: messages in, turns out, and nothing leaves before the log has its turn.
+
+It owns the partition from its claim on (DESIGN 4). It runs ahead of the log: turns are executed on
+state that is not acknowledged yet, and all of it is forgotten when the claim is lost.
+
+Inputs: `receive`, `acknowledged`, `gap`, `tick`, `relayed`, `emitted`, `saved`, `release`.
+Outputs, taken by the driver: `take` (records to append), `outbox`, `answers`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from plexstream.model.host import ActorHost, Result
+from plexstream.model.journal import Change, Claim, JournalRecord, Mark, Out, OutKind, Turn
+from plexstream.model.message import ASK, ERROR, REPLY, TELL, Envelope
+from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.processor.actors import Actor, Actors, Refusal, Waiting
+from plexstream.processor.fold import MAILBOX, TIMER
+from plexstream.processor.inbox import InboxState
+from plexstream.processor.outbox import Outbox
+from plexstream.processor.pieces import reply_of
+from plexstream.processor.ports import Settings
+from plexstream.processor.records import Answer, BadRecord, Fenced, Group, error_body
+from plexstream.processor.restore import Restore
+from plexstream.processor.timers import Timers
+
+_OUT_REPLY, _OUT_ERROR, _OUT_TELL = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.TELL.value
+_OUT_DEAD = OutKind.DEADLETTER.value
+_OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
+_TIMER = Piece.TIMER.value
+_RETRIED = frozenset(("failed", "error"))
+_DUE_AT_ONCE = 1000
+
+
+class Processor:
+    """Handles the messages of one partition under one claim.
+
+    Parameters:
+        partition: its number; `partitions`: how many there are.
+        host: runs the handlers.
+        restore: the journal folded up to and with this processor's own claim.
+        settings: limits and intervals.
+        now: milliseconds since the epoch.
+    """
+
+    def __init__(
+        self, partition: int, partitions: int, host: ActorHost, restore: Restore, settings: Settings, now: int
+    ) -> None:
+        self.partition = partition
+        self.settings = settings
+        self.fold = restore.fold
+        self.pieces = restore.pieces
+        self.claim = self.fold.claim
+        self.now = now
+        self._host = host
+        self.actors = Actors(host, self.pieces, partition, partitions)
+        self.inbox = InboxState(MAILBOX, self.fold.inboxes.get(MAILBOX))
+        self.timers = Timers()
+        for timer in self.pieces.timers():
+            self.timers.add(timer)
+        self.outbox = Outbox(self.fold.relayed, self.fold.emitted)
+        self.answers: deque[Answer] = deque()
+        for offset, turn in restore.still_owed():
+            self._owe(offset, turn)
+        self._number = 1
+        self._pending: list[Turn | Mark] = []
+        self._pending_answers: list[Answer] = []
+        self.in_flight: deque[Group] = deque()
+        self.running_ahead = 0  # turns executed and not acknowledged
+        self._since_mark = 0
+        self._marked_at = now
+        self._moved = False  # whether a lane got on since the last mark
+        self._releasing = False
+        careful = self.fold.crashes >= 2
+        self._careful = settings.careful_turns if careful else 0
+        self._held: deque[Waiting] = deque()
+        self._tried = -1
+        poisonous = self.fold.attempts >= settings.poison_claims
+        self._poison = self.fold.attempt if poisonous else -1
+
+    # Messages
+
+    @property
+    def position(self) -> int:
+        """The mailbox offset to read from."""
+        return self.inbox.position
+
+    def receive(self, messages: Sequence[tuple[int, Envelope | BadRecord]], now: int) -> None:
+        """Handle mailbox records in the order of their offsets. Each is executed, queued, or dropped as a repetition."""
+        self._clock(now)
+        inbox = self.inbox
+        for offset, message in messages:
+            if type(message) is BadRecord:
+                if inbox.admit(offset, "", 0, 0):
+                    self._bad_record(offset, message)
+                continue
+            assert type(message) is Envelope
+            if inbox.admit(offset, message.origin, message.origin_seq, message.origin_index):
+                if offset == self._poison:
+                    self._poison = -1
+                    detail = f"it killed its process {self.fold.attempts} times in a row"
+                    self._refuse(MAILBOX, offset, message, "poisoned", detail, None, self.fold.attempts)
+                elif self._careful:
+                    inbox.waiting.add(offset)
+                    self._held.append(Waiting(MAILBOX, offset, message))
+                else:
+                    self._execute(MAILBOX, offset, message)
+        if self._careful:
+            self._with_care()
+
+    def _execute(self, topic: str, offset: int, e: Envelope) -> None:
+        actor = self.actors.active.get(e.target)
+        if actor is None:
+            loaded = self.actors.load(e.target, self.now)
+            if type(loaded) is Refusal:
+                self._refuse(topic, offset, e, loaded.code, loaded.detail, None, 1)
+                return
+            assert type(loaded) is Actor
+            actor = loaded
+        kind = e.kind
+        if kind > ASK:
+            detail = f"a {'reply' if kind == REPLY else 'error'} to {e.id}, which this actor does not wait for"
+            self._refuse(topic, offset, e, "bad_arguments", detail, None, 1)
+            return
+        must_read = bool(e.headers) and e.headers.get("read_only") == "1"
+        if actor.queue is not None and not must_read:
+            actor.queue.append(Waiting(topic, offset, e))
+            if offset >= 0:
+                self.inbox.waiting.add(offset)
+            return
+        self._invoke(actor, topic, offset, e, must_read)
+
+    def _invoke(self, actor: Actor, topic: str, offset: int, e: Envelope, must_read: bool) -> bool:
+        """Run a handler and note what it did; False where it will be tried again."""
+        if e.idempotency_key and self._answer_again(actor, offset, e):
+            return True
+        now = self.now
+        fresh = False
+        ttl = actor.info.state_ttl
+        dropped: list[Change] = []
+        if ttl and actor.seq and now - actor.time > ttl:
+            fresh = True
+            dropped = self._expire(actor)
+        seq = actor.seq + 1
+        result = self._host.invoke(actor.instance, e.handler, e.payload, seq, now, e.sender, e.id, must_read)
+        actor.last = now
+        code, value, patch, outs, read_only, detail, data = result
+        if code:
+            return self._failed(actor, topic, offset, e, result)
+        kind = e.kind
+        if read_only:
+            if kind == ASK:
+                self._pending_answers.append(Answer(e.reply_to, e.id, REPLY, value))
+            if offset >= 0:
+                self.inbox.finish(offset)
+                return True
+            patch, outs = [], []  # a timer is finished by its turn
+        elif kind == ASK:
+            outs.append(Out(_OUT_REPLY, e.id, e.reply_to, "", value))
+        actor.seq = seq
+        actor.time = now
+        actor.group = self._number
+        turn = Turn(
+            self.claim, actor.address, seq, topic, offset, now, 0, fresh, e.idempotency_key,
+            [*dropped, *patch] if fresh else patch, e.handler, e.id, e.sender, kind,
+            e.origin, e.origin_seq, e.origin_index, outs,
+        )  # fmt: skip
+        for out in outs:
+            if out.kind == _OUT_CANCEL:
+                self.timers.cancel((actor.address, out.id))
+        if patch or e.idempotency_key or fresh:
+            self.pieces.run_ahead(turn)
+        self._pending.append(turn)
+        self.running_ahead += 1
+        if self.inbox.waiting:
+            self.inbox.finish(offset)
+        return True
+
+    def _expire(self, actor: Actor) -> list[Change]:
+        """Begin anew: the state is past its time to live."""
+        self.actors.renew(actor)
+        return [Change(field, key, None) for field, key, _ in self.pieces.entries(actor.address)]
+
+    def _answer_again(self, actor: Actor, offset: int, e: Envelope) -> bool:
+        """Answer from the kept reply, if there is one for the idempotency key."""
+        kept, found = self.pieces.reply(actor.address, e.idempotency_key, self.now)
+        if not found:
+            return False
+        assert kept is not None
+        kind, payload = (kept.seq, kept.data) if type(kept) is Snapshot else reply_of(kept)  # type: ignore[arg-type]
+        if e.kind == ASK:
+            self._pending_answers.append(Answer(e.reply_to, e.id, kind, payload))
+        self.inbox.finish(offset)
+        return True
+
+    # Failures
+
+    def _failed(self, actor: Actor, topic: str, offset: int, e: Envelope, result: Result) -> bool:
+        info = actor.info
+        if e.kind == TELL and result.code in _RETRIED and actor.attempts + 1 < info.retry_attempts:
+            delays = info.retry_delays
+            actor.retry_at = self.now + delays[min(actor.attempts, len(delays) - 1)]
+            actor.attempts += 1
+            if actor.queue is None:
+                actor.queue = deque()
+                self.actors.busy[actor.address] = actor
+            actor.queue.appendleft(Waiting(topic, offset, e))
+            if offset >= 0:
+                self.inbox.waiting.add(offset)
+            return False
+        if result.read_only and e.kind == ASK:
+            body = error_body(result.code, result.detail, result.data)
+            self._pending_answers.append(Answer(e.reply_to, e.id, ERROR, body))
+            self.inbox.finish(offset)
+            return True
+        actor.group = self._number
+        self._refuse(topic, offset, e, result.code, result.detail, result.data, actor.attempts + 1, actor.seq + 1)
+        return True
+
+    def _refuse(
+        self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any, attempts: int, seq: int = 0
+    ) -> None:
+        """A turn that changes nothing: the caller gets an error, or the message is put aside."""
+        if e.kind == ASK:
+            out = Out(_OUT_ERROR, e.id, e.reply_to, "", error_body(code, detail, data))
+        else:
+            out = Out(_OUT_DEAD, e.id, e.target, e.handler, e.payload, code, detail, attempts)
+        rejected = code == "rejected"
+        self._append_turn(Turn(
+            self.claim, e.target, seq, topic, offset, self.now, 1 if rejected else 2, False,
+            e.idempotency_key if rejected and e.kind == ASK else "", [], e.handler, e.id, e.sender, e.kind,
+            e.origin, e.origin_seq, e.origin_index, [out],
+        ))  # fmt: skip
+
+    def _bad_record(self, offset: int, bad: BadRecord) -> None:
+        out = Out(_OUT_DEAD, "", "", "", bad.raw, "malformed", bad.detail, 1)
+        self._append_turn(
+            Turn(self.claim, "", 0, MAILBOX, offset, self.now, 2, False, "", [], "", "", "", TELL, "", 0, 0, [out])
+        )
+
+    def _append_turn(self, turn: Turn) -> None:
+        """A turn without a handler."""
+        if turn.idempotency_key:
+            self.pieces.run_ahead(turn)
+        self._pending.append(turn)
+        self.running_ahead += 1
+        self.inbox.finish(turn.cause_offset)
+
+    def _retry(self, actor: Actor) -> None:
+        """Try the head of a busy actor's queue again, and go on with what waits behind it."""
+        queue = actor.queue
+        assert queue is not None
+        while queue:
+            head = queue.popleft()
+            if not self._invoke(actor, head.topic, head.offset, head.envelope, False):
+                return  # it put itself back at the head
+            actor.attempts = 0
+            self.inbox.finish(head.offset)
+        actor.queue = None
+        del self.actors.busy[actor.address]
+
+    def _with_care(self) -> None:
+        """After crashes in a row: one message at a time, each announced before it is tried."""
+        while self._held and not self.in_flight and not self._pending:
+            head = self._held[0]
+            if self._careful and self._tried != head.offset:
+                self._tried = head.offset
+                self._pending.append(self._mark(attempt=head.offset))
+                return
+            self._held.popleft()
+            self._careful = max(0, self._careful - 1)
+            self.inbox.finish(head.offset)
+            self._execute(head.topic, head.offset, head.envelope)
+            if not self._careful:
+                while self._held:
+                    head = self._held.popleft()
+                    self.inbox.finish(head.offset)
+                    self._execute(head.topic, head.offset, head.envelope)
+
+    # Time
+
+    def _clock(self, now: int) -> None:
+        self.now = max(self.now, now)  # a clock that is set back must not order turns anew
+
+    def tick(self, now: int) -> None:
+        """Let time pass: timers, retries, marks."""
+        self._clock(now)
+        if self._releasing:
+            return
+        if not self._held:
+            for timer in self.timers.pop_due(self.now, _DUE_AT_ONCE):
+                self._fire(timer)
+        if self.actors.busy:
+            for actor in list(self.actors.busy.values()):
+                if actor.retry_at <= self.now:
+                    self._retry(actor)
+        quiet = not self._moved and not self._since_mark
+        if self._since_mark >= self.settings.mark_turns or (
+            not quiet and self.now - self._marked_at >= self.settings.mark_interval
+        ):
+            self._pending.append(self._mark())
+
+    def next_wake(self) -> int | None:
+        """When `tick` has something to do next, in ms since the epoch."""
+        times = [t for t in (self.timers.next_due(), self.actors.next_retry()) if t is not None]
+        if self._since_mark or self._moved:
+            times.append(self._marked_at + self.settings.mark_interval)
+        return min(times, default=None)
+
+    def _fire(self, timer: Snapshot) -> None:
+        target, handler, payload = timer.data.split(b"\0", 2)
+        e = Envelope(TELL, timer.name, target.decode(), handler.decode(), payload, timer.address, time=timer.time)
+        if e.target == timer.address:
+            self._execute(TIMER, -1, e)
+            return
+        # Another actor's: a turn of the one that set it sends the message on.
+        actor = self.actors.active.get(timer.address) or self.actors.load(timer.address, self.now)
+        if type(actor) is Refusal:
+            self._refuse(TIMER, -1, e, actor.code, actor.detail, None, 1)
+            return
+        assert type(actor) is Actor
+        actor.seq += 1
+        actor.time = self.now
+        actor.group = self._number
+        self._append_turn(Turn(
+            self.claim, actor.address, actor.seq, TIMER, -1, self.now, 0, False, "", [], "", timer.name,
+            timer.address, TELL, "", 0, 0, [Out(_OUT_TELL, "", e.target, e.handler, payload)],
+        ))  # fmt: skip
+
+    def _mark(self, attempt: int = -1, release: bool = False) -> Mark:
+        if attempt < 0:
+            self._since_mark = 0
+            self._marked_at = self.now
+            self._moved = False
+            self.settle()
+        inboxes = () if attempt >= 0 else (self.inbox.plain(),)
+        return Mark(self.claim, self.now, inboxes, self.fold.relayed, self.fold.emitted, attempt, release)
+
+    def release(self, now: int) -> None:
+        """Let go in good order: the last record says so. What is in flight is still acknowledged."""
+        self._clock(now)
+        self._releasing = True
+        self._pending.append(self._mark(release=True))
+
+    # The log
+
+    def take(self) -> list[Turn | Mark] | None:
+        """Records to append as one group, or None. A group proves the ownership that waiting answers need."""
+        if not self._pending:
+            if not self._pending_answers:
+                return None
+            self._pending.append(self._mark())
+        group = Group(self._number, self._pending, self._pending_answers)
+        self.in_flight.append(group)
+        self._pending = []
+        self._pending_answers = []
+        self._number += 1
+        return group.records
+
+    def acknowledged(self, offset: int) -> tuple[int, int] | None:
+        """The oldest group is on the log, its last record at `offset`.
+
+        Returns None where nobody wrote in between; else the offsets (first, last) of the journal that
+        the driver must read and give to `gap` before any further acknowledgement.
+
+        Raises:
+            Fenced: the offset is unknown or impossible.
+        """
+        group = self.in_flight[0]
+        first = self.fold.next
+        last = first + len(group.records) - 1
+        if offset == last:
+            self.in_flight.popleft()
+            self._apply(group, range(first, last + 1))
+            return None
+        if offset < last:
+            raise Fenced(f"partition {self.partition}: append acknowledged at {offset}, expected {last}")
+        return first, offset
+
+    def gap(self, records: Sequence[tuple[int, JournalRecord | None]]) -> None:
+        """What stands in the journal around the oldest group; None for what cannot be read.
+
+        Raises:
+            Fenced: another has claimed the partition.
+        """
+        mine: list[int] = []
+        for offset, record in records:
+            if type(record) is Claim:
+                raise Fenced(f"partition {self.partition}: claimed by {record.node} at offset {offset}")
+            if record is not None and record.claim == self.claim:
+                mine.append(offset)
+        group = self.in_flight.popleft()
+        if len(mine) != len(group.records):
+            raise Fenced(f"partition {self.partition}: {len(mine)} of {len(group.records)} records are in the journal")
+        self._apply(group, mine)
+
+    def _apply(self, group: Group, offsets: Sequence[int]) -> None:
+        fold, pieces = self.fold, self.pieces
+        for offset, record in zip(offsets, group.records, strict=True):
+            if type(record) is Turn:
+                fold.next = offset + 1
+                fold.turn(record)
+                pieces.apply(offset, record)
+                self.running_ahead -= 1
+                self._since_mark += 1
+                if record.outs:
+                    self._owe(offset, record)
+                info = self.actors.active.get(record.actor)
+                if info is not None and info.info.snapshot_turns and record.seq % info.info.snapshot_turns == 0:
+                    self.actors.to_save.append(record.actor)
+                if record.cause_topic == TIMER:
+                    self.timers.remove((record.sender, record.message_id))
+            else:
+                fold.take(offset, record)
+        self.actors.acknowledged_group = group.number
+        self.answers.extend(group.answers)
+        if self._held:
+            self._with_care()
+
+    def _owe(self, offset: int, turn: Turn) -> None:
+        """An acknowledged turn's outgoing items may leave, its timers may fire."""
+        self.outbox.owe(offset, turn)
+        for out in turn.outs:
+            if out.kind == _OUT_TIMER:
+                piece = self.pieces.dirty.get((_TIMER, turn.actor, out.id, None))
+                if piece is not None:
+                    self.timers.add(piece)
+            elif out.kind == _OUT_CANCEL:
+                self.timers.remove((turn.actor, out.id))
+
+    # What left
+
+    def relayed(self, offset: int) -> None:
+        """All mails and replies of turns up to `offset` have arrived."""
+        self.outbox.mails.arrived(offset)
+        self._moved = True
+
+    def emitted(self, offset: int) -> None:
+        """All output records of turns up to `offset` are committed."""
+        self.outbox.emits.arrived(offset)
+        self._moved = True
+
+    def settle(self) -> None:
+        """Bring the fold up to what has left."""
+        self.fold.relayed = self.outbox.mails.done(self.fold.next)
+        self.fold.emitted = self.outbox.emits.done(self.fold.next)

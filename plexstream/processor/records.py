@@ -1,0 +1,47 @@
+"""What goes into a processor and comes out of it, besides the model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from plexstream.model.journal import Mark, Turn
+
+
+class Fenced(Exception):  # noqa: N818  what happened, not an error of ours
+    """Another owner has claimed the partition: forget everything, release nothing."""
+
+
+class BadRecord(NamedTuple):
+    """An inbox record that is no message."""
+
+    detail: str
+    raw: bytes
+
+
+class Answer(NamedTuple):
+    """A reply that no turn carries: of a read-only handler, or kept for an idempotency key."""
+
+    reply_to: str
+    id: str
+    kind: int  # REPLY or ERROR
+    payload: bytes
+
+
+class Group(NamedTuple):
+    """Records appended together, and the answers that their acknowledgement releases."""
+
+    number: int
+    records: list[Turn | Mark]
+    answers: list[Answer]
+
+
+def error_body(code: str, detail: str, data: Any) -> bytes:
+    """The payload of an ERROR, as callers read it."""
+    body: dict[str, Any] = {"code": code, "detail": detail}
+    if data is not None:
+        body["data"] = data
+    try:
+        return json.dumps(body).encode()
+    except (TypeError, ValueError):
+        return json.dumps({**body, "data": repr(data)}).encode()

@@ -1,0 +1,36 @@
+"""A store in memory, for the simulation and for tests. It may lose everything, as a disk may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from plexstream.model.snapshot import Snapshot
+from plexstream.store.keys import PieceKey, encode_key, prefix
+
+
+class MemoryStore:
+    """Pieces in a dict."""
+
+    def __init__(self) -> None:
+        self.pieces: dict[bytes, Snapshot] = {}
+
+    def get(self, key: PieceKey) -> Snapshot | None:
+        return self.pieces.get(encode_key(key))
+
+    def scan(self, kind: int, address: str | None = None, name: str | None = None) -> Iterator[Snapshot]:
+        start = prefix(kind, address, name)
+        return iter([self.pieces[k] for k in sorted(self.pieces) if k.startswith(start)])
+
+    def write(self, pieces: Mapping[PieceKey, Snapshot | None]) -> None:
+        for key, piece in pieces.items():
+            if piece is None:
+                self.pieces.pop(encode_key(key), None)
+            else:
+                self.pieces[encode_key(key)] = piece
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+    def wipe(self) -> None:
+        """Forget everything."""
+        self.pieces.clear()

@@ -1,0 +1,129 @@
+"""A store on RocksDB: one folder a partition.
+
+Writes go to RocksDB's log without a sync: they survive the process, and a power cut only costs the
+replay of what was lost, since the journal offset stands in the same batch as the data it reflects.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
+
+from plexstream.model.errors import Malformed, StoreCorrupt
+from plexstream.model.snapshot import Snapshot
+from plexstream.schema.codec import decode_snapshot, encode_snapshot
+from plexstream.store.keys import PieceKey, after, encode_key, prefix
+
+CACHE_BYTES = 64 * 1024 * 1024
+"""Block cache of all stores of a process together."""
+WRITE_BUFFER_BYTES = 16 * 1024 * 1024
+_CHUNK = 1000
+
+_cache: Cache | None = None
+
+
+def _options() -> Options:
+    global _cache  # noqa: PLW0603  one block cache a process, whatever number of partitions it has
+    if _cache is None:
+        _cache = Cache(CACHE_BYTES)
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES)
+    options.set_max_write_buffer_number(3)
+    options.set_keep_log_file_num(2)
+    options.set_max_open_files(256)
+    table = BlockBasedOptions()
+    table.set_block_cache(_cache)
+    table.set_bloom_filter(10, False)
+    options.set_block_based_table_factory(table)
+    return options
+
+
+class RocksStore:
+    """Pieces of one partition in the folder `path`.
+
+    Raises:
+        StoreCorrupt: RocksDB cannot open it. `wipe` makes a new one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._db: Rdict | None = None
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = Rdict(str(path), _options())
+        except Exception as error:  # rocksdict raises plain Exception
+            raise StoreCorrupt(f"{path} cannot be opened: {error}") from error
+
+    def _open(self) -> Rdict:
+        assert self._db is not None, f"{self.path} is closed"
+        return self._db
+
+    def get(self, key: PieceKey) -> Snapshot | None:
+        """The piece, or None. Raises StoreCorrupt."""
+        try:
+            data = self._open().get(encode_key(key))
+            return None if data is None else decode_snapshot(data)
+        except Malformed as error:
+            raise StoreCorrupt(f"{self.path}: {error}") from error
+        except Exception as error:
+            raise StoreCorrupt(f"{self.path} cannot be read: {error}") from error
+
+    def scan(self, kind: int, address: str | None = None, name: str | None = None) -> Iterator[Snapshot]:
+        """All pieces of a kind, of an address, of a name, by key. Raises StoreCorrupt."""
+        start = prefix(kind, address, name)
+        options = ReadOptions()
+        options.set_iterate_upper_bound(after(start))
+        while True:
+            # In chunks: an iterator that lives on would hold RocksDB's lock after a close.
+            chunk: list[tuple[bytes, bytes]] = []
+            try:
+                for item in self._open().items(from_key=start, read_opt=options):
+                    chunk.append(item)
+                    if len(chunk) == _CHUNK:
+                        break
+                pieces = [decode_snapshot(value) for _, value in chunk]
+            except Exception as error:
+                raise StoreCorrupt(f"{self.path} cannot be read: {error}") from error
+            yield from pieces
+            if len(chunk) < _CHUNK:
+                return
+            start = chunk[-1][0] + b"\0"
+
+    def write(self, pieces: Mapping[PieceKey, Snapshot | None]) -> None:
+        """Put and delete pieces, all or none. Raises StoreCorrupt."""
+        batch = WriteBatch(raw_mode=True)
+        for key, piece in pieces.items():
+            if piece is None:
+                batch.delete(encode_key(key))
+            else:
+                batch.put(encode_key(key), encode_snapshot(piece))
+        try:
+            self._open().write(batch)
+        except Exception as error:
+            raise StoreCorrupt(f"{self.path} cannot be written: {error}") from error
+
+    def close(self) -> None:
+        """Release the folder."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def wipe(self) -> None:
+        """Begin with an empty folder."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._db = Rdict(str(self.path), _options())
+
+
+def open_or_rebuild(path: Path) -> tuple[RocksStore, str]:
+    """Open a store; where it is corrupt begin with an empty one, and tell why. The log fills it again."""
+    try:
+        return RocksStore(path), ""
+    except StoreCorrupt as error:
+        shutil.rmtree(path, ignore_errors=True)
+        return RocksStore(path), str(error)
