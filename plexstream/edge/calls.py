@@ -53,6 +53,8 @@ DEFAULT_TIMEOUT = 30.0
 MAX_TIMEOUT = 86_400.0
 MAX_PAYLOAD = 1 << 20
 MAX_IN_FLIGHT = 10_000
+MAX_UNACKNOWLEDGED = 64 << 20
+"""Bytes on their way to the log: half of what an appender on Kafka takes before it blocks."""
 MAX_NAME = 256  # characters of a handler's name, and of an idempotency key
 
 _TICK = 0.01  # a call ends at its deadline or up to this much later
@@ -123,7 +125,6 @@ class Calls:
         self._sender = Sender(log, self._settled, self._expire, name=self.edge_id)
         self._put = self._sender.put
         self._reader: Reader | None = None
-        self._ended = False
         name = f"plexstream-replies-{self.edge_id}"
         self._thread = threading.Thread(target=self._read, name=name, daemon=True)
         self._thread.start()
@@ -191,8 +192,8 @@ class Calls:
         deadline = time.monotonic() + timeout
         self._pending[id] = (sink, waiter, deadline, TELL, f"records for {topic}/{partition}", timeout)
         self._put(Sending((topic, partition), items, id, True, deadline))
-        if self._ended:
-            self._fail([id], "the client was closed")
+        if self._closed.is_set():
+            self._refuse_closed(id)
 
     def submit(
         self,
@@ -222,8 +223,7 @@ class Calls:
             raise BadArguments(
                 f"idempotency key {idempotency_key[:40]!r}: use 1 to {MAX_NAME} printable characters"
             )
-        if len(self._pending) >= self.max_in_flight or self._closed.is_set():
-            self._admit()
+        self._admit()
         id = f"{self._prefix}{next(self._numbers)}"
         value = encode_envelope(
             Envelope(
@@ -234,13 +234,26 @@ class Calls:
         deadline = time.monotonic() + timeout
         self._pending[id] = (sink, waiter, deadline, kind, f"{full}.{handler}", timeout)
         self._put(Sending(place, ((key, value),), id, kind == TELL, deadline))
-        if self._ended:  # closed since it was admitted
-            self._fail([id], "the client was closed")
+        if self._closed.is_set():
+            self._refuse_closed(id)
         return id
+
+    def _refuse_closed(self, id: str) -> None:
+        """Take back a call that was made while this was closed, unless `close` has ended it."""
+        if self._pending.pop(id, None) is not None:
+            raise LogUnavailable(
+                "this client was closed meanwhile; the call may still take effect: repeat it, on a new client, "
+                "with its idempotency key"
+            )
 
     def _admit(self) -> None:
         if self._closed.is_set():
             raise LogUnavailable("this client has been closed: open a new one; nothing was sent")
+        if self._sender.unacknowledged > MAX_UNACKNOWLEDGED:
+            raise Overloaded(
+                f"{self._sender.unacknowledged} bytes wait for the log to acknowledge; nothing was sent: "
+                "see whether the broker is up, and try again later"
+            )
         if len(self._pending) >= self.max_in_flight:
             raise Overloaded(
                 f"{len(self._pending)} calls are waiting, as many as max_in_flight allows; nothing was sent: "
@@ -267,7 +280,6 @@ class Calls:
             self._reader.wake()
         if threading.current_thread() is not self._thread:
             self._thread.join(timeout)
-        self._ended = True
         self._fail(list(self._pending), "the client was closed")
 
     # -- on the sender's thread --------------------------------------------------------------------

@@ -57,12 +57,13 @@ class Sender:
         self._queue: SimpleQueue[Sending | None] = SimpleQueue()
         self.put = self._queue.put  # any thread; 0.1 µs
         self._appender: Appender | None = log.appender()
-        self._groups: dict[int, list[str]] = {}  # group number -> ids that wait, until acknowledged
+        self._groups: dict[int, tuple[list[str], int]] = {}  # until acknowledged: ids that wait, bytes
         self._waited_for = 0  # groups with such ids among them
         self._number = 0
         self._retry_at = 0.0
         self._retry_wait = _FIRST_RETRY
         self._closing: float | None = None
+        self.unacknowledged = 0  # bytes handed over and not acknowledged; those of calls long given up, too
         self.failures = 0  # appenders given up, for metrics
         self._thread = threading.Thread(target=self._run, name=f"plexstream-sender-{name}", daemon=True)
         self._thread.start()
@@ -159,10 +160,12 @@ class Sender:
 
     def _append_group(self, appender: Appender, place: Place, group: list[Sending]) -> None:
         items = [item for sending in group for item in sending[1]]
+        size = sum([len(value) for _, value in items if value])
         waiting = [sending[2] for sending in group if sending[3]]
         self._number += 1
         appender.append(place, items, self._number)
-        self._groups[self._number] = waiting
+        self._groups[self._number] = waiting, size
+        self.unacknowledged += size
         if waiting:
             self._waited_for += 1
 
@@ -191,7 +194,8 @@ class Sender:
         unknown: list[str] = []
         durable: list[str] = []
         for ack in acks:
-            ids = self._groups.pop(ack.token, [])  # type: ignore[call-overload]
+            ids, size = self._groups.pop(ack.token, ([], 0))  # type: ignore[call-overload]
+            self.unacknowledged -= size
             if ids:
                 self._waited_for -= 1
             if ack.error is None:
@@ -222,9 +226,9 @@ class Sender:
         """Drop the appender; what it has not acknowledged may or may not be on the log."""
         log.warning("the appender failed and is replaced in %.2f s: %s", self._retry_wait, error)
         self.failures += 1
-        unknown = ids + [id for group in self._groups.values() for id in group]
+        unknown = ids + [id for group, _ in self._groups.values() for id in group]
         self._groups.clear()
-        self._waited_for = 0
+        self._waited_for = self.unacknowledged = 0
         appender, self._appender = self._appender, None
         self._back_off(time.monotonic())
         if unknown:

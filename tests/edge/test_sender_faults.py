@@ -8,10 +8,11 @@ import time
 import pytest
 from echo import Responder, create_topics, reply
 
+from plexstream.edge import calls as calls_module
 from plexstream.edge.calls import Calls
 from plexstream.log.base import Ack
 from plexstream.log.memory import MemoryAppender, MemoryLog
-from plexstream.model.errors import LogUnavailable, TimedOut
+from plexstream.model.errors import LogUnavailable, Overloaded, TimedOut
 
 
 class Faults:
@@ -209,3 +210,41 @@ def test_a_sink_that_raises_ends_nothing(log, topics, calls, caplog):
         calls.submit(1, "a/b", "c", b"{}", 1.0, "", None, Broken(), None)
         time.sleep(0.05)
         assert calls.tell("a/b", "c", b"1").result(2) is None
+
+
+def test_what_piles_up_before_a_broker_that_is_away_is_bounded(log, calls, monkeypatch):
+    monkeypatch.setattr(calls_module, "MAX_UNACKNOWLEDGED", 100_000)
+    log.faults.swallow = log.faults.hold = True
+    for _ in range(15):
+        with pytest.raises(TimedOut):
+            calls.ask("a/b", "c", b"x" * 7000, timeout=0.005).result(1)
+    with pytest.raises(Overloaded, match="wait for the log"):
+        calls.ask("a/b", "c", b"{}")
+    log.faults.hold = False
+    log.faults.fail_ack = True  # the held acknowledgements come, and let go of the bytes
+    deadline = time.monotonic() + 2
+    while calls._sender.unacknowledged and time.monotonic() < deadline:
+        time.sleep(0.01)
+    log.faults.fail_ack = log.faults.swallow = False
+    assert calls.tell("a/b", "c", b"{}").result(2) is None
+
+
+def test_calls_made_while_it_is_closed_are_refused_or_end(topics, log):
+    for _ in range(20):
+        calls = Calls(log, topics)
+        futures = []
+
+        def caller(calls=calls, futures=futures):
+            try:
+                while True:
+                    futures.append(calls.ask("a/b", "c", b"{}"))
+            except (LogUnavailable, Overloaded):
+                pass
+
+        thread = threading.Thread(target=caller)
+        thread.start()
+        calls.close(timeout=0.05)
+        thread.join(5)
+        assert not thread.is_alive()
+        assert all(future.done() for future in futures)
+        assert calls.in_flight == 0
