@@ -242,8 +242,8 @@ class Calls:
         """Take back a call that was made while this was closed, unless `close` has ended it."""
         if self._pending.pop(id, None) is not None:
             raise LogUnavailable(
-                "this client was closed meanwhile; the call may still take effect: repeat it, on a new client, "
-                "with its idempotency key"
+                "this client was closed meanwhile; the call may still take effect: repeat it with its "
+                "idempotency key, on a new client"
             )
 
     def _admit(self) -> None:

@@ -32,6 +32,15 @@ def echo(ask: Envelope) -> Envelope:
 
 def create_topics(log: Log, topics: Topics, partitions: int = 4) -> None:
     log.create([TopicSpec(topics.mailbox, partitions), TopicSpec(topics.reply, partitions)])
+    deadline = time.monotonic() + 10
+    for place in [(name, number) for name in (topics.mailbox, topics.reply) for number in range(partitions)]:
+        while True:
+            try:
+                log.range(place)
+                break
+            except LogUnavailable:  # Kafka says that a topic exists before it can be used
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
 
 
 class Responder:
