@@ -168,15 +168,25 @@ class KafkaLog:
         return limit
 
     def _list_offset(self, place: Place, spec: OffsetSpec) -> int:
-        with self._lock:
-            futures = self._admin.list_offsets(
-                {TopicPartition(*place): spec},
-                isolation_level=IsolationLevel.READ_UNCOMMITTED,
-                request_timeout=ADMIN_TIMEOUT_S,
-            )
-        (future,) = futures.values()
-        offset: int = self._wait(future, f"asking for the offsets of {place[0]}[{place[1]}]").offset
-        return offset
+        doing = f"asking for the offsets of {place[0]}[{place[1]}]"
+        deadline = time.monotonic() + ADMIN_TIMEOUT_S
+        while True:
+            with self._lock:
+                futures = self._admin.list_offsets(
+                    {TopicPartition(*place): spec},
+                    isolation_level=IsolationLevel.READ_UNCOMMITTED,
+                    request_timeout=ADMIN_TIMEOUT_S,
+                )
+            (future,) = futures.values()
+            try:
+                offset: int = self._wait(future, doing).offset
+            except LogUnavailable:
+                # A new or moved partition's leader is not known everywhere at once; librdkafka does not try again.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return offset
 
     def _metadata(self) -> dict[str, list[int]]:
         """The leaders of all partitions of all topics but Kafka's own; -1 where there is none."""
