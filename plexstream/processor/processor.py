@@ -18,17 +18,18 @@ from plexstream.model.journal import Change, Claim, JournalRecord, Mark, Out, Ou
 from plexstream.model.message import ASK, ERROR, REPLY, TELL, Envelope
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.processor.actors import Actor, Actors, Refusal, Waiting
+from plexstream.processor.careful import Care
 from plexstream.processor.fold import MAILBOX, TIMER
 from plexstream.processor.inbox import InboxState
 from plexstream.processor.outbox import Outbox
 from plexstream.processor.pieces import reply_of
 from plexstream.processor.ports import Settings
 from plexstream.processor.records import Answer, BadRecord, Fenced, Group, error_body
+from plexstream.processor.refusals import bad_record, forward, refusal
 from plexstream.processor.restore import Restore
 from plexstream.processor.timers import Timers
 
-_OUT_REPLY, _OUT_ERROR, _OUT_TELL = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.TELL.value
-_OUT_DEAD = OutKind.DEADLETTER.value
+_OUT_REPLY = OutKind.REPLY.value
 _OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
 _TIMER = Piece.TIMER.value
 _RETRIED = frozenset(("failed", "error"))
@@ -74,12 +75,7 @@ class Processor:
         self._marked_at = now
         self._moved = False  # whether a lane got on since the last mark
         self._releasing = False
-        careful = self.fold.crashes >= 2
-        self._careful = settings.careful_turns if careful else 0
-        self._held: deque[Waiting] = deque()
-        self._tried = -1
-        poisonous = self.fold.attempts >= settings.poison_claims
-        self._poison = self.fold.attempt if poisonous else -1
+        self._care = Care(self.fold, settings)
 
     # Messages
 
@@ -89,26 +85,26 @@ class Processor:
         return self.inbox.position
 
     def receive(self, messages: Sequence[tuple[int, Envelope | BadRecord]], now: int) -> None:
-        """Handle mailbox records in the order of their offsets. Each is executed, queued, or dropped as a repetition."""
+        """Handle mailbox records by their offsets: each is executed, queued, or dropped as a repetition."""
         self._clock(now)
-        inbox = self.inbox
+        inbox, care = self.inbox, self._care
         for offset, message in messages:
             if type(message) is BadRecord:
                 if inbox.admit(offset, "", 0, 0):
-                    self._bad_record(offset, message)
+                    self._append_turn(bad_record(self.claim, offset, message, self.now))
                 continue
             assert type(message) is Envelope
             if inbox.admit(offset, message.origin, message.origin_seq, message.origin_index):
-                if offset == self._poison:
-                    self._poison = -1
+                if offset == care.poison:
+                    care.poison = -1
                     detail = f"it killed its process {self.fold.attempts} times in a row"
                     self._refuse(MAILBOX, offset, message, "poisoned", detail, None, self.fold.attempts)
-                elif self._careful:
+                elif care.left:
                     inbox.waiting.add(offset)
-                    self._held.append(Waiting(MAILBOX, offset, message))
+                    care.held.append(Waiting(MAILBOX, offset, message))
                 else:
                     self._execute(MAILBOX, offset, message)
-        if self._careful:
+        if care.left:
             self._with_care()
 
     def _execute(self, topic: str, offset: int, e: Envelope) -> None:
@@ -147,7 +143,7 @@ class Processor:
         seq = actor.seq + 1
         result = self._host.invoke(actor.instance, e.handler, e.payload, seq, now, e.sender, e.id, must_read)
         actor.last = now
-        code, value, patch, outs, read_only, detail, data = result
+        code, value, patch, outs, read_only, _, _ = result
         if code:
             return self._failed(actor, topic, offset, e, result)
         kind = e.kind
@@ -223,23 +219,9 @@ class Processor:
     def _refuse(
         self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any, attempts: int, seq: int = 0
     ) -> None:
-        """A turn that changes nothing: the caller gets an error, or the message is put aside."""
-        if e.kind == ASK:
-            out = Out(_OUT_ERROR, e.id, e.reply_to, "", error_body(code, detail, data))
-        else:
-            out = Out(_OUT_DEAD, e.id, e.target, e.handler, e.payload, code, detail, attempts)
-        rejected = code == "rejected"
-        self._append_turn(Turn(
-            self.claim, e.target, seq, topic, offset, self.now, 1 if rejected else 2, False,
-            e.idempotency_key if rejected and e.kind == ASK else "", [], e.handler, e.id, e.sender, e.kind,
-            e.origin, e.origin_seq, e.origin_index, [out],
-        ))  # fmt: skip
-
-    def _bad_record(self, offset: int, bad: BadRecord) -> None:
-        out = Out(_OUT_DEAD, "", "", "", bad.raw, "malformed", bad.detail, 1)
         self._append_turn(
-            Turn(self.claim, "", 0, MAILBOX, offset, self.now, 2, False, "", [], "", "", "", TELL, "", 0, 0, [out])
-        )
+            refusal(self.claim, topic, offset, e, self.now, seq, code, detail, data, attempts)
+        )  # fmt: skip
 
     def _append_turn(self, turn: Turn) -> None:
         """A turn without a handler."""
@@ -264,21 +246,14 @@ class Processor:
 
     def _with_care(self) -> None:
         """After crashes in a row: one message at a time, each announced before it is tried."""
-        while self._held and not self.in_flight and not self._pending:
-            head = self._held[0]
-            if self._careful and self._tried != head.offset:
-                self._tried = head.offset
-                self._pending.append(self._mark(attempt=head.offset))
+        care = self._care
+        while care.held and not self.in_flight and not self._pending:
+            offset = care.announce()
+            if offset >= 0:
+                self._pending.append(self._mark(attempt=offset))
                 return
-            self._held.popleft()
-            self._careful = max(0, self._careful - 1)
-            self.inbox.finish(head.offset)
-            self._execute(head.topic, head.offset, head.envelope)
-            if not self._careful:
-                while self._held:
-                    head = self._held.popleft()
-                    self.inbox.finish(head.offset)
-                    self._execute(head.topic, head.offset, head.envelope)
+            for waiting in care.take():
+                self._execute(waiting.topic, waiting.offset, waiting.envelope)
 
     # Time
 
@@ -290,7 +265,7 @@ class Processor:
         self._clock(now)
         if self._releasing:
             return
-        if not self._held:
+        if not self._care.held:
             for timer in self.timers.pop_due(self.now, _DUE_AT_ONCE):
                 self._fire(timer)
         if self.actors.busy:
@@ -325,10 +300,7 @@ class Processor:
         actor.seq += 1
         actor.time = self.now
         actor.group = self._number
-        self._append_turn(Turn(
-            self.claim, actor.address, actor.seq, TIMER, -1, self.now, 0, False, "", [], "", timer.name,
-            timer.address, TELL, "", 0, 0, [Out(_OUT_TELL, "", e.target, e.handler, payload)],
-        ))  # fmt: skip
+        self._append_turn(forward(self.claim, actor.address, actor.seq, self.now, e))
 
     def _mark(self, attempt: int = -1, release: bool = False) -> Mark:
         if attempt < 0:
@@ -417,7 +389,7 @@ class Processor:
                 fold.take(offset, record)
         self.actors.acknowledged_group = group.number
         self.answers.extend(group.answers)
-        if self._held:
+        if self._care.held:
             self._with_care()
 
     def _owe(self, offset: int, turn: Turn) -> None:

@@ -1,0 +1,46 @@
+"""Turns that run no handler: errors to callers, dead letters, timers of one actor for another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plexstream.model.journal import FAILED, REJECTED, Out, OutKind, Turn
+from plexstream.model.message import ASK, TELL, Envelope
+from plexstream.processor.fold import MAILBOX, TIMER
+from plexstream.processor.records import BadRecord, error_body
+
+_ERROR, _DEAD, _TELL = OutKind.ERROR.value, OutKind.DEADLETTER.value, OutKind.TELL.value
+
+
+def refusal(
+    claim: int, topic: str, offset: int, e: Envelope, now: int, seq: int,
+    code: str, detail: str, data: Any, attempts: int,
+) -> Turn:  # fmt: skip
+    """A turn that changes nothing: the caller gets an error, or the message is put aside."""
+    if e.kind == ASK:
+        out = Out(_ERROR, e.id, e.reply_to, "", error_body(code, detail, data))
+    else:
+        out = Out(_DEAD, e.id, e.target, e.handler, e.payload, code, detail, attempts)
+    rejected = code == "rejected"
+    return Turn(
+        claim, e.target, seq, topic, offset, now, REJECTED if rejected else FAILED, False,
+        # A refusal by the actor is an answer, and is kept; after a failure the same call may be tried again.
+        e.idempotency_key if rejected and e.kind == ASK else "", [], e.handler, e.id, e.sender, e.kind,
+        e.origin, e.origin_seq, e.origin_index, [out],
+    )  # fmt: skip
+
+
+def bad_record(claim: int, offset: int, bad: BadRecord, now: int) -> Turn:
+    """What is no message is put aside, byte by byte."""
+    out = Out(_DEAD, "", "", "", bad.raw, "malformed", bad.detail, 1)
+    return Turn(
+        claim, "", 0, MAILBOX, offset, now, FAILED, False, "", [], "", "", "", TELL, "", 0, 0, [out]
+    )  # fmt: skip
+
+
+def forward(claim: int, actor: str, seq: int, now: int, e: Envelope) -> Turn:
+    """A turn by which `actor` sends the message of its timer on to another."""
+    return Turn(
+        claim, actor, seq, TIMER, -1, now, 0, False, "", [], "", e.id,
+        actor, TELL, "", 0, 0, [Out(_TELL, "", e.target, e.handler, e.payload)],
+    )  # fmt: skip
