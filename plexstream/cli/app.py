@@ -1,0 +1,58 @@
+"""The commands, put together. What is heavy is imported inside of them: ``--help`` is immediate."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from plexstream import __version__
+from plexstream.cli import calls, serve
+from plexstream.cli.output import Group
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 the answer is no (the actor refused, a difference or a problem was found); "
+    "2 the command, a flag or the configuration is wrong; 3 the log or the node cannot be reached; "
+    "130 Ctrl-C."
+)
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"plexstream {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """plexstream: durable actors on Kafka.
+
+    [bold]plexstream dev bank.py[/] serves the actors of a file on an embedded, durable log;
+    [bold]plexstream run bank.py --kafka host:9092[/] serves the same file on Kafka.
+    """
+
+
+def _add(function: Any, panel: str, name: str | None = None) -> None:
+    app.command(name or function.__name__, rich_help_panel=panel)(function)
+
+
+_SERVE, _CALL = "Serve", "Call"
+
+_add(serve.dev, _SERVE)
+_add(serve.run, _SERVE)
+_add(serve.edge, _SERVE)
+_add(calls.call, _CALL)
+_add(calls.tell, _CALL)

@@ -1,0 +1,65 @@
+"""What ``dev`` and ``run`` say first: where everything is, and calls to try."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any, get_origin, get_type_hints
+
+from rich.markup import escape
+
+from plexstream.node.config import Config
+from plexstream.sdk.spec import ActorType, Handler
+
+_EXAMPLES = 3
+_VALUES: dict[Any, Any] = {int: 1, float: 1.5, str: "text", bool: True, list: [], dict: {}, bytes: ""}
+
+
+def banner(title: str, config: Config, types: Mapping[str, ActorType]) -> str:
+    """Some lines of rich markup."""
+    log = f"Kafka at {config.kafka}" if config.kafka else f"embedded log in {config.log_dir}"
+    host = "127.0.0.1" if config.http_host in ("0.0.0.0", "::") else config.http_host
+    url = f"http://[{host}]:{config.http_port}" if ":" in host else f"http://{host}:{config.http_port}"
+    actors = ", ".join(f"{t.name} ({', '.join(t.handlers) or 'no handlers'})" for t in types.values())
+    lines = [
+        f"[bold]{title}[/] [cyan]{escape(str(config.app))}[/]",
+        f"  actors  {escape(actors)}",
+        f"  log     {escape(log)}",
+        f"  http    [link={url}]{url}[/link]",
+    ]
+    if config.http_port:
+        lines += ["", "  Try:", *(f"    {escape(line)}" for line in _examples(url, types))]
+    return "\n".join([*lines, "", "  Ctrl-C stops it.", ""])
+
+
+def _examples(url: str, types: Mapping[str, ActorType]) -> list[str]:
+    """Calls of the first actor type's handlers."""
+    spec = next(iter(types.values()))
+    handlers = [h for h in spec.handlers.values() if h.name != "*"]
+    # Changes first: what a reading handler says is more telling after them.
+    handlers.sort(key=lambda h: h.read_only)
+    return [_curl(url, spec.name, handler) for handler in handlers[:_EXAMPLES]]
+
+
+def _curl(url: str, type_name: str, handler: Handler) -> str:
+    target = f"{url}/v1/actors/{type_name}/one/{handler.name}"
+    body = json.dumps(_arguments(handler))
+    if handler.read_only and body == "{}":
+        return f"curl {target}"
+    return f"curl {target} -d '{body}'"
+
+
+def _arguments(handler: Handler) -> dict[str, Any]:
+    """A value for each parameter that must be given, by its type hint."""
+    try:
+        hints = get_type_hints(handler.function)
+    except Exception:  # whatever a hint refers to: this is only an example
+        hints = {}
+    parameters = list(inspect.signature(handler.function).parameters.values())[1:]
+    plain = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    return {p.name: _value(hints.get(p.name)) for p in plain if p.default is p.empty}
+
+
+def _value(hint: Any) -> Any:
+    return _VALUES.get(get_origin(hint) or hint, "…" if hint is None else {})

@@ -1,0 +1,135 @@
+"""``call`` and ``tell``: one message from the command line."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from plexstream.cli import options
+
+Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="type/id, or tenant/namespace/type/id.")]
+HandlerName = Annotated[str, typer.Argument(metavar="HANDLER", help="Name of the handler.")]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[JSON | KEY=VALUE...]",
+        help="A JSON object, or key=value pairs; a value that is no JSON is text.",
+    ),
+]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="Where a node serves HTTP (default: as configured)."),
+]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", metavar="SECONDS", help="How long to wait (default 30).")
+]
+Key = Annotated[
+    str,
+    typer.Option("--idempotency-key", metavar="TEXT", help="A call repeated with its key takes effect once."),
+]
+
+
+def call(
+    address: Address,
+    handler: HandlerName,
+    arguments: Arguments = None,
+    url: Url = None,
+    kafka: options.Kafka = None,
+    prefix: options.Prefix = None,
+    timeout: Timeout = None,
+    idempotency_key: Key = "",
+    config: options.ConfigFile = None,
+) -> None:
+    """Call an actor and print its result as JSON.
+
+    An error of the call is printed with its code, and the exit code is 1.
+
+    [bold]Examples[/]
+
+      plexstream call account/alice deposit amount=5
+      plexstream call account/alice deposit '{"amount": 5}' --url http://localhost:9000
+      plexstream call account/alice deposit amount=5 --kafka localhost:9092 --idempotency-key order-17
+    """
+    from plexstream.cli.output import print_json
+
+    print_json(
+        _make("ask", address, handler, arguments, url, kafka, prefix, timeout, idempotency_key, config)
+    )
+
+
+def tell(
+    address: Address,
+    handler: HandlerName,
+    arguments: Arguments = None,
+    url: Url = None,
+    kafka: options.Kafka = None,
+    prefix: options.Prefix = None,
+    timeout: Timeout = None,
+    idempotency_key: Key = "",
+    config: options.ConfigFile = None,
+) -> None:
+    """Send an actor a message without waiting for a result. It is on the log when this returns.
+
+    [bold]Example[/]
+
+      plexstream tell account/alice deposit amount=5
+    """
+    _make("tell", address, handler, arguments, url, kafka, prefix, timeout, idempotency_key, config)
+
+
+def _make(
+    kind: str, address: str, handler: str, arguments: list[str] | None, url: str | None, kafka: str | None,
+    prefix: str | None, timeout: float | None, idempotency_key: str, file: Any,
+) -> Any:  # fmt: skip
+    from plexstream.client import Client
+    from plexstream.model.address import parse
+    from plexstream.model.errors import ConfigError
+    from plexstream.node.config import load_config
+
+    parse(address)
+    payload = parse_arguments(arguments or [])
+    if url is not None and kafka is not None:
+        raise ConfigError("--url and --kafka are both given: choose one way to the actor")
+    config = load_config(file, kafka=kafka, prefix=prefix)
+    if kafka is not None:
+        from plexstream.log.open import open_log
+
+        log = open_log(config.log_url(), config.kafka_settings)
+        client = Client(log=log, topics=config.topics())
+    else:
+        log = None
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.http_host, config.http_host)
+        client = Client(url or f"http://{host}:{config.http_port}")
+    try:
+        with client:
+            send = client.ask if kind == "ask" else client.tell
+            return send(address, handler, payload, timeout=timeout, idempotency_key=idempotency_key)
+    finally:
+        if log is not None:
+            log.close()
+
+
+def parse_arguments(given: list[str]) -> dict[str, Any]:
+    """The arguments of a handler, from a JSON object or from key=value pairs. Raises ConfigError."""
+    import json
+
+    from plexstream.model.errors import ConfigError
+
+    if len(given) == 1 and given[0].lstrip().startswith("{"):
+        try:
+            whole = json.loads(given[0])
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{given[0]!r} is no JSON: {error}") from None
+        assert isinstance(whole, dict)
+        return whole
+    found: dict[str, Any] = {}
+    for pair in given:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"argument {pair!r}: write key=value, or one JSON object in quotes")
+        try:
+            found[key] = json.loads(text)
+        except json.JSONDecodeError:
+            found[key] = text
+    return found

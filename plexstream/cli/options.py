@@ -1,0 +1,54 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="Configuration file (default: the nearest plexstream.toml)."
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="Folder of the log and the state stores (default ./.plexstream)."
+    ),
+]
+Kafka = Annotated[
+    str | None,
+    typer.Option(
+        "--kafka", metavar="ADDRESS", help="Kafka brokers, host:port[,host:port] (default: the embedded log)."
+    ),
+]
+Host = Annotated[
+    str | None,
+    typer.Option("--host", metavar="ADDRESS", help="Address to serve HTTP on (default 127.0.0.1)."),
+]
+Port = Annotated[
+    int | None,
+    typer.Option("--port", "-p", metavar="N", min=0, max=65535, help="Port to serve HTTP on (default 8000)."),
+]
+Prefix = Annotated[
+    str | None,
+    typer.Option("--prefix", metavar="TEXT", help="Begins the name of every topic (default plex.)."),
+]
+Partitions = Annotated[
+    int | None,
+    typer.Option(
+        "--partitions", metavar="N", min=1, help="Partitions of topics that are created (default 8)."
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", "-w", metavar="N", min=1, help="Worker processes (default 1).")
+]
+NodeName = Annotated[
+    str | None,
+    typer.Option(
+        "--node", metavar="NAME", help="Name of this node, the same after a restart (default: the host name)."
+    ),
+]

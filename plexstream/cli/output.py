@@ -1,0 +1,84 @@
+"""What every command does the same way: errors, exit codes, JSON on standard output."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperGroup
+
+from plexstream.model.errors import (
+    BadAddress,
+    BadArguments,
+    CallError,
+    ConfigError,
+    LogError,
+    PlexstreamError,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+NO, WRONG, AWAY, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes."""
+
+
+class Group(TyperGroup):
+    """Turns the errors that plexstream raises on purpose into one line and an exit code."""
+
+    def main(self, args: Sequence[str] | None = None, *more: Any, **named: Any) -> Any:
+        try:
+            return super().main(args, *more, **named)
+        except PlexstreamError as error:
+            sys.exit(fail(error))
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # The reader, `head` maybe, has seen enough. Python would complain once more at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+
+
+def fail(error: PlexstreamError) -> int:
+    """Say what went wrong on standard error; returns the exit code for it."""
+    console = stderr()
+    if isinstance(error, CallError):
+        console.print(f"[bold red]{error.code}[/]: ", end="")
+    else:
+        console.print("[bold red]error[/]: ", end="")
+    console.print(str(error) or type(error).__name__, markup=False)
+    data = getattr(error, "data", None)
+    if data is not None:
+        console.print_json(data=data, default=str)
+    if isinstance(error, BadArguments):
+        return NO
+    if isinstance(error, ConfigError | BadAddress):
+        return WRONG
+    return AWAY if isinstance(error, LogError) else NO
+
+
+def stdout() -> Console:
+    """A console for results. Lines are not wrapped where they are not shown on a terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def stderr() -> Console:
+    """A console for messages."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """A result as JSON: readable and coloured on a terminal, else one line for other programs."""
+    if sys.stdout.isatty():
+        stdout().print_json(data=value, default=str, ensure_ascii=False)
+    else:
+        import msgspec
+
+        sys.stdout.buffer.write(msgspec.json.encode(value, enc_hook=str) + b"\n")
+        sys.stdout.buffer.flush()

@@ -1,0 +1,318 @@
+"""Configuration: flags, then environment, then a file, then defaults.
+
+The file is ``plexstream.toml``, in the current folder or the nearest one above it that has one:
+
+    app = "bank.py"                  # paths are relative to the file
+    data = ".plexstream"
+    workers = 2
+
+    [http]
+    port = 8000
+
+    [kafka]
+    address = "broker:9092"
+    security.protocol = "SASL_SSL"   # whatever else is here is librdkafka's
+
+    [topics]
+    prefix = "plex."
+    partitions = 8
+
+    [limits]
+    max_message = "1MiB"
+
+    [processor]
+    snapshot_interval = "5m"         # a number is in seconds
+
+In the environment a key is ``PLEXSTREAM_`` and its flat name, as in ``PLEXSTREAM_HTTP_PORT``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+from plexstream.model.errors import ConfigError
+from plexstream.model.topics import Topics
+from plexstream.processor import Settings
+
+FILE_NAME = "plexstream.toml"
+ENV_PREFIX = "PLEXSTREAM_"
+MAX_MESSAGE = 4 * 1024 * 1024
+"""The most that `max_message` may be: a turn has to fit into one journal record."""
+
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_UNITS_BYTES = {
+    "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
+}  # fmt: skip
+_QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+_OTHER_VARIABLES = frozenset({"PLEXSTREAM_KAFKA_IMAGE", "PLEXSTREAM_CONFIG"})
+
+
+def _duration(value: object) -> object:
+    return _quantity(value, _UNITS_MS, 1_000, 'seconds, or text such as "500ms", "30s", "5m", "1h" or "7d"')
+
+
+def _size(value: object) -> object:
+    return _quantity(value, _UNITS_BYTES, 1, 'bytes, or text such as "512KiB" or "32MiB"')
+
+
+def _quantity(value: object, units: Mapping[str, int], plain: int, allowed: str) -> int:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return round(value * plain)
+    found = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    unit = found[2].lower() if found else ""
+    if found is None or (unit and unit not in units):
+        raise ValueError(f"give {allowed}")
+    return round(float(found[1]) * (units[unit] if unit else plain))
+
+
+Milliseconds = Annotated[int, BeforeValidator(_duration), Field(ge=0)]
+Bytes = Annotated[int, BeforeValidator(_size), Field(ge=1)]
+Count = Annotated[int, Field(ge=1)]
+_D = Settings()
+
+
+class Config(BaseSettings):
+    """Everything that can be configured. Durations are in milliseconds once they are read.
+
+    Make one with `load_config`; the constructor itself reads no file.
+    """
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, validate_default=False
+    )
+
+    app: Path | None = None
+    data: Path = Path(".plexstream")
+    node: str = Field(default_factory=socket.gethostname, min_length=1, max_length=128)
+    workers: Count = 1
+
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(8000, ge=0, le=65_535)
+
+    kafka: str = ""
+    kafka_settings: dict[str, str] = {}
+
+    prefix: str = Field("plex.", pattern=r"^[A-Za-z0-9._-]{0,100}$")
+    partitions: int = Field(8, ge=1, le=10_000)
+
+    max_message: Annotated[int, BeforeValidator(_size), Field(ge=1_024, le=MAX_MESSAGE)] = 1 << 20
+
+    mark_turns: Count = _D.mark_turns
+    mark_interval: Milliseconds = _D.mark_interval
+    flush_pieces: Count = _D.flush_pieces
+    flush_bytes: Bytes = _D.flush_bytes
+    flush_interval: Milliseconds = _D.flush_interval
+    max_in_flight: Count = _D.max_in_flight
+    max_waiting: Count = _D.max_waiting
+    reply_ttl: Milliseconds = _D.reply_ttl
+    poison_claims: Count = _D.poison_claims
+    careful_turns: Count = _D.careful_turns
+    snapshot_interval: Milliseconds = _D.snapshot_interval
+    snapshot_lag: Count = _D.snapshot_lag
+    snapshot_batch: Count = _D.snapshot_batch
+    keep_history: bool = _D.keep_history
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags before environment before file."""
+        assert isinstance(init_settings, InitSettingsSource)
+        from_file = init_settings.init_kwargs.pop("_from_file", {})
+        return init_settings, env_settings, InitSettingsSource(settings_cls, from_file)
+
+    @property
+    def log_dir(self) -> Path:
+        """Where the embedded log is."""
+        return self.data / "log"
+
+    @property
+    def state_dir(self) -> Path:
+        """Where the state stores are: a cache of the log, which may be deleted while nothing runs."""
+        return self.data / "state"
+
+    def log_url(self) -> str:
+        """What `open_log` opens: Kafka where an address is configured, else the embedded log."""
+        return f"kafka://{self.kafka}" if self.kafka else f"embedded:{self.log_dir}"
+
+    def topics(self) -> Topics:
+        """The names of the topics."""
+        return Topics(self.prefix)
+
+    def settings(self) -> Settings:
+        """Limits and intervals of the processors."""
+        return Settings(**{name: getattr(self, name) for name in Settings._fields})
+
+    def member_id(self, worker: int = 0) -> str:
+        """The static member id of a worker in the consumer group.
+
+        The same after a restart, so that the worker has its partitions back at once; another one for
+        another data directory, since two nodes on one machine have the same default name.
+        """
+        place = hashlib.sha256(str(self.data.absolute()).encode()).hexdigest()[:8]
+        return f"{self.node}-{place}-{worker}"
+
+
+_GROUPS: dict[str, tuple[str, ...]] = {
+    "": ("app", "data", "node", "workers"),
+    "http": ("http_host", "http_port"),
+    "topics": ("prefix", "partitions"),
+    "limits": ("max_message",),
+    "processor": Settings._fields,
+}
+"""The tables of the file. A key of `http` is written there without its prefix."""
+
+_FILE_KEYS: dict[str, dict[str, str]] = {
+    table: {name.removeprefix(f"{table}_"): name for name in names} for table, names in _GROUPS.items()
+}
+
+
+def load_config(file: Path | None = None, **flags: Any) -> Config:
+    """The configuration. Flags that are None count as not given.
+
+    Parameters:
+        file: a configuration file; None: ``$PLEXSTREAM_CONFIG``, or the nearest ``plexstream.toml``, if any.
+
+    Raises:
+        ConfigError: a file cannot be read, a key is unknown, a value is wrong.
+    """
+    named = os.environ.get("PLEXSTREAM_CONFIG")
+    path = file or (Path(named) if named else find_file(Path.cwd()))
+    from_file = read_file(path) if path is not None else {}
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Config(**given, _from_file=from_file)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, given, from_file, path)) from None
+    except SettingsError as error:
+        raise ConfigError(f"environment: {error}: {error.__cause__ or 'not valid JSON'}") from None
+
+
+def find_file(start: Path) -> Path | None:
+    """The nearest ``plexstream.toml``, in `start` or above it."""
+    for folder in (start, *start.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder / FILE_NAME
+    return None
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The values of a configuration file under their flat names. Raises ConfigError."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is no TOML: {error}") from None
+    values: dict[str, Any] = {}
+    for key, value in document.items():
+        if key == "kafka":
+            _read_kafka(path, value, values)
+        elif key and key in _FILE_KEYS:
+            if not isinstance(value, dict):
+                raise ConfigError(f"{path}: {key} = {value!r} is no table: write [{key}] and its keys below")
+            for name, inner in value.items():
+                values[_flat(path, key, name)] = inner
+        else:
+            values[_flat(path, "", key)] = value
+    for name in ("app", "data"):
+        if isinstance(values.get(name), str):
+            values[name] = path.parent / values[name]
+    return values
+
+
+def unknown_variables(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Environment variables that look like misspelt keys, each with what may be meant.
+
+    Not an error: others set variables with this prefix too, as Kubernetes does for a service of that name.
+    """
+    known = [ENV_PREFIX + name.upper() for name in Config.model_fields]
+    found = []
+    for name in environ:
+        if name.startswith(ENV_PREFIX) and name not in known and name not in _OTHER_VARIABLES:
+            near = get_close_matches(name, known, 1, 0.85)
+            if near:
+                found.append(f"{name} is set, which is no key of plexstream: is {near[0]} meant?")
+    return found
+
+
+def _read_kafka(path: Path, value: Any, values: dict[str, Any]) -> None:
+    if isinstance(value, str):
+        values["kafka"] = value
+        return
+    if not isinstance(value, dict):
+        raise ConfigError(
+            f'{path}: kafka = {value!r}: write kafka = "host:port", or [kafka] and keys below it'
+        )
+    settings = _dotted(value)
+    address = settings.pop("address", None)
+    if address is not None:
+        values["kafka"] = address
+    values["kafka_settings"] = settings
+
+
+def _dotted(table: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """librdkafka's settings have dots in their names, which TOML takes for tables."""
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= _dotted(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = str(value).lower() if isinstance(value, bool) else str(value)
+    return flat
+
+
+def _flat(path: Path, table: str, key: str) -> str:
+    name = _FILE_KEYS[table].get(key)
+    if name is not None:
+        return name
+    where = f"[{table}] " if table else ""
+    everywhere = {
+        known: f"{known} in [{t}]" if t else known for t, names in _FILE_KEYS.items() for known in names
+    } | {t: f"[{t}]" for t in [*_FILE_KEYS, "kafka"] if t}
+    near = get_close_matches(key, [*_FILE_KEYS[table]], 1) or get_close_matches(key, everywhere, 1)
+    hint = f"is {everywhere[near[0]]} meant?" if near else f"known here are {', '.join(_FILE_KEYS[table])}"
+    raise ConfigError(f"{path}: {where}{key} is no key of plexstream: {hint}")
+
+
+def _explain(
+    error: ValidationError, flags: Mapping[str, Any], file: Mapping[str, Any], path: Path | None
+) -> str:
+    lines = []
+    for problem in error.errors():
+        key = str(problem["loc"][0]) if problem["loc"] else ""
+        variable = ENV_PREFIX + key.upper()
+        if key in flags:
+            source = key
+        elif variable in os.environ:
+            source = f"environment variable {variable}"
+        elif key in file:
+            source = f"{path}: {key}"
+        else:
+            source = key
+        if problem["type"] == "extra_forbidden":
+            near = get_close_matches(key, Config.model_fields, 1)
+            lines.append(f"{source} is no key of plexstream" + (f": is {near[0]} meant?" if near else ""))
+            continue
+        reason = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{source} = {problem['input']!r}: {reason[:1].lower()}{reason[1:]}")
+    return "\n".join(lines)
