@@ -44,11 +44,14 @@ class Topics(NamedTuple):
 COPARTITIONED = ("mailbox", "journal", "snapshot", "reply", "deadletter")
 """Topics with one and the same number of partitions, fixed at creation."""
 
+LARGE = str(16 * 1_048_576)
+"""Bytes of a record batch: a turn may change and send several messages' worth."""
+
 KEEPING: dict[str, dict[str, str]] = {
     "mailbox": {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)},
     # Trimmed by the owner below what the snapshot covers, never by age: an idle actor's turn may be old.
-    "journal": {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"},
-    "snapshot": {"cleanup.policy": "compact"},
+    "journal": {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", "max.message.bytes": LARGE},
+    "snapshot": {"cleanup.policy": "compact", "max.message.bytes": LARGE},
     "reply": {"cleanup.policy": "delete", "retention.ms": str(3_600_000)},
     "deadletter": {"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS)},
     "control": {"cleanup.policy": "compact"},

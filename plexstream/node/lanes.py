@@ -19,6 +19,7 @@ from plexstream.model.errors import Fenced, LogError
 from plexstream.model.journal import Turn
 from plexstream.model.topics import Topics
 from plexstream.node.encode import Output, outputs
+from plexstream.node.topology import output
 
 _log = logging.getLogger("plexstream.node")
 
@@ -50,6 +51,7 @@ class Lane:
         self.done: deque[Saved] = deque()
         self.fenced = False
         self.closed = False
+        self._known: set[str] = set()
         self.backlog = 0  # turns queued or in a transaction
 
     def submit(self, turns: list[tuple[int, Turn]]) -> None:
@@ -75,6 +77,7 @@ class Lane:
                 records.extend(outputs(self._topics, self.partition, offset, turn))
         for i in range(batches):
             records.extend(self.snapshots[i])
+        self._make_topics({topic for topic, _, _, _ in records})
         last = turns[-1][0] if turns else -1
         try:
             if records:
@@ -95,6 +98,12 @@ class Lane:
             self.snapshots.popleft()
         self.backlog -= count
         self.done.append(Saved(last, batches))
+
+    def _make_topics(self, topics: set[str]) -> None:
+        for topic in topics - self._known:
+            if self._log.partitions(topic) is None:
+                self._log.create([output(topic, self._log.partitions(self._topics.mailbox) or 1)])
+            self._known.add(topic)
 
     def _drop(self) -> None:
         if self._transaction is not None:

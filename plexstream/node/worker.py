@@ -133,6 +133,10 @@ class Worker:
         """Every partition that this worker has or is about to have."""
         return [_status(d) for d in [*self.drivers.values(), *self._releasing.values()]]
 
+    def has_let_go(self, partition: int) -> bool:
+        """Whether nothing works on the partition here."""
+        return partition not in self.drivers and partition not in self._releasing
+
     def ready(self) -> bool:
         """Whether every partition that is wanted is active."""
         drivers = dict(self.drivers)

@@ -1,0 +1,120 @@
+"""Which partitions a worker has, by a Kafka consumer group. It may be wrong for a while: claims make that harmless.
+
+The group's consumer reads nothing: it joins, is told partitions of the mailbox, and pauses them. Work that takes
+long therefore never costs the membership (measured: a static member that is killed and started again has its
+partitions back 0.2 s after it joins; one that is stopped loses them after the session time).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from plexstream.model.topics import Topics
+
+_log = logging.getLogger("plexstream.node")
+
+SESSION_MS = 6_000
+HEARTBEAT_MS = 500
+HANDOVER_S = 5.0
+"""How long a rebalance waits for partitions to be let go in good order; below the session time."""
+RETRY_S = 1.0
+
+
+class Membership:
+    """A thread that is a member of the workers' group.
+
+    Parameters:
+        member: name of this member, the same after a restart.
+        assign: called with the whole set of partitions whenever it changes.
+        let_go: whether a partition is no longer worked on; asked while it is being taken away.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        settings: Mapping[str, str],
+        topics: Topics,
+        member: str,
+        assign: Callable[[frozenset[int]], None],
+        let_go: Callable[[int], bool],
+    ) -> None:
+        plain = {k: v for k, v in settings.items() if not k.startswith(("producer.", "consumer."))}
+        self._config = {
+            **plain,
+            "bootstrap.servers": bootstrap,
+            "group.id": f"{topics.prefix}workers",
+            "group.instance.id": member,
+            "client.id": f"plexstream-{member}",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": SESSION_MS,
+            "heartbeat.interval.ms": HEARTBEAT_MS,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "latest",
+            "queued.min.messages": 1,
+            "logger": logging.getLogger("plexstream.kafka"),
+        }
+        self._mailbox = topics.mailbox
+        self._assign = assign
+        self._let_go = let_go
+        self._have: frozenset[int] = frozenset()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="plexstream-membership", daemon=True)
+
+    def start(self) -> None:
+        """Join the group."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave off. A static member's partitions wait for it until its session ends."""
+        self._stop.set()
+        self._thread.join(HANDOVER_S + 5)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            consumer = Consumer(self._config)
+            try:
+                consumer.subscribe(
+                    [self._mailbox], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+                )
+                while not self._stop.is_set():
+                    message = consumer.poll(0.1)
+                    if message is not None and (error := message.error()) is not None:
+                        if error.fatal():
+                            raise KafkaException(error)
+                        _log.warning("membership: %s", error.str())
+            except KafkaException as error:
+                # Fenced: another process has joined under this member's name.
+                _log.warning("membership begins anew: %s", error.args[0].str())
+                self._change(frozenset())
+                self._stop.wait(RETRY_S)
+            finally:
+                consumer.close()
+
+    def _change(self, have: frozenset[int]) -> None:
+        self._have = have
+        self._assign(have)
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.incremental_assign(partitions)
+        if partitions:
+            consumer.pause(partitions)
+            self._change(self._have | {p.partition for p in partitions})
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        gone = {p.partition for p in partitions}
+        if not self._stop.is_set():
+            self._change(self._have - gone)
+            end = time.monotonic() + HANDOVER_S
+            while time.monotonic() < end and not all(self._let_go(p) for p in gone):
+                time.sleep(0.01)
+        consumer.incremental_unassign(partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        _log.warning("membership: lost partitions %s", sorted(p.partition for p in partitions))
+        self._change(self._have - {p.partition for p in partitions})
+        consumer.incremental_unassign(partitions)

@@ -1,0 +1,44 @@
+"""What a node shows to Prometheus, made from its status when it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+_GAUGES = {
+    "position": ("plexstream_mailbox_position", "next mailbox offset"),
+    "journal": ("plexstream_journal_position", "next journal offset that is acknowledged"),
+    "turns": ("plexstream_turns", "records handed to the journal in this reign"),
+    "active": ("plexstream_active_actors", "actors in memory"),
+    "waiting": ("plexstream_waiting_messages", "messages held for busy actors"),
+    "owed": ("plexstream_owed_turns", "turns whose mails or outputs are on their way"),
+    "timers": ("plexstream_timers", "pending timers"),
+    "mailbox_lag": ("plexstream_mailbox_lag", "mailbox records not handled yet"),
+    "ingest_lag": ("plexstream_ingest_lag", "records of subscribed topics not in mailboxes yet"),
+}
+
+
+class NodeMetrics(Collector):
+    """Collects the node's gauges by partition and worker."""
+
+    def __init__(self, status: Callable[[], dict[str, Any]]) -> None:
+        self._status = status
+
+    def describe(self) -> Iterable[Metric]:
+        return [GaugeMetricFamily(name, text) for name, text in _GAUGES.values()]
+
+    def collect(self) -> Iterable[Metric]:
+        rows = self._status()["partitions"]
+        for field, (name, text) in _GAUGES.items():
+            family = GaugeMetricFamily(name, text, labels=["partition", "worker"])
+            for row in rows:
+                if row.get(field) is not None:
+                    family.add_metric([str(row["partition"]), row["worker"]], row[field])
+            yield family
+        active = GaugeMetricFamily("plexstream_partition_active", "1 while the partition is in service", labels=["partition", "worker"])
+        for row in rows:
+            active.add_metric([str(row["partition"]), row["worker"]], 1.0 if row["phase"] == "active" else 0.0)
+        yield active

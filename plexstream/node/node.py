@@ -1,0 +1,224 @@
+"""A node: workers and an edge under one command."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from plexstream.edge.calls import Calls
+from plexstream.edge.http import app as http_app
+from plexstream.edge.server import HttpServer
+from plexstream.hosts.native import load_actors
+from plexstream.log.base import Log, Place
+from plexstream.log.kafka import KafkaLog
+from plexstream.log.open import open_log
+from plexstream.model.errors import ConfigError, LogError
+from plexstream.node import topology
+from plexstream.node.config import Config
+from plexstream.node.metrics import NodeMetrics
+from plexstream.node.process import WorkerSpec
+from plexstream.node.supervisor import Supervisor
+from plexstream.node.unit import Unit
+
+_log = logging.getLogger("plexstream.node")
+
+LAG_S = 0.5
+"""How old the lags in a status may be."""
+
+
+class Node:
+    """Workers and an edge, started and stopped together.
+
+    Parameters:
+        config: where the log is, and everything else.
+        edge_only: no workers: an edge alone.
+
+    Raises:
+        ConfigError: no actor file, or one that cannot be loaded; an address that cannot be listened on.
+        LogUnavailable: the log cannot be reached.
+    """
+
+    def __init__(self, config: Config, *, edge_only: bool = False) -> None:
+        self.config = config
+        self.topics = config.topics()
+        self._unit: Unit | None = None
+        self._supervisor: Supervisor | None = None
+        app_file = None if edge_only else _app_file(config)
+        app = None if app_file is None else load_actors(app_file)
+        config.data.mkdir(parents=True, exist_ok=True)
+        self.log: Log = (
+            KafkaLog(config.kafka, config.kafka_settings) if config.kafka else open_log(config.log_url())
+        )
+        self.partitions = topology.apply(self.log, self.topics, config.partitions)
+        if app is not None and app_file is not None:
+            if config.kafka:
+                self._supervisor = Supervisor([self._worker_spec(app_file, n) for n in range(config.workers)])
+            else:
+                self._unit = Unit(
+                    self.log, self.topics, self.partitions, app, config.settings(), config.state_dir, config.node,
+                    config.max_message, self._unit_ended,
+                )  # fmt: skip
+        self.types = {} if app is None else app.types
+        self.calls = Calls(self.log, self.topics, max_payload=config.max_message)
+        self._lags = _Lags(self.log, self.topics.mailbox, self.partitions)
+        registry = CollectorRegistry()
+        registry.register(NodeMetrics(self.status))
+        self.server = HttpServer(
+            http_app(
+                self.calls, log=self.log, topics=self.topics, status=self.status, metrics_registry=registry,
+                max_body=config.max_message,
+            ),
+            config.http_host,
+            config.http_port,
+        )  # fmt: skip
+        self._ended = threading.Event()
+        self.failed = False
+
+    def _worker_spec(self, app_file: Path, number: int) -> WorkerSpec:
+        c = self.config
+        return WorkerSpec(
+            app_file, c.kafka, c.kafka_settings, self.topics, self.partitions, c.settings(),
+            c.state_dir / f"worker-{number}", c.node, c.member_id(number), c.max_message, logging.root.level,
+        )  # fmt: skip
+
+    def _unit_ended(self, error: BaseException | None) -> None:
+        if error is not None:
+            self.failed = True
+            self._ended.set()
+
+    def start(self) -> None:
+        """Start the workers, and the edge on a thread of its own."""
+        if self._unit is not None:
+            self._unit.start()
+            self._unit.assign(range(self.partitions))
+        if self._supervisor is not None:
+            self._supervisor.start()
+        self._lags.start()
+        self.server.start()
+
+    def wait(self, until: Callable[[], bool] | None = None) -> None:
+        """Wait until the node fails, or `until` says so."""
+        while not self._ended.wait(0.1):
+            if until is not None and until():
+                return
+
+    def stop(self) -> None:
+        """Take no new calls, finish those under way, hand over every partition, end."""
+        self.server.stop()
+        if self._unit is not None:
+            self._unit.stop()
+        if self._supervisor is not None:
+            self._supervisor.stop()
+        self._lags.stop()
+        self.calls.close()
+        self.log.close()
+
+    def status(self) -> dict[str, Any]:
+        """How the node is: its workers, their partitions, and how far behind each is. Does not block."""
+        if self._unit is not None:
+            workers = [{"worker": self.config.node, **self._unit.status()}]
+        elif self._supervisor is not None:
+            workers = self._supervisor.status()
+        else:
+            workers = []
+        ready = all(w.get("ready") for w in workers)
+        rows = [dict(row, worker=w["worker"]) for w in workers for row in w.get("partitions", ())]
+        sources = [source for w in workers for source in w.get("sources", ())]
+        for row in rows:
+            row["mailbox_lag"] = self._lags.behind((self.topics.mailbox, row["partition"]), row["position"])
+            row["ingest_lag"] = sum(
+                self._lags.behind((topic, q), next) or 0
+                for topic, q, next in sources
+                if q % self.partitions == row["partition"]
+            )
+        self._lags.watch({(topic, q) for topic, q, _ in sources})
+        known = [r for r in rows if r["phase"] == "active"]
+        lag = None
+        if ready and all(r["mailbox_lag"] is not None for r in known):
+            lag = sum(r["mailbox_lag"] + r["ingest_lag"] + r["owed"] + r["waiting"] for r in rows)
+        return {
+            "node": self.config.node,
+            "log": self.config.kafka or "embedded",
+            "ready": ready,
+            "lag": lag,
+            "partitions": sorted(rows, key=lambda r: r["partition"]),
+            "workers": [{"worker": w["worker"], "pid": w.get("pid"), "ready": bool(w.get("ready"))} for w in workers],
+        }
+
+
+class _Lags(threading.Thread):
+    """Asks the log for the ends of mailboxes and sources, off the edge's event loop."""
+
+    def __init__(self, log: Log, mailbox: str, partitions: int) -> None:
+        super().__init__(name="plexstream-lags", daemon=True)
+        self._log = log
+        self._places: set[Place] = {(mailbox, p) for p in range(partitions)}
+        self._ends: dict[Place, int] = {}
+        self._halt = threading.Event()
+        self._asked = threading.Event()
+
+    def watch(self, places: set[Place]) -> None:
+        self._places |= places
+        self._asked.set()
+
+    def behind(self, place: Place, position: int) -> int | None:
+        """Records between `position` and the end; None while the end is not known."""
+        end = self._ends.get(place)
+        return None if end is None else max(0, end - position)
+
+    def run(self) -> None:
+        while not self._halt.is_set():
+            # Only while somebody looks: an idle node asks nothing.
+            if not self._asked.wait(1.0):
+                continue
+            self._asked.clear()
+            for place in list(self._places):
+                try:
+                    self._ends[place] = self._log.range(place)[1]
+                except LogError as error:
+                    self._ends.pop(place, None)
+                    _log.debug("the end of %s[%d] is not known: %s", *place, error)
+            self._halt.wait(LAG_S)
+
+    def stop(self) -> None:
+        self._halt.set()
+        self._asked.set()
+        if self.is_alive():
+            self.join(5)
+
+
+def _app_file(config: Config) -> Path:
+    if config.app is None:
+        raise ConfigError("no actor file: name one, as in `plexstream dev bank.py`, or set app in plexstream.toml")
+    return config.app
+
+
+def run_node(config: Config, started: Callable[[Node], None] = lambda _: None) -> int:
+    """Run a node until SIGTERM or SIGINT; returns the process's exit code: 0 after a clean end."""
+    return _run(lambda: Node(config), started)
+
+
+def run_edge(config: Config, started: Callable[[Node], None] = lambda _: None) -> int:
+    """Run an edge alone until SIGTERM or SIGINT; returns the process's exit code."""
+    return _run(lambda: Node(config, edge_only=True), started)
+
+
+def _run(make: Callable[[], Node], started: Callable[[Node], None]) -> int:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    node = make()
+    node.start()
+    started(node)
+    node.wait(stop.is_set)
+    began = time.monotonic()
+    node.stop()
+    _log.info("stopped in %.1f s", time.monotonic() - began)
+    return 1 if node.failed else 0

@@ -1,0 +1,81 @@
+"""A worker with what feeds it: one to a process on Kafka, one beside the edge on an embedded log."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from plexstream.hosts.native import NativeHost
+from plexstream.hosts.native.load import Loaded
+from plexstream.log.base import Log
+from plexstream.model.topics import Topics
+from plexstream.node.ingest import Ingest
+from plexstream.node.worker import Worker
+from plexstream.processor import Settings
+
+
+class Unit:
+    """Runs actors of the partitions it is assigned, on a thread of its own.
+
+    Parameters:
+        log: open, and left open at the end.
+        app: the actor types.
+        state_dir: where the state stores are.
+        name: the node's, in claims.
+        max_message: bytes of one payload.
+        ended: called when the worker's thread has ended, with what went wrong, if anything.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        topics: Topics,
+        partitions: int,
+        app: Loaded,
+        settings: Settings,
+        state_dir: Path,
+        name: str,
+        max_message: int,
+        ended: Callable[[BaseException | None], None] = lambda _: None,
+    ) -> None:
+        self._log = log
+        host = NativeHost(app.types, app.version, max_message=max_message)
+        self.worker = Worker(log, topics, partitions, host, settings, state_dir, name)
+        self.ingest = Ingest(log, topics, partitions, app.types)
+        self._ended = ended
+        self._thread = threading.Thread(target=self._run, name="plexstream-worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to work on what is assigned."""
+        self._thread.start()
+        self.ingest.start()
+
+    def _run(self) -> None:
+        try:
+            self.worker.run()
+        except BaseException as error:
+            self._ended(error)
+        else:
+            self._ended(None)
+
+    def assign(self, partitions: Iterable[int]) -> None:
+        """The mailbox partitions to have from now on."""
+        wanted = frozenset(partitions)
+        self.worker.assign(wanted)
+        self.ingest.assign(wanted)
+
+    def stop(self) -> None:
+        """Finish what is in progress, hand over every partition, end."""
+        self.ingest.stop()
+        self.worker.stop()
+        self._thread.join(30)
+
+    def status(self) -> dict[str, Any]:
+        """Partitions and sources, for people and metrics."""
+        return {
+            "ready": self.worker.ready() and self._thread.is_alive(),
+            "partitions": [s._asdict() for s in self.worker.status()],
+            "sources": [[topic, q, next] for (topic, q), next in self.ingest.positions().items()],
+        }
