@@ -163,6 +163,17 @@ def test_replies_from_before_a_restart_do_not_answer_a_new_call_of_the_same_edge
         second.close()
 
 
+def test_replies_from_before_the_start_are_not_read(log, topics, calls):
+    with Responder(log, topics):
+        calls.ask("a/b", "c", b"1").result(2)
+        partition = address.partition_of(calls.edge_id, 4)
+        edge_id = next(f"e{i}" for i in range(100) if address.partition_of(f"e{i}", 4) == partition)
+        later = Calls(log, topics, edge_id=edge_id)
+        assert later.ask("a/b", "c", b"2").result(2) == b"2"
+        assert later.foreign == 0
+        later.close()
+
+
 def test_many_edges_share_a_reply_partition_and_each_gets_its_own_replies(topics):
     log = MemoryLog()
     create_topics(log, topics, partitions=1)

@@ -26,7 +26,8 @@ def routed(path):
     [
         "account/al%2Fice/x", "account/../x", "account/%2e%2e/x", "account/./x", "account//x",
         "account/a%00/x", "account/%ed%b2%80/x", "account/%ff/x", "account/a%0d%0a/x", "a%2fb/c/d/e/f",
-        "account/alice/", "account/%e2%80%ae/x", "account/" + "a" * 600 + "/x",
+        "account/alice/", "account/alice/..", "account/alice/%2E%2e", "account/alice/a%2fb",
+        "a%2fb/c%2fd/x", "account/%e2%80%ae/x", "account/" + "a" * 600 + "/x",
         "account/" + "a" * 5000 + "/x",
     ],
 )  # fmt: skip

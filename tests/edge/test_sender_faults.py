@@ -114,6 +114,19 @@ def test_an_acknowledgement_that_comes_late_still_completes_its_tell(log, calls)
     assert tell.result(1) is None
 
 
+def test_an_acknowledgement_is_seen_at_once(log, calls):
+    def delay():
+        log.faults.hold = True
+        tell = calls.tell("a/b", "c", b"{}")
+        time.sleep(0.02)
+        begin = time.monotonic()
+        log.faults.hold = False
+        tell.result(1)
+        return time.monotonic() - begin
+
+    assert sorted(delay() for _ in range(9))[4] < 0.015
+
+
 def test_new_calls_go_out_while_a_tell_waits(topics, log, calls):
     log.faults.hold = True
     tell = calls.tell("a/b", "c", b"{}")
@@ -163,7 +176,10 @@ def test_while_no_appender_can_be_had_calls_wait_and_are_sent_in_order_once_it_c
         with pytest.raises(LogUnavailable):
             calls.tell("a/b", "c", b"first").result(1)
         gone = calls.tell("a/b", "c", b"gone", timeout=0.05)
-        kept = [calls.tell("a/b", "c", b"%d" % i) for i in range(10)]
+        kept = []
+        for i in range(10):
+            kept.append(calls.tell("a/b", "c", b"%d" % i))
+            time.sleep(0.002)  # each in a batch of its own
         asked = calls.ask("a/b", "c", b"asked")
         with pytest.raises(TimedOut):
             gone.result(1)
@@ -198,6 +214,7 @@ def test_a_reader_that_fails_is_opened_again_where_it_was(topics, log, calls):
         responder.answer = answer
         threading.Timer(0.1, lambda: setattr(log.faults, "fail_read", False)).start()
         assert calls.ask("a/b", "c", b"2").result(3) == b"2"
+    assert calls.stale == 0  # the first reply was not read again
 
 
 def test_a_sink_that_raises_ends_nothing(log, topics, calls, caplog):
@@ -248,3 +265,17 @@ def test_calls_made_while_it_is_closed_are_refused_or_end(topics, log):
         assert not thread.is_alive()
         assert all(future.done() for future in futures)
         assert calls.in_flight == 0
+
+
+def test_a_call_that_a_close_overtakes_is_refused(log, topics, monkeypatch):
+    calls = Calls(log, topics)
+    encode = calls_module.encode_envelope
+
+    def slow(envelope):
+        calls.close(timeout=0.1)
+        return encode(envelope)
+
+    monkeypatch.setattr(calls_module, "encode_envelope", slow)
+    with pytest.raises(LogUnavailable, match="closed meanwhile"):
+        calls.ask("a/b", "c", b"{}")
+    assert calls.in_flight == 0
