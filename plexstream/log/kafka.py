@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
@@ -10,7 +9,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResultInfo, NewTopic, OffsetSpec
 
 from plexstream.log.base import Place, TopicSpec
 from plexstream.log.kafka_appender import KafkaAppender
@@ -55,7 +54,6 @@ class KafkaLog:
         self.settings = dict(settings)
         self._partitions: dict[str, int] = {}
         self._limits: dict[str, int] = {}
-        self._lock = threading.Lock()
         self._closed = False
         self._admin = connect(AdminClient, client_settings(bootstrap, {}, settings, "admin", self._on_error))
 
@@ -109,16 +107,27 @@ class KafkaLog:
         return there
 
     def range(self, place: Place) -> tuple[int, int]:
-        self._check_place(place)
-        return self._list_offset(place, _EARLIEST), self._list_offset(place, _LATEST)
+        self.check_place(place)
+        doing = f"asking for the offsets of {place[0]}[{place[1]}]"
+        deadline = time.monotonic() + ADMIN_TIMEOUT_S
+        while True:
+            # Both are asked before the first is waited for: one round trip.
+            first, last = self._ask_offset(place, _EARLIEST), self._ask_offset(place, _LATEST)
+            try:
+                return self._wait(first, doing).offset, self._wait(last, doing).offset
+            except LogUnavailable:
+                # The leader of a new or moved partition is not known everywhere at once; librdkafka does
+                # not ask again.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def trim(self, place: Place, before: int) -> None:
         first, end = self.range(place)
         if before <= first:
             return
         target = TopicPartition(place[0], place[1], before if before < end else _TO_THE_END)
-        with self._lock:
-            futures = self._admin.delete_records([target], request_timeout=ADMIN_TIMEOUT_S)
+        futures = self._admin.delete_records([target], request_timeout=ADMIN_TIMEOUT_S)
         for future in futures.values():
             self._wait(future, f"trimming {place[0]}[{place[1]}] to {before}")
 
@@ -127,7 +136,7 @@ class KafkaLog:
 
     # For the clients, in their own modules.
 
-    def check_place(self, place: Place) -> int:
+    def limit(self, place: Place) -> int:
         """The most bytes that a record for `place` may have.
 
         Raises:
@@ -137,17 +146,18 @@ class KafkaLog:
         limit = self._limits.get(place[0])
         if limit is None:
             limit = self._limits[place[0]] = self._ask_limit(place)
-        self._check_place(place)
+        self.check_place(place)
         return limit
 
-    def _check_place(self, place: Place) -> None:
+    def check_place(self, place: Place) -> None:
+        """Raises TopicMissing if there is no such topic or partition."""
         self._check_open()
         count = self.partitions(place[0])
         if count is None or not 0 <= place[1] < count:
             raise missing(place, count)
 
     def _ask_limit(self, place: Place) -> int:
-        self._check_place(place)
+        self.check_place(place)
         topic = place[0]
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
         futures = self._admin.describe_configs([resource], request_timeout=ADMIN_TIMEOUT_S)
@@ -167,26 +177,14 @@ class KafkaLog:
             )
         return limit
 
-    def _list_offset(self, place: Place, spec: OffsetSpec) -> int:
-        doing = f"asking for the offsets of {place[0]}[{place[1]}]"
-        deadline = time.monotonic() + ADMIN_TIMEOUT_S
-        while True:
-            with self._lock:
-                futures = self._admin.list_offsets(
-                    {TopicPartition(*place): spec},
-                    isolation_level=IsolationLevel.READ_UNCOMMITTED,
-                    request_timeout=ADMIN_TIMEOUT_S,
-                )
-            (future,) = futures.values()
-            try:
-                offset: int = self._wait(future, doing).offset
-            except LogUnavailable:
-                # A new or moved partition's leader is not known everywhere at once; librdkafka does not try again.
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-            else:
-                return offset
+    def _ask_offset(self, place: Place, spec: OffsetSpec) -> Future[ListOffsetsResultInfo]:
+        futures = self._admin.list_offsets(
+            {TopicPartition(*place): spec},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=ADMIN_TIMEOUT_S,
+        )
+        (future,) = futures.values()
+        return future
 
     def _metadata(self) -> dict[str, list[int]]:
         """The leaders of all partitions of all topics but Kafka's own; -1 where there is none."""

@@ -59,7 +59,7 @@ class KafkaAppender:
 
     def append(self, place: Place, items: Sequence[Item], token: object) -> None:
         self._check_usable()
-        size = check_group(place[0], items, self._log.check_place(place))
+        size = check_group(place[0], items, self._log.limit(place))
         if self._pending_bytes + size > MAX_PENDING_BYTES:
             self._wait_for_room(size)
         group = _Group(place, token, size)
@@ -93,6 +93,8 @@ class KafkaAppender:
                 raise failed from error
 
     def poll(self, timeout: float) -> list[Ack]:
+        if self._closed:
+            return []
         self._serve(0)
         if timeout > 0 and not self._acks:
             deadline = time.monotonic() + timeout
@@ -108,9 +110,10 @@ class KafkaAppender:
         self._closed = True
         self._pending.clear()
         self._acks = []
-        # Without it, the producer's end would wait for what a broker that is away cannot take.
+        # Or librdkafka's threads would go on sending what is queued until the producer's end.
         self._producer.purge(in_queue=True, in_flight=True, blocking=False)
         self._serve(0)
+        del self._producer
 
     def _serve(self, timeout: float) -> None:
         """Let librdkafka call back."""

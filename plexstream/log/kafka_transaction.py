@@ -50,7 +50,7 @@ class KafkaTransaction:
         records = list(records)
         # Before anything is begun: one refused record would cost the whole transaction.
         for topic, partition, key, value in records:
-            check_group(topic, ((key, value),), self._log.check_place((topic, partition or 0)))
+            check_group(topic, ((key, value),), self._log.limit((topic, partition or 0)))
         if not records and not positions:
             return
         offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]

@@ -42,7 +42,7 @@ class LocalReader:
     def assign(self, place: Place, offset: int) -> None:
         # Looks the place up now, so that a wrong name or number is an error here and not silence later.
         self._source.fetch(place, 0, 0, False)
-        self._positions[place] = offset
+        self._positions[place] = max(offset, 0)
         self._reorder()
 
     def release(self, place: Place) -> None:

@@ -247,11 +247,14 @@ def test_records_past_their_retention_are_trimmed(log, monkeypatch):
 
 def test_a_torn_write_ahead_log_leaves_a_prefix(log, path, tmp_path):
     """A power cut loses the end of the write-ahead log: never a message whose turn is there."""
-    log.create([TopicSpec("mailbox", 1), TopicSpec("journal", 1)])
+    log.create([TopicSpec("mailbox", 1), TopicSpec("journal", 1), TopicSpec("out", 2)])
     appender = log.appender()
+    relay = log.transaction("relay")
     for i in range(200):
         appender.append(("mailbox", 0), items(b"message %d" % i), None)
         appender.append(("journal", 0), items(b"turn %d" % i, b"step %d" % i), None)
+        if i % 10 == 9:
+            relay.commit([("out", 0, b"k", b"v"), ("out", 1, b"k", b"v")], {("journal", 0): i})
     acks(appender, 400)
     (wal,) = path.glob("*.log")
     size = wal.stat().st_size
@@ -267,6 +270,9 @@ def test_a_torn_write_ahead_log_leaves_a_prefix(log, path, tmp_path):
         assert [offset for offset, _, _ in mailbox] == list(range(len(mailbox)))
         assert len(journal) % 2 == 0, "a group is there by half"
         assert len(mailbox) - 1 <= len(journal) // 2 <= len(mailbox)
+        relayed = torn.range(("out", 0))[1]
+        assert torn.range(("out", 1))[1] == relayed
+        assert torn.transaction("relay").position(("journal", 0)) == relayed * 10 - 1
         assert torn.range(("mailbox", 0)) == (0, len(mailbox))
         assert torn.range(("journal", 0)) == (0, len(journal))
         assert fill(torn, ("journal", 0), b"new") == len(journal)

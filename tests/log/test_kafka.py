@@ -161,6 +161,9 @@ def test_a_topic_that_cannot_hold_a_batch_is_refused(log, make_topic):
     with pytest.raises(LogError, match=r"max\.message\.bytes=100000"):
         appender.append((topic, 0), items(b"v"), None)
     appender.close()
+    reader = log.reader()
+    reader.assign((topic, 0), 0)  # reading it is fine
+    reader.close()
 
 
 def test_a_broker_that_is_not_there_is_named(monkeypatch):
