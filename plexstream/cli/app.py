@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from plexstream import __version__
-from plexstream.cli import calls, serve
+from plexstream.cli import calls, serve, topics
 from plexstream.cli.output import Group
 
 EXIT_CODES = (
@@ -56,3 +56,5 @@ _add(serve.run, _SERVE)
 _add(serve.edge, _SERVE)
 _add(calls.call, _CALL)
 _add(calls.tell, _CALL)
+
+app.add_typer(topics.app, name="topics", rich_help_panel="Operate")

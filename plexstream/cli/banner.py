@@ -16,21 +16,15 @@ _EXAMPLES = 3
 _VALUES: dict[Any, Any] = {int: 1, float: 1.5, str: "text", bool: True, list: [], dict: {}, bytes: ""}
 
 
-def banner(title: str, config: Config, types: Mapping[str, ActorType]) -> str:
+def banner(title: str, config: Config, url: str, types: Mapping[str, ActorType]) -> str:
     """Some lines of rich markup."""
-    log = f"Kafka at {config.kafka}" if config.kafka else f"embedded log in {config.log_dir}"
-    host = "127.0.0.1" if config.http_host in ("0.0.0.0", "::") else config.http_host
-    url = f"http://[{host}]:{config.http_port}" if ":" in host else f"http://{host}:{config.http_port}"
-    actors = ", ".join(f"{t.name} ({', '.join(t.handlers) or 'no handlers'})" for t in types.values())
-    lines = [
-        f"[bold]{title}[/] [cyan]{escape(str(config.app))}[/]",
-        f"  actors  {escape(actors)}",
-        f"  log     {escape(log)}",
-        f"  http    [link={url}]{url}[/link]",
-    ]
-    if config.http_port:
-        lines += ["", "  Try:", *(f"    {escape(line)}" for line in _examples(url, types))]
-    return "\n".join([*lines, "", "  Ctrl-C stops it.", ""])
+    log = f"Kafka at {config.kafka}" if config.kafka else f"embedded, durable, in {config.log_dir}"
+    lines = [f"[bold]{title}[/]" + (f" [cyan]{escape(str(config.app))}[/]" if types else "")]
+    lines += [f"  {escape(t.name)}: {escape(', '.join(t.handlers) or 'no handlers')}" for t in types.values()]
+    lines += ["", f"  [dim]log [/]  {escape(log)}", f"  [dim]http[/]  {url}"]
+    if types:
+        lines += ["", "Try:", *(f"  {escape(line)}" for line in _examples(url, types))]
+    return "\n".join([*lines, "", "[dim]Ctrl-C stops it.[/]"])
 
 
 def _examples(url: str, types: Mapping[str, ActorType]) -> list[str]:

@@ -100,7 +100,9 @@ def _make(
     else:
         log = None
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.http_host, config.http_host)
-        client = Client(url or f"http://{host}:{config.http_port}")
+        goal = url or f"http://{host}:{config.http_port}"
+        _check_listens(goal)
+        client = Client(goal)
     try:
         with client:
             send = client.ask if kind == "ask" else client.tell
@@ -108,6 +110,23 @@ def _make(
     finally:
         if log is not None:
             log.close()
+
+
+def _check_listens(url: str) -> None:
+    """Say at once that nobody is there: a client would go on trying until the timeout."""
+    import socket
+    from urllib.parse import urlsplit
+
+    from plexstream.model.errors import LogUnavailable
+
+    try:
+        parts = urlsplit(url)
+        place = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        socket.create_connection(place, 5.0).close()
+    except (OSError, ValueError) as error:
+        raise LogUnavailable(
+            f"no node answers at {url} ({error}): start one with `plexstream dev FILE`, or name it with --url"
+        ) from None
 
 
 def parse_arguments(given: list[str]) -> dict[str, Any]:

@@ -52,3 +52,7 @@ NodeName = Annotated[
         "--node", metavar="NAME", help="Name of this node, the same after a restart (default: the host name)."
     ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
+Partition = Annotated[
+    int | None, typer.Option("--partition", metavar="P", min=0, help="Only this partition (default: all).")
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,10 +12,15 @@ from plexstream.cli.output import stderr
 
 if TYPE_CHECKING:
     from plexstream.node.config import Config
+    from plexstream.node.node import Node
 
 AppFile = Annotated[
     Path | None,
     typer.Argument(metavar="FILE", help="Python file that declares actors (default: as configured)."),
+]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"] | None,
+    typer.Option("--log-level", help="How much to log on standard error (default info, for dev warning)."),
 ]
 
 
@@ -27,6 +32,7 @@ def dev(
     prefix: options.Prefix = None,
     partitions: options.Partitions = None,
     node: options.NodeName = None,
+    log_level: LogLevel = None,
     config: options.ConfigFile = None,
 ) -> None:
     """Serve the actors of a file on the embedded log: durable, one process, no broker.
@@ -42,7 +48,7 @@ def dev(
         config, app=file, http_port=port, http_host=host, data=data, prefix=prefix, partitions=partitions,
         node=node, kafka="", kafka_settings={}, workers=1,
     )  # fmt: skip
-    _serve(settings, "plexstream dev")
+    _serve(settings, "plexstream dev", log_level or "warning")
 
 
 def run(
@@ -55,6 +61,7 @@ def run(
     prefix: options.Prefix = None,
     partitions: options.Partitions = None,
     node: options.NodeName = None,
+    log_level: LogLevel = None,
     config: options.ConfigFile = None,
 ) -> None:
     """Serve the actors of a file on Kafka, with as many nodes as you like, or on the embedded log.
@@ -79,7 +86,7 @@ def run(
             f"workers = {settings.workers}: only one process can hold the embedded log; "
             "give --workers 1, or --kafka ADDRESS"
         )
-    _serve(settings, "plexstream run")
+    _serve(settings, "plexstream run", log_level or "info")
 
 
 def edge(
@@ -88,6 +95,7 @@ def edge(
     host: options.Host = None,
     prefix: options.Prefix = None,
     node: options.NodeName = None,
+    log_level: LogLevel = None,
     config: options.ConfigFile = None,
 ) -> None:
     """Serve HTTP alone: calls go to nodes elsewhere, over Kafka.
@@ -102,41 +110,39 @@ def edge(
     settings = load_config(config, kafka=kafka, http_port=port, http_host=host, prefix=prefix, node=node)
     if not settings.kafka:
         raise ConfigError("kafka is not set: an edge reaches its nodes over Kafka; give --kafka ADDRESS")
-    _log_to_stderr()
-    stderr().print(
-        f"[bold]plexstream edge[/]: Kafka at {settings.kafka}, http://{settings.http_host}:{settings.http_port}"
-    )
+    _prepare(log_level or "info")
     from plexstream.node.node import run_edge
 
-    raise typer.Exit(run_edge(settings))
+    raise typer.Exit(run_edge(settings, lambda node: _greet("plexstream edge", node)))
 
 
-def _serve(config: Config, title: str) -> None:
-    from plexstream.hosts.native import load_actors
+def _serve(config: Config, title: str, level: str) -> None:
     from plexstream.model.errors import ConfigError
 
     if config.app is None:
-        raise ConfigError("app is not set: name the file of your actors, as in `plexstream dev bank.py`")
-    _log_to_stderr()
-    _warn_of_variables()
-    types = load_actors(config.app).types
-    from plexstream.cli.banner import banner
-
-    stderr().print(banner(title, config, types))
+        raise ConfigError(f"app is not set: name the file of your actors, as in `{title} bank.py`")
+    _prepare(level)
     from plexstream.node.node import run_node
 
-    raise typer.Exit(run_node(config))
+    raise typer.Exit(run_node(config, lambda node: _greet(title, node)))
 
 
-def _warn_of_variables() -> None:
-    from plexstream.node.config import unknown_variables
+def _greet(title: str, node: Node) -> None:
+    from plexstream.cli.banner import banner
 
-    for line in unknown_variables():
-        stderr().print(f"[yellow]warning[/]: {line}")
+    stderr().print(banner(title, node.config, node.server.url, node.types))
 
 
-def _log_to_stderr() -> None:
+def _prepare(level: str) -> None:
+    """Logging, and hints that concern the environment."""
     import logging
 
-    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    logging.getLogger("plexstream").setLevel(logging.INFO)
+    from plexstream.node.config import unknown_variables
+
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=getattr(logging, level.upper())
+    )
+    # What handlers log is meant to be seen.
+    logging.getLogger("plexstream.actor").setLevel(min(logging.INFO, logging.root.level))
+    for line in unknown_variables():
+        stderr().print(f"[yellow]warning[/]: {line}")

@@ -198,7 +198,7 @@ def load_config(file: Path | None = None, **flags: Any) -> Config:
     from_file = read_file(path) if path is not None else {}
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Config(**given, _from_file=from_file)
+        return Config(**{**given, "_from_file": from_file})
     except ValidationError as error:
         raise ConfigError(_explain(error, given, from_file, path)) from None
     except SettingsError as error:

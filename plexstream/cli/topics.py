@@ -1,0 +1,142 @@
+"""``topics apply`` and ``topics list``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from plexstream.cli import options
+from plexstream.cli.output import NO, print_json, stderr, stdout
+
+if TYPE_CHECKING:
+    from plexstream.log.base import Log
+    from plexstream.node.config import Config
+    from plexstream.node.topic_state import TopicState
+
+app = typer.Typer(no_args_is_help=True, help="Create and list the topics.")
+
+
+@app.command()
+def apply(
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    prefix: options.Prefix = None,
+    partitions: options.Partitions = None,
+    config: options.ConfigFile = None,
+) -> None:
+    """Create the topics that are missing, and set what differs from the declaration.
+
+    The number of partitions is fixed when the first topic is created: it is never changed afterwards.
+
+    [bold]Examples[/]
+
+      plexstream topics apply --kafka localhost:9092 --partitions 32
+      plexstream topics apply --data ./.plexstream
+    """
+    from plexstream.cli.logs import load, open_installation, where
+    from plexstream.node.topology import specs
+
+    chosen = load(config, data, kafka, prefix, partitions)
+    out = stdout()
+    with open_installation(chosen, create=True) as log:
+        for name in log.create(specs(chosen.topics(), _count(log, chosen))):
+            out.print(f"[green]created[/]  {name}", soft_wrap=True)
+        changes = {
+            s.spec.name: {key: s.spec.config[key] for key in s.differs}
+            for s in _states(log, chosen)
+            if s.differs
+        }
+        if changes:
+            from plexstream.node.kafka_admin import KafkaAdmin
+
+            KafkaAdmin(chosen.kafka, chosen.kafka_settings).set(changes)
+            for name, settings in changes.items():
+                listed = ", ".join(f"{key}={value}" for key, value in settings.items())
+                out.print(f"[yellow]changed[/]  {name}: {listed}", soft_wrap=True)
+        out.print(f"{where(chosen)} has every topic, with {_count(log, chosen)} partitions.", soft_wrap=True)
+
+
+@app.command("list")
+def list_topics(
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    prefix: options.Prefix = None,
+    as_json: options.Json = False,
+    config: options.ConfigFile = None,
+) -> None:
+    """List the topics with their partitions and records, and what is not as declared (then exit code 1).
+
+    [bold]Example[/]
+
+      plexstream topics list --kafka localhost:9092
+    """
+    from plexstream.cli.logs import load, open_installation
+    from plexstream.node.topic_state import outputs
+
+    chosen = load(config, data, kafka, prefix)
+    with open_installation(chosen) as log:
+        found = _states(log, chosen)
+        rows = [
+            {
+                "topic": s.spec.name,
+                "partitions": s.partitions,
+                "records": _records(log, s.spec.name, s.partitions or 0),
+                "wrong": s.wrong,
+            }
+            for s in found
+        ]
+        for name, count in outputs(log, chosen.topics()).items():
+            rows.append(
+                {"topic": name, "partitions": count, "records": _records(log, name, count), "wrong": []}
+            )
+    if as_json:
+        print_json(rows)
+    else:
+        from rich.table import Table
+
+        table = Table("topic", "partitions", "records", "", box=None, pad_edge=False)
+        for row in rows:
+            wrong = "; ".join(row["wrong"])  # type: ignore[arg-type]
+            state = f"[red]{wrong}[/]" if wrong else "[green]as declared[/]"
+            if row["topic"].startswith(chosen.topics().out("")):  # type: ignore[union-attr]
+                state = "output"
+            table.add_row(str(row["topic"]), str(row["partitions"] or "–"), f"{row['records']:,}", state)
+        stdout().print(table)
+    if any(row["wrong"] for row in rows):
+        stderr().print("`plexstream topics apply` creates what is missing and sets what differs.")
+        raise typer.Exit(NO)
+
+
+def _count(log: Log, config: Config) -> int:
+    from plexstream.model.errors import TopicMissing
+
+    count = log.partitions(config.topics().mailbox) or config.partitions
+    asked = "partitions" in config.model_fields_set
+    if asked and count != config.partitions:
+        raise TopicMissing(
+            f"partitions = {config.partitions}, but {config.topics().mailbox} has {count}, which is fixed: "
+            f"give --partitions {count}, or another --prefix for a new installation"
+        )
+    return count
+
+
+def _states(log: Log, config: Config) -> list[TopicState]:
+    from plexstream.node.topic_state import states
+    from plexstream.node.topology import specs
+
+    count = log.partitions(config.topics().mailbox) or config.partitions
+    settings = None
+    if config.kafka:
+        from plexstream.node.kafka_admin import KafkaAdmin
+
+        there = log.topics()
+        names = [s.name for s in specs(config.topics(), count) if s.name in there]
+        settings = KafkaAdmin(config.kafka, config.kafka_settings).topic_settings(names)
+    return states(log, config.topics(), count, settings)
+
+
+def _records(log: Log, topic: str, partitions: int) -> int:
+    """Offsets in use: a little more than records where there are transactions or compaction."""
+    ranges = [log.range((topic, number)) for number in range(partitions)]
+    return sum(end - first for first, end in ranges)
