@@ -1,1 +1,1 @@
-"""Actor hosts: what runs handlers. Each answers the same calls, and the processor does not know which it has."""
+"""Actor hosts run handlers. Each answers the same calls; the processor does not know which it has."""

@@ -99,5 +99,5 @@ def murmur2(data: bytes) -> int:
 
 @lru_cache(maxsize=262_144)
 def partition_of(key: str, partitions: int) -> int:
-    """The partition of a record key, as Java clients compute it: ``murmur2(key) & 0x7fffffff % partitions``."""
+    """The partition of a record key, as Java clients compute it."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions

@@ -151,7 +151,7 @@ class Poisoned(CallError):
 
 
 class TimedOut(CallError):
-    """No reply came within the time limit. The call may still take effect: repeat it with its idempotency key."""
+    """No reply came in time. The call may still take effect: repeat it with its idempotency key."""
 
     code = "timed_out"
     status = 504
@@ -160,7 +160,8 @@ class TimedOut(CallError):
 CALL_ERRORS: dict[str, type[CallError]] = {
     error.code: error
     for error in (
-        CallError, Rejected, Failed, UnknownType, UnknownHandler, NotReadOnly, BadArguments, TooLarge, Overloaded, Poisoned, TimedOut,
+        CallError, Rejected, Failed, UnknownType, UnknownHandler, NotReadOnly, BadArguments, TooLarge,
+        Overloaded, Poisoned, TimedOut,
     )
 }  # fmt: skip
 

@@ -68,7 +68,10 @@ class ActorHost(Protocol):
         message_id: str,
         must_read: bool,
     ) -> Result:
-        """Handle one message as turn number `seq` at time `now` (ms). With `must_read`, only by a read-only handler."""
+        """Handle one message as turn number `seq` at time `now` (ms).
+
+        With `must_read`, only by a read-only handler.
+        """
 
     def deactivate(self, instance: Any) -> None:
         """The actor leaves memory. Nothing of it is kept."""

@@ -41,7 +41,10 @@ class Envelope(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """A message that could not be handled, with the reason. `payload` is the raw record where it was malformed."""
+    """A message that could not be handled, with the reason.
+
+    `payload` is the raw record where it was malformed.
+    """
 
     id: str
     target: str

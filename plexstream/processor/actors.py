@@ -27,12 +27,18 @@ class Waiting(NamedTuple):
 class Actor:
     """One actor that is loaded."""
 
-    __slots__ = ("address", "attempts", "group", "info", "instance", "last", "queue", "retry_at", "seq", "time")
+    __slots__ = (
+        "address", "attempts", "group", "info", "instance", "last", "queue", "reader", "retry_at", "seq",
+        "time",
+    )  # fmt: skip
 
-    def __init__(self, address: str, info: TypeInfo, instance: Any, seq: int, time: int, now: int) -> None:
+    def __init__(
+        self, address: str, info: TypeInfo, instance: Any, reader: EntryReader, seq: int, time: int, now: int
+    ) -> None:
         self.address = address
         self.info = info
         self.instance = instance
+        self.reader = reader
         self.seq = seq  # of its latest turn, acknowledged or not
         self.time = time  # of that turn
         self.last = now  # when it last got a message
@@ -50,18 +56,24 @@ class Refusal(NamedTuple):
 
 
 class EntryReader:
-    """How a host reads an actor's collections."""
+    """How a host reads an actor's collections.
 
-    __slots__ = ("_address", "_pieces")
+    `hidden`: they have expired, and no turn has said so yet.
+    """
+
+    __slots__ = ("_address", "_pieces", "hidden")
 
     def __init__(self, pieces: Pieces, address: str) -> None:
         self._pieces = pieces
         self._address = address
+        self.hidden = False
 
     def get(self, field: str, key: str) -> bytes | None:
-        return self._pieces.entry((_ENTRY, self._address, field, key))
+        return None if self.hidden else self._pieces.entry((_ENTRY, self._address, field, key))
 
     def scan(self, field: str) -> Iterator[tuple[str, bytes]]:
+        if self.hidden:
+            return iter(())
         return ((key, value) for _, key, value in self._pieces.entries(self._address, field))
 
 
@@ -90,7 +102,8 @@ class Actors:
         if home != self._partition:
             return Refusal(
                 "bad_arguments",
-                f"{address} belongs to partition {home}, but the message came in partition {self._partition}: "
+                f"{address} belongs to partition {home}, but the message came in partition "
+                f"{self._partition}: "
                 "key it by the address and partition by murmur2, as Java clients do",
             )
         info = self._host.type_info(parts.type)
@@ -98,11 +111,12 @@ class Actors:
             known = ", ".join(sorted(self._host.versions())) or "none"
             return Refusal("unknown_type", f"no actor type {parts.type!r} is deployed; known are {known}")
         core = self._pieces.core(address)
+        reader = EntryReader(self._pieces, address)
         try:
-            instance = self._host.activate(parts.type, address, core.fields, EntryReader(self._pieces, address))
+            instance = self._host.activate(parts.type, address, core.fields, reader)
         except Exception as error:  # the user's hook, or state that the code no longer accepts
             return Refusal("failed", f"{parts.short} cannot be loaded: {type(error).__name__}: {error}")
-        actor = self.active[address] = Actor(address, info, instance, core.seq, core.time, now)
+        actor = self.active[address] = Actor(address, info, instance, reader, core.seq, core.time, now)
         count = self._by_type[parts.type] = self._by_type.get(parts.type, 0) + 1
         if count > info.max_active:
             self._make_room(parts.type, info.max_active)
@@ -110,14 +124,15 @@ class Actors:
 
     def renew(self, actor: Actor) -> None:
         """Make an actor's state that of a new one; its turn numbers go on."""
-        actor.instance = self._host.activate(
-            actor.info.name, actor.address, {}, EntryReader(self._pieces, actor.address)
-        )
+        actor.reader = EntryReader(self._pieces, actor.address)
+        actor.reader.hidden = True
+        actor.instance = self._host.activate(actor.info.name, actor.address, {}, actor.reader)
 
     def _make_room(self, type: str, keep: int) -> None:
         acknowledged = self.acknowledged_group
         spare = sorted(
-            (a for a in self.active.values() if a.info.name == type and _free(a, acknowledged)), key=lambda a: a.last
+            (a for a in self.active.values() if a.info.name == type and _free(a, acknowledged)),
+            key=lambda a: a.last,
         )
         # A tenth more than needed, so that the sort is paid once in many loads.
         for actor in spare[: self._by_type[type] - keep + keep // 10]:

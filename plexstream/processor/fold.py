@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from plexstream.model.journal import Claim, Inbox, JournalRecord, Mark, Origin, Partition, Turn
 
-
 CRASH_TURNS = 10_000
 """A reign with so many turns did not end because of its first message."""
 
@@ -110,7 +109,10 @@ class Fold:
         self.released = mark.release
 
     def partition(self, unsaved: int | None) -> Partition:
-        """The sum of everything below `next`; the snapshot topic lacks what is from `unsaved` on (None: nothing)."""
+        """The sum of everything below `next`.
+
+        The snapshot topic lacks what is from `unsaved` on (None: nothing).
+        """
         floor = min(self.next, self.relayed, self.emitted)
         unsaved = self.next if unsaved is None else unsaved
         while len(self.claims) > 1 and self.claims[1] < min(floor, unsaved):

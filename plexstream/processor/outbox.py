@@ -35,7 +35,7 @@ class Lane:
 
 
 class Outbox:
-    """Messages and replies go by plain appends (`mails`), output records and dead letters by transactions (`emits`)."""
+    """Two ways out: messages and replies by plain appends, outputs and dead letters by transactions."""
 
     def __init__(self, relayed: int, emitted: int) -> None:
         self.mails = Lane(relayed)

@@ -7,7 +7,7 @@ ahead of the log, and the handlers never behind themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from plexstream.model.journal import Change, OutKind, Turn
@@ -32,7 +32,9 @@ class Core:
         self.time = time
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(_ACTOR, self.address, "", None, self.offset, self.seq, self.time, join_fields(self.fields))
+        return Snapshot(
+            _ACTOR, self.address, "", None, self.offset, self.seq, self.time, join_fields(self.fields)
+        )
 
 
 def join_fields(fields: dict[str, bytes]) -> bytes:
@@ -58,7 +60,8 @@ class Pieces:
         self.dirty: dict[PieceKey, Snapshot | None] = {}
         self.dirty_bytes = 0
         self.ahead: dict[PieceKey, Change | Turn] = {}
-        self.unsaved: dict[PieceKey, int] = {}  # not in the snapshot topic: offset of its first turn, in order
+        # What is not in the snapshot topic, with the offset of its first turn, oldest first.
+        self.unsaved: dict[PieceKey, int] = {}
         self.unsaved_cores: dict[str, int] = {}
         self.saving: dict[PieceKey, int] = {}  # handed to a transaction that is not committed yet
 
@@ -85,21 +88,29 @@ class Pieces:
 
     def entries(self, address: str, field: str | None = None) -> Iterator[tuple[str, str, bytes]]:
         """All entries (field, key, newest value) of an actor, or of one of its collections, in order."""
-        found: dict[tuple[str, str], bytes] = {}
+        found: dict[tuple[str, str | None], bytes] = {}
         for piece in self.store.scan(_ENTRY, address, field):
-            found[piece.name, piece.key or ""] = piece.data
-        for layer in (self.dirty, self.ahead):
-            for (kind, owner, name, key), piece in layer.items():  # type: ignore[attr-defined]
+            found[piece.name, piece.key] = piece.data
+        layers: tuple[Mapping[PieceKey, Snapshot | Change | Turn | None], ...] = (self.dirty, self.ahead)
+        for layer in layers:
+            for (kind, owner, name, key), newer in layer.items():
                 if kind == _ENTRY and owner == address and field in (None, name):
-                    value = None if piece is None else piece.value if type(piece) is Change else piece.data
+                    value: bytes | None = None
+                    if type(newer) is Change:
+                        value = newer.value
+                    elif type(newer) is Snapshot:
+                        value = newer.data
                     if value is None:
                         found.pop((name, key), None)
                     else:
                         found[name, key] = value
-        return iter([(name, key, value) for (name, key), value in sorted(found.items())])
+        return iter([(name, key or "", value) for (name, key), value in sorted(found.items())])
 
     def reply(self, address: str, idempotency_key: str, now: int) -> tuple[Turn | Snapshot | None, bool]:
-        """What is kept for an idempotency key: the turn if it is not acknowledged, else the reply; and whether any."""
+        """What is kept for an idempotency key, and whether anything is.
+
+        That is the turn while it is not acknowledged, afterwards the reply.
+        """
         key = (_REPLY, address, idempotency_key, None)
         turn = self.ahead.get(key)
         if turn is not None:
@@ -112,7 +123,7 @@ class Pieces:
     # Changing
 
     def run_ahead(self, turn: Turn) -> None:
-        """A turn has been executed and is on its way to the log: later turns see its entries and its reply."""
+        """A turn was executed and is on its way to the log: later turns see its entries and its reply."""
         for change in turn.patch:
             if change.key is not None:
                 self.ahead[_ENTRY, turn.actor, change.field, change.key] = change
@@ -164,7 +175,9 @@ class Pieces:
         else:
             self._put(
                 offset,
-                Snapshot(_ENTRY, turn.actor, change.field, change.key, offset, turn.seq, turn.time, change.value),
+                Snapshot(
+                    _ENTRY, turn.actor, change.field, change.key, offset, turn.seq, turn.time, change.value
+                ),
             )
 
     def _keep_reply(self, offset: int, turn: Turn) -> None:
@@ -172,9 +185,10 @@ class Pieces:
         if self.ahead.get(key) is turn:
             del self.ahead[key]
         kind, payload = reply_of(turn)
+        expires = turn.time + self._reply_ttl
         self._put(
             offset,
-            Snapshot(_REPLY, turn.actor, turn.idempotency_key, None, offset, kind, turn.time + self._reply_ttl, payload),
+            Snapshot(_REPLY, turn.actor, turn.idempotency_key, None, offset, kind, expires, payload),
         )
 
     def _put(self, offset: int, piece: Snapshot) -> None:
@@ -208,7 +222,7 @@ class Pieces:
                 del self.cores[address]
 
     def oldest_unsaved(self) -> int | None:
-        """Offset of the first turn that the snapshot topic does not reflect, once what was taken stands there."""
+        """Offset of the first turn that the snapshot topic lacks, once what was taken stands there."""
         firsts = [next(iter(d.values())) for d in (self.unsaved, self.unsaved_cores) if d]
         return min(firsts, default=None)
 
@@ -217,7 +231,9 @@ class Pieces:
         if turn.status == 0:
             self.unsaved_cores[turn.actor] = min(offset, self.unsaved_cores.get(turn.actor, offset))
         keys: list[PieceKey] = [(_ENTRY, turn.actor, c.field, c.key) for c in turn.patch if c.key is not None]
-        keys += [(_TIMER, turn.actor, out.id, None) for out in turn.outs if out.kind in (_OUT_TIMER, _OUT_CANCEL)]
+        keys += [
+            (_TIMER, turn.actor, out.id, None) for out in turn.outs if out.kind in (_OUT_TIMER, _OUT_CANCEL)
+        ]
         if turn.cause_topic == "timer":
             keys.append((_TIMER, turn.sender, turn.message_id, None))
         if turn.idempotency_key:

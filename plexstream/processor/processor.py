@@ -112,13 +112,17 @@ class Processor:
         if actor is None:
             loaded = self.actors.load(e.target, self.now)
             if type(loaded) is Refusal:
-                self._refuse(topic, offset, e, loaded.code, loaded.detail, None, 1)
+                code, detail = loaded
+                if "malformed" in e.headers:  # a record of a source that names no actor
+                    code, detail = "malformed", e.headers["malformed"]
+                self._refuse(topic, offset, e, code, detail, None, 1)
                 return
             assert type(loaded) is Actor
             actor = loaded
         kind = e.kind
         if kind > ASK:
-            detail = f"a {'reply' if kind == REPLY else 'error'} to {e.id}, which this actor does not wait for"
+            what = "reply" if kind == REPLY else "error"
+            detail = f"a {what} to {e.id}, which this actor does not wait for"
             self._refuse(topic, offset, e, "bad_arguments", detail, None, 1)
             return
         must_read = bool(e.headers) and e.headers.get("read_only") == "1"
@@ -156,6 +160,8 @@ class Processor:
             patch, outs = [], []  # a timer is finished by its turn
         elif kind == ASK:
             outs.append(Out(_OUT_REPLY, e.id, e.reply_to, "", value))
+        if fresh:
+            actor.reader.hidden = False
         actor.seq = seq
         actor.time = now
         actor.group = self._number
@@ -213,12 +219,14 @@ class Processor:
             self.inbox.finish(offset)
             return True
         actor.group = self._number
-        self._refuse(topic, offset, e, result.code, result.detail, result.data, actor.attempts + 1, actor.seq + 1)
+        code, detail, data, attempts = result.code, result.detail, result.data, actor.attempts + 1
+        self._refuse(topic, offset, e, code, detail, data, attempts, actor.seq + 1)
         return True
 
     def _refuse(
-        self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any, attempts: int, seq: int = 0
-    ) -> None:
+        self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any, attempts: int,
+        seq: int = 0,
+    ) -> None:  # fmt: skip
         self._append_turn(
             refusal(self.claim, topic, offset, e, self.now, seq, code, detail, data, attempts)
         )  # fmt: skip
@@ -287,7 +295,8 @@ class Processor:
 
     def _fire(self, timer: Snapshot) -> None:
         target, handler, payload = timer.data.split(b"\0", 2)
-        e = Envelope(TELL, timer.name, target.decode(), handler.decode(), payload, timer.address, time=timer.time)
+        to, name, sender = target.decode(), handler.decode(), timer.address
+        e = Envelope(TELL, timer.name, to, name, payload, sender, time=timer.time)
         if e.target == timer.address:
             self._execute(TIMER, -1, e)
             return
@@ -362,11 +371,12 @@ class Processor:
         for offset, record in records:
             if type(record) is Claim:
                 raise Fenced(f"partition {self.partition}: claimed by {record.node} at offset {offset}")
-            if record is not None and record.claim == self.claim:
+            if isinstance(record, Turn | Mark) and record.claim == self.claim:
                 mine.append(offset)
         group = self.in_flight.popleft()
         if len(mine) != len(group.records):
-            raise Fenced(f"partition {self.partition}: {len(mine)} of {len(group.records)} records are in the journal")
+            found = f"{len(mine)} of {len(group.records)} records are in the journal"
+            raise Fenced(f"partition {self.partition}: {found}")
         self._apply(group, mine)
 
     def _apply(self, group: Group, offsets: Sequence[int]) -> None:
@@ -380,9 +390,11 @@ class Processor:
                 self._since_mark += 1
                 if record.outs:
                     self._owe(offset, record)
-                info = self.actors.active.get(record.actor)
-                if info is not None and info.info.snapshot_turns and record.seq % info.info.snapshot_turns == 0:
-                    self.actors.to_save.append(record.actor)
+                actor = self.actors.active.get(record.actor)
+                if actor is not None:
+                    every = actor.info.snapshot_turns
+                    if every and record.seq % every == 0:
+                        self.actors.to_save.append(record.actor)
                 if record.cause_topic == TIMER:
                     self.timers.remove((record.sender, record.message_id))
             else:

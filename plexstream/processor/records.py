@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from plexstream.model.journal import Mark, Turn
 
 
-class Fenced(Exception):  # noqa: N818  what happened, not an error of ours
+class Fenced(Exception):
     """Another owner has claimed the partition: forget everything, release nothing."""
 
 

@@ -13,9 +13,11 @@ class Restore:
     """Folds a journal over pieces of state, and collects what is still owed to others.
 
     Parameters:
-        pieces: the state, as of `partition.start` if `exact`, or of anywhere from `partition.unsaved` to the journal's end.
+        pieces: the state, as of `partition.start` if `exact`, else of anywhere from `partition.unsaved`
+            to the journal's end.
         partition: the sum that stands with the pieces; a new one for an empty store.
-        exact: whether the pieces reflect precisely `partition.start`; a local store does, the snapshot topic may not.
+        exact: whether the pieces reflect precisely `partition.start`: a local store does, the snapshot topic
+            may not.
     """
 
     def __init__(self, pieces: Pieces, partition: Partition, exact: bool) -> None:
@@ -29,7 +31,10 @@ class Restore:
         self.on_claim: Callable[[Claim], None] = lambda _: None
 
     def take(self, offset: int, record: JournalRecord) -> bool:
-        """Fold the record at `offset`; returns whether it counts. Patches are absolute: folding one again is harmless."""
+        """Fold the record at `offset`; returns whether it counts.
+
+        Patches are absolute: folding one again is harmless.
+        """
         self.next = offset + 1
         if offset < self.start:
             counts = self.fold.counted(offset, record)

@@ -1,1 +1,1 @@
-"""Avro encoding of the model. The schemas stand in ``avsc/``; records are in Avro's single-object encoding."""
+"""Avro encoding of the model: single-object encoding, schemas in ``avsc/``."""

@@ -10,7 +10,7 @@ import io
 import json
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
 import fastavro
 
@@ -57,9 +57,9 @@ def decode(name: str, data: bytes) -> dict[str, Any]:
     body = io.BytesIO(data)
     body.seek(HEADER)
     try:
-        record = fastavro.schemaless_reader(body, schema(name), None)
+        record: Any = fastavro.schemaless_reader(body, schema(name), None)
     except Exception as error:  # fastavro raises whatever its C code meets on hostile bytes
         raise Malformed(f"{len(data)} bytes are no {name}: {type(error).__name__} {error}") from None
     if body.tell() != len(data):
         raise Malformed(f"{name} ends at byte {body.tell()} of {len(data)}")
-    return record  # type: ignore[no-any-return]
+    return cast("dict[str, Any]", record)

@@ -11,14 +11,21 @@ from typing import Any
 
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import Change, Claim, Inbox, JournalRecord, Mark, Origin, Out, Partition, Turn
+from plexstream.model.message import ASK
 from plexstream.schema import avro
 from plexstream.schema.avro import HEADER, prefix
-from plexstream.schema.varint import SHORT, blob, cached_long, long, read, read_length, string
+from plexstream.schema.varint import SHORT, SOME, absent, blob, cached_long, long, read, read_length, string
 
 _TURN, _MARK, _CLAIM = prefix("Turn"), prefix("Mark"), prefix("Claim")
 _NOTHING = b"\x00"
 _SOME = b"\x02"
 _BOOL = (b"\x00", b"\x01")
+_ONE = 1  # begins a block of one item that tells its size
+_FROM_MAILBOX = string("mailbox")
+_PLAIN = b"\x00\x00\x00"  # done, not fresh, no idempotency key
+_FROM_EDGE = b"\x00\x02\x00\x00\x00"  # no sender, ASK, no origin
+_new = tuple.__new__  # a named tuple's own costs twice the time
+_times: dict[bytes, int] = {}
 
 
 def encode_journal(record: JournalRecord) -> bytes:
@@ -55,17 +62,24 @@ def decode_journal(data: bytes, outs: bool = True) -> JournalRecord:
 
 def encode_partition(partition: Partition) -> bytes:
     """Encode the sum of a journal's beginning."""
-    return avro.encode("Partition", {**partition._asdict(), "claims": list(partition.claims), "inboxes": _inboxes_out(partition.inboxes)})
+    return avro.encode(
+        "Partition",
+        {**partition._asdict(), "claims": list(partition.claims), "inboxes": _inboxes_out(partition.inboxes)},
+    )
 
 
 def decode_partition(data: bytes) -> Partition:
     """Decode the sum of a journal's beginning. Raises Malformed."""
     fields = avro.decode("Partition", data)
-    return Partition(**{**fields, "claims": tuple(fields["claims"]), "inboxes": _inboxes_in(fields["inboxes"])})
+    return Partition(
+        **{**fields, "claims": tuple(fields["claims"]), "inboxes": _inboxes_in(fields["inboxes"])}
+    )
 
 
 def _inboxes_out(inboxes: Iterable[Inbox]) -> list[dict[str, Any]]:
-    return [{**i._asdict(), "done": list(i.done), "origins": [o._asdict() for o in i.origins]} for i in inboxes]
+    return [
+        {**i._asdict(), "done": list(i.done), "origins": [o._asdict() for o in i.origins]} for i in inboxes
+    ]
 
 
 def _inboxes_in(inboxes: list[dict[str, Any]]) -> tuple[Inbox, ...]:
@@ -129,55 +143,112 @@ def _bytes(d: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _turn(d: bytes, want_outs: bool) -> Turn:
+    # Recovery reads some hundred thousand of these a second: what is usually short is read in place.
+    short = SHORT
     claim, at = read(d, HEADER)
-    actor, at = _text(d, at)
+    n = short[d[at]]
+    if n < 0:
+        n, at = read_length(d, at)
+    else:
+        at += 1
+    actor, at = d[at : at + n].decode(), at + n
     seq, at = read(d, at)
-    topic, at = _text(d, at)
+    if d.startswith(_FROM_MAILBOX, at):
+        topic, at = "mailbox", at + 8
+    else:
+        topic, at = _text(d, at)
     offset, at = read(d, at)
-    time, at = read(d, at)
-    status, at = read(d, at)
-    fresh, at = d[at] == 1, at + 1
-    idem, at = _text(d, at)
+    time = _times.get(d[at : at + 6])
+    if time is None:
+        time, at = _time(d, at)
+    else:
+        at += 6
+    if d.startswith(_PLAIN, at):
+        status, fresh, idem, at = 0, False, "", at + 3
+    else:
+        status, at = read(d, at)
+        fresh, at = d[at] == 1, at + 1
+        idem, at = _text(d, at)
     patch: list[Change] = []
     while d[at]:
-        count, at = read(d, at)
-        if count < 0:
-            count, (_, at) = -count, read(d, at)
+        size = short[d[at + 1]]
+        if d[at] == _ONE and size >= 0:
+            count, at = 1, at + 2
+        else:
+            count, at = read(d, at)
+            if count < 0:
+                count, (_, at) = -count, read_length(d, at)
         for _ in range(count):
-            field, at = _text(d, at)
+            n = short[d[at]]
+            if n < 0:
+                n, at = read_length(d, at)
+            else:
+                at += 1
+            field, at = d[at : at + n].decode(), at + n
             key = value = None
-            if d[at]:
+            if d[at] == SOME:
                 key, at = _text(d, at + 1)
             else:
-                at += 1
-            if d[at]:
-                value, at = _bytes(d, at + 1)
+                at = absent(d, at)
+            if d[at] == SOME:
+                n, at = read_length(d, at + 1)
+                value, at = d[at : at + n], at + n
             else:
-                at += 1
-            patch.append(Change(field, key, value))
+                at = absent(d, at)
+            patch.append(_new(Change, (field, key, value)))
     at += 1
-    handler, at = _text(d, at)
-    id, at = _text(d, at)
-    sender, at = _text(d, at)
-    kind, at = read(d, at)
-    origin, at = _text(d, at)
-    cause_seq, at = read(d, at)
-    index, at = read(d, at)
+    n = short[d[at]]
+    if n < 0:
+        n, at = read_length(d, at)
+    else:
+        at += 1
+    handler, at = d[at : at + n].decode(), at + n
+    n = short[d[at]]
+    if n < 0:
+        n, at = read_length(d, at)
+    else:
+        at += 1
+    id, at = d[at : at + n].decode(), at + n
+    if d.startswith(_FROM_EDGE, at):
+        sender, kind, origin, cause_seq, index, at = "", ASK, "", 0, 0, at + 5
+    else:
+        sender, at = _text(d, at)
+        kind, at = read(d, at)
+        origin, at = _text(d, at)
+        cause_seq, at = read(d, at)
+        index, at = read(d, at)
     outs: list[Out] = []
     while d[at]:
-        count, at = read(d, at)
-        if count < 0:
-            count, (size, at) = -count, read_length(d, at)
-            if not want_outs:
-                at += size
-                continue
+        size = short[d[at + 1]]
+        if d[at] == _ONE and size >= 0:
+            count, at = 1, at + 2
+        else:
+            size = -1
+            count, at = read(d, at)
+            if count < 0:
+                count, (size, at) = -count, read_length(d, at)
+        if size >= 0 and not want_outs:
+            at += size
+            continue
         for _ in range(count):
             out, at = _out(d, at)
             outs.append(out)
     if at + 1 != len(d):
         raise Malformed(f"a Turn ends at byte {at + 1} of {len(d)}")
-    return Turn(claim, actor, seq, topic, offset, time, status, fresh, idem, patch,
-                handler, id, sender, kind, origin, cause_seq, index, outs)  # fmt: skip
+    return _new(Turn, (
+        claim, actor, seq, topic, offset, time, status, fresh, idem, patch,
+        handler, id, sender, kind, origin, cause_seq, index, outs,
+    ))  # fmt: skip
+
+
+def _time(d: bytes, at: int) -> tuple[int, int]:
+    """A time, kept for the next turns of its millisecond where it has six bytes, as in our century."""
+    time, end = read(d, at)
+    if end == at + 6:
+        if len(_times) >= 4096:
+            _times.clear()
+        _times[d[at:end]] = time
+    return time, end
 
 
 def _out(d: bytes, at: int) -> tuple[Out, int]:

@@ -16,6 +16,8 @@ _MORE = [bytes((z & 127 | 128, z >> 7 | 128)) for z in range(16384)]
 LENGTH = [_LAST[n << 1] for n in range(8192)]
 """The encoding of each length below 8192; above it, call `long`."""
 
+_MAX = (1 << 64) - 1
+
 SHORT = tuple(b >> 1 if b < 128 and not b & 1 else -1 for b in range(256))
 """The value of a first byte that is a whole non-negative number; -1: read on with `read`."""
 
@@ -46,6 +48,13 @@ def read(data: bytes, at: int) -> tuple[int, int]:
         IndexError: if the data end before it does.
     """
     b = data[at]
+    if b < 128:
+        return (b >> 1) ^ -(b & 1), at + 1
+    c = data[at + 1]
+    if c < 128:
+        z = b & 127 | c << 7
+        return (z >> 1) ^ -(z & 1), at + 2
+    start = at
     z = b & 127
     shift = 7
     while b > 127:
@@ -54,7 +63,9 @@ def read(data: bytes, at: int) -> tuple[int, int]:
         z |= (b & 127) << shift
         shift += 7
         if shift > 70:
-            raise Malformed(f"a number at byte {at} is longer than 64 bits")
+            break
+    if z > _MAX:
+        raise Malformed(f"the number at byte {start} is longer than 64 bits")
     return (z >> 1) ^ -(z & 1), at + 1
 
 
@@ -64,6 +75,17 @@ def read_length(data: bytes, at: int) -> tuple[int, int]:
     if n < 0:
         raise Malformed(f"a negative length {n} before byte {at}")
     return n, at
+
+
+SOME = 2
+"""The byte before an optional field that has a value: the second branch of a union with null."""
+
+
+def absent(data: bytes, at: int) -> int:
+    """Where the next field begins, behind an optional one without a value. Raises Malformed, IndexError."""
+    if data[at]:
+        raise Malformed(f"byte {at} is {data[at]}, but says whether a value follows: 0 or {SOME}")
+    return at + 1
 
 
 def blob(data: bytes) -> bytes:

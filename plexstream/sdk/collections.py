@@ -77,7 +77,7 @@ class _Cells:
 
 
 class StateMap(MutableMapping[str, V], Generic[V]):
-    """A durable dict with text keys. Reading, setting and deleting cost one entry; ``len`` and loops cost all."""
+    """A durable dict with text keys. Reading, setting and deleting cost one entry; ``len`` and loops all."""
 
     def __init__(self, entries: Entries) -> None:
         self._cells = _Cells(entries)
@@ -110,7 +110,7 @@ class StateMap(MutableMapping[str, V], Generic[V]):
 
 
 class StateList(MutableSequence[V], Generic[V]):
-    """A durable list. Items and both ends cost one or two entries; inserting in the middle costs what follows."""
+    """A durable list. Items and both ends cost one or two entries; inserting in the middle what follows."""
 
     def __init__(self, entries: Entries) -> None:
         self._cells = _Cells(entries)
@@ -129,7 +129,7 @@ class StateList(MutableSequence[V], Generic[V]):
     @overload
     def __getitem__(self, index: int) -> V: ...
     @overload
-    def __getitem__(self, index: slice) -> list[V]: ...  # type: ignore[override]
+    def __getitem__(self, index: slice) -> list[V]: ...
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]

@@ -21,7 +21,9 @@ _IMMUTABLE = (int, str, float, bool, bytes, tuple, frozenset, type(None))
 class _State:
     """The placeholder that `state` leaves in the class body until `actor` reads it."""
 
-    def __init__(self, kind: FieldKind, default: Any = None, factory: Callable[[], Any] | None = None) -> None:
+    def __init__(
+        self, kind: FieldKind, default: Any = None, factory: Callable[[], Any] | None = None
+    ) -> None:
         self.kind: FieldKind = kind
         self.default = default
         self.factory = factory
@@ -70,7 +72,7 @@ def handler(name: str | None = None, *, read_only: bool = False) -> Callable[[F]
 
 
 def init_handler(function: F) -> F:
-    """Declare a method that runs once, before an actor's very first message. Its changes are part of that turn."""
+    """Declare a method that runs once, in an actor's very first turn and before its handler."""
     setattr(function, _MARK, ("init",))
     return function
 
@@ -206,7 +208,8 @@ def _check_name(what: str, name: str) -> None:
 def _check_subscriptions(spec: ActorType) -> None:
     for subscription in spec.subscriptions:
         if subscription.handler not in spec.handlers:
+            known = ", ".join(sorted(spec.handlers)) or "none"
             raise DeclarationError(
-                f"@subscribe({subscription.topic!r}, handler={subscription.handler!r}): {spec.cls.__name__} has no "
-                f"such handler; it has {', '.join(sorted(spec.handlers)) or 'none'}"
+                f"@subscribe({subscription.topic!r}, handler={subscription.handler!r}): "
+                f"{spec.cls.__name__} has no such handler; it has {known}"
             )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 
-class Reject(Exception):  # noqa: N818  a verb: what the actor does
-    """Raised by a handler to refuse: the turn is rolled back, the caller gets a typed error, nothing is retried.
+class Reject(Exception):
+    """Raised by a handler to refuse: the turn is rolled back, the caller hears why, nothing is retried.
 
     Parameters:
         reason: for the caller, a sentence.

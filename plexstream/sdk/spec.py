@@ -98,6 +98,6 @@ class ActorType:
     idle_timeout: float = 300.0
     max_active: int = 100_000
     state_ttl: float = 0.0
-    retry: Retry = Retry()  # noqa: RUF009  frozen
-    snapshots: Snapshots = Snapshots()  # noqa: RUF009  frozen
+    retry: Retry = Retry()
+    snapshots: Snapshots = Snapshots()
     max_state: int = 1_048_576

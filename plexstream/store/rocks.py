@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
 
@@ -26,7 +27,7 @@ _cache: Cache | None = None
 
 
 def _options() -> Options:
-    global _cache  # noqa: PLW0603  one block cache a process, whatever number of partitions it has
+    global _cache  # one block cache a process, whatever number of partitions it has
     if _cache is None:
         _cache = Cache(CACHE_BYTES)
     options = Options(raw_mode=True)
@@ -82,7 +83,7 @@ class RocksStore:
             chunk: list[tuple[bytes, bytes]] = []
             try:
                 for item in self._open().items(from_key=start, read_opt=options):
-                    chunk.append(item)
+                    chunk.append(cast("tuple[bytes, bytes]", item))  # raw mode
                     if len(chunk) == _CHUNK:
                         break
                 pieces = [decode_snapshot(value) for _, value in chunk]

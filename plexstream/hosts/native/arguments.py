@@ -13,7 +13,7 @@ from plexstream.sdk.errors import DeclarationError
 Bind = Callable[[bytes], tuple[Any, ...]]
 
 
-class WrongArguments(Exception):  # noqa: N818  becomes BadArguments for the caller
+class WrongArguments(Exception):
     """The payload does not fit; the text says where and why."""
 
 
@@ -37,7 +37,9 @@ def binder(function: Callable[..., Any], where: str) -> Bind:
             rest = p.name
             continue
         if p.kind in (p.VAR_POSITIONAL, p.POSITIONAL_ONLY):
-            raise DeclarationError(f"{where}: the parameter {p} cannot be given by name; arguments come as a JSON object")
+            raise DeclarationError(
+                f"{where}: the parameter {p} cannot be given by name; arguments come as a JSON object"
+            )
         hint = hints.get(p.name, Any)
         fields.append((p.name, hint) if p.default is p.empty else (p.name, hint, _default(p.default)))
     # msgspec wants required fields first; keyword-only fields keep the signature's order all the same.

@@ -98,11 +98,13 @@ class PlainFields:
                 attributes[codec.name] = codec.decode(data)
             except msgspec.ValidationError as error:
                 raise BadState(
-                    f"{codec.where} is stored as {data[:80]!r}, which its type hint does not allow ({error}): "
+                    f"{codec.where} is stored as {data[:80]!r}, which its type hint forbids ({error}): "
                     "widen the hint or migrate the state"
                 ) from None
 
-    def changes(self, attributes: dict[str, Any], before: dict[str, Any], encoded: dict[str, bytes]) -> list[Change]:
+    def changes(
+        self, attributes: dict[str, Any], before: dict[str, Any], encoded: dict[str, bytes]
+    ) -> list[Change]:
         """What differs from `before` and `encoded`.
 
         Raises:
@@ -121,7 +123,10 @@ class PlainFields:
             data = codec.check(value)
             if data != encoded.get(name, codec.initial):
                 patch.append(Change(name, None, data))
-        if patch and sum(map(len, encoded.values())) + sum(len(c.value or b"") for c in patch) > self.max_state:
+        if (
+            patch
+            and sum(map(len, encoded.values())) + sum(len(c.value or b"") for c in patch) > self.max_state
+        ):
             raise TooLarge(
                 f"the plain fields have more than {self.max_state} bytes: use state_map or state_list for what grows"
             )

@@ -46,7 +46,9 @@ class _Type:
         self.name = spec.name
         self.spec = spec
         self.plain = PlainFields(spec)
-        self.handlers = {n: _Bound(h.function, h.read_only, f"{spec.name}.{n}") for n, h in spec.handlers.items()}
+        self.handlers = {
+            n: _Bound(h.function, h.read_only, f"{spec.name}.{n}") for n, h in spec.handlers.items()
+        }
         self.init_config = spec.init is not None and len(inspect.signature(spec.init).parameters) > 1
         self.collections = [
             (f, entry_decoder(f, f"{spec.name}.{f.name}")) for f in spec.fields.values() if f.kind != "plain"
@@ -54,8 +56,8 @@ class _Type:
         retry = spec.retry
         delays = tuple(round(retry.delay(a) * 1000) for a in range(1, max(2, min(retry.attempts, 64))))
         self.info = TypeInfo(
-            spec.name, version, round(spec.idle_timeout * 1000), spec.max_active, round(spec.state_ttl * 1000),
-            retry.attempts, delays, spec.snapshots.turns, round(spec.snapshots.seconds * 1000),
+            spec.name, version, round(spec.idle_timeout * 1000), spec.max_active,
+            round(spec.state_ttl * 1000), retry.attempts, delays, spec.snapshots.turns, round(spec.snapshots.seconds * 1000),
             spec.snapshots.on_deactivation,
         )  # fmt: skip
 
@@ -69,7 +71,9 @@ class NativeHost:
         max_message: bytes of one payload.
     """
 
-    def __init__(self, types: Mapping[str, ActorType], version: str = "", *, max_message: int = MAX_MESSAGE) -> None:
+    def __init__(
+        self, types: Mapping[str, ActorType], version: str = "", *, max_message: int = MAX_MESSAGE
+    ) -> None:
         self._types = {name: _Type(spec, version) for name, spec in types.items()}
         self._turn = Turn(max_message, MAX_TURN)
 
@@ -82,7 +86,7 @@ class NativeHost:
 
     def activate(self, type: str, address: str, fields: Mapping[str, bytes], reader: Reader) -> Instance:
         t = self._types[type]
-        obj = object.__new__(t.spec.cls)
+        obj: Any = object.__new__(t.spec.cls)
         instance = Instance(t, obj, address, t.plain, fields)
         for field, decode in t.collections:
             where = f"{t.name}.{field.name}"
@@ -103,7 +107,9 @@ class NativeHost:
         hook(instance.object)
         if changed := instance.changed():
             instance.roll_back()
-            raise TypeError(f"{instance.type.name}: the {name} hook changed {', '.join(changed)}; only turns may")
+            raise TypeError(
+                f"{instance.type.name}: the {name} hook changed {', '.join(changed)}; only turns may"
+            )
 
     def invoke(
         self,
@@ -147,7 +153,11 @@ class NativeHost:
                 if turn.outs or instance.changed():
                     raise TypeError(
                         f"{t.name}.{handler} is read_only, but "
-                        + (f"changed {', '.join(instance.changed())}" if instance.changed() else "sent something")
+                        + (
+                            f"changed {', '.join(instance.changed())}"
+                            if instance.changed()
+                            else "sent something"
+                        )
                     )
                 return Result("", data, [], [], True)
             return Result("", data, instance.take_changes(), turn.outs)
@@ -160,7 +170,9 @@ class NativeHost:
         except Exception as error:
             instance.roll_back()
             _log.warning("%s: %s raised\n%s", instance.address, handler, _trace(error))
-            return _failure("failed", f"{t.name}.{handler} raised {type(error).__name__}: {error}", None, read_only)
+            return _failure(
+                "failed", f"{t.name}.{handler} raised {type(error).__name__}: {error}", None, read_only
+            )
         finally:
             current.turn = None
 
@@ -186,4 +198,6 @@ def _finish(coroutine: Any, where: str) -> Any:
     except StopIteration as stop:
         return stop.value
     coroutine.close()
-    raise TypeError(f"{where} awaits something that is no step of plexstream: a handler must not wait on asyncio")
+    raise TypeError(
+        f"{where} awaits something that is no step of plexstream: a handler must not wait on asyncio"
+    )

@@ -9,8 +9,8 @@ import msgspec
 
 from plexstream.hosts.native.fields import BadState, PlainFields, _refuse_nan, encode
 from plexstream.model.errors import TooLarge
-from plexstream.model.journal import Change
 from plexstream.model.host import Reader
+from plexstream.model.journal import Change
 from plexstream.sdk.collections import StateList, StateMap, _Cells
 from plexstream.sdk.spec import Field
 
@@ -21,7 +21,11 @@ class FieldEntries:
     __slots__ = ("_decode", "_field", "_limit", "_reader", "_where")
 
     def __init__(self, reader: Reader, field: Field, decode: Any, where: str, limit: int) -> None:
-        self._reader, self._field, self._decode, self._where, self._limit = reader, field.name, decode, where, limit
+        self._reader = reader
+        self._field = field.name
+        self._decode = decode
+        self._where = where
+        self._limit = limit
 
     def get(self, key: str) -> bytes | None:
         return self._reader.get(self._field, key)
@@ -37,7 +41,9 @@ class FieldEntries:
         if b"null" in data:
             _refuse_nan(value, self._where)
         if len(data) > self._limit:
-            raise TooLarge(f"{self._where} got an entry of {len(data)} bytes, at most {self._limit} are allowed")
+            raise TooLarge(
+                f"{self._where} got an entry of {len(data)} bytes, at most {self._limit} are allowed"
+            )
         return data
 
     def decode(self, data: bytes) -> Any:
@@ -49,7 +55,9 @@ class Instance:
 
     __slots__ = ("address", "attributes", "before", "cells", "encoded", "object", "plain", "type")
 
-    def __init__(self, type: Any, obj: Any, address: str, plain: PlainFields, encoded: Mapping[str, bytes]) -> None:
+    def __init__(
+        self, type: Any, obj: Any, address: str, plain: PlainFields, encoded: Mapping[str, bytes]
+    ) -> None:
         self.type = type
         self.object = obj
         self.address = address
@@ -99,6 +107,6 @@ class Instance:
 
 
 def entry_decoder(field: Field, where: str) -> Any:
-    """What decodes an entry of a collection, by the hint's value type: ``dict[str, V]``, ``list[V]``, ``StateMap[V]``."""
+    """What decodes an entry of a collection, by the hint's value type: ``StateMap[V]``, ``list[V]``"""
     args = getattr(field.annotation, "__args__", ())
     return msgspec.json.Decoder(args[-1] if args and not hasattr(args[-1], "__constraints__") else Any).decode

@@ -70,7 +70,9 @@ class Turn:
         timer = f"{self.seq}.{len(self.outs)}"
         target = self.address if to is None else full(to)
         due = self._time + round(delay * 1000)
-        self.outs.append(Out(_TIMER, timer, target, handler, self._encode("send_after", payload), "", "", due))
+        self.outs.append(
+            Out(_TIMER, timer, target, handler, self._encode("send_after", payload), "", "", due)
+        )
         return timer
 
     def cancel(self, timer: str) -> None:
