@@ -25,6 +25,8 @@ _COMMON: dict[str, Any] = {
     # Else an error on an idle connection is logged for every broker that closes it.
     "log.connection.close": False,
     "socket.keepalive.enable": True,
+    # Nagle's algorithm and the broker's delayed acknowledgement together cost 40 ms a request.
+    "socket.nagle.disable": True,
 }
 
 _PRODUCER: dict[str, Any] = {

@@ -14,7 +14,7 @@ from plexstream.node.process import WorkerSpec, work
 _log = logging.getLogger("plexstream.node")
 
 # Loaded once, in the process that workers are forked from: a worker then starts in 0.05 s instead of 0.6 s.
-PRELOAD = ["plexstream.node.process"]
+PRELOAD = ["plexstream.node.preload"]
 STEADY_S = 10.0
 """A worker that lived so long did not die of its start: it is started again at once."""
 MAX_WAIT_S = 5.0

@@ -190,7 +190,9 @@ class Worker:
             self._guard(partition, "pump", None)
         acks = self.appender.poll(0.0 if records or not busy else 0.002)
         if acks:
-            self._take_acks(acks)
+            # What they release leaves at once: the next read may wait.
+            for partition in self._take_acks(acks):
+                self._guard(partition, "pump", None)
         return bool(records or acks)
 
     def _read_back(self) -> None:
@@ -224,12 +226,14 @@ class Worker:
             _log.warning("partition %d: the state store is rebuilt: %s", driver.partition, error)
             store.wipe()
 
-    def _take_acks(self, acks: list[Ack]) -> None:
+    def _take_acks(self, acks: list[Ack]) -> set[int]:
+        touched: set[int] = set()
         for ack in acks:
             driver, kind, batch = ack.token  # type: ignore[misc]
             if ack.error is not None:
                 self._replace_appender(ack.error)
-                return
+                return set()
+            touched.add(driver.partition)
             try:
                 driver.acknowledged(kind, ack, batch)
             except (StoreCorrupt, LogError) as error:
@@ -238,6 +242,7 @@ class Worker:
             except Exception as error:
                 _log.exception("partition %d: an acknowledgement failed", driver.partition)
                 driver.lose(f"{type(error).__name__}: {error}")
+        return touched
 
     def _replace_appender(self, error: Exception) -> None:
         """An append failed: what became of the others is unknown, so every partition is claimed anew."""
