@@ -1,6 +1,7 @@
 """Calls to actors over HTTP: the hot path, as a bare ASGI application.
 
-Starlette's routing, request and response objects would cost 25 µs a call, a third of what a call takes.
+It takes 3 µs a call. Starlette's routing, request and response objects alone would take 12, beside the 35
+to 40 of uvicorn.
 """
 
 from __future__ import annotations

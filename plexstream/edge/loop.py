@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class LoopSink:
     """Finishes futures of one event loop, each batch with a single `call_soon_threadsafe`.
 
-    Waking a loop costs a system call (5 µs and more): 256 callers at once pay it once.
+    Waking asyncio's own loop costs 5 µs, and its thread a switch: 256 callers at once pay that once.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,7 +1,7 @@
 """Counts of calls for Prometheus, kept as plain numbers and turned into metrics when they are scraped.
 
-Counting a call costs 0.4 µs. prometheus_client's own Counter and Histogram take 3 µs for the same: a lock
-each, and a search through the buckets in Python.
+Counting a call costs 0.3 µs. prometheus_client's own Counter and Histogram take 1 µs for the same, and a
+look-up of the labels beside: a lock each, and a search through the buckets in Python.
 """
 
 from __future__ import annotations

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -15,6 +17,24 @@ from plexstream.model.errors import ConfigError
 BACKLOG = 2048
 KEEP_ALIVE = 75  # seconds an idle connection is kept: more than common clients and proxies keep it
 GRACE = 10  # seconds that requests under way are given at the end
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Heed signals while serving. Unlike uvicorn's own, does not raise them again afterwards: that would
+        end the process before its other parts are closed."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 class HttpServer:
@@ -44,7 +64,7 @@ class HttpServer:
         self.host = host
         self.port: int = self._socket.getsockname()[1]
         self._grace = grace
-        self._server = uvicorn.Server(
+        self._server = _Server(
             uvicorn.Config(
                 app, http="httptools", loop="uvloop", lifespan="off", ws="none", access_log=access_log,
                 log_config=None, server_header=False, backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE,

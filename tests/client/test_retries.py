@@ -81,7 +81,7 @@ def test_a_server_that_is_never_there_is_an_error_within_the_timeout():
     url = f"http://127.0.0.1:{free_port()}"
     with Client(url) as client, pytest.raises(LogUnavailable, match=r"not reached within 0\.2 s"):
         client.ask("a/b", "c", timeout=0.2)
-    assert time.monotonic() - begin < 0.4
+    assert time.monotonic() - begin < 1.5
 
 
 def test_asyncio_retries_alike():

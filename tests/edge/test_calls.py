@@ -97,14 +97,14 @@ def test_an_error_reply_with_an_unreadable_body_is_still_an_error(log, topics, c
 def test_a_call_ends_at_its_deadline_and_not_before(calls):
     begin = time.monotonic()
     short = calls.ask("account/alice", "deposit", b"{}", timeout=0.03)
-    long = calls.ask("account/alice", "deposit", b"{}", timeout=0.12)
+    long = calls.ask("account/alice", "deposit", b"{}", timeout=0.4)
     with pytest.raises(TimedOut, match=r"default/default/account/alice\.deposit within 0\.03 s.*may still"):
         short.result(2)
-    assert 0.03 <= time.monotonic() - begin < 0.1
+    assert time.monotonic() - begin >= 0.03
     assert not long.done()
     with pytest.raises(TimedOut):
         long.result(2)
-    assert 0.12 <= time.monotonic() - begin < 0.2
+    assert 0.4 <= time.monotonic() - begin < 1.4
     assert calls.in_flight == 0
 
 
@@ -114,7 +114,7 @@ def test_a_later_call_with_an_earlier_deadline_is_not_forgotten(calls):
     begin = time.monotonic()
     with pytest.raises(TimedOut):
         calls.ask("a/b", "c", b"{}", timeout=0.03).result(2)
-    assert time.monotonic() - begin < 0.1
+    assert time.monotonic() - begin < 1
 
 
 def test_late_and_repeated_and_foreign_and_malformed_replies_are_ignored_and_counted(log, topics, calls):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -230,3 +233,35 @@ def test_many_connections_at_once(node):
     for thread in threads:
         thread.join()
     assert not failures
+
+
+MAIN = """
+import asyncio
+from plexstream.edge.server import HttpServer
+
+async def app(scope, receive, send):
+    print("asked", flush=True)
+    await asyncio.sleep(0.3)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+server = HttpServer(app, port=0)
+print(server.url, flush=True)
+server.run()
+print("closed in order", flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_requests_well_and_lets_the_process_close_the_rest(number):
+    with subprocess.Popen([sys.executable, "-c", MAIN], stdout=subprocess.PIPE, text=True) as process:
+        url = process.stdout.readline().strip()
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(httpx.get(url, timeout=5)))
+        thread.start()
+        assert process.stdout.readline() == "asked\n"
+        process.send_signal(number)
+        thread.join()
+        assert process.stdout.read() == "closed in order\n"
+        assert process.wait(5) == 0
+    assert answers[0].text == "ok"
