@@ -7,6 +7,7 @@ Its UTF-8 bytes are the record key of everything that concerns the actor.
 from __future__ import annotations
 
 from functools import lru_cache
+from struct import unpack
 from typing import NamedTuple
 
 from plexstream.model.errors import BadAddress
@@ -44,6 +45,8 @@ def parse(text: str) -> Address:
     Raises:
         BadAddress: if a part is missing, empty, too long, or holds a slash or a control character.
     """
+    if len(text) > MAX_ADDRESS_BYTES:  # before anything is made of it
+        raise _too_long(len(text), text)
     parts = text.split("/")
     if len(parts) == 2:
         address = Address(DEFAULT_TENANT, DEFAULT_NAMESPACE, *parts)
@@ -56,15 +59,18 @@ def parse(text: str) -> Address:
     for name, part in zip(Address._fields, address, strict=True):
         if not part:
             raise BadAddress(f"address {text!r} has an empty {name}: write type/id")
-        if part in (".", "..") or not part.isprintable():
+        if part in (".", "..") or not part.isprintable():  # which surrogates are not either
             raise BadAddress(f"address {text!r}: the {name} {part!r} is not allowed; use printable text")
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError as error:
-        raise BadAddress(f"address {text!r} is not valid Unicode text: {error.reason}") from None
+    size = len(str(address).encode())
     if size > MAX_ADDRESS_BYTES:
-        raise BadAddress(f"address has {size} bytes, at most {MAX_ADDRESS_BYTES} are allowed: {text[:40]!r}…")
+        raise _too_long(size, text)
     return address
+
+
+def _too_long(size: int, text: str) -> BadAddress:
+    return BadAddress(
+        f"address has {size} bytes, at most {MAX_ADDRESS_BYTES} are allowed in its full form: {text[:40]!r}…"
+    )
 
 
 @lru_cache(maxsize=65536)
@@ -84,10 +90,9 @@ def murmur2(data: bytes) -> int:
     length = len(data)
     h = _SEED ^ length
     body = length & ~3
-    for i in range(0, body, 4):
-        k = (int.from_bytes(data[i : i + 4], "little") * _M) & _U32
-        k ^= k >> 24
-        h = ((h * _M) & _U32) ^ ((k * _M) & _U32)
+    for k in unpack(f"<{body >> 2}I", data[:body]):
+        k = (k * _M) & _U32
+        h = ((h * _M) & _U32) ^ (((k ^ k >> 24) * _M) & _U32)
     tail = data[body:]
     if tail:
         h ^= int.from_bytes(tail, "little")

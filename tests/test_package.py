@@ -1,0 +1,41 @@
+"""What `plexstream` exports, and what importing it costs."""
+
+import subprocess
+import sys
+from importlib import metadata
+
+import plexstream
+
+EXPORTED = {
+    "AsyncClient", "Client", "Reject", "Retry", "Snapshots", "StateList", "StateMap", "actor", "handler",
+    "host",
+    "init_handler", "on_activate", "on_deactivate", "state", "state_list", "state_map", "subscribe",
+}  # fmt: skip
+
+
+def test_exported_names():
+    # Whoever removes a name breaks programs: change this list only on purpose.
+    assert set(plexstream.__all__) == EXPORTED
+    assert list(plexstream.__all__) == sorted(plexstream.__all__)
+    assert set(dir(plexstream)) >= EXPORTED
+    for name in plexstream.__all__:
+        assert getattr(plexstream, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    assert not hasattr(plexstream, "no_such_name")
+
+
+def test_version_comes_from_one_place():
+    assert metadata.version("plexstream").startswith("0.1.0")
+    assert plexstream.__version__ == "0.1.0"
+
+
+def test_importing_it_loads_nothing_but_the_sdk():
+    code = (
+        "import sys, plexstream; print([m for m in sys.modules "
+        "if m.startswith('plexstream.') and not m.startswith('plexstream.sdk') or "
+        "m.split('.')[0] in ('msgspec', 'confluent_kafka', 'rocksdict', 'httpx', 'fastavro')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
