@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperGroup
@@ -82,3 +83,22 @@ def print_json(value: Any) -> None:
 
         sys.stdout.buffer.write(msgspec.json.encode(value, enc_hook=str) + b"\n")
         sys.stdout.buffer.flush()
+
+
+@contextmanager
+def reading(what: str) -> Iterator[Callable[[int], None]]:
+    """Shows on a terminal how many records have been read so far, if it takes long enough to be seen."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn(f"{what}: {{task.completed:,}} records"), TimeElapsedColumn())
+    console = stderr()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda count: bar.advance(task, count)
+
+
+def when(time_ms: int) -> str:
+    """A time for people: local, to the millisecond."""
+    from datetime import datetime
+
+    return datetime.fromtimestamp(time_ms / 1000).isoformat(" ", "milliseconds")

@@ -1,0 +1,50 @@
+"""``doctor``: is everything here as it must be?"""
+
+from __future__ import annotations
+
+import typer
+
+from plexstream.cli import options
+from plexstream.cli.output import NO, print_json, stdout
+
+_MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "problem": "[red]✗[/]"}
+
+
+def doctor(
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    prefix: options.Prefix = None,
+    node: options.NodeName = None,
+    as_json: options.Json = False,
+    config: options.ConfigFile = None,
+) -> None:
+    """Check this machine, the data folder and the log, and say what to do about what is wrong.
+
+    Exit code 1 if there is a problem; a warning is none.
+
+    [bold]Examples[/]
+
+      plexstream doctor
+      plexstream doctor --kafka localhost:9092
+    """
+    from rich.markup import escape
+
+    from plexstream.node.config import load_config
+    from plexstream.node.doctor import PROBLEM, examine
+
+    chosen = load_config(config, kafka=kafka, data=data, prefix=prefix, node=node)
+    found = []
+    out = stdout()
+    for finding in examine(chosen):
+        found.append(finding)
+        if as_json:
+            continue
+        out.print(
+            f"{_MARKS[finding.level]} [bold]{finding.subject}[/]  {escape(finding.text)}", soft_wrap=True
+        )
+        if finding.advice:
+            out.print(f"  → {escape(finding.advice)}", soft_wrap=True)
+    if as_json:
+        print_json([f._asdict() for f in found])
+    if any(f.level == PROBLEM for f in found):
+        raise typer.Exit(NO)

@@ -1,0 +1,135 @@
+"""``replay``: rebuild from the log, and compare with the state stores or with what the code does now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from plexstream.cli import options
+from plexstream.cli.output import NO, print_json, reading, stdout
+
+if TYPE_CHECKING:
+    from plexstream.log.base import Log
+    from plexstream.node.config import Config
+
+
+def replay(
+    re_execute: Annotated[
+        Path | None,
+        typer.Option("--re-execute", metavar="FILE", help="Run this code again over the recorded messages."),
+    ] = None,
+    partition: options.Partition = None,
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    prefix: options.Prefix = None,
+    as_json: options.Json = False,
+    config: options.ConfigFile = None,
+) -> None:
+    """Rebuild every partition from the log alone, elsewhere, and compare it with the state stores here.
+
+    With [bold]--re-execute[/] the code runs again instead, on each recorded message and the state before
+    it, and the first turn of each partition that changes, sends or answers something else is reported:
+    a test of new code against real messages. Nothing leaves the process. Exit code 1: differences.
+
+    [bold]Examples[/]
+
+      plexstream replay --data ./.plexstream
+      plexstream replay --re-execute bank.py --kafka localhost:9092
+    """
+    from plexstream.cli.logs import load, open_installation, partitions_of
+    from plexstream.model.errors import ConfigError
+
+    chosen = load(config, data, kafka, prefix)
+    with open_installation(chosen) as log:
+        count = partitions_of(log, chosen)
+        if partition is not None and partition >= count:
+            raise ConfigError(f"--partition {partition}: there are the partitions 0 to {count - 1}")
+        numbers = list(range(count)) if partition is None else [partition]
+        if re_execute is not None:
+            right = _re_execute(log, chosen, numbers, re_execute, as_json)
+        else:
+            right = _compare(log, chosen, numbers, as_json)
+    if not right:
+        raise typer.Exit(NO)
+
+
+def _compare(log: Log, config: Config, numbers: list[int], as_json: bool) -> bool:
+    import time
+
+    from plexstream.node.verify import Verified, stores_of, verify
+
+    stores = stores_of(config.state_dir)
+    found: list[Verified] = []
+    with reading("rebuilding") as progress:
+        for number in numbers:
+            now = round(time.time() * 1000)
+            paths = stores.get(number, [])
+            found += verify(log, config.topics(), number, paths, config.settings(), now, progress)
+    if as_json:
+        print_json([v._asdict() for v in found])
+        return not any(v.different for v in found)
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("partition", "journal", "turns", "not counted", "pieces", "", box=None, pad_edge=False)
+    for v in found:
+        result = (
+            f"[red]{v.different:,} differ[/]" if v.different else "[green]the same[/]" if v.pieces else ""
+        )
+        ignored = f"{v.ignored + v.malformed:,}"
+        note = f"[dim]{escape(v.note)}[/]"
+        table.add_row(
+            str(v.partition), f"to {v.end - 1}", f"{v.turns:,}", ignored, f"{v.pieces:,}", f"{result} {note}"
+        )
+    out = stdout()
+    out.print(table)
+    for v in found:
+        for text in v.differences:
+            out.print(f"[red]partition {v.partition}[/]: {escape(text)}", soft_wrap=True)
+    if any(v.different for v in found):
+        out.print("A state store is only a cache: delete its folder, and it is rebuilt from the log.")
+    return not any(v.different for v in found)
+
+
+def _re_execute(log: Log, config: Config, numbers: list[int], file: Path, as_json: bool) -> bool:
+    from plexstream.hosts.native import load_actors
+    from plexstream.node.reexecute import reexecute
+
+    app = load_actors(file)
+    with reading("executing again") as progress:
+        found = [
+            reexecute(log, config.topics(), n, app, max_message=config.max_message, progress=progress)
+            for n in numbers
+        ]
+    different = [r for r in found if r.first is not None]
+    if as_json:
+        print_json([{**r._asdict(), "first": r.first._asdict() if r.first else None} for r in found])
+        return not different
+    from rich.markup import escape
+
+    out = stdout()
+    for report in different:
+        first = report.first
+        assert first is not None
+        out.print(
+            f"[red]differs[/]  partition {first.partition}, journal offset {first.offset}: "
+            f"{escape(first.actor)} turn {first.seq}, {escape(first.handler)}",
+            soft_wrap=True,
+        )
+        for what in first.what:
+            out.print(f"         {escape(what)}", soft_wrap=True)
+    executed, trimmed = sum(r.executed for r in found), sum(r.trimmed for r in found)
+    unknown = sum(r.unknown for r in found)
+    verdict = f"[red]{len(different)} partitions differ[/]" if different else "[green]all as recorded[/]"
+    out.print(f"{executed:,} turns executed again by {file} ({app.version}): {verdict}", soft_wrap=True)
+    if trimmed:
+        out.print(f"{trimmed:,} turns were not: the retention of the mailbox has dropped their messages")
+    if unknown:
+        out.print(f"{unknown:,} turns were not: {file} declares no actors of their types", soft_wrap=True)
+    late = [r for r in found if r.begin > 0]
+    if late:
+        begins = ", ".join(f"{r.partition} from offset {r.begin}" for r in late[:5])
+        out.print(f"The journal is trimmed, so that this covers partition {begins}{'…' if late[5:] else ''}")
+    return not different

@@ -1,0 +1,217 @@
+"""Checks of an installation: each finding says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from plexstream.log.base import Log
+from plexstream.log.open import open_log
+from plexstream.model.errors import LogError, PlexstreamError
+from plexstream.node.config import Config, unknown_variables
+from plexstream.node.kafka_admin import KafkaAdmin
+from plexstream.node.topic_state import states
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+
+_LIBRARIES = {"confluent-kafka": (2, 10), "rocksdict": (0, 3, 25), "msgspec": (0, 19), "fastavro": (1, 10)}
+MIN_PYTHON = (3, 11)
+_MIN_FILES = 4_096
+_MIN_FREE = 1 << 30
+_MAX_DRIFT_S = 5.0
+
+
+class Finding(NamedTuple):
+    """One check. `advice` says what to do about it; empty if all is well."""
+
+    level: str
+    subject: str
+    text: str
+    advice: str = ""
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Every check, one after the other: those of this machine first."""
+    yield _python()
+    yield from _libraries()
+    for line in unknown_variables():
+        yield Finding(WARNING, "environment", line, "rename the variable, or unset it")
+    yield from _data(config)
+    yield _rocksdb(config)
+    yield _open_files()
+    if config.kafka:
+        yield from _kafka(config)
+    else:
+        yield from _embedded(config)
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < MIN_PYTHON:
+        wanted = ".".join(map(str, MIN_PYTHON))
+        return Finding(PROBLEM, "python", f"Python {version}", f"use Python {wanted} or newer")
+    return Finding(OK, "python", f"Python {version}")
+
+
+def _libraries() -> Iterator[Finding]:
+    found = []
+    for name, least in _LIBRARIES.items():
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(PROBLEM, "libraries", f"{name} is not installed", f"pip install {name}")
+            continue
+        numbers = tuple(int(part) for part in version.split(".")[: len(least)] if part.isdigit())
+        if numbers < least:
+            wanted = ".".join(map(str, least))
+            yield Finding(PROBLEM, "libraries", f"{name} {version}", f"pip install '{name}>={wanted}'")
+        found.append(f"{name} {version}")
+    yield Finding(OK, "libraries", ", ".join(found))
+
+
+def _data(config: Config) -> Iterator[Finding]:
+    folder = config.data.absolute()
+    there = folder
+    while not there.exists():
+        there = there.parent
+    if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
+        advice = "make it writable for this user, or choose another with --data"
+        yield Finding(PROBLEM, "data", f"{there} is not writable", advice)
+        return
+    stat = os.statvfs(there)
+    free = stat.f_bavail * stat.f_frsize
+    text = f"{folder} is writable, {free / (1 << 30):.1f} GiB free"
+    if free < _MIN_FREE:
+        yield Finding(WARNING, "data", text, "make room: state stores and the embedded log grow there")
+    else:
+        yield Finding(OK, "data", text)
+
+
+def _rocksdb(config: Config) -> Finding:
+    from plexstream.store.rocks import RocksStore
+
+    parent = config.data if config.data.is_dir() else None
+    try:
+        with tempfile.TemporaryDirectory(prefix=".doctor-", dir=parent) as folder:
+            RocksStore(Path(folder) / "store").close()
+    except (PlexstreamError, OSError) as error:
+        advice = "is the disk full, or a file system without locks (some network shares)?"
+        return Finding(PROBLEM, "rocksdb", f"a state store does not open: {error}", advice)
+    return Finding(OK, "rocksdb", "a state store opens")
+
+
+def _open_files() -> Finding:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < _MIN_FILES:
+        advice = (
+            f"ulimit -n {_MIN_FILES}, or LimitNOFILE={_MIN_FILES} in the service file (hard limit {hard})"
+        )
+        return Finding(WARNING, "ulimit", f"at most {soft} open files", advice)
+    return Finding(OK, "ulimit", f"at most {soft} open files")
+
+
+def _embedded(config: Config) -> Iterator[Finding]:
+    if not config.log_dir.is_dir():
+        yield Finding(OK, "log", f"no embedded log in {config.log_dir} yet: `plexstream dev` makes one")
+        return
+    try:
+        log = open_log(config.log_url())
+    except LogError as error:
+        if "lock" in str(error).lower():
+            yield Finding(OK, "log", f"the embedded log in {config.log_dir} is in use by a node")
+        else:
+            yield Finding(PROBLEM, "log", str(error), "restore the folder from a backup, or choose another")
+        return
+    try:
+        yield from _topics(config, log, None)
+    finally:
+        log.close()
+
+
+def _kafka(config: Config) -> Iterator[Finding]:
+    where = f"Kafka at {config.kafka}"
+    try:
+        admin = KafkaAdmin(config.kafka, config.kafka_settings)
+        brokers = admin.brokers()
+    except PlexstreamError as error:
+        advice = "check address, firewall, and security settings in [kafka]"
+        yield Finding(PROBLEM, "kafka", str(error), advice)
+        return
+    nodes = "1 broker" if brokers.number == 1 else f"{brokers.number} brokers"
+    yield Finding(OK, "kafka", f"{where}: {nodes}, version {brokers.version}")
+    if brokers.number > 1 and int(brokers.settings.get("min.insync.replicas", "1")) < 2:
+        advice = "set min.insync.replicas=2: else what only one broker has counts as acknowledged"
+        yield Finding(WARNING, "kafka", "min.insync.replicas is 1", advice)
+    if brokers.settings.get("unclean.leader.election.enable") == "true":
+        advice = "set unclean.leader.election.enable=false: it loses acknowledged records"
+        yield Finding(PROBLEM, "kafka", "unclean leader election is enabled", advice)
+    longest = int(brokers.settings.get("group.max.session.timeout.ms", "1800000"))
+    if longest < 45_000:
+        advice = "raise group.max.session.timeout.ms to 45000 or more"
+        yield Finding(WARNING, "membership", f"sessions of at most {longest} ms", advice)
+    yield Finding(
+        OK, "membership", f"static members {config.member_id(0)} and so on, the same after a restart"
+    )
+    log = open_log(config.log_url(), config.kafka_settings)
+    try:
+        yield from _topics(config, log, admin)
+        yield _clock(config, log)
+    except LogError as error:
+        yield Finding(PROBLEM, "topics", str(error), "may this user describe topics and their settings?")
+    finally:
+        log.close()
+
+
+def _topics(config: Config, log: Log, admin: KafkaAdmin | None) -> Iterator[Finding]:
+    topics = config.topics()
+    count = log.partitions(topics.mailbox) or config.partitions
+    there = log.topics()
+    settings = None
+    if admin is not None:
+        settings = admin.topic_settings(
+            [s.spec.name for s in states(log, topics, count) if s.spec.name in there]
+        )
+    found = states(log, topics, count, settings)
+    for state in found:
+        for wrong in state.wrong:
+            if (
+                state.partitions is not None
+                and state.partitions != state.spec.partitions
+                and "partitions" in wrong
+            ):
+                advice = "the number is fixed: use another --prefix, or delete the topics of this one"
+            else:
+                advice = "plexstream topics apply"
+            yield Finding(PROBLEM, "topics", f"{state.spec.name}: {wrong}", advice)
+    if not any(state.wrong for state in found):
+        yield Finding(OK, "topics", f"{len(found)} topics as declared, {count} partitions")
+
+
+def _clock(config: Config, log: Log) -> Finding:
+    """The broker's clock against ours: the newest journal record's time must not be in the future."""
+    topic = config.topics().journal
+    if log.partitions(topic) is None:
+        return Finding(OK, "clock", time.strftime("%Y-%m-%d %H:%M:%S %Z"))
+    newest = 0
+    reader = log.reader()
+    try:
+        for partition in range(log.partitions(topic) or 0):
+            first, end = log.range((topic, partition))
+            if end > first:
+                reader.assign((topic, partition), end - 1)
+                newest = max([newest, *(r.time for r in reader.read(10, 2.0))])
+                reader.release((topic, partition))
+    finally:
+        reader.close()
+    ahead = newest / 1000 - time.time()
+    if ahead > _MAX_DRIFT_S:
+        advice = "synchronise clocks (NTP): timers and turn times follow the node's clock"
+        return Finding(WARNING, "clock", f"the journal has a record {ahead:.0f} s in the future", advice)
+    return Finding(OK, "clock", time.strftime("%Y-%m-%d %H:%M:%S %Z"))

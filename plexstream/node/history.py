@@ -1,0 +1,298 @@
+"""What the log knows of the past: the journal read by the reading rule, and state at any offset of it.
+
+Nothing here writes to the log, or needs a partition to be owned: it may run beside live nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from plexstream.log.base import Log, Place, Record
+from plexstream.model.errors import LogUnavailable, Malformed, PlexstreamError, TopicMissing
+from plexstream.model.journal import Claim, JournalRecord, Partition, Turn
+from plexstream.model.snapshot import Snapshot
+from plexstream.model.topics import Topics
+from plexstream.node.takeover import _SENTINEL, PARTITION_KEY, _key_of, split_fields
+from plexstream.processor import Restore
+from plexstream.processor.fold import Fold
+from plexstream.processor.pieces import Pieces
+from plexstream.processor.ports import PieceKey, Settings, Store
+from plexstream.schema.codec import decode_journal, decode_partition, decode_snapshot
+from plexstream.store.memory import MemoryStore
+
+_LIMIT = 2_000
+_QUIET_S = 1.0
+"""How long nothing may come before the end counts as reached: what is left are transaction markers."""
+_STUCK_S = 15.0
+_WINDOW = 1_000
+
+Progress = Callable[[int], None]
+"""Called with how many records were read since the last call."""
+
+
+class HistoryGone(PlexstreamError):
+    """The part of the journal that a question needs has been trimmed."""
+
+
+class Entry(NamedTuple):
+    """One journal record as it stands. `record` is None where it cannot be read."""
+
+    offset: int
+    time: int
+    record: JournalRecord | None
+    counts: bool
+
+
+def read(
+    log: Log, place: Place, start: int, end: int, *, committed: bool = False, progress: Progress | None = None
+) -> Iterator[list[Record]]:
+    """The records of `place` from `start` to below `end`, in batches.
+
+    Raises:
+        LogUnavailable: records that must be there do not come.
+    """
+    first, last = log.range(place)
+    start, end = max(start, first), min(end, last)
+    if start >= end:
+        return
+    reader = log.reader(committed=committed)
+    try:
+        reader.assign(place, start)
+        next, quiet = start, 0.0
+        while next < end:
+            records = reader.read(_LIMIT, _QUIET_S)
+            if not records:
+                quiet += _QUIET_S
+                # Uncommitted readers see all but markers, which end a topic that transactions write to.
+                if quiet >= (2 * _QUIET_S if committed and next > start else _STUCK_S):
+                    if committed:
+                        return
+                    raise LogUnavailable(
+                        f"{place[0]}[{place[1]}]: nothing came from offset {next} on within "
+                        f"{_STUCK_S:.0f} s, but it ends at {end}: are the brokers up?"
+                    )
+                continue
+            quiet = 0.0
+            next = records[-1].offset + 1
+            if progress is not None:
+                progress(len(records))
+            if next > end:
+                records = [r for r in records if r.offset < end]
+            if records:
+                yield records
+    finally:
+        reader.close()
+
+
+def entries(
+    log: Log, topics: Topics, partition: int, start: int, end: int, *, progress: Progress | None = None
+) -> Iterator[Entry]:
+    """The journal from `start` to below `end`, each record with whether it counts."""
+    place = (topics.journal, partition)
+    fold = Fold(Partition(start=start, claims=tuple(claims_before(log, topics, partition, start))))
+    for records in read(log, place, start, end, progress=progress):
+        for r in records:
+            yield judge(fold, r)
+
+
+def judge(fold: Fold, record: Record) -> Entry:
+    """One more record of a journal that is being folded."""
+    try:
+        decoded = decode_journal(record.value or b"")
+    except Malformed:
+        fold.next = record.offset + 1
+        return Entry(record.offset, record.time, None, False)
+    return Entry(record.offset, record.time, decoded, fold.take(record.offset, decoded))
+
+
+def claims_before(log: Log, topics: Topics, partition: int, start: int) -> list[int]:
+    """The claim in force at `start` of a journal, if there is any."""
+    place = (topics.journal, partition)
+    first, _ = log.range(place)
+    low, window = min(start, max(first, 0)), _WINDOW
+    high = start
+    while high > low:
+        begin = max(low, high - window)
+        found = -1
+        for records in read(log, place, begin, high):
+            for r in records:
+                if not r.key and _is_claim(r):
+                    found = r.offset
+        if found >= 0:
+            return [found]
+        high, window = begin, window * 10
+    saved = saved_partition(log, topics, partition) if first > 0 else None
+    return [max((c for c in saved.claims if c < start), default=-1)] if saved is not None else []
+
+
+def _is_claim(record: Record) -> bool:
+    try:
+        return type(decode_journal(record.value or b"")) is Claim
+    except Malformed:
+        return False
+
+
+def saved_partition(log: Log, topics: Topics, partition: int) -> Partition | None:
+    """The sum of the journal that stands in the snapshot topic; None where there is none."""
+    store = MemoryStore()
+    load_snapshots(log, topics, partition, store, lambda key: key == PARTITION_KEY)
+    piece = store.get(PARTITION_KEY)
+    return decode_partition(piece.data) if piece else None
+
+
+def load_snapshots(
+    log: Log,
+    topics: Topics,
+    partition: int,
+    store: Store,
+    wanted: Callable[[PieceKey], bool] = lambda _: True,
+    progress: Progress | None = None,
+) -> None:
+    """Fill `store` with the pieces of state that stand in the snapshot topic."""
+    place = (topics.snapshot, partition)
+    for records in read(log, place, *log.range(place), committed=True, progress=progress):
+        loaded: dict[PieceKey, Snapshot | None] = {}
+        for r in records:
+            if r.key == _SENTINEL:
+                continue
+            if r.value is None:
+                key = _key_of(r.key)
+                if key is not None and wanted(key):
+                    loaded[key] = None
+                continue
+            try:
+                piece = decode_snapshot(r.value)
+            except Malformed:
+                continue
+            key = (piece.kind, piece.address, piece.name, piece.key)
+            if wanted(key):
+                loaded[key] = piece
+        store.write(loaded)
+
+
+class Rebuilt(NamedTuple):
+    """A partition's state as of journal offset `next`, exclusive.
+
+    Attributes:
+        store: all pieces, but that of the partition.
+        base: from this offset on the state at each offset is known; 0 where the whole journal is there.
+        turns: that were folded and count; `ignored`: records that do not; `malformed`: unreadable ones.
+    """
+
+    store: Store
+    fold: Fold
+    base: int
+    next: int
+    turns: int
+    ignored: int
+    malformed: int
+
+
+def known_from(log: Log, topics: Topics, partition: int) -> tuple[Partition, int]:
+    """From where a rebuild starts, and the first journal offset as of which state can be told.
+
+    With the whole journal there, the snapshot topic is not needed. Else its pieces are as of anywhere up
+    to its partition's `start`: only from there on, with the journal folded over them, are they of one time.
+
+    Raises:
+        HistoryGone: neither is complete.
+    """
+    first, end = log.range((topics.journal, partition))
+    if first == 0:
+        return Partition(), 0
+    saved = saved_partition(log, topics, partition)
+    if saved is None or min(saved.floor, saved.unsaved) < first:
+        raise HistoryGone(
+            f"partition {partition}: the journal is there from offset {first} to {end - 1} only, and the "
+            f"snapshot topic {'has no sum' if saved is None else f'needs it from {saved.unsaved} on'}: was "
+            "the journal trimmed by something else than plexstream, such as a retention of the topic?"
+        )
+    return saved, saved.start
+
+
+def rebuild(
+    log: Log,
+    topics: Topics,
+    partition: int,
+    *,
+    until: int | None = None,
+    address: str | None = None,
+    store: Store | None = None,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    on_turn: Callable[[int, Turn, Pieces], None] | None = None,
+) -> Rebuilt:
+    """Fold a partition's state from the log alone.
+
+    Parameters:
+        until: the journal offset before which to stop; None: its present end.
+        address: only this actor's pieces, which is much faster.
+        store: an empty one to fill; None: in memory.
+        on_turn: called before each turn that counts and from whose state on everything is known is folded.
+
+    Raises:
+        TopicMissing: there is no such topic.
+        HistoryGone: the state at `until` can no longer be told; the message names the range that can.
+    """
+    place = (topics.journal, partition)
+    if log.partitions(topics.journal) is None:
+        raise TopicMissing(f"there is no topic {topics.journal!r}: is the prefix right?")
+    _, end = log.range(place)
+    until = end if until is None else until
+    begin, base = known_from(log, topics, partition)
+    if not base <= until <= end:
+        raise HistoryGone(_out_of_range(partition, until, base, end))
+    store = MemoryStore() if store is None else store
+    limits = settings or Settings()
+    if base:
+        wanted = (
+            (lambda key: key[1] == address) if address is not None else (lambda key: key != PARTITION_KEY)
+        )
+        load_snapshots(log, topics, partition, store, wanted, progress)
+    pieces = Pieces(store, split_fields, limits.reply_ttl)
+    restore = Restore(pieces, begin, exact=False)
+    only = address.encode() if address is not None else None
+    turns = ignored = malformed = 0
+    for records in read(log, place, restore.begin, until, progress=progress):
+        for r in records:
+            if only is not None and r.key and r.key != only:
+                continue
+            try:
+                record = decode_journal(r.value or b"")
+            except Malformed:
+                malformed += 1
+                restore.skip(r.offset)
+                continue
+            known = on_turn is not None and type(record) is Turn and r.offset >= base
+            if known and record.claim == restore.fold.claim:  # type: ignore[union-attr]
+                on_turn(r.offset, record, pieces)  # type: ignore[misc, arg-type]
+            if restore.take(r.offset, record):
+                turns += type(record) is Turn
+            else:
+                ignored += 1
+        restore.owed.clear()  # nothing is relayed here
+        if pieces.dirty_bytes > limits.flush_bytes or len(pieces.dirty_cores) > limits.flush_pieces:
+            _write(pieces)
+            pieces.forget_clean(limits.flush_pieces)
+    _write(pieces)
+    return Rebuilt(store, restore.fold, base, until, turns, ignored, malformed)
+
+
+def _write(pieces: Pieces) -> None:
+    marker = Snapshot(PARTITION_KEY[0], "", "", None, 0, 0, 0, b"")
+    pieces.flush(marker)
+    pieces.store.write({PARTITION_KEY: None})
+    pieces.unsaved.clear()
+    pieces.unsaved_cores.clear()
+
+
+def _out_of_range(partition: int, until: int, base: int, end: int) -> str:
+    if until > end:
+        return f"partition {partition}: the journal ends at offset {end - 1}, and {until - 1} is asked for"
+    return (
+        f"partition {partition}: the journal below offset {base} has been folded into snapshots and "
+        f"trimmed, and the state as of {until - 1} is asked for: it can be told from {base - 1} to "
+        f"{end - 1}. "
+        "Set keep_history = true in [processor] to keep all that comes from now on"
+    )

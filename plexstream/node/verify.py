@@ -1,0 +1,211 @@
+"""Rebuilding partitions from the log alone, and comparing them with the state stores of a node."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from plexstream.log.base import Log
+from plexstream.model.errors import LogError, Malformed, StoreCorrupt
+from plexstream.model.journal import Partition
+from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.model.topics import Topics
+from plexstream.node.history import Progress, read, rebuild
+from plexstream.node.takeover import PARTITION_KEY, split_fields
+from plexstream.processor import Restore, Settings, Store
+from plexstream.processor.pieces import Pieces
+from plexstream.processor.ports import PieceKey
+from plexstream.schema.codec import decode_journal, decode_partition
+from plexstream.store.rocks import RocksStore
+
+_SHOWN = 20
+_PARTITION, _REPLY = Piece.PARTITION.value, Piece.REPLY.value
+
+
+class Verified(NamedTuple):
+    """One partition, rebuilt. `store` is empty where the node has no state store of it.
+
+    Attributes:
+        pieces: actors, entries, kept replies and timers that were compared.
+        differences: the first ones, for people; `different` is how many there are.
+        note: why nothing was compared, or from where.
+    """
+
+    partition: int
+    store: str
+    turns: int
+    ignored: int
+    malformed: int
+    end: int
+    pieces: int
+    different: int
+    differences: list[str]
+    note: str
+
+
+class Overlay:
+    """A store that is read through, while what is written stays in memory."""
+
+    def __init__(self, below: Store) -> None:
+        self._below = below
+        self._changes: dict[PieceKey, Snapshot | None] = {}
+
+    def get(self, key: PieceKey) -> Snapshot | None:
+        return self._changes[key] if key in self._changes else self._below.get(key)
+
+    def scan(self, kind: int, address: str | None = None, name: str | None = None) -> Iterator[Snapshot]:
+        for piece in self._below.scan(kind, address, name):
+            if (piece.kind, piece.address, piece.name, piece.key) not in self._changes:
+                yield piece
+        for key, changed in list(self._changes.items()):
+            fits = key[0] == kind and address in (None, key[1]) and name in (None, key[2])
+            if fits and changed is not None:
+                yield changed
+
+    def write(self, pieces: Mapping[PieceKey, Snapshot | None]) -> None:
+        self._changes.update(pieces)
+
+
+def stores_of(state_dir: Path) -> dict[int, list[Path]]:
+    """The state stores below a node's folder, by partition. On Kafka each worker has a folder of its own."""
+    found: dict[int, list[Path]] = {}
+    for path in sorted([*state_dir.glob("*"), *state_dir.glob("*/*")]):
+        if path.is_dir() and path.name.isdigit() and len(path.name) == 5:
+            found.setdefault(int(path.name), []).append(path)
+    return found
+
+
+def verify(
+    log: Log,
+    topics: Topics,
+    partition: int,
+    paths: list[Path],
+    settings: Settings,
+    now: int,
+    progress: Progress | None = None,
+) -> list[Verified]:
+    """Rebuild one partition from the log and compare it with its state stores, each brought up to date.
+
+    Raises:
+        HistoryGone: the log alone does not make the state.
+        LogError: a state store is in use.
+    """
+    with tempfile.TemporaryDirectory(prefix="plexstream-replay-") as folder:
+        scratch = RocksStore(Path(folder))
+        try:
+            end = log.range((topics.journal, partition))[1]
+            found = rebuild(
+                log, topics, partition, until=end, store=scratch, settings=settings, progress=progress
+            )
+            base = Verified(partition, "", found.turns, found.ignored, found.malformed, end, 0, 0, [], "")
+            if not paths:
+                return [base._replace(note="no state store here")]
+            return [_against(log, topics, base, path, scratch, settings, now) for path in paths]
+        finally:
+            scratch.close()
+
+
+def _against(
+    log: Log, topics: Topics, base: Verified, path: Path, rebuilt: Store, settings: Settings, now: int
+) -> Verified:
+    place = (topics.journal, base.partition)
+    store = _open(path)
+    try:
+        piece = store.get(PARTITION_KEY)
+        if piece is None:
+            return base._replace(store=str(path), note="empty")
+        at = decode_partition(piece.data)
+        first, _ = log.range(place)
+        if not first <= at.start <= base.end:
+            note = f"as of journal offset {at.start}, which is not in the log: to be rebuilt when it is used"
+            return base._replace(store=str(path), note=note)
+        current = _bring_up(log, topics, base, at, store, settings)
+        different = 0
+        differences: list[str] = []
+        count = 0
+        for difference in _compare(current, rebuilt, now):
+            count += 1
+            if difference:
+                different += 1
+                if len(differences) < _SHOWN:
+                    differences.append(difference)
+        note = "" if at.start == base.end else f"brought up from offset {at.start}"
+        return base._replace(
+            store=str(path), pieces=count, different=different, differences=differences, note=note
+        )
+    finally:
+        store.close()
+
+
+def _open(path: Path) -> RocksStore:
+    try:
+        return RocksStore(path)
+    except StoreCorrupt as error:
+        if "lock" in str(error).lower():
+            raise LogError(f"the state store {path} is in use by a node: stop that node first") from error
+        raise
+
+
+def _bring_up(
+    log: Log, topics: Topics, base: Verified, at: Partition, store: Store, settings: Settings
+) -> Store:
+    """The store with the journal since folded in, in memory."""
+    overlay = Overlay(store)
+    restore = Restore(Pieces(overlay, split_fields, settings.reply_ttl), at, exact=True)
+    for records in read(log, (topics.journal, base.partition), at.start, base.end):
+        for r in records:
+            try:
+                restore.take(r.offset, decode_journal(r.value or b""))
+            except Malformed:
+                restore.skip(r.offset)
+        restore.owed.clear()
+    restore.pieces.flush(Snapshot(_PARTITION, "", "", None, 0, 0, 0, b""))
+    return overlay
+
+
+def _compare(local: Store, rebuilt: Store, now: int) -> Iterator[str]:
+    """One text for each piece of either store: empty where both have it, and the same."""
+    for kind in Piece:
+        if kind == _PARTITION:
+            continue
+        for piece in local.scan(kind):
+            if kind == _REPLY and piece.time <= now:
+                continue  # expired: who has dropped it already is a matter of when
+            key = (piece.kind, piece.address, piece.name, piece.key)
+            other = rebuilt.get(key)
+            if other is None:
+                yield f"{_name(piece)} is in the state store only"
+            else:
+                yield (
+                    ""
+                    if _same(piece, other)
+                    else f"{_name(piece)}: {_text(piece)}, by the log {_text(other)}"
+                )
+        for piece in rebuilt.scan(kind):
+            if kind == _REPLY and piece.time <= now:
+                continue
+            if local.get((piece.kind, piece.address, piece.name, piece.key)) is None:
+                yield f"{_name(piece)} is missing in the state store; by the log {_text(piece)}"
+
+
+def _same(one: Snapshot, other: Snapshot) -> bool:
+    if one.kind == Piece.ACTOR:
+        # The order of fields may differ.
+        return one.seq == other.seq and split_fields(one.data) == split_fields(other.data)
+    if one.kind == _REPLY:
+        return one.data == other.data  # when it expires follows from the setting
+    return one.data == other.data and one.time == other.time
+
+
+def _name(piece: Snapshot) -> str:
+    kind = Piece(piece.kind).name.lower()
+    return f"{kind} {piece.address}" + (f" {piece.name}" if piece.name else "") + (
+        f"[{piece.key}]" if piece.key is not None else ""
+    )  # fmt: skip
+
+
+def _text(piece: Snapshot) -> str:
+    text = piece.data.decode(errors="replace")
+    return f"turn {piece.seq}, {text[:100]}{'…' if len(text) > 100 else ''}"
