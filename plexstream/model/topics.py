@@ -50,10 +50,20 @@ LARGE = str(16 * 1_048_576)
 KEEPING: dict[str, dict[str, str]] = {
     "mailbox": {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)},
     # Trimmed by the owner below what the snapshot covers, never by age: an idle actor's turn may be old.
-    "journal": {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", "max.message.bytes": LARGE},
+    "journal": {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        "max.message.bytes": LARGE,
+    },
     "snapshot": {"cleanup.policy": "compact", "max.message.bytes": LARGE},
     "reply": {"cleanup.policy": "delete", "retention.ms": str(3_600_000)},
-    "deadletter": {"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS)},
+    # Holds whatever a mailbox took, together with the reason.
+    "deadletter": {
+        "cleanup.policy": "delete",
+        "retention.ms": str(30 * DAY_MS),
+        "max.message.bytes": LARGE,
+    },
     "control": {"cleanup.policy": "compact"},
     "out": {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)},
 }

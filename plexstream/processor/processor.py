@@ -143,7 +143,11 @@ class Processor:
         dropped: list[Change] = []
         if ttl and actor.seq and now - actor.time > ttl:
             fresh = True
-            dropped = self._expire(actor)
+            try:
+                dropped = self._expire(actor)
+            except Exception as error:  # the user's hook
+                what = f"{actor.address} cannot be renewed: {type(error).__name__}: {error}"
+                return self._failed(actor, topic, offset, e, Result("failed", b"", [], [], False, what))
         seq = actor.seq + 1
         result = self._host.invoke(actor.instance, e.handler, e.payload, seq, now, e.sender, e.id, must_read)
         actor.last = now

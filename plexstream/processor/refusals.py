@@ -6,9 +6,11 @@ from typing import Any
 
 from plexstream.model.journal import FAILED, REJECTED, Out, OutKind, Turn
 from plexstream.model.message import ASK, TELL, Envelope
+from plexstream.model.text import text
 from plexstream.processor.fold import MAILBOX, TIMER
 from plexstream.processor.records import BadRecord, error_body
 
+MAX_DETAIL = 4_000
 _ERROR, _DEAD, _TELL = OutKind.ERROR.value, OutKind.DEADLETTER.value, OutKind.TELL.value
 
 
@@ -17,6 +19,7 @@ def refusal(
     code: str, detail: str, data: Any, attempts: int,
 ) -> Turn:  # fmt: skip
     """A turn that changes nothing: the caller gets an error, or the message is put aside."""
+    detail = text(detail, MAX_DETAIL)  # of a handler's making, perhaps
     if e.kind == ASK:
         out = Out(_ERROR, e.id, e.reply_to, "", error_body(code, detail, data))
     else:

@@ -9,6 +9,8 @@ V = TypeVar("V")
 
 _MISSING: Any = object()
 _ENDS = "#"
+_SCALARS = frozenset((int, str, bool, float, type(None)))
+_MAX_KEY = 1024
 _KEEP = 1024  # decoded entries kept between turns
 
 
@@ -18,6 +20,9 @@ class Entries(Protocol):
     def get(self, key: str) -> bytes | None: ...
     def scan(self) -> Iterator[tuple[str, bytes]]: ...
     def encode(self, value: Any) -> bytes: ...
+    def seal(self, value: Any) -> bytes:
+        """Like `encode`, and it is what the type hint says."""
+
     def decode(self, data: bytes) -> Any: ...
 
 
@@ -29,13 +34,20 @@ class _Cells:
         self.values: dict[str, Any] = {}  # decoded; _MISSING where it is known to be absent
         self.read: dict[str, bytes] = {}  # encoding of each mutable value handed out in this turn
         self.changed: dict[str, None] = {}
+        self.ends: tuple[int, int] | None = None  # of a list; not looked up yet
+        self.moved = False  # whether `ends` has changed
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the turn changed something, or may have."""
+        return bool(self.changed or self.read or self.moved)
 
     def get(self, key: str) -> Any:
         value = self.values.get(key, self)
         if value is self:
             data = self.entries.get(key)
             value = self.values[key] = _MISSING if data is None else self.entries.decode(data)
-        if type(value) in (list, dict) and key not in self.read:
+        if type(value) not in _SCALARS and value is not _MISSING and key not in self.read:
             self.read[key] = self.entries.encode(value)
         return value
 
@@ -43,25 +55,55 @@ class _Cells:
         self.values[key] = value
         self.changed[key] = None
 
-    def drain(self) -> list[tuple[str, bytes | None]]:
-        """The changes of the turn, which ends here."""
+    def get_ends(self) -> tuple[int, int]:
+        if self.ends is None:
+            data = self.entries.get(_ENDS)
+            first, end = (0, 0) if data is None else map(int, data[1:-1].split(b","))
+            self.ends = (first, end)
+        return self.ends
+
+    def set_ends(self, first: int, end: int) -> None:
+        self.ends = (first, end)
+        self.moved = True
+
+    def changes(self) -> list[tuple[str, bytes | None]]:
+        """What the turn changed so far."""
         for key, before in self.read.items():
             if key not in self.changed and self.entries.encode(self.values[key]) != before:
                 self.changed[key] = None
         changes = [
-            (key, None if (value := self.values[key]) is _MISSING else self.entries.encode(value))
+            (key, None if (value := self.values[key]) is _MISSING else self.entries.seal(value))
             for key in self.changed
         ]
-        self.read.clear()
-        self.changed.clear()
+        if self.moved and self.ends is not None:
+            changes.append((_ENDS, b"[%d,%d]" % self.ends))
+        return changes
+
+    def drain(self) -> list[tuple[str, bytes | None]]:
+        """The changes of the turn, which ends here."""
+        changes = self.changes()
         if len(self.values) > _KEEP:
             self.values.clear()
+        else:
+            for key in self.changed:
+                # Read back, it may be another: a tuple becomes a list. So it must be read back now.
+                if type(self.values[key]) not in _SCALARS and self.values[key] is not _MISSING:
+                    del self.values[key]
+        self.forget_read()
+        self.changed.clear()
+        self.moved = False
         return changes
+
+    def forget_read(self) -> None:
+        """What was handed out is not looked at any more."""
+        self.read.clear()
 
     def roll_back(self) -> None:
         self.values.clear()
         self.read.clear()
         self.changed.clear()
+        self.ends = None
+        self.moved = False
 
     def scan(self) -> Iterator[tuple[str, Any]]:
         """All entries by key, the turn's own changes included."""
@@ -89,7 +131,11 @@ class StateMap(MutableMapping[str, V], Generic[V]):
         return value  # type: ignore[no-any-return]
 
     def __setitem__(self, key: str, value: V) -> None:
-        self._cells.set(_text(key), value)
+        if len(_text(key)) > _MAX_KEY or not key.isascii():
+            size = len(key.encode())  # which refuses what is no Unicode text
+            if size > _MAX_KEY:
+                raise ValueError(f"a key of {size} bytes, at most {_MAX_KEY} are allowed: {key[:40]!r}…")
+        self._cells.set(key, value)
 
     def __delitem__(self, key: str) -> None:
         if self._cells.get(_text(key)) is _MISSING:
@@ -98,6 +144,11 @@ class StateMap(MutableMapping[str, V], Generic[V]):
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and self._cells.get(key) is not _MISSING
+
+    def clear(self) -> None:
+        """Delete every entry."""
+        for key in list(self):
+            self._cells.set(key, _MISSING)
 
     def __iter__(self) -> Iterator[str]:
         return iter([key for key, _ in self._cells.scan()])
@@ -115,12 +166,8 @@ class StateList(MutableSequence[V], Generic[V]):
     def __init__(self, entries: Entries) -> None:
         self._cells = _Cells(entries)
 
-    def _ends(self) -> tuple[int, int]:
-        ends = self._cells.get(_ENDS)
-        return (0, 0) if ends is _MISSING else (ends[0], ends[1])
-
     def _place(self, index: int) -> str:
-        first, end = self._ends()
+        first, end = self._cells.get_ends()
         at = first + index if index >= 0 else end + index
         if not first <= at < end:
             raise IndexError(f"index {index} of a list of {end - first}")
@@ -144,32 +191,32 @@ class StateList(MutableSequence[V], Generic[V]):
         if isinstance(index, slice):
             raise TypeError("a StateList takes no slice deletion: delete the items one by one")
         at = int(self._place(index))
-        first, end = self._ends()
+        first, end = self._cells.get_ends()
         if at == first:
             self._cells.set(str(at), _MISSING)
-            self._cells.set(_ENDS, [first + 1, end])
+            self._cells.set_ends(first + 1, end)
             return
         for i in range(at, end - 1):
             self._cells.set(str(i), self._cells.get(str(i + 1)))
         self._cells.set(str(end - 1), _MISSING)
-        self._cells.set(_ENDS, [first, end - 1])
+        self._cells.set_ends(first, end - 1)
 
     def insert(self, index: int, value: V) -> None:
         """Insert before `index`; at either end it costs one item."""
-        first, end = self._ends()
+        first, end = self._cells.get_ends()
         size = end - first
         index = max(0, size + index) if index < 0 else min(index, size)
         if index == 0 and size:
             self._cells.set(str(first - 1), value)
-            self._cells.set(_ENDS, [first - 1, end])
+            self._cells.set_ends(first - 1, end)
             return
         for i in range(end, first + index, -1):
             self._cells.set(str(i), self._cells.get(str(i - 1)))
         self._cells.set(str(first + index), value)
-        self._cells.set(_ENDS, [first, end + 1])
+        self._cells.set_ends(first, end + 1)
 
     def __len__(self) -> int:
-        first, end = self._ends()
+        first, end = self._cells.get_ends()
         return end - first
 
     def __repr__(self) -> str:

@@ -156,11 +156,14 @@ def _declare(cls: type, name: str | None = None, **options: Any) -> type:
             f"{cls.__name__} has an __init__, which would run at every activation: "
             "declare state(default=…), and do the rest in @init_handler or @on_activate"
         )
+    if not cls.__dictoffset__:
+        raise DeclarationError(f"{cls.__name__} has no __dict__: leave out __slots__")
     fields = _fields(cls)
     spec = ActorType(type_name, cls, fields, {}, **options)
     for member, function in inspect.getmembers(cls):
         if (mark := getattr(function, _MARK, None)) is None:
             continue
+        _check_function(f"{cls.__name__}.{member}", mark[0], function)
         if mark[0] == "handler":
             if mark[1] in spec.handlers:
                 raise DeclarationError(f"{cls.__name__}.{member}: the handler {mark[1]!r} is declared twice")
@@ -174,6 +177,13 @@ def _declare(cls: type, name: str | None = None, **options: Any) -> type:
     cls.__plexstream__ = spec  # type: ignore[attr-defined]
     cls.__init__ = _plain_init  # type: ignore[misc]
     return cls
+
+
+def _check_function(where: str, what: str, function: Callable[..., Any]) -> None:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise DeclarationError(f"{where} is a generator: an actor's method returns its result, without yield")
+    if what in ("activate", "deactivate", "init") and inspect.iscoroutinefunction(function):
+        raise DeclarationError(f"{where} is async: only handlers may be; write def")
 
 
 def _fields(cls: type) -> dict[str, Field]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
@@ -10,6 +11,7 @@ import msgspec
 
 from plexstream.sdk.errors import DeclarationError
 
+_IMMUTABLE = frozenset((int, str, bool, float, type(None), bytes))
 Bind = Callable[[bytes], tuple[Any, ...]]
 
 
@@ -53,15 +55,16 @@ def binder(function: Callable[..., Any], where: str) -> Bind:
     names = [f[0] for f in fields]
     if rest is not None:
         return _with_rest(decoder, names)
-    required = any(len(f) == 2 for f in fields)
-    empty = None if required else msgspec.structs.astuple(struct())
+    # Without a payload the defaults are the arguments; those that a handler could change are made anew.
+    constant = all(len(f) == 3 and type(f[2]) in _IMMUTABLE for f in fields)
+    empty = msgspec.structs.astuple(struct()) if constant else None
     return _plain(decoder, empty)
 
 
 def _default(value: Any) -> Any:
-    if isinstance(value, list | dict | set):
-        return msgspec.field(default_factory=lambda: type(value)(value))
-    return value
+    if type(value) in _IMMUTABLE:
+        return value
+    return msgspec.field(default_factory=lambda: copy.deepcopy(value))
 
 
 def _plain(decoder: msgspec.json.Decoder[Any], empty: tuple[Any, ...] | None) -> Bind:
@@ -70,21 +73,24 @@ def _plain(decoder: msgspec.json.Decoder[Any], empty: tuple[Any, ...] | None) ->
 
     def bind(payload: bytes) -> tuple[Any, ...]:
         if not payload:
-            if empty is None:
-                decode(b"{}")  # says which one is missing
-            return empty or ()
+            if empty is not None:
+                return empty
+            payload = b"{}"  # says which one is missing
         try:
             return astuple(decode(payload))
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
-            raise WrongArguments(str(error)) from None
+        except Exception as error:
+            raise _wrong(error) from None
 
-    def checked(payload: bytes) -> tuple[Any, ...]:
-        try:
-            return bind(payload)
-        except msgspec.ValidationError as error:
-            raise WrongArguments(str(error)) from None
+    return bind
 
-    return checked if empty is None else bind
+
+def _wrong(error: Exception) -> WrongArguments:
+    """Not only msgspec's errors: bytes that are no UTF-8, deep nesting, a check of the user's own type."""
+    if isinstance(error, RecursionError):
+        return WrongArguments("the JSON is nested too deeply")
+    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
+        return WrongArguments(str(error))
+    return WrongArguments(f"{type(error).__name__}: {error}")
 
 
 def _with_rest(decoder: msgspec.json.Decoder[Any], names: list[str]) -> Bind:
@@ -92,8 +98,8 @@ def _with_rest(decoder: msgspec.json.Decoder[Any], names: list[str]) -> Bind:
         try:
             named = decoder.decode(payload or b"{}")
             everything = msgspec.json.decode(payload or b"{}")
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
-            raise WrongArguments(str(error)) from None
+        except Exception as error:
+            raise _wrong(error) from None
         rest = {k: v for k, v in everything.items() if k not in names}
         return (*msgspec.structs.astuple(named), rest)
 

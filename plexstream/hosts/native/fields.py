@@ -16,6 +16,8 @@ _SCALARS = (int, str, bool)
 # For these `is` tells that nothing has changed; anything else may have been changed inside.
 _IMMUTABLE = frozenset((int, str, bool, float, type(None), bytes))
 
+_new = tuple.__new__  # a named tuple's own costs twice the time
+
 encode = msgspec.json.Encoder(decimal_format="string", order=None).encode
 
 
@@ -26,13 +28,14 @@ class BadState(TypeError):
 class FieldCodec:
     """One plain field: its name, its initial value, how it is checked and read back."""
 
-    __slots__ = ("decode", "exact", "field", "initial", "name", "where")
+    __slots__ = ("decode", "exact", "field", "initial", "name", "number", "where")
 
     def __init__(self, field: Field, where: str) -> None:
         self.name = field.name
         self.field = field
         self.where = where
         self.exact = field.annotation if field.annotation in _SCALARS else None
+        self.number = self.exact in (int, bool)  # any value of the right type can be stored
         try:
             self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(field.annotation).decode
         except TypeError as error:
@@ -42,8 +45,8 @@ class FieldCodec:
         except TypeError as error:
             raise DeclarationError(f"{where}: its default cannot be stored: {error}") from error
 
-    def check(self, value: Any) -> bytes:
-        """The encoding of a value that has changed.
+    def seal(self, value: Any) -> tuple[bytes, Any]:
+        """The encoding of a value that may have changed, and the value as it will be read back.
 
         Raises:
             BadState: it is not what the type hint says, or no JSON.
@@ -52,26 +55,30 @@ class FieldCodec:
             raise BadState(f"{self.where} is declared as {self.exact.__name__}, but was set to {value!r}")
         try:
             data = encode(value)
-            if self.exact is None:
-                if b"null" in data:
-                    _refuse_nan(value, self.where)
-                self.decode(data)
+            if self.exact is not None:
+                return data, value
+            if b"null" in data:
+                refuse_nan(value, self.where)
+            return data, self.decode(data)
         except (TypeError, msgspec.ValidationError, OverflowError, UnicodeEncodeError) as error:
             raise BadState(f"{self.where} was set to what cannot be stored: {error}") from None
-        return data
 
 
-def _refuse_nan(value: Any, where: str) -> None:
+def refuse_nan(value: Any, where: str) -> None:
     """JSON has no NaN and no infinity, and msgspec writes null for them: that would be a silent change."""
     if isinstance(value, float):
         if value - value != 0:
             raise BadState(f"{where} was set to {value!r}, which JSON cannot hold; use None or a text")
     elif isinstance(value, dict):
         for v in value.values():
-            _refuse_nan(v, where)
-    elif isinstance(value, list | tuple | set):
+            refuse_nan(v, where)
+    elif isinstance(value, list | tuple | set | frozenset):
         for v in value:
-            _refuse_nan(v, where)
+            refuse_nan(v, where)
+    elif value is not None and not isinstance(value, str | int | bytes):
+        plain = msgspec.to_builtins(value)  # dataclasses and the like
+        if type(plain) is not type(value):
+            refuse_nan(plain, where)
 
 
 class PlainFields:
@@ -104,14 +111,16 @@ class PlainFields:
 
     def changes(
         self, attributes: dict[str, Any], before: dict[str, Any], encoded: dict[str, bytes]
-    ) -> list[Change]:
-        """What differs from `before` and `encoded`.
+    ) -> tuple[list[Change], list[Any], int]:
+        """What differs from `before` and `encoded`, the new values as they will be read back, their bytes.
 
         Raises:
             BadState: a value that cannot be stored, or a field that was deleted.
             TooLarge: all fields together are over the limit.
         """
         patch: list[Change] = []
+        values: list[Any] = []
+        size = 0
         for codec in self.codecs:
             name = codec.name
             try:
@@ -120,14 +129,24 @@ class PlainFields:
                 raise BadState(f"{codec.where} was deleted: set it to a value instead") from None
             if value is before.get(name, patch) and type(value) in _IMMUTABLE:
                 continue
-            data = codec.check(value)
+            if codec.number and type(value) is codec.exact:
+                data = encode(value)
+            else:
+                data, value = codec.seal(value)
             if data != encoded.get(name, codec.initial):
-                patch.append(Change(name, None, data))
-        if (
-            patch
-            and sum(map(len, encoded.values())) + sum(len(c.value or b"") for c in patch) > self.max_state
-        ):
+                patch.append(_new(Change, (name, None, data)))
+                values.append(value)
+                size += len(data)
+        if patch and size + sum(map(len, encoded.values())) > self.max_state:
+            self._check_size(encoded, patch)  # what is replaced was counted twice
+        return patch, values, size
+
+    def _check_size(self, encoded: dict[str, bytes], patch: list[Change]) -> None:
+        sizes = {name: len(data) for name, data in encoded.items()}
+        sizes.update({c.field: len(c.value or b"") for c in patch})
+        if sum(sizes.values()) > self.max_state:
+            largest = max(sizes, key=lambda name: sizes[name])
             raise TooLarge(
-                f"the plain fields have more than {self.max_state} bytes: use state_map or state_list for what grows"
+                f"the plain fields have {sum(sizes.values())} bytes, most of them in {largest}, and at most "
+                f"{self.max_state} are allowed: use state_map or state_list for what grows"
             )
-        return patch

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import inspect
 import logging
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from plexstream.hosts.native.arguments import Bind, WrongArguments, binder, takes_rest
-from plexstream.hosts.native.fields import PlainFields, encode
+from plexstream.hosts.native.fields import PlainFields, encode, refuse_nan
 from plexstream.hosts.native.instance import FieldEntries, Instance, entry_decoder
 from plexstream.hosts.native.turn import Turn
-from plexstream.model.errors import CallError
+from plexstream.model.errors import CallError, Failed, TooLarge
 from plexstream.model.host import Reader, Result, TypeInfo
+from plexstream.model.text import text
 from plexstream.sdk.errors import Reject
 from plexstream.sdk.host import current
 from plexstream.sdk.spec import ActorType
 
+_new = tuple.__new__  # a named tuple's own costs twice the time
 _log = logging.getLogger("plexstream.actor")
 
-MAX_MESSAGE = 1_048_576
-"""Bytes of one payload: what a Kafka broker takes by default."""
+MAX_MESSAGE = 1_000_000
+"""Bytes of one payload: with its envelope and Kafka's framing it fits the 1,048,588 bytes that a broker takes
+by default; the rest is room for two addresses (512 bytes each), handler, key, headers."""
 MAX_TURN = 4_194_304
-"""Bytes that one turn may change and send in all; the journal takes records of 8 MiB."""
+"""Bytes that one turn may change and send in all: the journal takes larger records than other topics."""
+MAX_DETAIL = 2_000
+"""Characters of an error's text."""
 
 
 class _Bound:
@@ -57,7 +65,8 @@ class _Type:
         delays = tuple(round(retry.delay(a) * 1000) for a in range(1, max(2, min(retry.attempts, 64))))
         self.info = TypeInfo(
             spec.name, version, round(spec.idle_timeout * 1000), spec.max_active,
-            round(spec.state_ttl * 1000), retry.attempts, delays, spec.snapshots.turns, round(spec.snapshots.seconds * 1000),
+            round(spec.state_ttl * 1000), retry.attempts, delays, spec.snapshots.turns,
+            round(spec.snapshots.seconds * 1000),
             spec.snapshots.on_deactivation,
         )  # fmt: skip
 
@@ -104,8 +113,16 @@ class NativeHost:
                 _log.exception("%s: its on_deactivate hook failed", instance.address)
 
     def _run_hook(self, instance: Instance, hook: Callable[..., Any], name: str) -> None:
-        hook(instance.object)
-        if changed := instance.changed():
+        try:
+            hook(instance.object)
+            changed = instance.changed()
+        except BaseException as error:
+            instance.roll_back()
+            if is_fatal(error):
+                raise
+            raise Failed(f"{instance.type.name}: the {name} hook raised {describe(error)}") from error
+        instance.end_reading()
+        if changed:
             instance.roll_back()
             raise TypeError(
                 f"{instance.type.name}: the {name} hook changed {', '.join(changed)}; only turns may"
@@ -146,49 +163,79 @@ class NativeHost:
                 value = bound.function(instance.object, *arguments)
             if bound.is_async:
                 value = _finish(value, f"{t.name}.{handler}")
-            data = b"null" if value is None else encode(value)
-            if len(data) > turn.max_message:
-                raise _too_large(t.name, handler, len(data), turn.max_message)
+            if value is None:
+                data = b"null"
+            else:
+                data = encode(value)
+                if b"null" in data:
+                    refuse_nan(value, "the result")
+                if len(data) > turn.max_message:
+                    size, limit = len(data), turn.max_message
+                    raise TooLarge(f"{t.name}.{handler} returned {size} bytes, at most {limit} are allowed")
             if read_only:
-                if turn.outs or instance.changed():
-                    raise TypeError(
-                        f"{t.name}.{handler} is read_only, but "
-                        + (
-                            f"changed {', '.join(instance.changed())}"
-                            if instance.changed()
-                            else "sent something"
-                        )
-                    )
-                return Result("", data, [], [], True)
-            return Result("", data, instance.take_changes(), turn.outs)
-        except Reject as refusal:
+                if turn.outs or (changed := instance.changed()):
+                    what = "sent something" if turn.outs else f"changed {', '.join(changed)}"
+                    raise TypeError(f"{t.name}.{handler} is read_only, but {what}")
+                if instance.cells:
+                    instance.end_reading()
+                return _new(Result, ("", data, [], [], True, "", None))
+            patch = instance.take_changes(turn.room - len(data))
+            return _new(Result, ("", data, patch, turn.outs, False, "", None))
+        except BaseException as error:
             instance.roll_back()
-            return _failure("rejected", refusal.reason, refusal.data, read_only)
-        except CallError as error:
-            instance.roll_back()
-            return _failure(error.code, error.detail, error.data, read_only)
-        except Exception as error:
-            instance.roll_back()
-            _log.warning("%s: %s raised\n%s", instance.address, handler, _trace(error))
-            return _failure(
-                "failed", f"{t.name}.{handler} raised {type(error).__name__}: {error}", None, read_only
-            )
+            if is_fatal(error):
+                raise
+            return self._explain(error, f"{t.name}.{handler}", instance.address, read_only)
         finally:
             current.turn = None
 
+    def _explain(self, error: BaseException, where: str, address: str, read_only: bool) -> Result:
+        if isinstance(error, Reject):
+            data, problem = _error_data(error.data, self._turn.max_message)
+            return _failure("rejected", f"{error.reason}{problem}", data, read_only)
+        if isinstance(error, CallError):
+            data, problem = _error_data(error.data, self._turn.max_message)
+            return _failure(error.code, f"{error.detail}{problem}", data, read_only)
+        _log.warning("%s: %s raised\n%s", address, where, _trace(error))
+        return _failure("failed", f"{where} raised {describe(error)}", None, read_only)
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether an error is not the handler's: Ctrl-C. All else, be it SystemExit, fails the turn."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
+def describe(error: BaseException) -> str:
+    """An error's type and text, whatever its ``__str__`` does."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
 
 def _failure(code: str, detail: str, data: Any = None, read_only: bool = False) -> Result:
-    return Result(code, b"", [], [], read_only, detail, data)
+    return Result(code, b"", [], [], read_only, text(detail, MAX_DETAIL), data)
 
 
-def _too_large(type_name: str, handler: str, size: int, limit: int) -> CallError:
-    from plexstream.model.errors import TooLarge
-
-    return TooLarge(f"{type_name}.{handler} returned {size} bytes, at most {limit} are allowed")
+def _error_data(data: Any, limit: int) -> tuple[Any, str]:
+    """What goes with an error, and what is said where it cannot."""
+    if data is None:
+        return None, ""
+    try:
+        encoded = encode(data)
+        refuse_nan(data, "the error's data")
+    except Exception as error:
+        return None, f" (its data cannot be sent: {describe(error)})"
+    if len(encoded) > limit:
+        return None, f" (its data of {len(encoded)} bytes is over the limit of {limit})"
+    return msgspec.json.decode(encoded), ""
 
 
 def _trace(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error)).rstrip()
+    try:
+        return "".join(traceback.format_exception(error, limit=-20)).rstrip()
+    except Exception:
+        return type(error).__name__
 
 
 def _finish(coroutine: Any, where: str) -> Any:
@@ -197,7 +244,8 @@ def _finish(coroutine: Any, where: str) -> Any:
         coroutine.send(None)
     except StopIteration as stop:
         return stop.value
-    coroutine.close()
+    finally:
+        coroutine.close()
     raise TypeError(
         f"{where} awaits something that is no step of plexstream: a handler must not wait on asyncio"
     )

@@ -7,12 +7,15 @@ from typing import Any
 
 import msgspec
 
-from plexstream.hosts.native.fields import BadState, PlainFields, _refuse_nan, encode
+from plexstream.hosts.native.fields import BadState, PlainFields, encode, refuse_nan
 from plexstream.model.errors import TooLarge
 from plexstream.model.host import Reader
 from plexstream.model.journal import Change
 from plexstream.sdk.collections import StateList, StateMap, _Cells
 from plexstream.sdk.spec import Field
+
+_CHANGE = 8
+"""Bytes that a change has in the journal besides its field, key and value."""
 
 
 class FieldEntries:
@@ -39,15 +42,29 @@ class FieldEntries:
         except (TypeError, OverflowError, UnicodeEncodeError) as error:
             raise BadState(f"{self._where} got an entry that cannot be stored: {error}") from None
         if b"null" in data:
-            _refuse_nan(value, self._where)
+            refuse_nan(value, self._where)
+        return data
+
+    def seal(self, value: Any) -> bytes:
+        data = self.encode(value)
         if len(data) > self._limit:
             raise TooLarge(
                 f"{self._where} got an entry of {len(data)} bytes, at most {self._limit} are allowed"
             )
+        try:
+            self._decode(data)
+        except msgspec.ValidationError as error:
+            raise BadState(f"{self._where} got an entry that is not of its type: {error}") from None
         return data
 
     def decode(self, data: bytes) -> Any:
-        return self._decode(data)
+        try:
+            return self._decode(data)
+        except msgspec.ValidationError as error:
+            raise BadState(
+                f"{self._where} has an entry {data[:80]!r}, which its type hint forbids ({error}): "
+                "widen the hint or migrate the state"
+            ) from None
 
 
 class Instance:
@@ -67,6 +84,13 @@ class Instance:
         self.attributes: dict[str, Any] = obj.__dict__
         plain.load(self.attributes, encoded)
         self.before = dict(self.attributes)
+        self._forget_factories()
+
+    def _forget_factories(self) -> None:
+        """What a factory made is compared by value: another call may make something else."""
+        for codec in self.plain.codecs:
+            if codec.field.factory is not None and codec.name not in self.encoded:
+                del self.before[codec.name]
 
     def collection(self, field: Field, entries: FieldEntries) -> None:
         """Attach a collection field."""
@@ -75,26 +99,47 @@ class Instance:
         self.before[field.name] = value
         self.cells.append((field.name, value._cells))
 
-    def take_changes(self) -> list[Change]:
-        """The changes since the last turn, which become the new base. Raises BadState, TooLarge."""
-        patch = self.plain.changes(self.attributes, self.before, self.encoded)
+    def take_changes(self, room: int) -> list[Change]:
+        """The changes since the last turn, which become the new base, if they have at most `room` bytes.
+
+        A plain value that can be changed inside becomes what it will be read back as, so that an actor
+        does not notice whether it was loaded anew. Raises BadState, TooLarge.
+        """
+        patch, values, size = self.plain.changes(self.attributes, self.before, self.encoded)
+        room -= size
         for name, cells in self.cells:
             if self.attributes[name] is not self.before[name]:
                 raise BadState(
                     f"{self.type.name}.{name} was replaced: change its entries, as in .clear() and .update(…)"
                 )
-            if cells.changed or cells.read:
-                patch.extend(Change(name, key, value) for key, value in cells.drain())
-        for field, key, value in patch:
-            if key is None and value is not None:
-                self.encoded[field] = value
-                self.before[field] = self.attributes[field]
+            if cells.changed or cells.read or cells.moved:
+                for key, value in cells.drain():
+                    patch.append(Change(name, key, value))
+                    room -= _CHANGE + len(name) + len(key) + (len(value) if value is not None else 0)
+        if room < 0:
+            raise TooLarge(
+                f"this turn of {self.type.name} changes and sends too much in all: split it into several"
+            )
+        for i, value in enumerate(values):  # those of plain fields come first in the patch
+            name, _, data = patch[i]
+            assert data is not None
+            self.encoded[name] = data
+            self.attributes[name] = self.before[name] = value
         return patch
 
     def changed(self) -> list[str]:
         """Names of the fields that differ from the base."""
-        names = [c.field for c in self.plain.changes(self.attributes, self.before, self.encoded)]
-        return names + [name for name, cells in self.cells if cells.changed]
+        patch = self.plain.changes(self.attributes, self.before, self.encoded)[0]
+        if not patch and not self.cells:
+            return []
+        names = [c.field for c in patch]
+        return names + [name for name, cells in self.cells if cells.dirty and cells.changes()]
+
+    def end_reading(self) -> None:
+        """A turn that changed nothing is over."""
+        for _, cells in self.cells:
+            if cells.dirty:
+                cells.forget_read()
 
     def roll_back(self) -> None:
         """Make the state what it was after the last turn. Attributes that are no state stay."""
@@ -104,6 +149,7 @@ class Instance:
             self.attributes[name] = self.before[name]
         for codec in self.plain.codecs:
             self.before[codec.name] = self.attributes[codec.name]
+        self._forget_factories()
 
 
 def entry_decoder(field: Field, where: str) -> Any:

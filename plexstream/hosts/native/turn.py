@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import uuid
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from plexstream.hosts.native.fields import encode
+from plexstream.hosts.native.fields import encode, refuse_nan
 from plexstream.model.address import full, parse
 from plexstream.model.errors import TooLarge
 from plexstream.model.journal import Out, OutKind
@@ -20,6 +22,15 @@ _TELL, _EMIT, _TIMER, _CANCEL = (
     k.value for k in (OutKind.TELL, OutKind.EMIT, OutKind.TIMER, OutKind.CANCEL)
 )  # fmt: skip
 MAX_DELAY = 10 * 365 * 86400.0
+MAX_KEY = 1024
+"""Bytes of a record's key in an output topic."""
+MAX_TOPIC = 200
+"""Kafka takes names of 249 characters, the prefix of the topics among them."""
+MAX_HANDLER = 256
+_TOPIC = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_TOPIC}}}")
+_TIMER_ID = re.compile(r"\d{1,20}\.\d{1,10}", re.ASCII)
+_OUT = 32
+"""Bytes that an outgoing item has in the journal besides its payload, about."""
 
 
 class Turn:
@@ -47,26 +58,42 @@ class Turn:
             data = encode(payload)
         except (TypeError, OverflowError, UnicodeEncodeError) as error:
             raise TypeError(f"host.{what}: the payload is no JSON: {error}") from None
+        if b"null" in data:
+            refuse_nan(payload, f"the payload of host.{what}")
         if len(data) > self.max_message:
             raise TooLarge(f"host.{what}: {len(data)} bytes, at most {self.max_message} are allowed")
-        self.room -= len(data)
+        self._take(what, len(data))
+        return data
+
+    def _take(self, what: str, size: int) -> None:
+        self.room -= size + _OUT
         if self.room < 0:
             raise TooLarge(f"host.{what}: this turn sends too much in all; split it into several messages")
-        return data
 
     def tell(self, to: str, handler: str, payload: Any) -> None:
         if not isinstance(payload, dict):
             payload = msgspec.to_builtins(payload)
             if not isinstance(payload, dict):
                 raise TypeError(f"host.tell: the payload is {type(payload).__name__}; arguments are a dict")
+        _check_handler(handler)
         self.outs.append(Out(_TELL, "", full(to), handler, self._encode("tell", payload)))
 
     def emit(self, topic: str, value: Any, key: str | None) -> None:
-        self.outs.append(Out(_EMIT, "", topic, "", self._encode("emit", value), "" if key is None else key))
+        _check_topic(topic)
+        if key is None:
+            key = ""
+        elif type(key) is not str:
+            raise TypeError(f"host.emit: the key is text, not {key!r}: write str(…)")
+        elif len(key) > MAX_KEY // 4 and len(key.encode()) > MAX_KEY:
+            raise ValueError(f"host.emit: a key of {len(key.encode())} bytes, at most {MAX_KEY} are allowed")
+        elif not key.isascii():
+            key.encode()  # refuses what is no Unicode text
+        self.outs.append(Out(_EMIT, "", topic, "", self._encode("emit", value), key))
 
     def send_after(self, delay: float, handler: str, payload: Any, to: str | None) -> str:
         if not 0 <= delay <= MAX_DELAY:
             raise ValueError(f"host.send_after: a delay of {delay!r} s; from 0 to {MAX_DELAY:.0f} is allowed")
+        _check_handler(handler)
         timer = f"{self.seq}.{len(self.outs)}"
         target = self.address if to is None else full(to)
         due = self._time + round(delay * 1000)
@@ -76,6 +103,10 @@ class Turn:
         return timer
 
     def cancel(self, timer: str) -> None:
+        known: object = timer
+        if not isinstance(known, str) or not _TIMER_ID.fullmatch(timer):
+            raise ValueError(f"host.cancel: {timer!r} is no timer: give what host.send_after returned")
+        self._take("cancel", len(timer))
         self.outs.append(Out(_CANCEL, timer, "", "", b""))
 
     def self_id(self) -> str:
@@ -101,3 +132,19 @@ class Turn:
     def log(self, level: str, message: str, fields: dict[str, Any]) -> None:
         more = "".join(f" {k}={v!r}" for k, v in fields.items())
         _log.log(_LEVELS.get(level, 20), "%s: %s%s", self.self_id(), message, more)
+
+
+@lru_cache(maxsize=4096)
+def _check_topic(topic: object) -> None:
+    if not isinstance(topic, str) or not _TOPIC.fullmatch(topic):
+        raise ValueError(
+            f"host.emit: {topic!r} is no name of an output: use letters, digits, '.', '_' and '-', "
+            f"at most {MAX_TOPIC} of them"
+        )
+
+
+@lru_cache(maxsize=4096)
+def _check_handler(handler: object) -> None:
+    if not isinstance(handler, str) or not handler or len(handler) > MAX_HANDLER:
+        raise ValueError(f"{handler!r} is no name of a handler: give a text of 1 to {MAX_HANDLER} characters")
+    handler.encode()  # refuses what is no Unicode text

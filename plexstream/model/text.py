@@ -1,0 +1,11 @@
+"""Text of unknown origin on its way into a record."""
+
+from __future__ import annotations
+
+
+def text(value: object, limit: int) -> str:
+    """`value` as text that can be encoded, of at most `limit` characters."""
+    plain = value if type(value) is str else str(value)
+    if len(plain) > limit:
+        plain = plain[: limit - 1] + "…"
+    return plain if plain.isascii() else plain.encode(errors="replace").decode()
