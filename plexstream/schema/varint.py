@@ -64,7 +64,7 @@ def read(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
         if shift > 70:
             break
-    if z > _MAX:
+    if z > _MAX or b > 127:
         raise Malformed(f"the number at byte {start} is longer than 64 bits")
     return (z >> 1) ^ -(z & 1), at + 1
 

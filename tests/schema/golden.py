@@ -1,0 +1,135 @@
+"""One record of every kind with every field filled, and its bytes in the first version of the schemas."""
+
+FILLED = {
+    "Envelope": {
+        "kind": 1,
+        "id": "i",
+        "target": "a/b/c/d",
+        "handler": "h",
+        "payload": b"{}",
+        "sender": "s",
+        "reply_to": "r",
+        "idempotency_key": "k",
+        "time": 1732291486123,
+        "headers": {"a": "b"},
+        "origin": "o",
+        "origin_seq": 5,
+        "origin_index": 1,
+    },
+    "Turn": {
+        "claim": 3,
+        "actor": "a/b/c/d",
+        "seq": 1,
+        "cause_topic": "mailbox",
+        "cause_offset": 7,
+        "time": 1732291486123,
+        "status": 0,
+        "fresh": True,
+        "idempotency_key": "k",
+        "patch": [{"field": "f", "key": None, "value": b"1"}, {"field": "g", "key": "k", "value": None}],
+        "handler": "h",
+        "message_id": "m",
+        "sender": "s",
+        "cause_kind": 1,
+        "cause_origin": "o",
+        "cause_seq": 9,
+        "cause_index": 2,
+        "outs": [
+            {
+                "kind": 2,
+                "id": "m",
+                "target": "e",
+                "handler": "",
+                "payload": b"{}",
+                "key": "k",
+                "note": "n",
+                "due": 5,
+            }
+        ],
+    },
+    "Claim": {"token": "t", "node": "n", "time": 1732291486123, "code": {"a": "1"}},
+    "Mark": {
+        "claim": 3,
+        "time": 1732291486123,
+        "relayed": 4,
+        "emitted": 5,
+        "attempt": -1,
+        "release": True,
+        "inboxes": [
+            {
+                "topic": "mailbox",
+                "low": 1,
+                "next": 5,
+                "done": [2, 3],
+                "origins": [{"origin": "o", "seq": 1, "item": 2}],
+            }
+        ],
+    },
+    "Partition": {
+        "start": 9,
+        "floor": 8,
+        "unsaved": 7,
+        "claims": [3, 5],
+        "relayed": 4,
+        "emitted": 5,
+        "crashes": 1,
+        "turns": 2,
+        "released": False,
+        "attempt": -1,
+        "attempts": 0,
+        "inboxes": [
+            {
+                "topic": "mailbox",
+                "low": 1,
+                "next": 5,
+                "done": [2],
+                "origins": [{"origin": "o", "seq": 1, "item": 2}],
+            }
+        ],
+    },
+    "Snapshot": {
+        "kind": 1,
+        "address": "a/b/c/d",
+        "name": "f",
+        "key": "k",
+        "offset": 7,
+        "seq": 2,
+        "time": 1732291486123,
+        "data": b"1",
+    },
+    "DeadLetter": {
+        "id": "i",
+        "target": "a/b/c/d",
+        "sender": "s",
+        "handler": "h",
+        "payload": b"{}",
+        "reason": "failed",
+        "detail": "d",
+        "attempts": 5,
+        "cause_topic": "mailbox",
+        "cause_offset": 7,
+        "time": 1732291486123,
+        "origin": "journal/0",
+        "origin_seq": 9,
+        "origin_index": 0,
+    },
+}
+GOLDEN = {
+    "Claim": ("c301944cfc357cbf0f6f0274026ed686f3c9ea64020261023100"),
+    "DeadLetter": (
+        "c301e5e6e439a671f54a02690e612f622f632f6402730268047b7d0c6661696c656402640a0e6d61696c626f78"
+        "0ed686f3c9ea64126a6f75726e616c2f301200"
+    ),
+    "Envelope": (
+        "c301b3c0217fab19279c0202690e612f622f632f640268047b7d02730272026bd686f3c9ea64020261026200026f0a02"
+    ),
+    "Mark": ("c301bf20a13d4ace053606d686f3c9ea64020e6d61696c626f78020a0404060002026f02040000080a0101"),
+    "Partition": (
+        "c30101985530a382fd2f12100e04060a00020e6d61696c626f78020a02040002026f02040000080a0204000100"
+    ),
+    "Snapshot": ("c30113309c0ca02746bc020e612f622f632f64026602026b0e04d686f3c9ea640231"),
+    "Turn": (
+        "c301ab40115e9a78cb99060e612f622f632f64020e6d61696c626f780ed686f3c9ea640001026b040266000202"
+        "31026702026b00000268026d027302026f12040204026d026500047b7d026b026e0a00"
+    ),
+}

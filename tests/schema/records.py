@@ -1,0 +1,80 @@
+"""Strategies for every record, one codec each."""
+
+from typing import NamedTuple
+
+from hypothesis import strategies as st
+
+from plexstream.model.journal import Change, Claim, Inbox, Mark, Origin, Out, Partition, Turn
+from plexstream.model.message import DeadLetter, Envelope
+from plexstream.model.snapshot import Snapshot
+from plexstream.schema import codec
+
+text = st.text(max_size=20) | st.sampled_from(["", "x" * 63, "x" * 64, "é" * 4100, "mailbox"])
+blob = st.binary(max_size=20) | st.sampled_from(
+    [b"", b"x" * 63, b"x" * 64, b"x" * 8191, b"x" * 8192, b"x" * 20_000]
+)
+long = (
+    st.integers(-(2**63), 2**63 - 1) | st.integers(-1, 300) | st.sampled_from([1732291486123, 2**28, 2**27])
+)
+int32 = st.integers(-(2**31), 2**31 - 1) | st.integers(0, 10)
+longs = st.lists(long, max_size=4)
+
+
+def tuples(of, strategy):
+    return st.lists(strategy, max_size=4).map(of)
+
+
+origin = st.builds(Origin, text, long, int32)
+inbox = st.builds(Inbox, text, long, long, longs.map(tuple), tuples(tuple, origin))
+inboxes = tuples(tuple, inbox)
+change = st.builds(Change, text, st.none() | text, st.none() | blob)
+out = st.builds(Out, int32, text, text, text, blob, text, text, long)
+STRATEGIES = {
+    "Envelope": st.builds(
+        Envelope, st.integers(0, 3), text, text, text, blob, text, text, text, long,
+        st.dictionaries(text, text, max_size=3), st.just(""), long, int32,
+    ) | st.builds(
+        Envelope, st.integers(0, 3), text, text, text, blob, text, text, text, long,
+        st.dictionaries(text, text, max_size=3), text.filter(bool), long, int32,
+    ),
+    "Turn": st.builds(
+        Turn, long, text, long, text, long, long, int32, st.booleans(), text, st.lists(change, max_size=4),
+        text, text, text, int32, text, long, int32, st.lists(out, max_size=4),
+    ),
+    "Claim": st.builds(Claim, text, text, long, st.dictionaries(text, text, max_size=3)),
+    "Mark": st.builds(Mark, long, long, inboxes, long, long, long, st.booleans()),
+    "Partition": st.builds(
+        Partition, long, long, long, longs.map(tuple), inboxes, long, long, int32, int32, st.booleans(), long, int32
+    ),
+    "Snapshot": st.builds(
+        Snapshot, st.integers(0, 4), text, text, st.none() | text, long, long, long, blob
+    ),
+    "DeadLetter": st.builds(
+        DeadLetter, text, text, text, text, blob, text, text, int32, text, long, long, text, long, int32
+    ),
+}  # fmt: skip
+
+
+class Codec(NamedTuple):
+    encode: object
+    decode: object
+
+
+CODECS = {
+    "Envelope": Codec(codec.encode_envelope, codec.decode_envelope),
+    "Turn": Codec(codec.encode_journal, codec.decode_journal),
+    "Claim": Codec(codec.encode_journal, codec.decode_journal),
+    "Mark": Codec(codec.encode_journal, codec.decode_journal),
+    "Partition": Codec(codec.encode_partition, codec.decode_partition),
+    "Snapshot": Codec(codec.encode_snapshot, codec.decode_snapshot),
+    "DeadLetter": Codec(codec.encode_dead_letter, codec.decode_dead_letter),
+}
+
+
+def plain(value):
+    """A record as fastavro has it."""
+    if hasattr(value, "_asdict"):
+        return {k: plain(v) for k, v in value._asdict().items()}
+    if isinstance(value, tuple | list):
+        return [plain(v) for v in value]
+    return value
