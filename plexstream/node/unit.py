@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +16,18 @@ from plexstream.model.topics import Topics
 from plexstream.node.ingest import Ingest
 from plexstream.node.worker import Worker
 from plexstream.processor import Settings
+
+
+def tune_interpreter() -> None:
+    """Settings of the interpreter for a worker.
+
+    Turns in flight are many small tuples without cycles: at the default threshold of 700 the collector took
+    23 % of the CPU looking at them. Threads hand over the interpreter after 1 ms instead of 5, since the lanes'
+    thread works in between turns and callers wait meanwhile.
+    """
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+    sys.setswitchinterval(0.001)
 
 
 class Unit:
@@ -49,6 +63,7 @@ class Unit:
 
     def start(self) -> None:
         """Begin to work on what is assigned."""
+        tune_interpreter()
         self._thread.start()
         self.ingest.start()
 

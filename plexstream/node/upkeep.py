@@ -47,6 +47,11 @@ class Upkeep:
         self._catch_up_to = takeover.restore.start if exact and takeover.restore is not None else 0
         self._catch_up_next = takeover.unsaved
 
+    @property
+    def behind(self) -> int:
+        """Journal records that the store does not reflect."""
+        return self.processor.fold.next - self._flushed_next
+
     # Catching up
 
     @property

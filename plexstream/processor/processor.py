@@ -290,6 +290,11 @@ class Processor:
         ):
             self._pending.append(self._mark())
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is on its way to the log."""
+        return not (self.in_flight or self._pending)
+
     def next_wake(self) -> int | None:
         """When `tick` has something to do next, in ms since the epoch."""
         times = [t for t in (self.timers.next_due(), self.actors.next_retry()) if t is not None]
