@@ -289,8 +289,9 @@ def _flat(path: Path, table: str, key: str) -> str:
     everywhere = {
         known: f"{known} in [{t}]" if t else known for t, names in _FILE_KEYS.items() for known in names
     } | {t: f"[{t}]" for t in [*_FILE_KEYS, "kafka"] if t}
-    near = get_close_matches(key, [*_FILE_KEYS[table]], 1) or get_close_matches(key, everywhere, 1)
-    hint = f"is {everywhere[near[0]]} meant?" if near else f"known here are {', '.join(_FILE_KEYS[table])}"
+    here = get_close_matches(key, [*_FILE_KEYS[table]], 1)
+    near = here or [everywhere[name] for name in get_close_matches(key, everywhere, 1)]
+    hint = f"is {near[0]} meant?" if near else f"known here are {', '.join(_FILE_KEYS[table])}"
     raise ConfigError(f"{path}: {where}{key} is no key of plexstream: {hint}")
 
 

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner, Result
+
+from plexstream.cli.app import app
+
+BANK = Path(__file__).with_name("bank.py")
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No configuration of this machine, and no colours or wrapped lines."""
+    for name in list(os.environ):
+        if name.startswith("PLEXSTREAM_"):
+            monkeypatch.delenv(name)
+    for name, value in (("COLUMNS", "200"), ("NO_COLOR", "1"), ("TERM", "dumb")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+
+class Cli:
+    """The command line in this process."""
+
+    def __call__(self, *arguments: str, code: int = 0, input: str | None = None) -> Result:
+        result = CliRunner().invoke(app, list(arguments), input=input)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, f"{arguments} ended with {result.exit_code}:\n{result.output}"
+        return result
+
+
+@pytest.fixture
+def cli() -> Cli:
+    return Cli()
+
+
+class Process:
+    """`plexstream dev` as a process of its own."""
+
+    def __init__(self, data: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.data = data
+        self.out = data.with_suffix(".out")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [
+            sys.executable, "-m", "plexstream", "dev", str(BANK),
+            "--data", str(self.data), "--port", str(self.port),
+        ]  # fmt: skip
+        with self.out.open("ab") as out:
+            self._process = subprocess.Popen(command, stdout=out, stderr=out)
+        end = time.monotonic() + 30
+        while not self._ready():
+            assert self._process.poll() is None, self.out.read_text()
+            assert time.monotonic() < end, self.out.read_text()
+            time.sleep(0.05)
+
+    def _ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health/ready", timeout=2).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal; returns the exit code."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        code = self._process.wait(30)
+        self._process = None
+        return code
+
+    def close(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def call(self, path: str, **arguments: object) -> object:
+        response = httpx.post(f"{self.url}/v1/actors/{path}", json=arguments, timeout=10)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Process]:
+    """A running `plexstream dev` with the bank."""
+    process = Process(tmp_path / "data")
+    try:
+        process.start()
+        yield process
+    finally:
+        process.close()
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A data folder of a bank that has been used and stopped: alice has had three turns."""
+    process = Process(tmp_path_factory.mktemp("bank") / "data")
+    try:
+        process.start()
+        process.call("account/alice/deposit", amount=5)
+        process.call("account/alice/note", key="k", text="a text")
+        process.call("account/alice/deposit", amount=7)
+        process.call("account/bob/deposit", amount=1)
+        assert process.end(signal.SIGTERM) == 0
+    finally:
+        process.close()
+    return str(process.data)

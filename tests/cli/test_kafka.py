@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from plexstream.hosts.native import NativeHost, load_actors
+from plexstream.log.open import open_log
+from plexstream.model.topics import Topics
+from plexstream.node.kafka_admin import KafkaAdmin
+from plexstream.node.worker import Worker
+from plexstream.processor import Settings
+
+
+@pytest.fixture
+def to(kafka, topic_prefix):
+    return ["--kafka", kafka, "--prefix", topic_prefix]
+
+
+def test_topics_are_applied_listed_and_repaired(cli, kafka, topic_prefix, to):
+    assert "missing" in cli("topics", "list", *to, code=1).stdout
+    assert f"created  {topic_prefix}journal" in cli("topics", "apply", *to, "--partitions", "3").stdout
+    listed = {r["topic"]: r for r in json.loads(cli("topics", "list", *to, "--json").stdout)}
+    assert listed[f"{topic_prefix}mailbox"] == {
+        "topic": f"{topic_prefix}mailbox", "partitions": 3, "records": 0, "wrong": [],
+    }  # fmt: skip
+    KafkaAdmin(kafka, {}).set({f"{topic_prefix}journal": {"retention.ms": "1000"}})
+    assert "retention.ms is 1000, declared -1" in cli("topics", "list", *to, code=1).stdout
+    assert "changed" in cli("topics", "apply", *to).stdout
+    cli("topics", "list", *to)
+
+
+def test_doctor(cli, kafka, topic_prefix, to):
+    said = cli("doctor", *to, code=1).stdout
+    assert f"{topic_prefix}mailbox: missing" in said
+    assert "→ plexstream topics apply" in said
+    cli("topics", "apply", *to, "--partitions", "2")
+    said = cli("doctor", *to).stdout
+    assert "6 topics as declared, 2 partitions" in said
+    assert f"Kafka at {kafka}: 1 broker, version" in said
+    KafkaAdmin(kafka, {}).set(
+        {f"{topic_prefix}journal": {"retention.ms": "1000", "max.message.bytes": "2000000"}}
+    )
+    said = cli("doctor", *to, code=1).stdout
+    assert f"{topic_prefix}journal: retention.ms is 1000" in said
+    assert f"{topic_prefix}journal: max.message.bytes is 2000000" in said
+
+
+def test_calls_and_inspection_beside_a_live_worker(cli, kafka, topic_prefix, to, tmp_path):
+    from pathlib import Path
+
+    cli("topics", "apply", *to, "--partitions", "2")
+    bank = Path(__file__).with_name("bank.py")
+    app = load_actors(bank)
+    log = open_log(f"kafka://{kafka}")
+    worker = Worker(
+        log, Topics(topic_prefix), 2, NativeHost(app.types, app.version), Settings(), tmp_path / "state", "n"
+    )  # fmt: skip
+    thread = threading.Thread(target=worker.run, daemon=True)
+    thread.start()
+    worker.assign(range(2))
+    try:
+        called = cli("call", "account/alice", "deposit", "amount=5", *to)
+        assert json.loads(called.stdout) == {"balance": 5}
+        cli("tell", "account/alice", "deposit", "amount=2", *to)
+        assert cli("call", "account/alice", "balance", *to).stdout == "7\n"
+        assert json.loads(cli("state", "get", "account/alice", *to).stdout)["state"]["balance"] == 7
+        assert "account/alice #2 deposit" in cli("journal", "tail", *to).stdout
+        assert "all as recorded" in cli("replay", "--re-execute", str(bank), *to).stdout
+        # Clearing takes the partition from the worker, which takes it back.
+        assert "is cleared" in cli("state", "clear", "account/alice", "--yes", *to).stdout
+        assert cli("call", "account/alice", "balance", *to).stdout == "0\n"
+    finally:
+        worker.stop()
+        thread.join(30)
+        log.close()
+
+
+def test_bench_leaves_no_topics(cli, kafka):
+    rows = json.loads(
+        cli(
+            "bench", "--kafka", kafka, "--seconds", "0.3", "--callers", "4", "--partitions", "2", "--json"
+        ).stdout
+    )
+    assert all(r["calls"] for r in rows)
+    log = open_log(f"kafka://{kafka}")
+    assert not [name for name in log.topics() if name.startswith("plex-bench-")]
+    log.close()

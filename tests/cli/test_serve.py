@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BANK = str(Path(__file__).with_name("bank.py"))
+
+
+def test_a_killed_node_has_its_state_when_it_starts_again(dev):
+    assert dev.call("account/alice/deposit", amount=5) == {"balance": 5}
+    assert dev.end(signal.SIGKILL) == -9
+    dev.start()
+    assert dev.call("account/alice/balance") == 5
+    assert dev.call("account/alice/deposit", amount=1) == {"balance": 6}
+
+
+def test_signals_end_a_node_well(dev):
+    assert dev.end(signal.SIGTERM) == 0
+    dev.start()
+    assert dev.end(signal.SIGINT) == 0
+    said = dev.out.read_text()
+    assert "Traceback" not in said
+    assert f"curl {dev.url}/v1/actors/account/one/deposit -d '{{\"amount\": 1}}'" in said
+
+
+def test_call_and_tell(dev, cli):
+    url = ["--url", dev.url]
+    assert json.loads(cli("call", "account/alice", "deposit", "amount=5", *url).stdout) == {"balance": 5}
+    assert json.loads(cli("call", "account/alice", "deposit", '{"amount": 2}', *url).stdout) == {"balance": 7}
+    assert cli("tell", "account/alice", "deposit", "amount=1", *url).stdout == ""
+    assert cli("call", "account/alice", "balance", *url).stdout == "8\n"
+    again = ["call", "account/alice", "deposit", "amount=2", "--idempotency-key", "k", *url]
+    assert cli(*again).stdout == cli(*again).stdout == '{"balance":10}\n'
+
+
+def test_errors_of_calls_are_told_with_code_and_detail(dev, cli):
+    url = ["--url", dev.url]
+    refused = cli("call", "account/alice", "deposit", "amount=-1", *url, code=1)
+    assert "rejected: an amount is positive" in refused.stderr
+    assert refused.stdout == ""
+    assert "bad_arguments: " in cli("call", "account/alice", "deposit", "amount=x", *url, code=1).stderr
+    assert "unknown_handler: " in cli("call", "account/alice", "nothing", *url, code=1).stderr
+    assert "unknown_type: " in cli("call", "other/alice", "nothing", *url, code=1).stderr
+
+
+def test_nobody_listens(cli):
+    started = time.monotonic()
+    said = cli("call", "account/alice", "balance", "--url", "http://127.0.0.1:1", code=3).stderr
+    assert "no node answers at http://127.0.0.1:1" in said
+    assert time.monotonic() - started < 5
+
+
+def test_what_cannot_be_called_is_an_error_of_usage(cli):
+    assert "has 1 parts: write type/id" in cli("call", "alice", "balance", code=2).stderr
+    assert (
+        "argument 'amount': write key=value" in cli("call", "account/a", "deposit", "amount", code=2).stderr
+    )
+    assert "is no JSON" in cli("call", "account/a", "deposit", '{"amount"}', code=2).stderr
+    assert "choose one way" in cli("call", "a/b", "c", "--url", "http://x", "--kafka", "y", code=2).stderr
+
+
+def test_what_cannot_be_served_is_told(cli, tmp_path):
+    assert "no such file" in cli("dev", "missing.py", code=2).stderr
+    assert "app is not set" in cli("dev", code=2).stderr
+    empty = tmp_path / "empty.py"
+    empty.write_text("x = 1\n")
+    assert "declares no actor" in cli("dev", str(empty), code=2).stderr
+    assert "only one process" in cli("run", BANK, "--workers", "2", code=2).stderr
+    assert "give --kafka ADDRESS" in cli("edge", code=2).stderr
+    assert "no such configuration file" in cli("dev", BANK, "--config", "none.toml", code=2).stderr
+
+
+def test_a_data_folder_in_use_is_told(dev, cli):
+    for command in (["state", "list"], ["journal", "tail"], ["replay"], ["topics", "list"]):
+        said = cli(*command, "--data", str(dev.data), code=3).stderr
+        assert "in use by a node" in said
+        assert "stop that node first" in said
+    assert "in use by a node" in cli("doctor", "--data", str(dev.data)).stdout
+
+
+def test_help_is_quick_and_everywhere():
+    started = time.monotonic()
+    said = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "plexstream", "--help"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert time.monotonic() - started < 5  # 0.3 s on an idle machine
+    assert "Exit codes" in said.stdout
+    for heavy in ("confluent_kafka", "rocksdict", "pydantic", "httpx", "starlette", "fastavro", "asyncio"):
+        assert f" {heavy}\n" not in said.stderr, f"--help imports {heavy}"
+
+
+def test_every_command_has_examples(cli):
+    commands = [
+        "dev", "run", "edge", "call", "tell", "replay", "bench", "doctor", "topics apply", "topics list",
+        "state get", "state list", "state diff", "state clear", "journal tail", "journal show",
+    ]  # fmt: skip
+    for command in commands:
+        said = cli(*command.split(), "--help").stdout
+        assert "Example" in said
+        assert f"plexstream {command}" in said
+
+
+def test_version(cli):
+    from plexstream import __version__
+
+    assert cli("--version").stdout == f"plexstream {__version__}\n"

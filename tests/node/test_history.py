@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import pytest
+from installation import PARTITIONS, Installation, wait_until
+
+from plexstream.log.memory import MemoryLog
+from plexstream.model.address import full, partition_of
+from plexstream.model.errors import CallError
+from plexstream.model.journal import Change, Claim, Turn
+from plexstream.node.clear import clear_state
+from plexstream.node.encode import journal_items
+from plexstream.node.history import HistoryGone, entries, known_from, rebuild
+from plexstream.node.state_view import Difference, actors, differences, state_at
+from plexstream.node.verify import stores_of, verify
+from plexstream.processor import Settings
+
+ALICE = "account/alice"
+HOME = partition_of(full(ALICE), PARTITIONS)
+
+
+def turns(i: Installation) -> list[tuple[int, Turn]]:
+    found = entries(i.log, i.topics, HOME, 0, i.end(HOME))
+    return [(e.offset, e.record) for e in found if type(e.record) is Turn and e.counts]
+
+
+@pytest.fixture
+def used(tmp_path):
+    """Alice has had five turns, and the worker is stopped."""
+    with Installation(MemoryLog(), tmp_path / "state") as i:
+        i.ask(ALICE, "deposit", amount=5)
+        i.ask(ALICE, "note", key="a", text="first")
+        i.ask(ALICE, "deposit", amount=7)
+        i.ask(ALICE, "note", key="a")
+        i.ask(ALICE, "later", amount=100, delay=3600.0)
+        i.ask("account/bob", "deposit", amount=1)
+    return i
+
+
+def test_state_now(used):
+    found = state_at(used.log, used.topics, ALICE)
+    assert found.address == "default/default/account/alice"
+    assert found.state == {"balance": 12, "moves": [5, 7]}
+    assert found.turn == 5
+    assert [t["handler"] for t in found.timers] == ["deposit"]
+    assert found.timers[0]["arguments"] == {"amount": 100}
+
+
+def test_state_at_every_offset(used):
+    offsets = [offset for offset, turn in turns(used) if turn.actor == full(ALICE)]
+    states = [state_at(used.log, used.topics, ALICE, at).state for at in offsets]
+    assert states == [
+        {"balance": 5, "moves": [5]},
+        {"balance": 5, "moves": [5], "notes": {"a": "first"}},
+        {"balance": 12, "moves": [5, 7], "notes": {"a": "first"}},
+        {"balance": 12, "moves": [5, 7]},
+        {"balance": 12, "moves": [5, 7]},
+    ]
+    before = state_at(used.log, used.topics, ALICE, offsets[0] - 1)
+    assert (before.turn, before.state) == (0, {})
+
+
+def test_differences_between_offsets(used):
+    offsets = [offset for offset, turn in turns(used) if turn.actor == full(ALICE)]
+    one, two = (state_at(used.log, used.topics, ALICE, at) for at in (offsets[0], offsets[2]))
+    assert {d.path for d in differences(one, two)} == {"balance", "moves[1]", "notes"}
+    assert Difference("balance", 5, 12) in differences(one, two)
+    assert not differences(two, two)
+
+
+def test_beyond_the_end(used):
+    with pytest.raises(HistoryGone, match=r"ends at offset \d+, and 1000 is asked for"):
+        state_at(used.log, used.topics, ALICE, 1000)
+
+
+def test_actors_are_listed(used):
+    found = [p.address for n in range(PARTITIONS) for p in actors(rebuild(used.log, used.topics, n).store)]
+    assert sorted(found) == [full("account/alice"), full("account/bob")]
+    assert not list(actors(rebuild(used.log, used.topics, 0).store, "other"))
+
+
+def test_records_of_a_zombie_do_not_count(used):
+    appender = used.log.appender()
+    place = (used.topics.journal, HOME)
+    (_, last) = turns(used)[-1]
+    forged = last._replace(seq=99, patch=[Change("balance", None, b"1000")])
+    appender.append(place, journal_items([Claim("t", "other", 1, {})]), None)
+    appender.append(place, journal_items([forged]), None)
+    while len(appender.poll(0.1)) < 2:
+        pass
+    appender.close()
+    assert state_at(used.log, used.topics, ALICE).state["balance"] == 12
+    end = used.end(HOME)
+    # Also where reading starts behind the claim that makes it a zombie.
+    (entry,) = entries(used.log, used.topics, HOME, end - 1, end)
+    assert not entry.counts
+
+
+def test_history_that_is_trimmed_is_told_with_its_range(tmp_path):
+    settings = Settings(mark_interval=20, flush_interval=20, snapshot_interval=50)
+    with Installation(MemoryLog(), tmp_path / "state", settings) as i:
+        for _ in range(20):
+            i.ask(ALICE, "deposit", amount=1)
+        i.ask(ALICE, "note", key="k", text="v")
+        place = (i.topics.journal, HOME)
+        wait_until(lambda: i.log.range(place)[0] > 15)
+        i.ask(ALICE, "deposit", amount=1)
+    first, end = i.log.range(place)
+    assert state_at(i.log, i.topics, ALICE).state == {"balance": 21, "moves": [1] * 21, "notes": {"k": "v"}}
+    with pytest.raises(HistoryGone) as raised:
+        state_at(i.log, i.topics, ALICE, 3)
+    _, base = known_from(i.log, i.topics, HOME)
+    assert base >= first
+    assert f"it can be told from {base - 1} to {end - 1}" in str(raised.value)
+    assert "keep_history" in str(raised.value)
+    assert state_at(i.log, i.topics, ALICE, base).turn > 15
+
+
+def test_a_rebuild_equals_the_state_stores(used):
+    found = []
+    for partition, paths in stores_of(used.state_dir).items():
+        found += verify(used.log, used.topics, partition, paths, used.settings, 0)
+    assert len(found) == PARTITIONS
+    assert [v.different for v in found] == [0, 0]
+    assert sum(v.pieces for v in found) >= 5
+
+
+def test_a_wrong_piece_in_a_state_store_is_found(used):
+    from plexstream.store.rocks import RocksStore
+
+    (path,) = stores_of(used.state_dir)[HOME]
+    store = RocksStore(path)
+    key = (0, full(ALICE), "", None)
+    store.write({key: store.get(key)._replace(data=b'{"balance":13}')})
+    store.close()
+    (found,) = verify(used.log, used.topics, HOME, [path], used.settings, 0)
+    assert found.different == 1
+    assert '"balance":13' in found.differences[0]
+
+
+def test_clearing_is_a_turn_and_the_node_goes_on(used):
+    with used as i:
+        # A node that runs is fenced by it, and claims the partition anew.
+        offset = clear_state(i.log, i.topics, ALICE, "a test")
+        assert i.ask(ALICE, "balance") == 0
+        assert i.ask(ALICE, "deposit", amount=3) == {"balance": 3}
+    assert state_at(i.log, i.topics, ALICE, offset).state == {}
+    assert state_at(i.log, i.topics, ALICE, offset).timers == []
+    assert state_at(i.log, i.topics, ALICE, offset - 3).state["balance"] == 12
+    assert state_at(i.log, i.topics, ALICE).turn == 7
+    assert clear_state(i.log, i.topics, "account/nobody", "a test") == -1
+
+
+def test_failures_are_in_the_journal(used):
+    with used as i, pytest.raises(CallError):
+        i.ask(ALICE, "deposit", amount=-1)
+    assert [t.status for _, t in turns(i) if t.actor == full(ALICE)] == [0, 0, 0, 0, 0, 1]
