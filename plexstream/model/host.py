@@ -19,7 +19,7 @@ class TypeInfo(NamedTuple):
     retry_attempts: int
     retry_delays: tuple[int, ...]  # before attempt 2, 3, …; the last one repeats
     snapshot_turns: int
-    snapshot_interval: int
+    snapshot_interval: int  # 0: not by time; -1: as configured
     snapshot_on_deactivation: bool
 
 

@@ -48,8 +48,9 @@ LARGE = str(16 * 1_048_576)
 """Bytes of a record batch: a turn may change and send several messages' worth."""
 
 KEEPING: dict[str, dict[str, str]] = {
-    "mailbox": {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)},
-    # Trimmed by the owner below what the snapshot covers, never by age: an idle actor's turn may be old.
+    # Both are trimmed by the owner below what the snapshots cover, never by age: an idle actor's turn may be
+    # old, and a message may have to wait for its owner for longer than any number of days.
+    "mailbox": {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"},
     "journal": {
         "cleanup.policy": "delete",
         "retention.ms": "-1",

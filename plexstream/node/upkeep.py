@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from plexstream.log.base import Record
+from plexstream.log.base import Place, Record
+from plexstream.model.address import type_of
 from plexstream.model.errors import LogError, Malformed
 from plexstream.model.journal import Partition, Turn
 from plexstream.node.encode import Output
@@ -14,6 +15,7 @@ from plexstream.node.lanes import Lane
 from plexstream.node.services import Services
 from plexstream.node.takeover import PARTITION_KEY, Takeover, partition_piece, snapshot_key
 from plexstream.processor import Processor
+from plexstream.processor.fold import MAILBOX
 from plexstream.processor.ports import PieceKey
 from plexstream.schema.codec import decode_journal, encode_snapshot
 
@@ -35,6 +37,7 @@ class Upkeep:
         self.lane = lane
         self._snapshots = takeover.snapshots
         self._journal = takeover.journal
+        self._mailbox: Place = (services.topics.mailbox, takeover.partition)
         self.flushed_at = services.now()
         self._flushed_next = -1
         self._saving: Partition | None = None
@@ -107,12 +110,12 @@ class Upkeep:
         self._checks.append((now, p.fold.next))
         if self._saving is not None or self.catching_up:
             return
-        behind = p.pieces.oldest_unsaved()
-        long = behind is not None and p.fold.next - behind >= settings.snapshot_lag
-        before = p.fold.next - settings.snapshot_lag // 2 if long else 0
-        while self._checks and now - self._checks[0][0] >= settings.snapshot_interval:
-            before = max(before, self._checks.popleft()[1])
-        taken = p.pieces.take_unsaved(settings.snapshot_batch, before) if before else {}
+        oldest = p.pieces.oldest_unsaved()
+        long = oldest is not None and p.fold.next - oldest >= settings.snapshot_lag
+        lag = p.fold.next - settings.snapshot_lag // 2 if long else 0
+        due = self._due(now, lag)
+        latest = max([lag, *(offset for _, offset in self._checks)])
+        taken = p.pieces.take_unsaved(settings.snapshot_batch, latest, due)
         for address in p.actors.to_save:
             taken.update(p.pieces.take_core(address))
         p.actors.to_save.clear()
@@ -128,6 +131,21 @@ class Upkeep:
         self.lane.snapshots.append(records)
         self.s.kick_lanes()
 
+    def _due(self, now: int, lag: int) -> Callable[[str], int]:
+        """For an address: the journal offset below which its type's interval wants its turns saved."""
+        infos = {name: self.s.host.type_info(name) for name in self.s.host.versions()}
+        intervals = {name: -1 if info is None else info.snapshot_interval for name, info in infos.items()}
+        default = self.s.settings.snapshot_interval
+        before: dict[str, int] = {}
+        for name, interval in intervals.items():
+            wait = default if interval < 0 else interval
+            passed = [offset for time, offset in self._checks if now - time >= wait] if wait else []
+            before[name] = max([lag, *passed[-1:]])
+        longest = max([default, *intervals.values()])
+        while len(self._checks) > 1 and now - self._checks[1][0] >= longest:
+            self._checks.popleft()
+        return lambda address: before.get(type_of(address), lag)
+
     def saved(self) -> None:
         """The snapshots are committed: the journal below them may go."""
         if self._saving is None:
@@ -135,12 +153,16 @@ class Upkeep:
         partition, self._saving = self._saving, None
         self.processor.pieces.saved()
         keep_from = min(partition.floor, partition.unsaved)
-        if not self.s.settings.keep_history and keep_from > self._trimmed:
-            self._trimmed = keep_from
-            try:
-                self.s.log.trim(self._journal, keep_from)
-            except LogError as error:
-                _log.warning("%s[%d] could not be trimmed, it will be next time: %s", *self._journal, error)
+        if self.s.settings.keep_history or keep_from <= self._trimmed:
+            return
+        self._trimmed = keep_from
+        try:
+            self.s.log.trim(self._journal, keep_from)
+            for inbox in partition.inboxes:  # messages go with the turns that they caused
+                if inbox.topic == MAILBOX:
+                    self.s.log.trim(self._mailbox, inbox.low)
+        except LogError as error:
+            _log.warning("partition %d could not be trimmed, it will be next time: %s", self._journal[1], error)
 
     def expire(self, now: int) -> None:
         """Forget kept replies that have expired, a thousand looked at a time."""

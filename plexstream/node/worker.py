@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
 from plexstream.model.errors import LogError, StoreCorrupt
@@ -229,7 +229,7 @@ class Worker:
     def _take_acks(self, acks: list[Ack]) -> set[int]:
         touched: set[int] = set()
         for ack in acks:
-            driver, kind, batch = ack.token  # type: ignore[misc]
+            driver, kind, batch = cast("tuple[Driver, str, object]", ack.token)
             if ack.error is not None:
                 self._replace_appender(ack.error)
                 return set()

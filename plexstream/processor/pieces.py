@@ -7,7 +7,7 @@ ahead of the log, and the handlers never behind themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from plexstream.model.journal import Change, OutKind, Turn
@@ -246,8 +246,10 @@ class Pieces:
         self.unsaved = dict(sorted(self.unsaved.items(), key=lambda item: item[1]))
         self.unsaved_cores = dict(sorted(self.unsaved_cores.items(), key=lambda item: item[1]))
 
-    def take_unsaved(self, limit: int, before: int) -> dict[PieceKey, Snapshot | None]:
-        """Up to `limit` pieces whose first unsaved turn is below offset `before`.
+    def take_unsaved(
+        self, limit: int, before: int, due: Callable[[str], int]
+    ) -> dict[PieceKey, Snapshot | None]:
+        """Up to `limit` pieces whose first unsaved turn is below offset `due(address)`, which is at most `before`.
 
         They count as saved when `saved` is called, and are unsaved again after `not_saved`.
         """
@@ -255,11 +257,15 @@ class Pieces:
         for address, first in list(self.unsaved_cores.items()):
             if first >= before or len(taken) >= limit:
                 break
+            if first >= due(address):
+                continue
             self.saving[_ACTOR, address, "", None] = self.unsaved_cores.pop(address)
             taken[_ACTOR, address, "", None] = self.core(address).snapshot()
         for key, first in list(self.unsaved.items()):
             if first >= before or len(taken) >= limit:
                 break
+            if first >= due(key[1]):
+                continue
             self.saving[key] = self.unsaved.pop(key)
             taken[key] = self.dirty[key] if key in self.dirty else self.store.get(key)
         return taken

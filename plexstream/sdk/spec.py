@@ -40,12 +40,12 @@ class Snapshots:
 
     Parameters:
         turns: at the latest after so many turns of the actor; 0: not by turns.
-        seconds: at the latest after so much time; 0: not by time.
+        seconds: at the latest after so much time; 0: not by time; None: as configured (60 by default).
         on_deactivation: whenever the actor is evicted from memory.
     """
 
     turns: int = 0
-    seconds: float = 60.0
+    seconds: float | None = None
     on_deactivation: bool = False
 
 

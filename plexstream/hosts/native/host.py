@@ -66,7 +66,7 @@ class _Type:
         self.info = TypeInfo(
             spec.name, version, round(spec.idle_timeout * 1000), spec.max_active,
             round(spec.state_ttl * 1000), retry.attempts, delays, spec.snapshots.turns,
-            round(spec.snapshots.seconds * 1000),
+            -1 if spec.snapshots.seconds is None else round(spec.snapshots.seconds * 1000),
             spec.snapshots.on_deactivation,
         )  # fmt: skip
 
