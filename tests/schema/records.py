@@ -44,7 +44,8 @@ STRATEGIES = {
     "Claim": st.builds(Claim, text, text, long, st.dictionaries(text, text, max_size=3)),
     "Mark": st.builds(Mark, long, long, inboxes, long, long, long, st.booleans()),
     "Partition": st.builds(
-        Partition, long, long, long, longs.map(tuple), inboxes, long, long, int32, int32, st.booleans(), long, int32
+        Partition, long, long, long, longs.map(tuple), inboxes, long, long, int32, int32, st.booleans(),
+        long, int32,
     ),
     "Snapshot": st.builds(
         Snapshot, st.integers(0, 4), text, text, st.none() | text, long, long, long, blob

@@ -6,9 +6,9 @@ import tracemalloc
 
 import fastavro
 import pytest
+from golden import FILLED, GOLDEN
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from golden import FILLED, GOLDEN
 from records import CODECS, STRATEGIES, plain
 
 from plexstream.model.errors import Malformed

@@ -1,0 +1,61 @@
+"""A host with the actors of one test, and state that outlives an instance."""
+
+import pytest
+
+from plexstream.hosts.native import NativeHost
+
+ADDRESS = "default/default/a/1"
+
+
+class Disk:
+    """What the processor would keep of one actor."""
+
+    def __init__(self):
+        self.fields = {}
+        self.entries = {}
+
+    def get(self, field, key):
+        return self.entries.get((field, key))
+
+    def scan(self, field):
+        return iter(sorted((k, v) for (f, k), v in self.entries.items() if f == field))
+
+    def apply(self, patch):
+        for field, key, value in patch:
+            where, name = (self.fields, field) if key is None else (self.entries, (field, key))
+            if value is None:
+                where.pop(name, None)
+            else:
+                where[name] = value
+
+
+class Tester:
+    """One actor of one type."""
+
+    def __init__(self, cls, **options):
+        self.type = cls.__plexstream__.name
+        self.host = NativeHost({self.type: cls.__plexstream__}, **options)
+        self.disk = Disk()
+        self.seq = 0
+        self.load()
+
+    def load(self):
+        """As after a crash: only what is on disk is left."""
+        self.instance = self.host.activate(self.type, ADDRESS, self.disk.fields, self.disk)
+
+    def call(self, handler, payload=b"", *, now=1000, must_read=False, sender=""):
+        result = self.host.invoke(self.instance, handler, payload, self.seq + 1, now, sender, "m", must_read)
+        if not result.code and not result.read_only:
+            self.seq += 1
+            self.disk.apply(result.patch)
+        return result
+
+    def ok(self, handler, payload=b"", **options):
+        result = self.call(handler, payload, **options)
+        assert result.code == "", result.detail
+        return result
+
+
+@pytest.fixture
+def tester():
+    return Tester

@@ -1,0 +1,545 @@
+"""A turn takes effect as a whole or not at all, whatever its handler does."""
+
+import asyncio
+import json
+import logging
+import sys
+import threading
+
+import pytest
+
+from plexstream import (
+    Reject,
+    StateMap,
+    actor,
+    handler,
+    host,
+    init_handler,
+    on_activate,
+    on_deactivate,
+    state,
+    state_list,
+    state_map,
+)
+from plexstream.hosts.native.host import MAX_MESSAGE, MAX_TURN
+from plexstream.model.errors import Failed, TooLarge
+from plexstream.sdk.host import current
+
+MODES = {}
+
+
+def mode(function):
+    MODES[function.__name__] = function
+    return function
+
+
+class Unreadable(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@mode
+def error(a):
+    raise ValueError("no")
+
+
+@mode
+def surrogate(a):
+    raise ValueError("\ud800")
+
+
+@mode
+def unreadable(a):
+    raise Unreadable
+
+
+@mode
+def reject(a):
+    raise Reject("no")
+
+
+@mode
+def too_large_error(a):
+    raise TooLarge("no")
+
+
+@mode
+def exits(a):
+    sys.exit(3)
+
+
+@mode
+def cancelled(a):
+    raise asyncio.CancelledError
+
+
+@mode
+def recursion(a):
+    return recursion(a)
+
+
+@mode
+def bad_result(a):
+    return object()
+
+
+@mode
+def nan_result(a):
+    return {"x": float("nan")}
+
+
+@mode
+def large_result(a):
+    return "x" * MAX_MESSAGE
+
+
+@mode
+def bad_field(a):
+    a.n = "1"
+
+
+@mode
+def bool_field(a):
+    a.n = True
+
+
+@mode
+def deleted_field(a):
+    del a.n
+
+
+@mode
+def nan_field(a):
+    a.any = [float("inf")]
+
+
+@mode
+def deep_field(a):
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    a.any = deep
+
+
+@mode
+def surrogate_field(a):
+    a.any = "\ud800"
+
+
+@mode
+def large_field(a):
+    a.any = "x" * 2_000_000
+
+
+@mode
+def bad_entry(a):
+    a.map["k"] = [object()]
+
+
+@mode
+def wrong_entry(a):
+    a.map["k"] = "text"
+
+
+@mode
+def wrong_item(a):
+    a.texts.append(1)
+
+
+@mode
+def surrogate_key(a):
+    a.map["\ud800"] = []
+
+
+@mode
+def long_key(a):
+    a.map["é" * 600] = []
+
+
+@mode
+def replaced_map(a):
+    a.map = {}
+
+
+@mode
+def large_entry(a):
+    a.map["k"] = ["x" * 2_000_000]
+
+
+@mode
+def large_patch(a):
+    for i in range(5):
+        a.map[str(i)] = ["x" * 1_000_000]
+
+
+@mode
+def many_entries(a):
+    for i in range(400_000):
+        a.map[str(i)] = []
+
+
+@mode
+def large_message(a):
+    host.tell("b/1", "h", x="x" * MAX_MESSAGE)
+
+
+@mode
+def many_messages(a):
+    while True:
+        host.tell("b/1", "h")
+
+
+@mode
+def many_cancels(a):
+    while True:
+        host.cancel("1.1")
+
+
+@mode
+def patch_and_messages(a):
+    a.any = "x" * 1_000_000
+    for _ in range(MAX_TURN // 1_000_000):
+        host.tell("b/1", "h", x="x" * 900_000)
+
+
+@mode
+def bad_target(a):
+    host.tell("no address", "h")
+
+
+@mode
+def bad_handler_name(a):
+    host.tell("b/1", 5)
+
+
+@mode
+def surrogate_payload(a):
+    host.tell("b/1", "h", x="\ud800")
+
+
+@mode
+def nan_payload(a):
+    host.emit("x", float("nan"))
+
+
+@mode
+def bad_delay(a):
+    host.send_after(float("nan"), "h")
+
+
+@mode
+def bad_timer(a):
+    host.cancel("no timer")
+
+
+CODES = {name: "too_large" for name in MODES if name.startswith(("large", "many", "too_large", "patch"))}
+CODES["reject"] = "rejected"
+
+
+@actor(name="a")
+class Victim:
+    n: int = state(default=0)
+    any: object = state(default=None)
+    items: list[int] = state(default_factory=list)
+    map: StateMap[list] = state_map()
+    texts: list[str] = state_list()
+
+    @handler("change")
+    def change(self, mode: str = "") -> object:
+        self.n += 1
+        self.any = {"n": self.n}
+        self.items.append(self.n)
+        self.map.setdefault("all", []).append(self.n)
+        self.map[str(self.n)] = [self.n]
+        self.texts.append(str(self.n))
+        host.emit("out", self.n)
+        return MODES[mode](self) if mode else None
+
+    @handler("see", read_only=True)
+    def see(self) -> object:
+        return [self.n, self.any, self.items, dict(self.map), list(self.texts)]
+
+
+@pytest.mark.parametrize("name", sorted(MODES))
+def test_a_failed_turn_changes_nothing(tester, name, caplog):
+    caplog.set_level(logging.CRITICAL)
+    t = tester(Victim)
+    t.ok("change")
+    before = t.ok("see").value
+    disk = (dict(t.disk.fields), dict(t.disk.entries))
+    result = t.call("change", json.dumps({"mode": name}).encode())
+    assert result.code == CODES.get(name, "failed")
+    assert result.detail
+    result.detail.encode()
+    assert len(result.detail) <= 2000
+    assert not result.patch
+    assert not result.outs
+    assert current.turn is None
+    assert t.ok("see").value == before
+    assert (t.disk.fields, t.disk.entries) == disk
+    t.ok("change")
+    t.load()
+    assert json.loads(t.ok("see").value) == [
+        2,
+        {"n": 2},
+        [1, 2],
+        {"1": [1], "2": [2], "all": [1, 2]},
+        ["1", "2"],
+    ]
+
+
+def test_ctrl_c_is_not_the_handlers(tester):
+    @actor(name="a")
+    class Interrupted:
+        n: int = state(default=0)
+
+        @handler("h")
+        def h(self):
+            self.n = 5
+            raise KeyboardInterrupt
+
+    t = tester(Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        t.call("h")
+    assert t.instance.object.n == 0
+    results = []
+    thread = threading.Thread(target=lambda: results.append(t.call("h")))  # where no signal arrives
+    thread.start()
+    thread.join()
+    assert results[0].code == "failed"
+
+
+@actor(name="a")
+class Reader:
+    n: int = state(default=0)
+    items: list = state(default_factory=list)
+    map: StateMap[list] = state_map()
+
+    @handler("set")
+    def set(self):
+        self.map["k"] = [1]
+
+    @handler("noop")
+    def noop(self):
+        pass
+
+    @handler("read", read_only=True)
+    def read(self, what: str) -> object:
+        if what == "plain":
+            self.n = 1
+        elif what == "inside":
+            self.items.append(1)
+        elif what == "entry":
+            self.map["k"] = []
+        elif what == "inside entry":
+            self.map["k"].append(2)
+        elif what == "emit":
+            host.emit("x", 1)
+        return self.map["k"]
+
+
+@pytest.mark.parametrize("what", ["plain", "inside", "entry", "inside entry", "emit"])
+def test_a_read_only_handler_must_not_write(tester, what):
+    t = tester(Reader)
+    t.ok("set")
+    result = t.call("read", json.dumps({"what": what}).encode(), must_read=True)
+    assert (result.code, result.read_only) == ("failed", True)
+    assert "read_only" in result.detail
+    assert t.ok("noop").patch == []
+    assert t.ok("read", b'{"what":""}').value == b"[1]"
+    assert t.call("noop", must_read=True).code == "not_read_only"
+
+
+def test_values_are_as_they_will_be_read_back(tester):
+    @actor(name="a")
+    class Shapes:
+        any: object = state(default=None)
+        ratio: float = state(default=0.0)
+        map: StateMap = state_map()
+
+        @handler("set")
+        def set(self):
+            self.any = (1, 2)
+            self.ratio = 1
+            self.map["k"] = (1, 2)
+
+        @handler("see", read_only=True)
+        def see(self):
+            return [type(v).__name__ for v in (self.any, self.ratio, self.map["k"])]
+
+    t = tester(Shapes)
+    t.ok("set")
+    warm = t.ok("see").value
+    t.load()
+    assert t.ok("see").value == warm == b'["list","float","list"]'
+
+
+def test_what_a_factory_made_is_durable(tester):
+    made = iter(range(1, 100))
+
+    @actor(name="a")
+    class Made:
+        token: int = state(default_factory=lambda: next(made))
+
+        @handler("get")
+        def get(self):
+            return self.token
+
+    t = tester(Made)
+    value = t.ok("get").value
+    t.load()
+    assert t.ok("get").value == value
+
+
+def test_a_large_field_can_be_replaced(tester):
+    @actor(name="a")
+    class Large:
+        text: str = state(default="")
+
+        @handler("set")
+        def set(self, c: str):
+            self.text = c * 600_000
+
+    t = tester(Large)
+    t.ok("set", b'{"c":"a"}')
+    t.ok("set", b'{"c":"b"}')
+
+
+def test_async_handlers(tester):
+    @actor(name="a")
+    class Async:
+        n: int = state(default=0)
+
+        @handler("now")
+        async def now(self, n: int):
+            self.n = n
+            return n
+
+        @handler("waits")
+        async def waits(self):
+            self.n = 9
+            await asyncio.sleep(0)
+
+        @handler("sleeps")
+        async def sleeps(self):
+            self.n = 9
+            await asyncio.sleep(1)
+
+    t = tester(Async)
+    assert t.ok("now", b'{"n":3}').value == b"3"
+    for name in ("waits", "sleeps"):
+        assert t.call(name).code == "failed"
+        assert t.instance.object.n == 3
+
+
+def test_init_is_part_of_the_first_turn(tester):
+    @actor(name="a")
+    class Born:
+        log: list[str] = state(default_factory=list)
+
+        @init_handler
+        def init(self):
+            self.log.append("init")
+            host.emit("born", host.self_id())
+
+        @handler("add")
+        def add(self, what: str):
+            self.log.append(what)
+            if what == "bad":
+                raise ValueError(what)
+
+        @handler("see", read_only=True)
+        def see(self):
+            return self.log
+
+    t = tester(Born)
+    assert t.ok("see").value == b"[]"
+    assert t.call("add", b'{"what":"bad"}').code == "failed"
+    first = t.ok("add", b'{"what":"x"}')
+    assert [o.target for o in first.outs] == ["born"]
+    assert t.ok("add", b'{"what":"y"}').outs == []
+    assert t.ok("see").value == b'["init","x","y"]'
+
+
+def test_hooks_must_not_change_state(tester, caplog):
+    @actor(name="a")
+    class Hooked:
+        n: int = state(default=0)
+
+        @on_activate
+        def up(self):
+            self.cache = {}
+            self.n = Hooked.change
+
+        @on_deactivate
+        def down(self):
+            raise SystemExit
+
+    Hooked.change = 0
+    t = tester(Hooked)
+    assert t.instance.object.cache == {}
+    t.host.deactivate(t.instance)
+    assert "on_deactivate" in caplog.text
+    Hooked.change = 1
+    with pytest.raises(TypeError, match="on_activate hook changed n"):
+        t.load()
+    Hooked.change = "x"
+    with pytest.raises(Failed, match="on_activate"):
+        t.load()
+
+
+def test_random_uuid_and_time_are_those_of_the_turn(tester):
+    @actor(name="a")
+    class Dice:
+        @handler("roll")
+        def roll(self):
+            return [host.random(), host.uuid(), host.now(), host.self_id(), host.sender()]
+
+    one, two = tester(Dice), tester(Dice)
+    first = one.ok("roll", now=77, sender="default/default/b/2").value
+    assert first == two.ok("roll", now=77, sender="default/default/b/2").value
+    assert json.loads(first)[2:] == [77, "a/1", "b/2"]
+    assert json.loads(one.ok("roll", now=77).value)[:2] != json.loads(first)[:2]
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "ä", "x" * 201, "a\n", 5, None])
+def test_emit_refuses_what_is_no_topic(tester, name):
+    @actor(name="a")
+    class Out:
+        @handler("go")
+        def go(self):
+            host.emit(name, 1)
+
+    result = tester(Out).call("go")
+    assert result.code == "failed"
+    assert "letters, digits" in result.detail
+
+
+@pytest.mark.parametrize(("key", "good"), [
+    (None, True), ("", True), ("k" * 1024, True), ("é" * 512, True),
+    ("k" * 1025, False), ("é" * 513, False), ("\ud800", False), (5, False),
+])  # fmt: skip
+def test_keys_of_outputs(tester, key, good):
+    @actor(name="a")
+    class Out:
+        @handler("go")
+        def go(self):
+            host.emit("x" * 200, 1, key=key)
+
+    assert (tester(Out).call("go").code == "") is good
+
+
+def test_what_an_error_carries(tester):
+    @actor(name="a")
+    class Refuses:
+        @handler("go")
+        def go(self, what: str):
+            data = {"fine": {"a": 1}, "large": "x" * 2_000_000, "object": object(), "nan": float("nan")}
+            raise Reject("no", data[what])
+
+    t = tester(Refuses)
+    assert t.call("go", b'{"what":"fine"}').data == {"a": 1}
+    for what in ("large", "object", "nan"):
+        result = t.call("go", json.dumps({"what": what}).encode())
+        assert (result.code, result.data) == ("rejected", None)
+        assert result.detail.startswith("no (its data")
