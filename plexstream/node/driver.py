@@ -1,4 +1,4 @@
-"""Connects one partition's processor to the log, the store and the lanes. Runs on the worker's thread, never blocks."""
+"""Connects one partition's processor to log, store and lanes. Runs on the worker's thread, never blocks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from plexstream.schema.codec import decode_envelope, decode_journal
 _log = logging.getLogger("plexstream.node")
 
 MAX_GROUPS = 4
-"""Groups in flight to the journal: while they are on their way the next collects what comes, with no timer."""
+"""Groups in flight to the journal: while they are on their way the next one collects what comes."""
 MAX_BACKLOG = 50_000
 """Turns whose outputs have not left, before reading stops: bounds memory when a topic is slow."""
 
@@ -134,7 +134,10 @@ class Driver:
         if self.state in (State.LOST, State.CLOSED):
             return
         if kind == "claim":
-            self.takeover.claimed(ack.offset)
+            if ack.offset < 0:
+                self.lose(f"partition {self.partition}: the offset of its claim is unknown")
+            else:
+                self.takeover.claimed(ack.offset)
         elif kind == "journal":
             self._acks.append(ack.offset)
             self._take_acks()
@@ -185,8 +188,11 @@ class Driver:
     def pump(self) -> None:
         """Hand over what the processor has made, and take care of stores and snapshots."""
         p, lane = self.processor, self._lane
+        if self.state is State.TAKEOVER and self.takeover.lane is not None and self.takeover.lane.fenced:
+            self.lose(f"partition {self.partition}: a newer owner has opened its lane")
         if p is None or lane is None or self.state not in (State.ACTIVE, State.RELEASING):
             return
+        lane.known = p.fold.next
         now = self.s.now()
         p.tick(now)
         while len(p.in_flight) < MAX_GROUPS:
@@ -237,7 +243,11 @@ class Driver:
     def _flow(self, p: Processor, lane: Lane) -> None:
         """Stop reading while too much is on its way, so that memory stays bounded."""
         s = self.s.settings
-        load = max(p.running_ahead / s.max_in_flight, len(p.inbox.waiting) / s.max_waiting, lane.backlog / MAX_BACKLOG)
+        load = max(
+            p.running_ahead / s.max_in_flight,
+            len(p.inbox.waiting) / s.max_waiting,
+            lane.backlog / MAX_BACKLOG,
+        )
         if not self._paused and load >= 1:
             self.s.mailbox.pause(self._mailbox)
             self._paused = True
@@ -303,7 +313,7 @@ class Driver:
         if self.state is not State.RELEASING or p is None or lane is None:
             return True
         owed = p.in_flight or self._batches or lane.backlog or p.outbox.emits.queue or p.outbox.mails.queue
-        if owed or self._gap is not None:
+        if owed or p.answers or self._gap is not None:
             return False
         if not self._released:
             self._released = True
@@ -313,7 +323,9 @@ class Driver:
         try:
             self.upkeep.flush(self.s.now())
         except StoreCorrupt as error:
-            _log.warning("partition %d: its store is behind and will be brought up: %s", self.partition, error)
+            _log.warning(
+                "partition %d: its store is behind and will be brought up: %s", self.partition, error
+            )
         self._end(State.CLOSED)
         return True
 

@@ -10,7 +10,9 @@ from plexstream.model.topics import Topics
 from plexstream.processor.records import Answer
 from plexstream.schema.codec import encode_dead_letter, encode_envelope, encode_journal, encode_turn
 
-Output = tuple[str, int | None, bytes, bytes | None]  # topic, partition or None for murmur2 of the key, key, value
+Output = tuple[
+    str, int | None, bytes, bytes | None
+]  # topic, partition or None for murmur2 of the key, key, value
 
 _LAST_MAIL, _REPLY = OutKind.ERROR.value, OutKind.REPLY.value
 _EMIT, _DEAD = OutKind.EMIT.value, OutKind.DEADLETTER.value
@@ -27,8 +29,7 @@ def mails(
     topics: Topics, partitions: int, partition: int, offset: int, turn: Turn, into: dict[Place, list[Item]]
 ) -> None:
     """Add a turn's messages and replies to the places they go to."""
-    index = 0
-    for out in turn.outs:
+    for index, out in enumerate(turn.outs):
         kind = out.kind
         if kind <= _LAST_MAIL:
             target = out.target
@@ -41,13 +42,26 @@ def mails(
                 id = out.id
                 origin = ""
             envelope = Envelope(
-                kind, id, target, out.handler, out.payload, turn.actor, "", "", turn.time, {}, origin, offset, index
+                kind,
+                id,
+                target,
+                out.handler,
+                out.payload,
+                turn.actor,
+                "",
+                "",
+                turn.time,
+                {},
+                origin,
+                offset,
+                index,
             )
             into.setdefault(place, []).append((target.encode(), encode_envelope(envelope)))
-        index += 1
 
 
-def answer_items(topics: Topics, partitions: int, answers: list[Answer], time: int) -> dict[Place, list[Item]]:
+def answer_items(
+    topics: Topics, partitions: int, answers: list[Answer], time: int
+) -> dict[Place, list[Item]]:
     """Answers that no turn carries, by the place they go to."""
     into: dict[Place, list[Item]] = {}
     for reply_to, id, kind, payload in answers:

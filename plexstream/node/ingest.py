@@ -54,11 +54,25 @@ class Feed:
             headers = {"malformed": str(error)}
             value = record.value or b""
             return Envelope(
-                TELL, id, origin, self._handler, value, "", "", "", record.time, headers, origin, record.offset, 0
+                TELL,
+                id,
+                origin,
+                self._handler,
+                value,
+                "",
+                "",
+                "",
+                record.time,
+                headers,
+                origin,
+                record.offset,
+                0,
             )
         value = record.value or b""
         payload = value if self._into is None else self._into + value + b"}"
-        return Envelope(TELL, id, target, self._handler, payload, "", "", "", record.time, {}, origin, record.offset, 0)
+        return Envelope(
+            TELL, id, target, self._handler, payload, "", "", "", record.time, {}, origin, record.offset, 0
+        )
 
     def _actor_id(self, record: Record) -> str:
         if record.value is None:
@@ -75,7 +89,9 @@ class Feed:
                 try:
                     id = key(value)
                 except Exception as error:
-                    raise ValueError(f"the subscription's key function raised {type(error).__name__}: {error}") from None
+                    raise ValueError(
+                        f"the subscription's key function raised {type(error).__name__}: {error}"
+                    ) from None
             elif not isinstance(value, dict) or key not in value:
                 raise ValueError(f"the value has no field {key!r}")
             else:
@@ -162,7 +178,9 @@ class Ingest:
             while not self._stop.is_set():
                 self._follow(reader)
                 in_flight = sum(len(s.outstanding) for s in self._sources.values())
-                records = reader.read(READ_LIMIT, 0.0 if in_flight else 0.05) if in_flight < MAX_BATCHES else []
+                records = (
+                    reader.read(READ_LIMIT, 0.0 if in_flight else 0.05) if in_flight < MAX_BATCHES else []
+                )
                 if records:
                     self._feed(appender, records)
                 acks = appender.poll(0.0 if records or not in_flight else 0.005)

@@ -1,8 +1,8 @@
-"""Which partitions a worker has, by a Kafka consumer group. It may be wrong for a while: claims make that harmless.
+"""Which partitions a worker has, by a Kafka consumer group. It may be wrong: claims make up for it.
 
-The group's consumer reads nothing: it joins, is told partitions of the mailbox, and pauses them. Work that takes
-long therefore never costs the membership (measured: a static member that is killed and started again has its
-partitions back 0.2 s after it joins; one that is stopped loses them after the session time).
+The group's consumer reads nothing: it joins, is told partitions of the mailbox, and pauses them. Work that
+takes long therefore never costs the membership (measured: a static member that is killed and started again
+has its partitions back 0.2 s after it joins; one that is stopped loses them after the session time).
 """
 
 from __future__ import annotations
@@ -79,7 +79,10 @@ class Membership:
             consumer = Consumer(self._config)
             try:
                 consumer.subscribe(
-                    [self._mailbox], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+                    [self._mailbox],
+                    on_assign=self._on_assign,
+                    on_revoke=self._on_revoke,
+                    on_lost=self._on_lost,
                 )
                 while not self._stop.is_set():
                     message = consumer.poll(0.1)

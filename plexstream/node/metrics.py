@@ -38,7 +38,13 @@ class NodeMetrics(Collector):
                 if row.get(field) is not None:
                     family.add_metric([str(row["partition"]), row["worker"]], row[field])
             yield family
-        active = GaugeMetricFamily("plexstream_partition_active", "1 while the partition is in service", labels=["partition", "worker"])
+        active = GaugeMetricFamily(
+            "plexstream_partition_active",
+            "1 while the partition is in service",
+            labels=["partition", "worker"],
+        )
         for row in rows:
-            active.add_metric([str(row["partition"]), row["worker"]], 1.0 if row["phase"] == "active" else 0.0)
+            active.add_metric(
+                [str(row["partition"]), row["worker"]], 1.0 if row["phase"] == "active" else 0.0
+            )
         yield active

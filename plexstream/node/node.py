@@ -62,8 +62,8 @@ class Node:
                 self._supervisor = Supervisor([self._worker_spec(app_file, n) for n in range(config.workers)])
             else:
                 self._unit = Unit(
-                    self.log, self.topics, self.partitions, app, config.settings(), config.state_dir, config.node,
-                    config.max_message, self._unit_ended,
+                    self.log, self.topics, self.partitions, app, config.settings(), config.state_dir,
+                    config.node, config.max_message, self._unit_ended,
                 )  # fmt: skip
         self.types = {} if app is None else app.types
         self.calls = Calls(self.log, self.topics, max_payload=config.max_message)
@@ -149,7 +149,9 @@ class Node:
             "ready": ready,
             "lag": lag,
             "partitions": sorted(rows, key=lambda r: r["partition"]),
-            "workers": [{"worker": w["worker"], "pid": w.get("pid"), "ready": bool(w.get("ready"))} for w in workers],
+            "workers": [
+                {"worker": w["worker"], "pid": w.get("pid"), "ready": bool(w.get("ready"))} for w in workers
+            ],
         }
 
 
@@ -196,7 +198,9 @@ class _Lags(threading.Thread):
 
 def _app_file(config: Config) -> Path:
     if config.app is None:
-        raise ConfigError("no actor file: name one, as in `plexstream dev bank.py`, or set app in plexstream.toml")
+        raise ConfigError(
+            "no actor file: name one, as in `plexstream dev bank.py`, or set app in plexstream.toml"
+        )
     return config.app
 
 

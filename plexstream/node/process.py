@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -40,10 +41,12 @@ class WorkerSpec(NamedTuple):
 
 
 def work(spec: WorkerSpec, pipe: Connection) -> None:
-    """Body of a worker process: work until the node says stop, or is gone. Exits with 1 if the worker broke."""
+    """Body of a worker process: work until the node says stop, or is gone. Exits with 1 if it broke."""
     for ignored in (signal.SIGINT, signal.SIGTERM):  # the node decides, and tells by the pipe
         signal.signal(ignored, signal.SIG_IGN)
-    logging.basicConfig(level=spec.log_level, format=f"%(asctime)s %(levelname)s [{spec.member}] %(name)s: %(message)s")
+    logging.basicConfig(
+        level=spec.log_level, format=f"%(asctime)s %(levelname)s [{spec.member}] %(name)s: %(message)s"
+    )
     stop = threading.Event()
     broken: list[BaseException] = []
 
@@ -55,7 +58,15 @@ def work(spec: WorkerSpec, pipe: Connection) -> None:
     log = KafkaLog(spec.kafka, spec.kafka_settings)
     app = load_actors(spec.app)
     unit = Unit(
-        log, spec.topics, spec.partitions, app, spec.settings, spec.state_dir, spec.node, spec.max_message, ended
+        log,
+        spec.topics,
+        spec.partitions,
+        app,
+        spec.settings,
+        spec.state_dir,
+        spec.node,
+        spec.max_message,
+        ended,
     )
     membership = Membership(
         spec.kafka, spec.kafka_settings, spec.topics, spec.member, unit.assign, unit.worker.has_let_go
@@ -82,7 +93,5 @@ def _listen(pipe: Connection, stop: threading.Event) -> None:
 
 
 def _report(pipe: Connection, status: dict[str, Any]) -> None:
-    try:
+    with contextlib.suppress(OSError):  # the node is gone; the listener ends us
         pipe.send(status)
-    except OSError:
-        pass  # the node is gone; the listener ends us

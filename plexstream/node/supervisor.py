@@ -32,7 +32,7 @@ class _Child:
 
 
 class Supervisor:
-    """Starts worker processes and starts them again when they die. Its thread also collects what they report."""
+    """Starts worker processes, and starts them again when they die; collects what they report."""
 
     def __init__(self, specs: list[WorkerSpec]) -> None:
         self._context = multiprocessing.get_context("forkserver")
@@ -82,7 +82,8 @@ class Supervisor:
         wait = 0.0 if child.deaths <= 3 else min(0.25 * 2 ** (child.deaths - 3), MAX_WAIT_S)
         _log.warning(
             "worker %s (pid %d) ended with %s after %.1f s; it is started again %s",
-            child.spec.member, child.process.pid, child.process.exitcode, lived, f"in {wait:.1f} s" if wait else "at once",
+            child.spec.member, child.process.pid, child.process.exitcode, lived,
+            f"in {wait:.1f} s" if wait else "at once",
         )  # fmt: skip
         if child.pipe is not None:
             child.pipe.close()
@@ -93,7 +94,8 @@ class Supervisor:
     def status(self) -> list[dict[str, Any]]:
         """What each worker last reported, with its process id."""
         return [
-            {"worker": c.spec.member, "pid": c.process.pid if c.process else None, **c.status} for c in self._children
+            {"worker": c.spec.member, "pid": c.process.pid if c.process else None, **c.status}
+            for c in self._children
         ]
 
     def stop(self) -> None:

@@ -22,7 +22,7 @@ def tune_interpreter() -> None:
     """Settings of the interpreter for a worker.
 
     Turns in flight are many small tuples without cycles: at the default threshold of 700 the collector took
-    23 % of the CPU looking at them. Threads hand over the interpreter after 1 ms instead of 5, since the lanes'
+    23 % of the CPU looking at them. Threads hand over the interpreter after 1 ms instead of 5, as the lanes'
     thread works in between turns and callers wait meanwhile.
     """
     gc.freeze()

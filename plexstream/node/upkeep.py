@@ -162,7 +162,9 @@ class Upkeep:
                 if inbox.topic == MAILBOX:
                     self.s.log.trim(self._mailbox, inbox.low)
         except LogError as error:
-            _log.warning("partition %d could not be trimmed, it will be next time: %s", self._journal[1], error)
+            _log.warning(
+                "partition %d could not be trimmed, it will be next time: %s", self._journal[1], error
+            )
 
     def expire(self, now: int) -> None:
         """Forget kept replies that have expired, a thousand looked at a time."""

@@ -154,7 +154,11 @@ class Worker:
             while (self.drivers or self._releasing) and time.monotonic() < end:
                 self.step()
             for driver in [*self._releasing.values(), *self.drivers.values()]:
-                _log.warning("partition %d: not released in %.0f s; the next owner sorts it out", driver.partition, RELEASE_S)
+                _log.warning(
+                    "partition %d: not released in %.0f s; the next owner sorts it out",
+                    driver.partition,
+                    RELEASE_S,
+                )
                 driver.lose("the worker stops")
         except BaseException as error:
             self.failed = error
@@ -292,7 +296,9 @@ def _by_partition(records: list[Record]) -> list[tuple[int, list[Record]]]:
 def _status(driver: Driver) -> PartitionStatus:
     p = driver.processor
     if p is None:
-        return PartitionStatus(driver.partition, driver.phase, 0, 0, driver.takeover.claim, driver.turns, 0, 0, 0, 0)
+        return PartitionStatus(
+            driver.partition, driver.phase, 0, 0, driver.takeover.claim, driver.turns, 0, 0, 0, 0
+        )
     return PartitionStatus(
         driver.partition, driver.phase, p.position, p.fold.next, p.claim, driver.turns, len(p.actors.active),
         len(p.inbox.waiting), driver.owed, len(p.timers),
