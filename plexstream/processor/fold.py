@@ -24,8 +24,11 @@ class InboxFold:
         self.origins = {o.origin: (o.seq, o.item) for o in inbox.origins} if inbox else {}
 
     def plain(self, topic: str) -> Inbox:
-        """As plain data. What is done at the low end moves it up."""
-        while self.low in self.done:
+        """As plain data. What is done at the low end moves it up.
+
+        Not beyond `next`: `origins` knows nothing of what comes there, so that it must be read again.
+        """
+        while self.low < self.next and self.low in self.done:
             self.done.discard(self.low)
             self.low += 1
         origins = tuple(Origin(o, seq, item) for o, (seq, item) in self.origins.items())
