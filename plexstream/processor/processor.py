@@ -249,6 +249,8 @@ class Processor:
         assert queue is not None
         while queue:
             head = queue.popleft()
+            if head.topic == TIMER and not self.timers.live((head.envelope.sender, head.envelope.id)):
+                continue  # taken back while it waited
             if not self._invoke(actor, head.topic, head.offset, head.envelope, False):
                 return  # it put itself back at the head
             actor.attempts = 0
@@ -279,7 +281,8 @@ class Processor:
             return
         if not self._care.held:
             for timer in self.timers.pop_due(self.now, _DUE_AT_ONCE):
-                self._fire(timer)
+                if self.timers.live((timer.address, timer.name)):  # the one before may have taken it back
+                    self._fire(timer)
         if self.actors.busy:
             for actor in list(self.actors.busy.values()):
                 if actor.retry_at <= self.now:

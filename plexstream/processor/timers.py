@@ -36,6 +36,10 @@ class Timers:
         self._pending.pop(key, None)
         self._cancelled.discard(key)
 
+    def live(self, key: TimerKey) -> bool:
+        """Whether it may fire: neither has it fired, nor has a turn taken it back."""
+        return key in self._pending and key not in self._cancelled
+
     def next_due(self) -> int | None:
         """When the next one is due, in ms since the epoch."""
         while self._heap and self._heap[0][1:] not in self._pending:
