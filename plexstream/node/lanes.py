@@ -15,17 +15,19 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from plexstream.log.base import Log, Transaction
-from plexstream.model.errors import Fenced, LogError
+from plexstream.model.errors import Fenced, LogError, LogUnavailable
 from plexstream.model.journal import Turn
 from plexstream.model.topics import Topics
 from plexstream.node.encode import Output, outputs
 from plexstream.node.topology import output
+from plexstream.schema.codec import is_claim
 
 _log = logging.getLogger("plexstream.node")
 
 MAX_TURNS = 5_000
 """Turns in one transaction: about 0.3 s of work at full speed, 1 MB of records."""
 RETRY_S = 0.2
+READ_S = 5.0
 
 
 class Saved(NamedTuple):
@@ -51,7 +53,8 @@ class Lane:
         self.done: deque[Saved] = deque()
         self.fenced = False
         self.closed = False
-        self._known: set[str] = set()
+        self.known = 0  # the owner knows the journal below this offset; set by the worker's thread
+        self._topics_known: set[str] = set()
         self.backlog = 0  # turns queued or in a transaction
 
     def submit(self, turns: list[tuple[int, Turn]]) -> None:
@@ -66,8 +69,9 @@ class Lane:
     def step(self) -> None:
         """One transaction. Raises LogError: nothing was taken from the queues, try again."""
         if self._transaction is None:
-            self._transaction = self._log.transaction(self._id)
-            self._position = self._transaction.position(self._place) or 0
+            self._open()
+            if self.fenced:
+                return
         count = min(len(self.turns), MAX_TURNS)
         turns = [self.turns[i] for i in range(count)]
         batches = len(self.snapshots)
@@ -84,8 +88,7 @@ class Lane:
                 positions = {self._place: last + 1} if last >= self._position else {}
                 self._transaction.commit(records, positions)
         except Fenced:
-            self.fenced = True
-            self.close()
+            self._give_up()
             return
         except LogError:
             # The outcome is unknown: the position tells, once a new transaction has fenced this one.
@@ -99,11 +102,57 @@ class Lane:
         self.backlog -= count
         self.done.append(Saved(last, batches))
 
+    def _open(self) -> None:
+        """Open the transaction, and make sure that it is the owner's.
+
+        To open one fences the lane that was there. A claim that stood before that is seen here, and this
+        lane commits nothing; whoever claims afterwards opens a transaction later, and fences this one. So
+        nobody's snapshots can come behind those of a newer owner.
+        """
+        if self._claimed():
+            self._give_up()  # without fencing the owner
+            return
+        self._transaction = self._log.transaction(self._id)
+        try:
+            if self._claimed():
+                self._give_up()
+                return
+            self._position = self._transaction.position(self._place) or 0
+        except LogError:
+            self._drop()
+            raise
+
+    def _claimed(self) -> bool:
+        """Whether somebody has claimed the partition since the journal's offset `known`."""
+        at = self.known
+        start, end = self._log.range(self._place)
+        if start > at:
+            return True  # only a newer owner trims what this one has not read
+        if at >= end:
+            return False
+        reader = self._log.reader()
+        try:
+            reader.assign(self._place, at)
+            while at < end:
+                records = reader.read(MAX_TURNS, READ_S)
+                if not records:
+                    raise LogUnavailable(f"{self._place[0]}[{self._place[1]}] ends at {end}, but {at} does not come")
+                if any(is_claim(record.value or b"") for record in records):
+                    return True
+                at = records[-1].offset + 1
+        finally:
+            reader.close()
+        return False
+
+    def _give_up(self) -> None:
+        self.fenced = True
+        self.close()
+
     def _make_topics(self, topics: set[str]) -> None:
-        for topic in topics - self._known:
+        for topic in topics - self._topics_known:
             if self._log.partitions(topic) is None:
                 self._log.create([output(topic, self._log.partitions(self._topics.mailbox) or 1)])
-            self._known.add(topic)
+            self._topics_known.add(topic)
 
     def _drop(self) -> None:
         if self._transaction is not None:

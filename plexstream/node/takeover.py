@@ -70,6 +70,7 @@ class Takeover:
         self.snapshots: Place = (services.topics.snapshot, partition)
         self._token = uuid.uuid4().hex
         self._loaded: dict[PieceKey, Snapshot | None] = {}
+        self._sum: Snapshot | None = None
         claim = Claim(self._token, services.node, services.now(), services.host.versions())
         services.appender.append(self.journal, journal_items([claim]), (owner, "claim", None))
 
@@ -79,10 +80,16 @@ class Takeover:
         self.store = self.s.open_store(self.partition)
         partition = self._stored(self.store, offset)
         self.lane = self.s.open_lane(self.partition)
+        self.lane.known = offset + 1
         if partition is not None:
             self.unsaved = partition.unsaved
             self._start_restore(partition, exact=True)
-            return
+        else:
+            self._start_load()
+
+    def _start_load(self) -> None:
+        assert self.store is not None
+        assert self.lane is not None
         self.store.wipe()
         # Nothing older comes behind this record: committing it fences a former owner's snapshots.
         self.lane.snapshots.append([(*self.snapshots, _SENTINEL, self._token.encode())])
@@ -103,7 +110,7 @@ class Takeover:
         if first <= partition.start <= claim:
             return partition
         _log.warning(
-            "partition %d: the state store is rebuilt: it is as of journal offset %d, the journal has %d to %d",
+            "partition %d: the state store is rebuilt: it is of journal offset %d, the journal has %d to %d",
             self.partition, partition.start, first, claim,
         )  # fmt: skip
         return None
@@ -129,7 +136,11 @@ class Takeover:
             except Malformed as error:
                 _log.error("%s[%d] offset %d: %s", *self.snapshots, record.offset, error)
                 continue
-            self._loaded[piece.kind, piece.address, piece.name, piece.key] = piece
+            if piece.kind == Piece.PARTITION:
+                # Not into the store: its pieces are of many offsets until the journal is folded over them.
+                self._sum = piece
+            else:
+                self._loaded[piece.kind, piece.address, piece.name, piece.key] = piece
         if len(self._loaded) > _LOAD_BATCH:
             self.store.write(self._loaded)
             self._loaded = {}
@@ -139,8 +150,7 @@ class Takeover:
         self.s.snapshots.release(self.snapshots)
         self.store.write(self._loaded)
         self._loaded = {}
-        piece = self.store.get(PARTITION_KEY)
-        partition = decode_partition(piece.data) if piece else Partition()
+        partition = decode_partition(self._sum.data) if self._sum else Partition()
         self._start_restore(partition, exact=False)
         assert self.restore is not None
         self.unsaved = self.restore.begin
@@ -158,6 +168,12 @@ class Takeover:
         if self.phase is not Phase.RESTORING or restore is None:
             return
         for record in records:
+            if restore.misses(record.offset):
+                # A former owner trimmed the journal by its snapshots, after the range was looked at.
+                _log.warning("partition %d: the state store is rebuilt: the journal was trimmed", self.partition)
+                self.s.journal.release(self.journal)
+                self._start_load()
+                return
             try:
                 restore.take(record.offset, decode_journal(record.value or b""))
             except Malformed as error:
@@ -168,6 +184,8 @@ class Takeover:
                 self.phase = Phase.DONE
                 return
         pieces, settings = restore.pieces, self.s.settings
+        if restore.next < restore.start:
+            return  # pieces from the snapshot topic are not as of any one offset yet
         if pieces.dirty_bytes > settings.flush_bytes or len(pieces.dirty_cores) > settings.flush_pieces:
             # In steps, so that a journal larger than memory can be folded.
             pieces.flush(partition_piece(restore.fold.partition(self.unsaved)))
@@ -179,7 +197,7 @@ def _key_of(key: bytes) -> PieceKey | None:
     address, _, rest = key.partition(b"\0")
     if not rest:
         return (Piece.ACTOR.value, address.decode(), "", None)
-    kind, name, entry = (rest.split(b"\0", 2) + [b"", b""])[:3]
+    kind, name, entry = [*rest.split(b"\0", 2), b"", b""][:3]
     if not kind.isdigit():
         return None
     is_entry = int(kind) == Piece.ENTRY

@@ -50,6 +50,10 @@ class Restore:
             self.owed.append((offset, record))
         return counts
 
+    def misses(self, offset: int) -> bool:
+        """Whether records that are needed are gone, where `offset` is the next one that there is."""
+        return offset > max(self.next, self.start)
+
     def skip(self, offset: int) -> None:
         """The record at `offset` cannot be read: it counts for nothing."""
         self.next = offset + 1

@@ -14,6 +14,7 @@ from plexstream.schema.journal import (
     encode_journal,
     encode_partition,
     encode_turn,
+    is_claim,
 )
 from plexstream.schema.varint import SOME, absent, blob, cached_long, long, read, read_length, string
 
@@ -22,7 +23,7 @@ _SNAPSHOT = avro.prefix("Snapshot")
 __all__ = [
     "decode_dead_letter", "decode_envelope", "decode_journal", "decode_partition",
     "decode_snapshot", "encode_dead_letter", "encode_envelope", "encode_journal", "encode_partition",
-    "encode_snapshot", "encode_turn",
+    "encode_snapshot", "encode_turn", "is_claim",
 ]  # fmt: skip
 
 

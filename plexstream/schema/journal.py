@@ -60,6 +60,11 @@ def decode_journal(data: bytes, outs: bool = True) -> JournalRecord:
     raise Malformed(f"{len(data)} bytes are no journal record: they begin with {head.hex() or 'nothing'}")
 
 
+def is_claim(data: bytes) -> bool:
+    """Whether a journal record is a claim, without decoding it."""
+    return data[:HEADER] == _CLAIM
+
+
 def encode_partition(partition: Partition) -> bytes:
     """Encode the sum of a journal's beginning."""
     return avro.encode(
