@@ -1,0 +1,176 @@
+"""Both stores keep pieces alike; a corrupt folder is told, never silently empty, and can be built anew."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rocksdict import Options, Rdict
+
+from plexstream.model.errors import StoreCorrupt
+from plexstream.model.snapshot import Snapshot
+from plexstream.store.keys import after, encode_key, prefix
+from plexstream.store.memory import MemoryStore
+from plexstream.store.rocks import RocksStore, open_or_rebuild
+
+
+@pytest.fixture(params=["memory", "rocks"])
+def store(request, tmp_path):
+    store = MemoryStore() if request.param == "memory" else RocksStore(tmp_path / "store")
+    yield store
+    store.close()
+
+
+def piece(kind, address="", name="", key=None, data=b"x"):
+    return Snapshot(kind, address, name, key, 1, 2, 3, data)
+
+
+def put(store, *pieces):
+    store.write({(p.kind, p.address, p.name, p.key): p for p in pieces})
+
+
+def test_put_get_delete(store):
+    one = piece(0, "t/n/a/1", data=b"{}")
+    put(store, one)
+    assert store.get((0, "t/n/a/1", "", None)) == one
+    assert store.get((0, "t/n/a/2", "", None)) is None
+    put(store, one._replace(data=b"new"))
+    assert store.get((0, "t/n/a/1", "", None)).data == b"new"
+    store.write({(0, "t/n/a/1", "", None): None, (0, "t/n/a/9", "", None): None})
+    assert store.get((0, "t/n/a/1", "", None)) is None
+    assert list(store.scan(0)) == []
+
+
+def test_scans_find_what_they_name_and_no_neighbours(store):
+    a1 = [piece(1, "t/n/a/1", "f", k) for k in ("", "#", "a", "ab", "b\0c", "é")]
+    others = [
+        piece(1, "t/n/a/1", "ff", "a"),
+        piece(1, "t/n/a/1", "", "a"),
+        piece(1, "t/n/a/11", "f", "a"),
+        piece(1, "t/n/a/1x", "f", "a"),
+        piece(1, "t/n/a/10", "f", "zz"),
+    ]
+    put(store, *others, *a1, piece(0, "t/n/a/1"), piece(2, "t/n/a/1", "f"), piece(4))
+    assert list(store.scan(1, "t/n/a/1", "f")) == a1
+    assert set(store.scan(1, "t/n/a/1")) == {*a1, *others[:2]}
+    assert set(store.scan(1)) == {*a1, *others}
+    assert list(store.scan(0)) == [piece(0, "t/n/a/1")]
+    assert list(store.scan(3)) == []
+    assert list(store.scan(4)) == [piece(4)]
+
+
+def test_a_scan_of_many(store):
+    many = [piece(1, "t/n/a/1", "f", f"{i:05}") for i in range(3001)]
+    put(store, *many)
+    assert list(store.scan(1, "t/n/a/1", "f")) == many
+    scan = store.scan(1, "t/n/a/1", "f")
+    next(scan)
+    store.close()  # with a scan under way
+
+
+def test_wipe(store):
+    put(store, piece(0, "t/n/a/1"))
+    store.wipe()
+    assert list(store.scan(0)) == []
+    put(store, piece(0, "t/n/a/2"))
+    assert len(list(store.scan(0))) == 1
+
+
+parts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
+keys = st.tuples(st.integers(0, 4), parts, parts, st.none() | st.text(st.characters(codec="utf-8"), max_size=5))
+
+
+@given(keys, keys)
+def test_keys_are_different_and_prefixes_hold(one, other):
+    assert (encode_key(one) == encode_key(other)) == (one == other)
+    kind, address, name, key = one
+    start = prefix(kind, address, None)
+    assert encode_key(one).startswith(start)
+    assert encode_key(other).startswith(start) == (other[:2] == one[:2])
+    assert start <= encode_key(one) < after(start)
+    if key is not None:
+        assert encode_key(one).startswith(prefix(kind, address, name))
+
+
+def test_it_survives_a_close(tmp_path):
+    store = RocksStore(tmp_path)
+    put(store, piece(0, "t/n/a/1"))
+    store.close()
+    store.close()
+    store = RocksStore(tmp_path)
+    assert store.get((0, "t/n/a/1", "", None)) == piece(0, "t/n/a/1")
+    store.close()
+
+
+def fill(path):
+    store = RocksStore(path)
+    for i in range(200):
+        put(store, *(piece(0, f"t/n/a/{i}-{j}", data=b"x" * 100) for j in range(20)))
+    store._open().flush()
+    store.close()
+
+
+def files(path, *suffixes):
+    found = [f for f in path.iterdir() if f.name.startswith(suffixes) or f.suffix in suffixes]
+    assert found, suffixes
+    return found
+
+
+def garble(file):
+    data = bytearray(file.read_bytes())
+    for i in range(0, len(data), 7):
+        data[i] ^= 0x5A
+    file.write_bytes(data)
+
+
+DAMAGE = {
+    "CURRENT gone": lambda p: (p / "CURRENT").unlink(),
+    "CURRENT garbled": lambda p: (p / "CURRENT").write_bytes(b"\xff" * 30),
+    "CURRENT names nothing": lambda p: (p / "CURRENT").write_text("MANIFEST-999999\n"),
+    "MANIFEST truncated": lambda p: [f.write_bytes(f.read_bytes()[:20]) for f in files(p, "MANIFEST")],
+    "MANIFEST garbled": lambda p: [garble(f) for f in files(p, "MANIFEST")],
+    "tables gone": lambda p: [f.unlink() for f in files(p, ".sst")],
+    "tables truncated": lambda p: [f.write_bytes(f.read_bytes()[:50]) for f in files(p, ".sst")],
+    "tables garbled": lambda p: [garble(f) for f in files(p, ".sst")],
+    "tables empty": lambda p: [f.write_bytes(b"") for f in files(p, ".sst")],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_told_and_a_rebuild_begins_anew(tmp_path, damage):
+    path = tmp_path / "store"
+    fill(path)
+    DAMAGE[damage](path)
+    store, why = open_or_rebuild(path)
+    if why:
+        assert str(path) in why
+    else:  # what opens must tell when it is read
+        with pytest.raises(StoreCorrupt, match="store"):
+            list(store.scan(0))
+        store.wipe()
+    assert list(store.scan(0)) == []
+    put(store, piece(0, "t/n/a/1"))
+    store.close()
+    store = RocksStore(path)
+    assert len(list(store.scan(0))) == 1
+    store.close()
+
+
+def test_garbled_values_are_told(tmp_path):
+    key = (0, "t/n/a/1", "", None)
+    db = Rdict(str(tmp_path), Options(raw_mode=True))
+    db[encode_key(key)] = b"no snapshot"
+    db.close()
+    store = RocksStore(tmp_path)
+    with pytest.raises(StoreCorrupt, match="no Snapshot"):
+        store.get(key)
+    with pytest.raises(StoreCorrupt, match="no Snapshot"):
+        list(store.scan(0))
+    store.close()
+
+
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "store").write_text("x")
+    with pytest.raises(StoreCorrupt):
+        RocksStore(tmp_path / "store")
+    store, why = open_or_rebuild(tmp_path / "store")
+    assert why
+    store.close()
