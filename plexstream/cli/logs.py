@@ -30,7 +30,7 @@ def open_installation(config: Config, *, create: bool = False) -> Iterator[Log]:
             "or brokers with --kafka ADDRESS"
         )
     try:
-        log = open_log(config.log_url(), config.kafka_settings)
+        log = open_log(config.log_url(), config.kafka_settings if config.kafka else None)
     except LogError as error:
         if "lock" in str(error).lower():
             raise LogError(
@@ -63,9 +63,7 @@ def where(config: Config) -> str:
 def load(
     file: Path | None, data: Path | None, kafka: str | None, prefix: str | None, partitions: int | None = None
 ) -> Config:
-    """The configuration of a command that looks at a log. ``--data`` alone means the embedded one."""
+    """The configuration of a command that looks at a log."""
     from plexstream.node.config import load_config
 
-    if data is not None and kafka is None:
-        kafka = ""
     return load_config(file, data=data, kafka=kafka, prefix=prefix, partitions=partitions)

@@ -10,6 +10,11 @@ from plexstream.cli import options
 from plexstream.cli.output import NO, print_json, reading, stderr, stdout, when
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from plexstream.log.base import Log
+    from plexstream.model.snapshot import Snapshot
+    from plexstream.model.topics import Topics
     from plexstream.node.state_view import ActorState
 
 app = typer.Typer(no_args_is_help=True, help="Look at the state of actors, now or in the past.")
@@ -113,8 +118,6 @@ def list_actors(
     """
     from plexstream.cli.logs import load, open_installation, partitions_of
     from plexstream.model.address import parse
-    from plexstream.node.history import rebuild
-    from plexstream.node.state_view import actors
 
     chosen = load(config, data, kafka, prefix)
     rows: list[dict[str, Any]] = []
@@ -124,8 +127,7 @@ def list_actors(
         numbers = range(count) if partition is None else [partition]
         with reading("reading the log") as progress:
             for number in numbers:
-                found = rebuild(log, chosen.topics(), number, progress=progress)
-                for piece in actors(found.store, type_name):
+                for piece in _actors(log, chosen.topics(), number, type_name, progress):
                     total += 1
                     if len(rows) < limit:
                         rows.append({
@@ -196,6 +198,26 @@ def _state(
         partitions_of(log, chosen)
         with reading("reading the journal") as progress:
             return [state_at(log, chosen.topics(), address, at, progress) for at in offsets]
+
+
+def _actors(
+    log: Log, topics: Topics, partition: int, type_name: str | None, progress: Callable[[int], None]
+) -> Iterator[Snapshot]:
+    """The actors of a partition, rebuilt on disk: there may be more than fit into memory."""
+    import tempfile
+    from pathlib import Path
+
+    from plexstream.node.history import rebuild
+    from plexstream.node.state_view import actors
+    from plexstream.store.rocks import RocksStore
+
+    with tempfile.TemporaryDirectory(prefix="plexstream-list-") as folder:
+        store = RocksStore(Path(folder))
+        try:
+            rebuild(log, topics, partition, store=store, progress=progress)
+            yield from actors(store, type_name)
+        finally:
+            store.close()
 
 
 def _value(value: Any, color: str) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from plexstream.log.base import Log, Place, Record
-from plexstream.model.errors import LogUnavailable, Malformed, PlexstreamError, TopicMissing
+from plexstream.model.errors import Malformed, PlexstreamError, TopicMissing
 from plexstream.model.journal import Claim, JournalRecord, Partition, Turn
 from plexstream.model.snapshot import Snapshot
 from plexstream.model.topics import Topics
@@ -22,9 +22,8 @@ from plexstream.schema.codec import decode_journal, decode_partition, decode_sna
 from plexstream.store.memory import MemoryStore
 
 _LIMIT = 2_000
-_QUIET_S = 1.0
-"""How long nothing may come before the end counts as reached: what is left are transaction markers."""
 _STUCK_S = 15.0
+"""How long nothing may come from Kafka, before it counts as away."""
 _WINDOW = 1_000
 
 Progress = Callable[[int], None]
@@ -50,37 +49,34 @@ def read(
     """The records of `place` from `start` to below `end`, in batches.
 
     Raises:
-        LogUnavailable: records that must be there do not come.
+        LogUnavailable: neither records nor the end come.
     """
     first, last = log.range(place)
     start, end = max(start, first), min(end, last)
     if start >= end:
         return
+    for records in _batches(log, place, start, committed):
+        if progress is not None:
+            progress(len(records))
+        if records[-1].offset < end - 1:
+            yield records
+            continue
+        yield [r for r in records if r.offset < end]
+        return
+
+
+def _batches(log: Log, place: Place, start: int, committed: bool) -> Iterator[list[Record]]:
+    if type(log).__name__ == "KafkaLog":  # whose module is not imported for the others
+        from plexstream.node.kafka_read import batches
+
+        yield from batches(log, place, start, committed, _STUCK_S)  # type: ignore[arg-type]
+        return
     reader = log.reader(committed=committed)
     try:
         reader.assign(place, start)
-        next, quiet = start, 0.0
-        while next < end:
-            records = reader.read(_LIMIT, _QUIET_S)
-            if not records:
-                quiet += _QUIET_S
-                # Uncommitted readers see all but markers, which end a topic that transactions write to.
-                if quiet >= (2 * _QUIET_S if committed and next > start else _STUCK_S):
-                    if committed:
-                        return
-                    raise LogUnavailable(
-                        f"{place[0]}[{place[1]}]: nothing came from offset {next} on within "
-                        f"{_STUCK_S:.0f} s, but it ends at {end}: are the brokers up?"
-                    )
-                continue
-            quiet = 0.0
-            next = records[-1].offset + 1
-            if progress is not None:
-                progress(len(records))
-            if next > end:
-                records = [r for r in records if r.offset < end]
-            if records:
-                yield records
+        # In one process: what is there comes at once.
+        while records := reader.read(_LIMIT, 0.0):
+            yield records
     finally:
         reader.close()
 
@@ -201,14 +197,23 @@ def known_from(log: Log, topics: Topics, partition: int) -> tuple[Partition, int
     first, end = log.range((topics.journal, partition))
     if first == 0:
         return Partition(), 0
-    saved = saved_partition(log, topics, partition)
+    store = MemoryStore()
+    load_snapshots(log, topics, partition, store, lambda key: key == PARTITION_KEY)
+    saved = _checked(store, partition, first, end)
+    return saved, saved.start
+
+
+def _checked(store: Store, partition: int, first: int, end: int) -> Partition:
+    """The sum that stands with the snapshots, if the journal from `first` on continues it."""
+    piece = store.get(PARTITION_KEY)
+    saved = decode_partition(piece.data) if piece else None
     if saved is None or min(saved.floor, saved.unsaved) < first:
         raise HistoryGone(
             f"partition {partition}: the journal is there from offset {first} to {end - 1} only, and the "
             f"snapshot topic {'has no sum' if saved is None else f'needs it from {saved.unsaved} on'}: was "
             "the journal trimmed by something else than plexstream, such as a retention of the topic?"
         )
-    return saved, saved.start
+    return saved
 
 
 def rebuild(
@@ -240,16 +245,20 @@ def rebuild(
         raise TopicMissing(f"there is no topic {topics.journal!r}: is the prefix right?")
     _, end = log.range(place)
     until = end if until is None else until
-    begin, base = known_from(log, topics, partition)
+    first, _ = log.range(place)
+    begin, base = Partition(), 0
+    store = MemoryStore() if store is None else store
+    if first > 0:
+        load_snapshots(
+            log, topics, partition, store,
+            lambda key: address is None or key[1] == address or key == PARTITION_KEY, progress,
+        )  # fmt: skip
+        begin = _checked(store, partition, first, end)
+        base = begin.start
+        store.write({PARTITION_KEY: None})
     if not base <= until <= end:
         raise HistoryGone(_out_of_range(partition, until, base, end))
-    store = MemoryStore() if store is None else store
     limits = settings or Settings()
-    if base:
-        wanted = (
-            (lambda key: key[1] == address) if address is not None else (lambda key: key != PARTITION_KEY)
-        )
-        load_snapshots(log, topics, partition, store, wanted, progress)
     pieces = Pieces(store, split_fields, limits.reply_ttl)
     restore = Restore(pieces, begin, exact=False)
     only = address.encode() if address is not None else None

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -46,9 +46,10 @@ def cli() -> Cli:
 
 
 class Process:
-    """`plexstream dev` as a process of its own."""
+    """A command that serves, `plexstream dev` with the bank by default, as a process of its own."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *command: str) -> None:
+        self._command = command or ("dev", str(BANK))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -59,8 +60,8 @@ class Process:
 
     def start(self) -> None:
         command = [
-            sys.executable, "-m", "plexstream", "dev", str(BANK),
-            "--data", str(self.data), "--port", str(self.port),
+            sys.executable, "-m", "plexstream", *self._command,
+            *(() if self._command[0] == "edge" else ("--data", str(self.data))), "--port", str(self.port),
         ]  # fmt: skip
         with self.out.open("ab") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=out)
@@ -103,6 +104,22 @@ def dev(tmp_path: Path) -> Iterator[Process]:
         process.start()
         yield process
     finally:
+        process.close()
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Start commands that serve; they end with the test."""
+    processes: list[Process] = []
+
+    def start(*command: str) -> Process:
+        process = Process(tmp_path / f"data-{len(processes)}", *command)
+        processes.append(process)
+        process.start()
+        return process
+
+    yield start
+    for process in processes:
         process.close()
 
 

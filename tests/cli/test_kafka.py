@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -48,8 +51,6 @@ def test_doctor(cli, kafka, topic_prefix, to):
 
 
 def test_calls_and_inspection_beside_a_live_worker(cli, kafka, topic_prefix, to, tmp_path):
-    from pathlib import Path
-
     cli("topics", "apply", *to, "--partitions", "2")
     bank = Path(__file__).with_name("bank.py")
     app = load_actors(bank)
@@ -87,3 +88,37 @@ def test_bench_leaves_no_topics(cli, kafka):
     log = open_log(f"kafka://{kafka}")
     assert not [name for name in log.topics() if name.startswith("plex-bench-")]
     log.close()
+
+
+def test_a_topic_of_transactions_is_read_to_its_end_at_once(kafka, topic_prefix):
+    from plexstream.log.base import TopicSpec
+    from plexstream.node.history import read
+
+    log = open_log(f"kafka://{kafka}")
+    topic = f"{topic_prefix}t"
+    log.create([TopicSpec(topic, 1)])
+    transaction = log.transaction(topic)
+    for number in range(3):
+        transaction.commit([(topic, 0, b"k", b"%d" % number)], {})
+    transaction.close()
+    started = time.monotonic()
+    place = (topic, 0)
+    found = [r.value for some in read(log, place, *log.range(place), committed=True) for r in some]
+    assert found == [b"0", b"1", b"2"]
+    assert log.range(place) == (0, 6)  # three of them are markers
+    assert time.monotonic() - started < 4
+    log.close()
+
+
+def test_a_node_and_an_edge(serving, to):
+    bank = str(Path(__file__).with_name("bank.py"))
+    node = serving("run", bank, "--partitions", "2", *to)
+    edge = serving("edge", *to)
+    assert edge.call("account/alice/deposit", amount=5) == {"balance": 5}
+    assert node.call("account/alice/deposit", amount=2) == {"balance": 7}
+    assert node.end(signal.SIGKILL) == -9
+    node.start()
+    assert edge.call("account/alice/balance") == 7
+    assert edge.end(signal.SIGTERM) == 0
+    assert node.end(signal.SIGTERM) == 0
+    assert "Traceback" not in node.out.read_text() + edge.out.read_text()
