@@ -53,8 +53,8 @@ class RocksStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db: Rdict | None = None
-        path.mkdir(parents=True, exist_ok=True)
         try:
+            path.mkdir(parents=True, exist_ok=True)
             self._db = Rdict(str(path), _options())
         except Exception as error:  # rocksdict raises plain Exception
             raise StoreCorrupt(f"{path} cannot be opened: {error}") from error
@@ -126,5 +126,7 @@ def open_or_rebuild(path: Path) -> tuple[RocksStore, str]:
     try:
         return RocksStore(path), ""
     except StoreCorrupt as error:
+        if path.is_file():
+            path.unlink()
         shutil.rmtree(path, ignore_errors=True)
         return RocksStore(path), str(error)

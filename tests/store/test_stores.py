@@ -75,7 +75,8 @@ def test_wipe(store):
 
 
 parts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
-keys = st.tuples(st.integers(0, 4), parts, parts, st.none() | st.text(st.characters(codec="utf-8"), max_size=5))
+entries = st.text(st.characters(codec="utf-8"), max_size=5)
+keys = st.tuples(st.integers(0, 4), parts, parts, st.none() | entries)
 
 
 @given(keys, keys)
