@@ -118,7 +118,7 @@ class Actors:
             return Refusal("failed", f"{parts.short} cannot be loaded: {type(error).__name__}: {error}")
         count = self._by_type[parts.type] = self._by_type.get(parts.type, 0) + 1
         if count > info.max_active:
-            # Before the new one is among them: evicted at once, its turns that are under way would be forgotten.
+            # Before the new one is among them: evicted at once, its first turn would be forgotten.
             self._make_room(parts.type, info.max_active)
         actor = self.active[address] = Actor(address, info, instance, reader, core.seq, core.time, now)
         return actor

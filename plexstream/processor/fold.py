@@ -100,10 +100,10 @@ class Fold:
         self.code = claim.code
 
     def _mark(self, mark: Mark) -> None:
-        if mark.attempt >= 0:
+        # Those before a suspect, which may wait for a retry, are announced anew in each reign: it stays one.
+        if mark.attempt >= max(0, self.attempt):
             self.attempts = self.attempts + 1 if mark.attempt == self.attempt else 1
             self.attempt = mark.attempt
-            return
         for inbox in mark.inboxes:
             # The mark tells the sum of all before it: what was folded up to here is in it.
             self.inboxes[inbox.topic] = InboxFold(inbox)

@@ -324,12 +324,12 @@ class Processor:
         self._append_turn(forward(self.claim, actor.address, actor.seq, self.now, e))
 
     def _mark(self, attempt: int = -1, release: bool = False) -> Mark:
-        if attempt < 0:
-            self._since_mark = 0
-            self._marked_at = self.now
-            self._moved = False
-            self.settle()
-        inboxes = () if attempt >= 0 else (self.inbox.plain(),)
+        self._since_mark = 0
+        self._marked_at = self.now
+        self._moved = False
+        self.settle()
+        # With an attempt, too: what was done before it without a turn must not be done again before it is.
+        inboxes = (self.inbox.plain(),)
         return Mark(self.claim, self.now, inboxes, self.fold.relayed, self.fold.emitted, attempt, release)
 
     def release(self, now: int) -> None:
