@@ -69,8 +69,9 @@ class Lane:
     def step(self) -> None:
         """One transaction. Raises LogError: nothing was taken from the queues, try again."""
         if self._transaction is None:
-            self._open()
-            if self.fenced:
+            self._transaction = self._open()
+            if self._transaction is None:
+                self._give_up()
                 return
         count = min(len(self.turns), MAX_TURNS)
         turns = [self.turns[i] for i in range(count)]
@@ -102,25 +103,25 @@ class Lane:
         self.backlog -= count
         self.done.append(Saved(last, batches))
 
-    def _open(self) -> None:
-        """Open the transaction, and make sure that it is the owner's.
+    def _open(self) -> Transaction | None:
+        """Open the transaction; None where the partition is another's.
 
         To open one fences the lane that was there. A claim that stood before that is seen here, and this
         lane commits nothing; whoever claims afterwards opens a transaction later, and fences this one. So
         nobody's snapshots can come behind those of a newer owner.
         """
         if self._claimed():
-            self._give_up()  # without fencing the owner
-            return
-        self._transaction = self._log.transaction(self._id)
+            return None  # without fencing the owner
+        transaction = self._log.transaction(self._id)
         try:
-            if self._claimed():
-                self._give_up()
-                return
-            self._position = self._transaction.position(self._place) or 0
+            if not self._claimed():
+                self._position = transaction.position(self._place) or 0
+                return transaction
         except LogError:
-            self._drop()
+            transaction.close()
             raise
+        transaction.close()
+        return None
 
     def _claimed(self) -> bool:
         """Whether somebody has claimed the partition since the journal's offset `known`."""
@@ -136,7 +137,7 @@ class Lane:
             while at < end:
                 records = reader.read(MAX_TURNS, READ_S)
                 if not records:
-                    raise LogUnavailable(f"{self._place[0]}[{self._place[1]}] ends at {end}, but {at} does not come")
+                    raise LogUnavailable(f"{self._place} ends at {end}, but its record {at} does not come")
                 if any(is_claim(record.value or b"") for record in records):
                     return True
                 at = records[-1].offset + 1

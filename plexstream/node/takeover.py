@@ -170,7 +170,7 @@ class Takeover:
         for record in records:
             if restore.misses(record.offset):
                 # A former owner trimmed the journal by its snapshots, after the range was looked at.
-                _log.warning("partition %d: the state store is rebuilt: the journal was trimmed", self.partition)
+                _log.warning("partition %d: the store is rebuilt: the journal was trimmed", self.partition)
                 self.s.journal.release(self.journal)
                 self._start_load()
                 return
