@@ -109,3 +109,43 @@ def test_version(cli):
     from plexstream import __version__
 
     assert cli("--version").stdout == f"plexstream {__version__}\n"
+
+
+def test_a_port_in_use_is_told(dev, tmp_path):
+    command = ["dev", BANK, "--data", str(tmp_path / "other"), "--port", str(dev.port)]
+    ended = subprocess.run(
+        [sys.executable, "-m", "plexstream", *command],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert f"cannot listen on 127.0.0.1 port {dev.port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_second_node_on_the_same_data_is_refused(dev):
+    command = ["dev", BANK, "--data", str(dev.data), "--port", "0"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "plexstream", *command],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 3
+    assert "held by another process" in ended.stderr
+
+
+def test_following_ends_with_ctrl_c(used):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "plexstream", "journal", "tail", "--follow", "--data", used],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
