@@ -1,0 +1,252 @@
+"""The processor's parts against plain models: folding, inboxes, lanes, timers, pieces of state."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from plexstream.model.journal import Change, Claim, Inbox, Mark, Origin, Out, OutKind, Partition, Turn
+from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.processor.fold import Fold
+from plexstream.processor.inbox import InboxState
+from plexstream.processor.outbox import Lane, Outbox
+from plexstream.processor.pieces import Pieces, join_fields
+from plexstream.processor.timers import Timers
+from plexstream.store.memory import MemoryStore
+
+
+def turn(claim=0, actor="t/n/a/1", cause=-1, topic="mailbox", **more):
+    return Turn(
+        claim, actor, 1, topic, cause, 5, 0, False, "", [], "h", "i", "", 0, "", 0, 0, []
+    )._replace(**more)  # fmt: skip
+
+
+small = st.integers(0, 8)
+claims = st.builds(Claim, st.just("t"), st.just("n"), small, st.just({}))
+turns = st.builds(turn, st.integers(0, 20), cause=st.integers(-1, 10))
+inboxes = st.builds(
+    lambda low, more, done, seq: Inbox("mailbox", low, low + more, tuple(done), (Origin("o", seq, 0),)),
+    small, small, st.sets(small), small,
+)  # fmt: skip
+marks = st.builds(
+    Mark, st.integers(0, 20), small, st.lists(inboxes, max_size=1).map(tuple), st.integers(0, 20),
+    st.integers(0, 20), st.sampled_from([-1, -1, 3, 4]), st.booleans(),
+)  # fmt: skip
+journals = st.lists(claims | turns | turns | marks, max_size=30)
+
+
+@given(journals, st.integers(0, 30))
+@settings(max_examples=500)
+def test_folding_in_two_steps_is_folding_in_one(journal, cut):
+    whole, first = Fold(), Fold()
+    counted = [whole.take(offset, record) for offset, record in enumerate(journal)]
+    two = [first.take(offset, record) for offset, record in enumerate(journal[:cut])]
+    second = Fold(first.partition(None))
+    two += [second.take(cut + i, record) for i, record in enumerate(journal[cut:])]
+    assert counted == two
+    one, other = whole.partition(None), second.partition(None)
+    assert one._replace(claims=()) == other._replace(claims=())
+    assert one.claims[-1:] == other.claims[-1:]
+    for offset in range(one.floor, len(journal)):  # which records count can still be told from the floor on
+        is_claim = type(journal[offset]) is Claim
+        assert Fold(one).counted(offset, journal[offset]) == (counted[offset] and not is_claim)
+
+
+def test_a_record_of_another_reign_does_not_count():
+    fold = Fold()
+    claim = Claim("t", "n", 0, {})
+    assert [fold.take(i, r) for i, r in enumerate([turn(0), claim, turn(1), claim, turn(1), turn(3)])] == [
+        False, True, True, True, False, True,
+    ]  # fmt: skip
+    assert fold.crashes == 1
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_an_inbox_loses_nothing_and_repeats_nothing(data):
+    """Messages finish in any order; a crash at any time goes on from the latest mark."""
+    done, mark, open_ = set(), None, []
+    inbox = InboxState("mailbox", None)
+    for _ in range(data.draw(st.integers(0, 40))):
+        what = data.draw(st.sampled_from(["take", "take", "wait", "finish", "mark", "crash"]))
+        if what in ("take", "wait"):
+            offset = inbox.position
+            if inbox.admit(offset, "", 0, 0):
+                assert offset not in done
+                if what == "wait":
+                    inbox.waiting.add(offset)
+                    open_.append(offset)
+                else:
+                    done.add(offset)
+                    inbox.finish(offset)
+            else:
+                assert offset in done
+        elif what == "finish" and open_:
+            offset = open_.pop(data.draw(st.integers(0, len(open_) - 1)))
+            done.add(offset)
+            inbox.finish(offset)
+        elif what == "mark":
+            mark = inbox.plain()
+            assert not [o for o in range(mark.low) if o not in done]
+            assert set(mark.done) <= done
+        elif what == "crash":
+            fold = Fold()
+            fold.take(0, Claim("t", "n", 0, {}))
+            if mark is not None:
+                fold.take(1, Mark(0, 0, (mark,), 0, 0, -1, False))
+            for i, offset in enumerate(sorted(done)):  # their turns are in the journal
+                fold.take(2 + i, turn(0, cause=offset))
+            inbox, open_ = InboxState("mailbox", fold.inboxes.get("mailbox")), []
+    while inbox.position < 50:
+        offset = inbox.position
+        if inbox.admit(offset, "", 0, 0):
+            assert offset not in done
+            inbox.waiting.discard(offset)
+            done.add(offset)
+        else:
+            assert offset in done
+    assert done | set(open_) >= set(range(50)) - set(open_)
+
+
+def test_origins_below_a_mark_were_checked_before():
+    inbox = InboxState("mailbox", None)
+    assert inbox.admit(0, "o", 5, 0)
+    inbox.waiting.add(0)
+    plain = inbox.plain()
+    fold = Fold(Partition(inboxes=(plain,)))
+    again = InboxState("mailbox", fold.inboxes["mailbox"])
+    assert again.position == 0
+    assert again.admit(0, "o", 5, 0)  # it waits still: it is no repetition of itself
+    assert not again.admit(1, "o", 5, 0)
+    assert again.admit(2, "o", 5, 1)
+
+
+def test_lanes_know_how_far_all_has_arrived():
+    lane = Lane(3)
+    lane.owe(2, turn())
+    assert not lane.queue
+    assert lane.done(9) == 9
+    lane.owe(4, turn())
+    lane.owe(7, turn())
+    assert lane.done(9) == 3
+    lane.arrived(4)
+    assert lane.done(9) == 5
+    lane.arrived(7)
+    assert lane.done(9) == 9
+
+
+def test_what_goes_which_way():
+    for kind in OutKind:
+        box = Outbox(0, 0)
+        box.owe(1, turn(outs=[Out(kind.value, "", "", "", b"")]))
+        mail = kind in (OutKind.TELL, OutKind.ASK, OutKind.REPLY, OutKind.ERROR)
+        emit = kind in (OutKind.EMIT, OutKind.DEADLETTER)
+        assert (bool(box.mails.queue), bool(box.emits.queue)) == (mail, emit)
+
+
+def test_timers_fire_by_time_and_no_more_than_asked():
+    timers = Timers()
+    for name, due in (("c", 30), ("a", 10), ("b", 20), ("d", 40)):
+        timers.add(Snapshot(Piece.TIMER, "x", name, None, 0, 0, due, b""))
+    timers.add(Snapshot(Piece.TIMER, "x", "a", None, 0, 0, 10, b""))
+    timers.cancel(("x", "b"))
+    assert timers.next_due() == 10
+    assert [t.name for t in timers.pop_due(30, 1)] == ["a"]
+    assert [t.name for t in timers.pop_due(30, 9)] == ["c"]
+    assert len(timers) == 4  # until their turns are acknowledged
+    for name in "abc":
+        timers.remove(("x", name))
+    assert timers.next_due() == 40
+    timers.remove(("x", "d"))
+    assert timers.next_due() is None
+
+
+def split(data):
+    return {k: json.dumps(v).encode() for k, v in json.loads(data).items()}
+
+
+def pieces(store=None):
+    return Pieces(store if store is not None else MemoryStore(), split, 100)
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["run", "run", "run", "ack", "ack", "flush", "lose"]),
+        st.sampled_from(["t/n/a/1", "t/n/a/2"]),
+        st.sampled_from(["p", "q"]),
+        st.none() | st.sampled_from(["", "k", "l"]),
+        st.none() | st.integers(0, 9),
+    ),
+    max_size=40,
+)
+
+
+@given(steps)
+@settings(max_examples=300)
+def test_pieces_against_a_dict(steps):
+    """Handlers see their own turns at once; the store what is acknowledged, and all of it after a flush."""
+    store = MemoryStore()
+    p = pieces(store)
+    newest, sure, flying, offset = {}, {}, [], 0
+    for what, actor, field, key, number in steps:
+        if what == "run":
+            value = None if number is None else b"%d" % number
+            t = turn(actor=actor, patch=[Change(field, key, value)])
+            p.run_ahead(t)
+            flying.append(t)
+            newest[actor, field, key] = value
+        elif what == "ack" and flying:
+            t = flying.pop(0)
+            p.apply(offset, t)
+            offset += 1
+            for change in t.patch:
+                sure[t.actor, change.field, change.key] = change.value
+        elif what == "flush":
+            p.flush(Snapshot(Piece.PARTITION, "", "", None, offset, 0, 0, b""))
+            p.forget_clean(0)
+            fresh = pieces(store)
+            for (actor_, field_, key_), value in sure.items():
+                if key_ is None:
+                    assert fresh.core(actor_).fields.get(field_) == value
+                else:
+                    assert fresh.entry((1, actor_, field_, key_)) == value
+        elif what == "lose":
+            p.lose_ahead()
+            flying, newest = [], dict(sure)
+        for (actor_, field_, key_), value in newest.items():
+            if key_ is not None:
+                assert p.entry((1, actor_, field_, key_)) == value
+        for who in ("t/n/a/1", "t/n/a/2"):
+            mine = [(f, k, v) for (a, f, k), v in newest.items() if a == who and v is not None]
+            expected = sorted(e for e in mine if e[1] is not None)
+            assert list(p.entries(who)) == expected
+            assert list(p.entries(who, "p")) == [e for e in expected if e[0] == "p"]
+            fields = {f: v for (a, f, k), v in sure.items() if a == who and k is None and v is not None}
+            assert p.core(who).fields == fields
+
+
+def test_what_the_snapshot_topic_lacks():
+    p = pieces()
+    for offset, actor in enumerate(["a", "b", "a", "c"]):
+        p.apply(10 + offset, turn(actor=actor, patch=[Change("m", "k", b"1"), Change("n", None, b"2")]))
+    assert p.oldest_unsaved() == 10
+    taken = p.take_unsaved(3, 12, lambda address: 0 if address == "c" else 99)
+    assert [k[:2] for k in taken] == [(0, "a"), (0, "b"), (1, "a")]
+    assert p.oldest_unsaved() == 11
+    p.apply(20, turn(actor="a", patch=[Change("m", "k", b"3")]))
+    p.not_saved()
+    assert p.oldest_unsaved() == 10
+    assert p.take_core("a")[0, "a", "", None].data == b'{"n":2}'
+    assert p.take_core("a") == {}
+    p.saved()
+    p.take_unsaved(99, 99, lambda address: 0)
+    assert p.oldest_unsaved() == 10
+    p.take_unsaved(99, 99, lambda address: 99)
+    p.saved()
+    assert p.oldest_unsaved() is None
+
+
+@pytest.mark.parametrize("fields", [{}, {"a": b"1"}, {"a": b'"x"', "b": b"[1,{}]"}])
+def test_fields_are_joined_to_json(fields):
+    assert split(join_fields(fields)).keys() == fields.keys()
