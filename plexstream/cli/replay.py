@@ -122,7 +122,10 @@ def _re_execute(log: Log, config: Config, numbers: list[int], file: Path, as_jso
             out.print(f"         {escape(what)}", soft_wrap=True)
     executed, trimmed = sum(r.executed for r in found), sum(r.trimmed for r in found)
     unknown = sum(r.unknown for r in found)
-    verdict = f"[red]{len(different)} partitions differ[/]" if different else "[green]all as recorded[/]"
+    if different:
+        verdict = f"[red]{len(different)} partitions differ[/]"
+    else:
+        verdict = "[green]all as recorded[/]" if executed else "[yellow]nothing is compared[/]"
     out.print(f"{executed:,} turns executed again by {file} ({app.version}): {verdict}", soft_wrap=True)
     if trimmed:
         out.print(f"{trimmed:,} turns were not: the retention of the mailbox has dropped their messages")
@@ -131,5 +134,8 @@ def _re_execute(log: Log, config: Config, numbers: list[int], file: Path, as_jso
     late = [r for r in found if r.begin > 0]
     if late:
         begins = ", ".join(f"{r.partition} from offset {r.begin}" for r in late[:5])
-        out.print(f"The journal is trimmed, so that this covers partition {begins}{'…' if late[5:] else ''}")
+        more = "…" if late[5:] else ""
+        out.print(f"The journal is trimmed, so that this covers partition {begins}{more}", soft_wrap=True)
+    if late or trimmed:
+        out.print("keep_history = true in [processor] keeps all that comes from now on.", soft_wrap=True)
     return not different
