@@ -9,7 +9,7 @@ from enum import Enum
 import msgspec
 
 from plexstream.log.base import Place, Record
-from plexstream.model.errors import Malformed, StoreCorrupt
+from plexstream.model.errors import Fenced, Malformed, StoreCorrupt
 from plexstream.model.journal import Claim, Partition
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.node.encode import journal_items
@@ -180,6 +180,8 @@ class Takeover:
                 _log.error("%s[%d] offset %d counts for nothing: %s", *self.journal, record.offset, error)
                 restore.skip(record.offset)
             if record.offset >= self.claim:
+                if restore.fold.claim != self.claim:
+                    raise Fenced(f"{self.journal} was claimed and trimmed beyond the claim at {self.claim}")
                 self.s.journal.release(self.journal)
                 self.phase = Phase.DONE
                 return

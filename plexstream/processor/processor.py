@@ -380,6 +380,9 @@ class Processor:
             Fenced: another has claimed the partition.
         """
         mine: list[int] = []
+        if not records or len(records) != records[-1][0] - self.fold.next + 1:
+            # Only a newer owner trims what this one has not read, its claim perhaps.
+            raise Fenced(f"partition {self.partition}: the journal is trimmed beyond {self.fold.next}")
         for offset, record in records:
             if type(record) is Claim:
                 raise Fenced(f"partition {self.partition}: claimed by {record.node} at offset {offset}")
