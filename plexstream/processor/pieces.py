@@ -249,7 +249,7 @@ class Pieces:
     def take_unsaved(
         self, limit: int, before: int, due: Callable[[str], int]
     ) -> dict[PieceKey, Snapshot | None]:
-        """Up to `limit` pieces whose first unsaved turn is below offset `due(address)`, which is at most `before`.
+        """Up to `limit` pieces whose first unsaved turn is below offset `due(address)`, at most `before`.
 
         They count as saved when `saved` is called, and are unsaved again after `not_saved`.
         """

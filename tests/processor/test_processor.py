@@ -227,14 +227,22 @@ def test_records_of_a_zombie_in_the_gap_do_not_count():
     assert b.p.fold.next == 5
 
 
-@pytest.mark.parametrize("seen", [[], [0, 0]])
-def test_a_gap_without_just_our_records_fences(seen):
+@pytest.mark.parametrize(
+    ("first", "seen", "why"),
+    [
+        (1, [0, 0, 0], "0 of 1 records"),
+        (1, [1, 1, 0], "2 of 1 records"),
+        (2, [1, 0], "trimmed"),
+        (1, [], "trimmed"),
+    ],
+)
+def test_a_gap_without_just_our_records_fences(first, seen, why):
     b = Bench()
     b.give(ask(0))
     (turn,) = b.p.take()
     b.p.acknowledged(3)
-    with pytest.raises(Fenced, match="of 1 records"):
-        b.p.gap([(1 + i, turn) for i, _ in enumerate(seen)])
+    with pytest.raises(Fenced, match=why):
+        b.p.gap([(first + i, turn if ours else None) for i, ours in enumerate(seen)])
 
 
 def test_an_impossible_acknowledgement_fences():
