@@ -92,7 +92,7 @@ class Takeover:
         assert self.lane is not None
         self.store.wipe()
         # Nothing older comes behind this record: committing it fences a former owner's snapshots.
-        self.lane.snapshots.append([(*self.snapshots, _SENTINEL, self._token.encode())])
+        self.lane.snapshots.append([(*self.snapshots, _SENTINEL, b"%d" % self.claim)])
         self.s.kick_lanes()
         self.s.snapshots.assign(self.snapshots, 0)
         self.phase = Phase.LOADING
@@ -122,7 +122,10 @@ class Takeover:
             return
         for record in records:
             if record.key == _SENTINEL:
-                if record.value == self._token.encode():
+                latest = int(record.value or b"-1")
+                if latest > self.claim:  # it may have replaced this one's, by compaction
+                    raise Fenced(f"{self.snapshots} is being read by the owner of a newer claim, {latest}")
+                if latest == self.claim:
                     self._loaded_all()
                     return
                 continue
