@@ -318,10 +318,21 @@ class Processor:
             self._refuse(TIMER, -1, e, actor.code, actor.detail, None, 1)
             return
         assert type(actor) is Actor
+        turn = forward(self.claim, actor.address, actor.seq + 1, self.now, e)
+        ttl = actor.info.state_ttl
+        if ttl and actor.seq and self.now - actor.time > ttl:
+            # The first turn after its time: it is the one that begins anew.
+            try:
+                turn = turn._replace(fresh=True, patch=self._expire(actor))
+            except Exception as error:  # the user's hook
+                self._refuse(TIMER, -1, e, "failed", f"{actor.address} cannot be renewed: {error}", None, 1)
+                return
+            self.pieces.run_ahead(turn)
+            actor.reader.hidden = False
         actor.seq += 1
         actor.time = self.now
         actor.group = self._number
-        self._append_turn(forward(self.claim, actor.address, actor.seq, self.now, e))
+        self._append_turn(turn)
 
     def _mark(self, attempt: int = -1, release: bool = False) -> Mark:
         self._since_mark = 0
