@@ -31,7 +31,6 @@ from plexstream.model.errors import CALL_ERRORS
 from plexstream.model.topics import COPARTITIONED, Topics
 from plexstream.node.config import _FILE_KEYS, Config
 from plexstream.node.metrics import NodeMetrics
-from plexstream.testing import simulation
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -277,11 +276,6 @@ def test_commands_that_are_named_exist():
             assert first in commands, f"{name(page)}: plexstream {words}"
             if hasattr(commands[first], "commands") and rest:
                 assert rest[0] in commands[first].commands, f"{name(page)}: plexstream {words}"
-
-
-def test_the_simulation_is_started_as_the_page_says():
-    assert "python -m plexstream.testing.simulation --seed" in (DOCS / "testing.md").read_text()
-    assert simulation.__doc__ is not None
 
 
 # Links
