@@ -113,6 +113,7 @@ class Mark(NamedTuple):
     relayed: int  # journal offset below which every message and reply has arrived
     emitted: int  # journal offset below which every output record has
     attempt: int  # mailbox offset about to be tried with care, or -1
+    timer: str  # timer (actor#id) about to be tried with care, or ""
     release: bool  # the owner lets go in good order
 
 
@@ -135,6 +136,8 @@ class Partition(NamedTuple):
     released: bool = True  # the reign in force ended in good order
     attempt: int = -1  # mailbox offset tried with care, or -1
     attempts: int = 0  # how often in a row
+    timer: str = ""  # timer (actor#id) tried with care
+    timer_attempts: int = 0  # how often in a row
 
 
 JournalRecord = Claim | Turn | Mark

@@ -56,7 +56,7 @@ def clear_state(log: Log, topics: Topics, address: str, who: str) -> int:
                 [Out(OutKind.CANCEL.value, t.name, "", "", b"") for t in timers],
             ))  # fmt: skip
         # What is owed is owed still: the next owner begins at the last owner's mark.
-        records.append(Mark(claimed, now, (), fold.relayed, fold.emitted, -1, True))
+        records.append(Mark(claimed, now, (), fold.relayed, fold.emitted, -1, "", True))
         items: list[Item] = [
             (address.encode(), encode_turn(r)) if type(r) is Turn else (b"", encode_journal(r))
             for r in records

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from plexstream.model.snapshot import Snapshot
 from plexstream.processor.actors import Waiting
 from plexstream.processor.fold import Fold
 from plexstream.processor.ports import Settings
@@ -21,15 +22,17 @@ class Care:
     Attributes:
         left: how many are, from now on; 0: no care is taken.
         held: messages that wait for their trial.
+        timer: the one that is announced and tried next, if any.
         poison: mailbox offset of the message that is put aside untried, or -1.
     """
 
-    __slots__ = ("_announced", "held", "left", "poison")
+    __slots__ = ("_announced", "held", "left", "poison", "timer")
 
     def __init__(self, fold: Fold, settings: Settings) -> None:
         self.left = settings.careful_turns if fold.crashes >= _CRASHES else 0
         self.held: deque[Waiting] = deque()
         self.poison = fold.attempt if fold.attempts >= settings.poison_claims else -1
+        self.timer: Snapshot | None = None
         self._announced = -1
 
     def announce(self) -> int:

@@ -53,6 +53,8 @@ class Fold:
         self.released = partition.released
         self.attempt = partition.attempt
         self.attempts = partition.attempts
+        self.timer = partition.timer
+        self.timer_attempts = partition.timer_attempts
         self.code: dict[str, str] = {}
 
     def counted(self, offset: int, record: JournalRecord) -> bool:
@@ -82,6 +84,8 @@ class Fold:
         """A turn that counts finishes its cause."""
         self.turns += 1
         if turn.cause_offset < 0:
+            if self.timer and self.timer == f"{turn.sender}#{turn.message_id}":
+                self.timer, self.timer_attempts = "", 0
             return
         inbox = self.inboxes.get(turn.cause_topic)
         if inbox is None:
@@ -104,6 +108,9 @@ class Fold:
         if mark.attempt >= max(0, self.attempt):
             self.attempts = self.attempts + 1 if mark.attempt == self.attempt else 1
             self.attempt = mark.attempt
+        if mark.timer:
+            self.timer_attempts = self.timer_attempts + 1 if mark.timer == self.timer else 1
+            self.timer = mark.timer
         for inbox in mark.inboxes:
             # The mark tells the sum of all before it: what was folded up to here is in it.
             self.inboxes[inbox.topic] = InboxFold(inbox)
@@ -123,6 +130,7 @@ class Fold:
         return Partition(
             self.next, floor, unsaved, tuple(self.claims), tuple(i.plain(t) for t, i in self.inboxes.items()),
             self.relayed, self.emitted, self.crashes, self.turns, self.released, self.attempt, self.attempts,
+            self.timer, self.timer_attempts,
         )  # fmt: skip
 
 

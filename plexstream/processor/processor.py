@@ -269,6 +269,30 @@ class Processor:
             for waiting in care.take():
                 self._execute(waiting.topic, waiting.offset, waiting.envelope)
 
+    def _timers_with_care(self) -> None:
+        """The same for timers, while no message is held."""
+        care = self._care
+        if care.held or self.in_flight or self._pending:
+            return
+        if care.timer is None:
+            due = self.timers.pop_due(self.now, 1)
+            if not due:
+                return
+            care.timer = due[0]
+            if self.timers.live((care.timer.address, care.timer.name)):
+                self._pending.append(self._mark(timer=f"{care.timer.address}#{care.timer.name}"))
+                return
+        timer, care.timer = care.timer, None
+        care.left = max(0, care.left - 1)
+        if not self.timers.live((timer.address, timer.name)):
+            return
+        if self.fold.timer_attempts > self.settings.poison_claims:
+            deaths = self.fold.timer_attempts - 1
+            detail = f"it killed its process {deaths} times in a row"
+            self._refuse(TIMER, -1, _timer_message(timer), "poisoned", detail, None, deaths)
+        else:
+            self._fire(timer)
+
     # Time
 
     def _clock(self, now: int) -> None:
@@ -279,7 +303,9 @@ class Processor:
         self._clock(now)
         if self._releasing:
             return
-        if not self._care.held:
+        if self._care.left:
+            self._timers_with_care()
+        else:
             for timer in self.timers.pop_due(self.now, _DUE_AT_ONCE):
                 if self.timers.live((timer.address, timer.name)):  # the one before may have taken it back
                     self._fire(timer)
@@ -306,9 +332,7 @@ class Processor:
         return min(times, default=None)
 
     def _fire(self, timer: Snapshot) -> None:
-        target, handler, payload = timer.data.split(b"\0", 2)
-        to, name, sender = target.decode(), handler.decode(), timer.address
-        e = Envelope(TELL, timer.name, to, name, payload, sender, time=timer.time)
+        e = _timer_message(timer)
         if e.target == timer.address:
             self._execute(TIMER, -1, e)
             return
@@ -334,14 +358,15 @@ class Processor:
         actor.group = self._number
         self._append_turn(turn)
 
-    def _mark(self, attempt: int = -1, release: bool = False) -> Mark:
+    def _mark(self, attempt: int = -1, timer: str = "", release: bool = False) -> Mark:
         self._since_mark = 0
         self._marked_at = self.now
         self._moved = False
         self.settle()
         # With an attempt, too: what was done before it without a turn must not be done again before it is.
         inboxes = (self.inbox.plain(),)
-        return Mark(self.claim, self.now, inboxes, self.fold.relayed, self.fold.emitted, attempt, release)
+        fold = self.fold
+        return Mark(self.claim, self.now, inboxes, fold.relayed, fold.emitted, attempt, timer, release)
 
     def release(self, now: int) -> None:
         """Let go in good order: the last record says so. What is in flight is still acknowledged."""
@@ -457,3 +482,10 @@ class Processor:
         """Bring the fold up to what has left."""
         self.fold.relayed = self.outbox.mails.done(self.fold.next)
         self.fold.emitted = self.outbox.emits.done(self.fold.next)
+
+
+def _timer_message(timer: Snapshot) -> Envelope:
+    """What a timer says when it is due."""
+    target, handler, payload = timer.data.split(b"\0", 2)
+    to, name, sender = target.decode(), handler.decode(), timer.address
+    return Envelope(TELL, timer.name, to, name, payload, sender, time=timer.time)

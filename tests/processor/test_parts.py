@@ -94,7 +94,7 @@ def test_an_inbox_loses_nothing_and_repeats_nothing(data):
             fold = Fold()
             fold.take(0, Claim("t", "n", 0, {}))
             if mark is not None:
-                fold.take(1, Mark(0, 0, (mark,), 0, 0, -1, False))
+                fold.take(1, Mark(0, 0, (mark,), 0, 0, -1, "", False))
             for i, offset in enumerate(sorted(done)):  # their turns are in the journal
                 fold.take(2 + i, turn(0, cause=offset))
             inbox, open_ = InboxState("mailbox", fold.inboxes.get("mailbox")), []

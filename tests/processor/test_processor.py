@@ -291,6 +291,30 @@ def test_a_message_that_kills_its_process_is_put_aside():
     assert handled(b) == ["m1"]
 
 
+def test_a_timer_that_kills_its_process_is_put_aside():
+    host = Host({"set": sends(timer("1.0", 10_500)), "set2": sends(timer("2.0", 10_600))})
+    b = Bench(host, careful_turns=9)
+    b.give(tell(0, "set"), tell(1, "set2"))
+    b.append()
+    crash(b, 2)
+    b.now = 11_000
+    for _ in range(3):
+        b.p.tick(b.now)
+        (mark,) = b.p.take()
+        assert mark.timer == f"{A}#1.0"
+        b.journal.append(mark)  # and it dies when it fires
+        b.restart()
+    records = []
+    for _ in range(4):
+        b.p.tick(b.now)
+        records += b.append()
+    (dead,) = outs(records, DEAD)
+    assert (dead.key, dead.due) == ("poisoned", 3)
+    fired = [r.message_id for r in records if getattr(r, "cause_topic", "") == "timer"]
+    assert fired == ["1.0", "2.0"]  # the first one put aside, the other handled
+    assert not len(b.p.timers)
+
+
 def test_a_good_end_ends_the_care():
     b = Bench()
     crash(b, 3)

@@ -54,6 +54,7 @@ FILLED = {
         "relayed": 4,
         "emitted": 5,
         "attempt": -1,
+        "timer": "a#1.0",
         "release": True,
         "inboxes": [
             {
@@ -77,6 +78,8 @@ FILLED = {
         "released": False,
         "attempt": -1,
         "attempts": 0,
+        "timer": "a#1.0",
+        "timer_attempts": 2,
         "inboxes": [
             {
                 "topic": "mailbox",
@@ -123,9 +126,13 @@ GOLDEN = {
     "Envelope": (
         "c301b3c0217fab19279c0202690e612f622f632f640268047b7d02730272026bd686f3c9ea64020261026200026f0a02"
     ),
-    "Mark": ("c301bf20a13d4ace053606d686f3c9ea64020e6d61696c626f78020a0404060002026f02040000080a0101"),
+    "Mark": (
+        "c3013f102b1aab015ae306d686f3c9ea64020e6d61696c626f78020a0404060002026f02040000080a010a6123"
+        "312e3001"
+    ),
     "Partition": (
-        "c30101985530a382fd2f12100e04060a00020e6d61696c626f78020a02040002026f02040000080a0204000100"
+        "c3019ea2c986f7eddf5212100e04060a00020e6d61696c626f78020a02040002026f02040000080a0204000100"
+        "0a6123312e3004"
     ),
     "Snapshot": ("c30113309c0ca02746bc020e612f622f632f64026602026b0e04d686f3c9ea640231"),
     "Turn": (

@@ -42,10 +42,10 @@ STRATEGIES = {
         text, text, text, int32, text, long, int32, st.lists(out, max_size=4),
     ),
     "Claim": st.builds(Claim, text, text, long, st.dictionaries(text, text, max_size=3)),
-    "Mark": st.builds(Mark, long, long, inboxes, long, long, long, st.booleans()),
+    "Mark": st.builds(Mark, long, long, inboxes, long, long, long, text, st.booleans()),
     "Partition": st.builds(
         Partition, long, long, long, longs.map(tuple), inboxes, long, long, int32, int32, st.booleans(),
-        long, int32,
+        long, int32, text, int32,
     ),
     "Snapshot": st.builds(
         Snapshot, st.integers(0, 4), text, text, st.none() | text, long, long, long, blob
