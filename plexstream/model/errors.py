@@ -9,6 +9,7 @@ PlexstreamError
 │   ├── Fenced               a newer owner has taken over; forget everything
 │   └── TopicMissing         a topic is not there, or has another number of partitions
 ├── StoreCorrupt             a state store cannot be read; it is rebuilt from the log
+├── StoreInUse               another process has a state store open; two nodes share a data folder
 ├── CallError                what a caller gets instead of a result
 │   ├── Rejected             the actor refused (``Reject``): a business answer, do not retry
 │   ├── Failed               the handler raised; its turn was rolled back
@@ -62,6 +63,10 @@ class TopicMissing(LogError):
 
 class StoreCorrupt(PlexstreamError):
     """A state store cannot be read. It is only a cache of the log, and is rebuilt."""
+
+
+class StoreInUse(PlexstreamError):
+    """Another process has the state store open: two nodes share a data folder, or an old one still runs."""
 
 
 class ReplayDiffers(PlexstreamError):

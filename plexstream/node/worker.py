@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
-from plexstream.model.errors import LogError, StoreCorrupt
+from plexstream.model.errors import LogError, StoreCorrupt, StoreInUse
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
 from plexstream.node.driver import Driver, State
@@ -217,7 +217,7 @@ class Worker:
                 driver.pump()
             else:
                 getattr(driver, what)(records)
-        except (StoreCorrupt, LogError) as error:
+        except (StoreCorrupt, StoreInUse, LogError) as error:
             self._wipe_if_corrupt(driver, error)
             driver.lose(str(error))
         except Exception as error:
@@ -240,7 +240,7 @@ class Worker:
             touched.add(driver.partition)
             try:
                 driver.acknowledged(kind, ack, batch)
-            except (StoreCorrupt, LogError) as error:
+            except (StoreCorrupt, StoreInUse, LogError) as error:
                 self._wipe_if_corrupt(driver, error)
                 driver.lose(str(error))
             except Exception as error:

@@ -13,7 +13,7 @@ from typing import cast
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
 
-from plexstream.model.errors import Malformed, StoreCorrupt
+from plexstream.model.errors import Malformed, StoreCorrupt, StoreInUse
 from plexstream.model.snapshot import Snapshot
 from plexstream.schema.codec import decode_snapshot, encode_snapshot
 from plexstream.store.keys import PieceKey, after, encode_key, prefix
@@ -47,6 +47,7 @@ class RocksStore:
     """Pieces of one partition in the folder `path`.
 
     Raises:
+        StoreInUse: another process has it open.
         StoreCorrupt: RocksDB cannot open it. `wipe` makes a new one.
     """
 
@@ -57,6 +58,11 @@ class RocksStore:
             path.mkdir(parents=True, exist_ok=True)
             self._db = Rdict(str(path), _options())
         except Exception as error:  # rocksdict raises plain Exception
+            if "lock file" in str(error):
+                raise StoreInUse(
+                    f"{path} is open in another process: give each node a data folder of its own (--data), "
+                    "or stop the other one"
+                ) from error
             raise StoreCorrupt(f"{path} cannot be opened: {error}") from error
 
     def _open(self) -> Rdict:
