@@ -13,7 +13,7 @@ from plexstream.model.errors import Malformed, PlexstreamError, TopicMissing
 from plexstream.model.journal import Claim, JournalRecord, Partition, Turn
 from plexstream.model.snapshot import Snapshot
 from plexstream.model.topics import Topics
-from plexstream.node.takeover import _SENTINEL, PARTITION_KEY, _key_of, split_fields
+from plexstream.node.takeover import SENTINEL, PARTITION_KEY, piece_key, split_fields
 from plexstream.processor import Restore
 from plexstream.processor.fold import Fold
 from plexstream.processor.pieces import Pieces
@@ -150,10 +150,10 @@ def load_snapshots(
     for records in read(log, place, *log.range(place), committed=True, progress=progress):
         loaded: dict[PieceKey, Snapshot | None] = {}
         for r in records:
-            if r.key == _SENTINEL:
+            if r.key == SENTINEL:
                 continue
             if r.value is None:
-                key = _key_of(r.key)
+                key = piece_key(r.key)
                 if key is not None and wanted(key):
                     loaded[key] = None
                 continue

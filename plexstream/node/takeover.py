@@ -23,7 +23,7 @@ from plexstream.schema.codec import decode_journal, decode_partition, decode_sna
 _log = logging.getLogger("plexstream.node")
 
 PARTITION_KEY: PieceKey = (Piece.PARTITION.value, "", "", None)
-_SENTINEL = b"\0restore"
+SENTINEL = b"\0restore"
 _LOAD_BATCH = 5_000
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -92,7 +92,7 @@ class Takeover:
         assert self.lane is not None
         self.store.wipe()
         # Nothing older comes behind this record: committing it fences a former owner's snapshots.
-        self.lane.snapshots.append([(*self.snapshots, _SENTINEL, b"%d" % self.claim)])
+        self.lane.snapshots.append([(*self.snapshots, SENTINEL, b"%d" % self.claim)])
         self.s.kick_lanes()
         self.s.snapshots.assign(self.snapshots, 0)
         self.phase = Phase.LOADING
@@ -121,7 +121,7 @@ class Takeover:
         if self.phase is not Phase.LOADING:
             return
         for record in records:
-            if record.key == _SENTINEL:
+            if record.key == SENTINEL:
                 latest = int(record.value or b"-1")
                 if latest > self.claim:  # it may have replaced this one's, by compaction
                     raise Fenced(f"{self.snapshots} is being read by the owner of a newer claim, {latest}")
@@ -130,7 +130,7 @@ class Takeover:
                     return
                 continue
             if record.value is None:
-                key = None if not record.key else _key_of(record.key)
+                key = None if not record.key else piece_key(record.key)
                 if key is not None:
                     self._loaded[key] = None
                 continue
@@ -197,16 +197,18 @@ class Takeover:
             pieces.forget_clean(settings.flush_pieces)
 
 
-def _key_of(key: bytes) -> PieceKey | None:
+def piece_key(key: bytes) -> PieceKey | None:
     """The piece that a record's key names; the inverse of `snapshot_key`."""
     address, _, rest = key.partition(b"\0")
     if not rest:
         return (Piece.ACTOR.value, address.decode(), "", None)
-    kind, name, entry = [*rest.split(b"\0", 2), b"", b""][:3]
+    kind, _, name = rest.partition(b"\0")
     if not kind.isdigit():
         return None
-    is_entry = int(kind) == Piece.ENTRY
-    return (int(kind), address.decode(), name.decode(), entry.decode() if is_entry else None)
+    if int(kind) != Piece.ENTRY:
+        return (int(kind), address.decode(), name[:-1].decode(), None)  # an idempotency key may have a NUL
+    name, _, entry = name.partition(b"\0")
+    return (int(kind), address.decode(), name.decode(), entry.decode())
 
 
 def snapshot_key(key: PieceKey) -> bytes:
