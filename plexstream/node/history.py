@@ -13,7 +13,7 @@ from plexstream.model.errors import Malformed, PlexstreamError, TopicMissing
 from plexstream.model.journal import Claim, JournalRecord, Partition, Turn
 from plexstream.model.snapshot import Snapshot
 from plexstream.model.topics import Topics
-from plexstream.node.takeover import SENTINEL, PARTITION_KEY, piece_key, split_fields
+from plexstream.node.takeover import PARTITION_KEY, SENTINEL, piece_key, split_fields
 from plexstream.processor import Restore
 from plexstream.processor.fold import Fold
 from plexstream.processor.pieces import Pieces
