@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 DAY_MS = 86_400_000
 
 
 class Topics(NamedTuple):
-    """Topic names under a prefix. Two systems share one Kafka by having different prefixes."""
+    """Topic names under a prefix. Two systems share one Kafka by having different prefixes.
+
+    `outputs` gives outputs names of their own, outside of the prefix.
+    """
 
     prefix: str = "plex."
+    outputs: Mapping[str, str] = {}
 
     @property
     def mailbox(self) -> str:
@@ -38,7 +43,7 @@ class Topics(NamedTuple):
 
     def out(self, name: str) -> str:
         """The output topic of ``host.emit(name, …)``."""
-        return f"{self.prefix}out.{name}"
+        return self.outputs.get(name) or f"{self.prefix}out.{name}"
 
 
 COPARTITIONED = ("mailbox", "journal", "snapshot", "reply", "deadletter")

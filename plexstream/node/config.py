@@ -16,6 +16,7 @@ The file is ``plexstream.toml``, in the current folder or the nearest one above 
     [topics]
     prefix = "plex."
     partitions = 8
+    outputs = { deposits = "bank.deposits" }   # where host.emit("deposits", …) goes
 
     [limits]
     max_message = "1MiB"
@@ -80,6 +81,7 @@ def _quantity(value: object, units: Mapping[str, int], plain: int, allowed: str)
 Milliseconds = Annotated[int, BeforeValidator(_duration), Field(ge=0)]
 Bytes = Annotated[int, BeforeValidator(_size), Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 _D = Settings()
 
 
@@ -106,6 +108,7 @@ class Config(BaseSettings):
 
     prefix: str = Field("plex.", pattern=r"^[A-Za-z0-9._-]{0,100}$")
     partitions: int = Field(8, ge=1, le=10_000)
+    outputs: dict[str, TopicName] = {}
 
     max_message: Annotated[int, BeforeValidator(_size), Field(ge=1_024, le=MAX_MESSAGE)] = 1 << 20
 
@@ -154,7 +157,7 @@ class Config(BaseSettings):
 
     def topics(self) -> Topics:
         """The names of the topics."""
-        return Topics(self.prefix)
+        return Topics(self.prefix, self.outputs)
 
     def settings(self) -> Settings:
         """Limits and intervals of the processors."""
@@ -173,7 +176,7 @@ class Config(BaseSettings):
 _GROUPS: dict[str, tuple[str, ...]] = {
     "": ("app", "data", "node", "workers"),
     "http": ("http_host", "http_port"),
-    "topics": ("prefix", "partitions"),
+    "topics": ("prefix", "partitions", "outputs"),
     "limits": ("max_message",),
     "processor": Settings._fields,
 }

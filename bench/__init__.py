@@ -1,0 +1,1 @@
+"""The benchmarks: `bench/run`. Nothing in the package `plexstream` knows of them."""

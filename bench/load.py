@@ -1,0 +1,169 @@
+"""Asks in a closed loop: so many callers, each with one call on its way. Run as a process; prints JSON.
+
+python -m bench.load kafka ADDRESS PREFIX SECONDS CALLERS...
+python -m bench.load embedded FOLDER PREFIX SECONDS CALLERS...     the node in the same process
+python -m bench.load http URL - SECONDS CALLERS...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from bench.apps import Tally
+from bench.http import Connection
+from bench.inside import Inside
+from plexstream import AsyncClient, Client
+from plexstream.log.open import open_log
+from plexstream.model.topics import Topics
+
+ACTORS = 1_000
+Level = dict[str, float]  # callers, rate, p50, p99
+Call = Callable[[int], Awaitable[int]]  # the number of an actor -> what it answered
+
+
+class Answers:
+    """Whether every call took effect once: each actor's answers rise by one."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, list[int]] = {}
+
+    def take(self, actor: int, answer: int) -> None:
+        """An answer has come."""
+        self._seen.setdefault(actor, []).append(answer)
+
+    def check(self) -> None:
+        """Raise AssertionError unless each actor answered 1, 2, …, n."""
+        for actor, answers in self._seen.items():
+            exact = sorted(answers) == list(range(1, len(answers) + 1))
+            assert exact, f"tally/{actor}: calls lost or repeated"
+
+
+async def closed_loop(call: Call, callers: int, seconds: float, answers: Answers, least: int = 0) -> Level:
+    """Call for so long, and `least` times in all."""
+    took: list[float] = []
+    began = time.perf_counter()
+    end = began + seconds
+
+    async def caller(number: int) -> None:
+        turn = number
+        while (start := time.perf_counter()) < end or turn < least:
+            actor = turn % ACTORS
+            answers.take(actor, await call(actor))
+            took.append(time.perf_counter() - start)
+            turn += callers
+
+    await asyncio.gather(*(caller(n) for n in range(callers)))
+    spent = time.perf_counter() - began
+    return _level(callers, took, spent)
+
+
+def _level(callers: int, took: list[float], spent: float) -> Level:
+    took.sort()
+    at = [took[min(len(took) - 1, int(len(took) * q))] * 1000 for q in (0.5, 0.99)]
+    return {"callers": callers, "rate": len(took) / spent, "p50": at[0], "p99": at[1]}
+
+
+async def levels(calls: Callable[[int], Awaitable[Call]], callers: list[int], seconds: float) -> list[Level]:
+    """Every number of callers, after a warm-up that makes all actors."""
+    answers, found = Answers(), []
+    await closed_loop(await calls(64), 64, min(1.5, seconds), answers, ACTORS)
+    for number in callers:
+        call = await calls(number)
+        gc.collect()
+        gc.freeze()
+        found.append(await closed_loop(call, number, seconds, answers))
+    answers.check()
+    return found
+
+
+async def _by_client(client: AsyncClient, callers: list[int], seconds: float) -> list[Level]:
+    async def calls(_: int) -> Call:
+        async def call(actor: int) -> int:
+            answer: int = await client.ask(f"tally/{actor}", "add", amount=1)
+            return answer
+
+        return call
+
+    return await levels(calls, callers, seconds)
+
+
+async def _by_http(url: str, callers: list[int], seconds: float) -> list[Level]:
+    host, _, port = url.removeprefix("http://").partition(":")
+    requests = [_request(url, f"/v1/actors/tally/{n}/add") for n in range(ACTORS)]
+
+    async def calls(number: int) -> Call:
+        free = [await Connection.open(host, int(port)) for _ in range(number)]
+
+        async def call(actor: int) -> int:
+            connection = free.pop()
+            status, body = await connection.exchange(requests[actor])
+            free.append(connection)
+            assert status == 200, body
+            return int(body)
+
+        return call
+
+    return await levels(calls, callers, seconds)
+
+
+def _request(url: str, path: str) -> bytes:
+    body = b'{"amount":1}'
+    head = f"POST {path} HTTP/1.1\r\nHost: {url[7:]}\r\nContent-Type: application/json\r\n"
+    return head.encode() + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+
+
+async def _embedded(folder: str, callers: list[int], seconds: float) -> list[Level]:
+    with Inside(f"embedded:{folder}/log", Topics(), Path(folder) / "state", {"tally": Tally}) as inside:
+        inside.start()
+        async with AsyncClient(log=inside.log, topics=inside.topics) as client:
+            return await _by_client(client, callers, seconds)
+
+
+async def _kafka(address: str, prefix: str, callers: list[int], seconds: float) -> list[Level]:
+    async with AsyncClient(f"kafka://{address}", topics=Topics(prefix)) as client:
+        return await _by_client(client, callers, seconds)
+
+
+def threads(address: str, prefix: str, seconds: float) -> Level:
+    """One caller by the client for threads."""
+    took: list[float] = []
+    log = open_log(f"kafka://{address}")
+    with Client(log=log, topics=Topics(prefix)) as client:
+        for n in range(200):
+            client.ask(f"tally/thread-{n % 50}", "add", amount=1)
+        end = time.perf_counter() + seconds
+        while (start := time.perf_counter()) < end:
+            client.ask(f"tally/thread-{len(took) % 50}", "add", amount=1)
+            took.append(time.perf_counter() - start)
+    log.close()
+    return _level(1, took, seconds)
+
+
+def main() -> None:
+    """Measure as the command line says."""
+    way, where, prefix, seconds, *callers = sys.argv[1:]
+    numbers, spent = [int(c) for c in callers], float(seconds)
+    found: Any
+    if way == "http":
+        found = uvloop.run(_by_http(where, numbers, spent))
+    elif way == "embedded":
+        found = uvloop.run(_embedded(where, numbers, spent))
+    elif way == "threads":
+        found = [threads(where, prefix, spent)]
+    else:
+        found = uvloop.run(_kafka(where, prefix, numbers, spent))
+    print(json.dumps({"levels": found, "threads": threading.active_count()}))
+
+
+if __name__ == "__main__":
+    main()

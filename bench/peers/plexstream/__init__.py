@@ -1,0 +1,1 @@
+"""plexstream as a peer."""

@@ -1,0 +1,33 @@
+"""The counter on Quix Streams, exactly once, with its RocksDB state and changelog topics."""
+
+import os
+from typing import Any
+
+from quixstreams import Application, State  # type: ignore[import-not-found,unused-ignore]
+
+env = os.environ
+app = Application(
+    broker_address=env["BOOTSTRAP"],
+    consumer_group=env["PEER_ID"],
+    auto_offset_reset="earliest",
+    processing_guarantee="exactly-once",
+    commit_interval=int(env["PEER_COMMIT_MS"]) / 1000,
+    state_dir=env["PEER_STATE"],
+    # 100 ms by default, for which each transaction waits that is begun while the last one is being marked.
+    producer_extra_config={"retry.backoff.ms": 1} if env["PEER_VARIANT"].endswith("-backoff1") else None,
+    loglevel="WARNING",
+)
+inputs = app.topic(env["PEER_IN"], key_deserializer="str", value_deserializer="json")
+outputs = app.topic(env["PEER_OUT"], key_serializer="str", value_serializer="json")
+
+
+def count(order: dict[str, Any], state: State) -> dict[str, Any]:
+    """One more."""
+    last = state.get("counter")
+    total = last["count"] + 1 if last else 1
+    state.set("counter", {"count": total, "amount": order["amount"]})
+    return {"key": order["key"], "count": total}
+
+
+app.dataframe(inputs).apply(count, stateful=True).to_topic(outputs)
+app.run()
