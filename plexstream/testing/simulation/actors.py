@@ -1,0 +1,173 @@
+"""The actors of the simulation. Between them they use every durable thing that a handler can do.
+
+Each handler has a twin in `semantics`, written without the SDK: the checks compare the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plexstream.hosts.native import NativeHost
+from plexstream.model.host import Result
+from plexstream.sdk import (
+    Reject,
+    Retry,
+    Snapshots,
+    actor,
+    handler,
+    host,
+    init_handler,
+    state,
+    state_list,
+    state_map,
+)
+from plexstream.testing.simulation.errors import Killed
+
+KEPT = 4
+"""Items that a cell's list keeps."""
+TTL = 0.15
+"""Seconds without a turn after which a brief cell begins anew."""
+OUTPUT = "audit"
+
+
+@actor(
+    name="cell", max_active=2, idle_timeout=0.2, retry=Retry(attempts=3, interval=0.02, factor=2),
+    snapshots=Snapshots(turns=3, on_deactivation=True),
+)  # fmt: skip
+class Cell:
+    """Lives for ever, and is evicted all the time."""
+
+    n: int = state(default=0)
+    last: str = state(default="")
+    total: int = state(default=0)
+    sent: int = state(default=0)
+    timers: dict[str, str] = state(default_factory=dict)
+    counts: Any = state_map()
+    inbox: Any = state_map()
+    items: Any = state_list()
+
+    def _note(self, op: str) -> dict[str, Any]:
+        self.n += 1
+        self.last = op
+        return {"n": self.n, "op": op}
+
+    @init_handler
+    def begin(self) -> None:
+        """Runs once in an actor's life."""
+        self.total = 7
+
+    @handler("add")
+    def add(self, op: str, amount: int) -> dict[str, Any]:
+        """Change a plain field, an entry of a map, both ends of a list."""
+        self.total += amount
+        key = str(amount)
+        self.counts[key] = self.counts.get(key, 0) + 1
+        self.items.append(op)
+        if len(self.items) > KEPT:
+            del self.items[0]
+        return self._note(op)
+
+    @handler("shrink")
+    def shrink(self, op: str) -> dict[str, Any]:
+        """Delete entries."""
+        self.counts.clear()
+        if len(self.items):
+            self.items.pop()
+        return self._note(op)
+
+    @handler("get", read_only=True)
+    def get(self) -> dict[str, Any]:
+        """Everything, as of one turn."""
+        return {
+            "n": self.n, "op": self.last, "total": self.total, "sent": self.sent,
+            "counts": dict(self.counts), "items": list(self.items),
+        }  # fmt: skip
+
+    @handler("spread")
+    def spread(self, op: str, to: list[str]) -> dict[str, Any]:
+        """Tell others, with numbers that rise."""
+        for index, target in enumerate(to):
+            self.sent += 1
+            host.tell(target, "got", op=f"{op}/{index}", source=host.self_id(), number=self.sent)
+        return self._note(op)
+
+    @handler("got")
+    def got(self, op: str, source: str, number: int) -> dict[str, Any]:
+        """Hear from another; every third time it is told on."""
+        self.inbox[source] = number
+        if number % 3 == 0 and op.count("/") < 3:
+            self.sent += 1
+            host.tell(source, "got", op=f"{op}/0", source=host.self_id(), number=self.sent)
+        return self._note(op)
+
+    @handler("publish")
+    def publish(self, op: str, count: int) -> dict[str, Any]:
+        """Write to the output topic."""
+        for index in range(count):
+            host.emit(OUTPUT, {"actor": host.self_id(), "n": self.n, "op": op, "index": index})
+        return self._note(op)
+
+    @handler("later")
+    def later(self, op: str, timer: str, delay: int, to: str | None) -> dict[str, Any]:
+        """Set a timer, for itself or for another."""
+        self.timers[timer] = host.send_after(delay / 1000, "fired", {"op": f"{op}/t", "timer": timer}, to=to)
+        return self._note(op)
+
+    @handler("drop")
+    def drop(self, op: str, timer: str) -> dict[str, Any]:
+        """Take a timer back, if it was ever set."""
+        if timer in self.timers:
+            host.cancel(self.timers.pop(timer))
+        return self._note(op)
+
+    @handler("fired")
+    def fired(self, op: str, timer: str) -> dict[str, Any]:
+        """A timer has come; one of them takes another back."""
+        self.timers.pop(timer, None)
+        if timer.startswith("t0") and (other := "t1" + timer[2:]) in self.timers:
+            host.cancel(self.timers.pop(other))
+        return self._note(op)
+
+    @handler("refuse")
+    def refuse(self, op: str) -> dict[str, Any]:
+        """Refuse every other time, after changes that must be rolled back."""
+        self.total += 1000
+        self.counts["refused"] = 1
+        if self.n % 2 == 0:
+            raise Reject("even", {"n": self.n})
+        return self._note(op)
+
+    @handler("break")
+    def break_(self, op: str, times: int) -> dict[str, Any]:
+        """Raise the first few times that it is tried while the actor is in memory."""
+        tries = self.__dict__.setdefault("_tries", {})
+        tries[op] = tries.get(op, 0) + 1
+        self.total += 1
+        self.items.append("broken")
+        host.emit(OUTPUT, {"never": op})
+        if tries[op] <= times:
+            raise RuntimeError("broken")
+        return self._note(op)
+
+
+@actor(name="brief", max_active=3, idle_timeout=0.3, state_ttl=TTL, retry=Retry(attempts=2, interval=0.03))
+class Brief(Cell):
+    """Forgets its state after a while without turns."""
+
+
+class SimHost(NativeHost):
+    """The native host; the handler "kill" takes its process down."""
+
+    def invoke(
+        self, instance: Any, handler: str, payload: bytes, seq: int, now: int, sender: str, message_id: str,
+        must_read: bool,
+    ) -> Result:  # fmt: skip
+        if handler == "kill":
+            raise Killed(message_id)
+        return super().invoke(instance, handler, payload, seq, now, sender, message_id, must_read)
+
+
+def make_host() -> SimHost:
+    """A host of both types; it has no state of its own, so that one serves every simulated process."""
+    types = [cls.__plexstream__ for cls in (Cell, Brief)]  # type: ignore[attr-defined]
+    return SimHost({spec.name: spec for spec in types}, "1")

@@ -1,0 +1,242 @@
+"""What must hold at the end of every schedule, seen from the log's content and from the callers."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from plexstream.log.base import Record
+from plexstream.model.errors import Malformed
+from plexstream.model.message import ASK, Envelope
+from plexstream.model.snapshot import Piece
+from plexstream.model.topics import Topics
+from plexstream.node.takeover import PARTITION_KEY
+from plexstream.processor.ports import Store
+from plexstream.schema.codec import decode_dead_letter, decode_envelope, decode_partition
+from plexstream.testing.simulation.actors import OUTPUT
+from plexstream.testing.simulation.clients import Call, SimClient
+from plexstream.testing.simulation.errors import Violation
+from plexstream.testing.simulation.model import Model
+from plexstream.testing.simulation.network import Network
+from plexstream.testing.simulation.semantics import Actor, blank
+
+Stored = tuple[int, Store, str]  # journal offset that it reflects, the store, whose
+
+
+class Checks:
+    """Compares everything that can be observed with a model of each partition."""
+
+    def __init__(self, network: Network, topics: Topics, partitions: int, clients: list[SimClient]) -> None:
+        self.network = network
+        self.topics = topics
+        self.clients = clients
+        history = network.history
+        self.mailboxes = [history.get((topics.mailbox, p), []) for p in range(partitions)]
+        self.models = [
+            Model(p, history.get((topics.journal, p), []), self.mailboxes[p]) for p in range(partitions)
+        ]  # fmt: skip
+
+    def run(self, stores: list[list[Stored]]) -> None:
+        """Check everything; `stores` are those of each partition.
+
+        Raises:
+            Violation: something does not hold.
+        """
+        for model, found in zip(self.models, stores, strict=True):
+            for offset, store, whose in sorted(found, key=lambda s: s[0]):
+                model.fold(offset)
+                same_state(model, store, whose)
+            model.fold(1 << 60)
+        self._mails()
+        self._mailboxes()
+        self._outputs()
+        self._dead_letters()
+        self._replies()
+        self._calls()
+        for model in self.models:
+            if model.timers:
+                raise Violation(f"partition {model.partition}: timers never fired: {model.timers}")
+
+    # Messages
+
+    def _mails(self) -> None:
+        """What actors told each other: sent by turns that count and by nothing else, arrived once."""
+        mails = {sent: out for model in self.models for sent, out in model.mails.items()}
+        arrived = [sent for model in self.models for sent in model.arrived if sent[0].startswith("journal/")]
+        if twice := [sent for sent, count in Counter(arrived).items() if count > 1]:
+            raise Violation(f"messages took effect twice: {twice}")
+        if lost := mails.keys() - set(arrived):
+            raise Violation(f"messages of turns that count never arrived: {sorted(lost)}")
+        for mailbox in self.mailboxes:
+            for record in mailbox:
+                e = _envelope(record)
+                if e is not None and e.origin.startswith("journal/"):
+                    out = mails.get((e.origin, e.origin_seq, e.origin_index))
+                    if out is None or out.payload != e.payload:
+                        raise Violation(f"sent by no turn: {record.partition}@{record.offset} {e}")
+
+    def _mailboxes(self) -> None:
+        """No message that the log has is forgotten."""
+        for model, mailbox in zip(self.models, self.mailboxes, strict=True):
+            seen: dict[str, tuple[int, int]] = {}
+            for record in mailbox:
+                e = _envelope(record)
+                if e is not None and e.origin:
+                    number = (e.origin_seq, e.origin_index)
+                    repeated = number <= seen.get(e.origin, (-1, -1))
+                    seen[e.origin] = max(number, seen.get(e.origin, (-1, -1)))
+                    if repeated:
+                        if record.offset in model.causes:
+                            raise Violation(f"a repetition took effect: {record.offset} {e}")
+                        continue
+                if record.offset in model.causes or (e is not None and e.handler == "get"):
+                    continue
+                if e is not None and e.idempotency_key and (e.target, e.idempotency_key) in model.replies:
+                    continue
+                raise Violation(f"a message is lost: mailbox {record.partition}@{record.offset} {e}")
+
+    # What leaves
+
+    def _committed(self, topic: str) -> list[Record]:
+        log = self.network.log
+        records: list[Record] = []
+        for partition in range(log.partitions(topic) or 0):
+            at, end = log.range((topic, partition))
+            while at < end:
+                found, after = log.fetch((topic, partition), at, 1000, True)
+                records += found
+                if after == at:
+                    raise Violation(f"{topic}[{partition}] hangs at {at}: a transaction is open for ever")
+                at = after
+        return records
+
+    def _outputs(self) -> None:
+        """Each output record once, those of one actor in the order of its turns."""
+        expected: dict[str, list[bytes]] = {}
+        for model in self.models:
+            for actor, payload in model.emitted:
+                expected.setdefault(actor, []).append(payload)
+        found: dict[str, list[bytes]] = {}
+        for record in self._committed(self.topics.out(OUTPUT)):
+            found.setdefault(record.key.decode(), []).append(record.value or b"")
+        for actor in sorted({*expected, *found}):
+            if expected.get(actor, []) != found.get(actor, []):
+                raise Violation(f"output of {actor}: {found.get(actor)}, expected {expected.get(actor)}")
+
+    def _dead_letters(self) -> None:
+        """What was put aside is there, once, with its reason."""
+        expected = Counter(entry for model in self.models for entry in model.put_aside)
+        letters = [decode_dead_letter(r.value or b"") for r in self._committed(self.topics.deadletter)]
+        found = Counter(((x.origin, x.origin_seq, x.origin_index), x.reason) for x in letters)
+        if expected != found:
+            raise Violation(f"dead letters too few: {expected - found}, too many: {found - expected}")
+
+    def _replies(self) -> None:
+        """Every reply that ever left says what a turn that counts, or a state that counts, says."""
+        calls = {call.envelope.id: call for client in self.clients for call in client.calls}
+        for partition in range(len(self.models)):
+            place = (self.topics.reply, partition)
+            for record in self.network.history.get(place, []):
+                reply = decode_envelope(record.value or b"")
+                call = calls.get(reply.id)
+                if call is None:
+                    raise Violation(f"a reply to nobody: {reply}")
+                self._reply(call, reply.kind, reply.payload)
+
+    def _reply(self, call: Call, kind: int, payload: bytes) -> None:
+        model = self.models[call.place[1]]
+        e = call.envelope
+        if call.mode == "read" and kind == 2:
+            actor = model.actors.get(e.target)
+            view = json.loads(payload)
+            if not _view_of(actor, view):
+                raise Violation(f"{call.op}: a read of {e.target} saw {view}, which never was")
+            return
+        answers = list(model.answers.get(e.id, []))
+        if e.idempotency_key and (kept := model.replies.get((e.target, e.idempotency_key))):
+            answers.append(kept)
+        if (kind, payload) not in answers:
+            raise Violation(f"{call.op}: replied {kind} {payload!r}, but the turns that count say {answers}")
+
+    # What callers saw
+
+    def _calls(self) -> None:
+        """Acknowledged calls took effect once, and nobody saw an older state than somebody before."""
+        for client in self.clients:
+            for call in client.calls:
+                if call.mode == "read":
+                    continue
+                count = self.models[call.place[1]].ops.get(call.op, 0)
+                if count > 1 or (not count and call.reply is not None and call.reply[0] == 2):
+                    raise Violation(f"{call.op} took effect {count} times, replied {call.reply}")
+        by_target: dict[str, list[tuple[Call, int]]] = {}
+        for client in self.clients:
+            for call in client.calls:
+                e = call.envelope
+                if e.kind == ASK and "/cell/" in e.target and call.reply is not None and call.reply[0] == 2:
+                    by_target.setdefault(e.target, []).append((call, json.loads(call.reply[1])["n"]))
+        for calls in by_target.values():
+            for later, n in calls:
+                for earlier, m in calls:
+                    if earlier.replied < later.sent and (n < m or (n == m and later.mode != "read")):
+                        raise Violation(
+                            f"{later.op} was sent after {earlier.op} was answered with {m}, but saw {n}"
+                        )
+
+
+def _envelope(record: Record) -> Envelope | None:
+    try:
+        return decode_envelope(record.value or b"")
+    except Malformed:
+        return None
+
+
+def _view_of(actor: Actor | None, view: dict[str, Any]) -> bool:
+    if view == Actor("x/x/x/x").view():
+        return actor is None or not actor.seq or "/brief/" in actor.address or bool(view["n"] == 0)
+    return actor is not None and view in actor.views
+
+
+def same_state(model: Model, store: Store, whose: str) -> None:
+    """Raises Violation unless a store holds the model's state."""
+    expected, found = model.state(), stored(store)
+    for part, wanted in expected.items():
+        got = found[part]
+        for key in sorted({*wanted, *got}):
+            if wanted.get(key) != got.get(key):
+                raise Violation(
+                    f"{whose}, partition {model.partition}, as of journal offset {model.next}, {part}: "
+                    f"{key} is {got.get(key)}, expected {wanted.get(key)}"
+                )
+
+
+def stored_offset(store: Store) -> int | None:
+    """The journal offset that a store says it reflects; None for an empty one."""
+    piece = store.get(PARTITION_KEY)
+    return None if piece is None else decode_partition(piece.data).start
+
+
+def stored(store: Store) -> dict[str, Any]:
+    """The state that a store holds, as `Model.state` gives it."""
+    actors: dict[str, dict[str, Any]] = {}
+    entries: dict[str, dict[str, Any]] = {}
+    for piece in store.scan(Piece.ACTOR):
+        actors[piece.address] = {"seq": piece.seq, **blank(), **json.loads(piece.data)}
+    for piece in store.scan(Piece.ENTRY):
+        assert piece.key is not None
+        entries.setdefault(piece.address, {}).setdefault(piece.name, {})[piece.key] = json.loads(piece.data)
+    for address, fields in entries.items():
+        actor = actors.setdefault(address, {"seq": -1, **blank()})
+        actor["counts"] = fields.get("counts", {})
+        actor["inbox"] = fields.get("inbox", {})
+        first, end = fields.get("items", {}).pop("#", [0, 0])
+        items = fields.get("items", {})
+        actor["items"] = [items.pop(str(i), None) for i in range(first, end)]
+        if items:
+            actor["stray"] = items
+    return {
+        "actors": actors,
+        "timers": {f"{t.address} {t.name}": t.time for t in store.scan(Piece.TIMER)},
+        "replies": {f"{r.address} {r.name}": (r.seq, r.data) for r in store.scan(Piece.REPLY)},
+    }

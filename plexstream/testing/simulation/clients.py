@@ -1,0 +1,232 @@
+"""Callers from outside: they ask, tell, read, and repeat themselves when in doubt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from plexstream.log.base import Item, Place
+from plexstream.model.address import full, partition_of
+from plexstream.model.errors import LogError
+from plexstream.model.message import ASK, TELL, Envelope
+from plexstream.model.topics import Topics
+from plexstream.schema.codec import decode_envelope, encode_envelope
+from plexstream.testing.simulation.network import Network, SimAppender
+from plexstream.testing.simulation.plan import Plan
+
+RETRY_MS = 150
+
+
+class Call:
+    """One call, with all its repetitions.
+
+    Attributes:
+        mode: "keyed" (repeated with an idempotency key), "origin" (repeated with its number), "read"
+            (repeated as it is), "plain" (sent once).
+        sent, replied: steps of the scheduler; -1: not yet.
+        acked: the log has acknowledged it at least once.
+        reply: kind and payload.
+    """
+
+    __slots__ = (
+        "acked", "envelope", "item", "mode", "op", "place", "replied", "reply", "retry_at", "sent", "unsure",
+    )  # fmt: skip
+
+    def __init__(self, mode: str, op: str, envelope: Envelope, place: Place, item: Item) -> None:
+        self.mode = mode
+        self.op = op
+        self.envelope = envelope
+        self.place = place
+        self.item = item
+        self.sent = self.replied = -1
+        self.acked = False
+        self.unsure = False
+        self.reply: tuple[int, bytes] | None = None
+        self.retry_at = 0
+
+    def done(self) -> bool:
+        """Whether the caller has what it wants, or has given up."""
+        if self.envelope.kind == ASK and self.mode != "plain":
+            return self.reply is not None
+        return self.acked or self.unsure
+
+
+class SimClient:
+    """One caller outside, with clients of the log of its own."""
+
+    def __init__(
+        self, name: str, network: Network, topics: Topics, plan: Plan, random: Random,
+        clock: Callable[[], int], addresses: list[str],
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.network = network
+        self.topics = topics
+        self.plan = plan
+        self.random = random
+        self.clock = clock
+        self.addresses = addresses
+        self.calls: list[Call] = []
+        self.open: list[Call] = []
+        self._unacked: list[Call] = []  # with an origin, in order
+        self._number = 0
+        self._place = (topics.reply, partition_of(name, plan.partitions))
+        self._reader = network.log.reader()
+        self._reader.assign(self._place, 0)
+        self._waiting: dict[str, Call] = {}
+        self.appender = SimAppender(network, name)
+        self.replies_of_others = 0
+
+    # Sending
+
+    def new_call(self, step: int) -> Call:
+        """Make up a call and send it."""
+        random = self.random
+        self._number += 1
+        op = f"{self.name}:{self._number}"
+        target = full(random.choice(self.addresses))
+        roll = random.random()
+        if random.random() < self.plan.bad:
+            return self._bad(op, target, step)
+        if random.random() < self.plan.kill:
+            return self._send_new("origin", TELL, op, target, "kill", {"op": op}, step)
+        if roll < 0.2:
+            headers = {"read_only": "1"} if random.random() < 0.7 else {}
+            return self._send_new("read", ASK, op, target, "get", {}, step, headers=headers)
+        handler, arguments = self._work(op, target)
+        if roll < 0.65:
+            return self._send_new("keyed", ASK, op, target, handler, arguments, step)
+        if roll < 0.72:
+            return self._send_new("keyed", TELL, op, target, handler, arguments, step)
+        if roll < 0.9:
+            return self._send_new("origin", TELL, op, target, handler, arguments, step)
+        return self._send_new("plain", random.choice((ASK, TELL)), op, target, handler, arguments, step)
+
+    def _work(self, op: str, target: str) -> tuple[str, dict[str, Any]]:
+        random = self.random
+        roll = random.random()
+        timer = f"t{random.randrange(4)}.{self.name}"
+        if roll < 0.35:
+            return "add", {"op": op, "amount": random.randrange(4)}
+        if roll < 0.5:
+            return "spread", {"op": op, "to": random.choices(self.addresses, k=random.randint(1, 3))}
+        if roll < 0.62:
+            return "publish", {"op": op, "count": random.randint(1, 3)}
+        if roll < 0.74:
+            to = random.choice(self.addresses) if random.random() < 0.3 else None
+            return "later", {"op": op, "timer": timer, "delay": random.choice((0, 5, 50, 400)), "to": to}
+        if roll < 0.84:
+            return "drop", {"op": op, "timer": timer}
+        if roll < 0.9:
+            return "refuse", {"op": op}
+        if roll < 0.96:
+            return "break", {"op": op, "times": random.choice((1, 2, 99))}
+        return "shrink", {"op": op}
+
+    def _bad(self, op: str, target: str, step: int) -> Call:
+        random = self.random
+        kind = random.choice((ASK, TELL))
+        how = random.randrange(5)
+        if how == 0:
+            return self._send_new("plain", kind, op, target, "nothing", {"op": op}, step)
+        if how == 1:
+            return self._send_new("plain", kind, op, target, "add", {"op": op, "amount": "much"}, step)
+        if how == 2:
+            return self._send_new("plain", kind, op, full("nobody/1"), "add", {"op": op}, step)
+        place = (self.topics.mailbox, random.randrange(self.plan.partitions))
+        if how == 3:
+            arguments = {"op": op, "amount": 1}
+            return self._send_new("plain", kind, op, target, "add", arguments, step, place=place)
+        item = (b"x", random.randbytes(random.randrange(20)))
+        return self._send(Call("plain", op, Envelope(TELL, op, "", "", b""), place, item), step)
+
+    def _send_new(
+        self, mode: str, kind: int, op: str, target: str, handler: str, arguments: dict[str, Any], step: int,
+        headers: dict[str, str] | None = None, place: Place | None = None,
+    ) -> Call:  # fmt: skip
+        origin = f"ext/{self.name}" if mode == "origin" else ""
+        envelope = Envelope(
+            kind, op, target, handler, json.dumps(arguments).encode(), "", self.name if kind == ASK else "",
+            f"key {op}" if mode == "keyed" else "", self.clock(), headers or {},
+            origin, self._number if origin else 0, 0,
+        )  # fmt: skip
+        place = place or (self.topics.mailbox, partition_of(target, self.plan.partitions))
+        return self._send(Call(mode, op, envelope, place, (target.encode(), encode_envelope(envelope))), step)
+
+    def _send(self, call: Call, step: int) -> Call:
+        call.sent = step
+        self.calls.append(call)
+        self.open.append(call)
+        if call.mode == "origin":
+            self._unacked.append(call)
+        if call.envelope.kind == ASK:
+            self._waiting[call.envelope.id] = call
+        self._put(call)
+        return call
+
+    def _put(self, call: Call) -> None:
+        repeat = call.mode in ("keyed", "origin") and self.random.random() < self.plan.duplicates
+        items = [call.item, call.item] if repeat else [call.item]
+        call.retry_at = self.clock() + RETRY_MS
+        try:
+            self.appender.append(call.place, items, call)
+        except LogError:
+            self._renew()
+
+    def _renew(self) -> None:
+        """A new appender: what has a number is sent again from the first that is not acknowledged."""
+        self.appender.close()
+        self.appender = SimAppender(self.network, self.name)
+        for call in self.open:
+            call.unsure = call.unsure or call.mode == "plain"
+        for call in self._unacked:
+            self._put(call)
+
+    # Listening
+
+    def step(self, step: int) -> None:
+        """Hear what there is to hear, and repeat what took too long."""
+        broken = False
+        for ack in self.appender.poll(0):
+            call: Call = ack.token  # type: ignore[assignment]
+            if ack.error is None:
+                call.acked = True
+                if call in self._unacked:
+                    self._unacked.remove(call)
+            else:
+                broken = True
+        if broken:
+            self._renew()
+        if not self.network.stalled:
+            self._listen(step)
+        now = self.clock()
+        for call in self.open:
+            if not call.done() and call.mode in ("keyed", "read") and call.retry_at <= now:
+                self._put(call)
+        self.open = [call for call in self.open if not call.done()]
+
+    def _listen(self, step: int) -> None:
+        for record in self._reader.read(20, 0):
+            if record.key != self.name.encode():
+                self.replies_of_others += 1
+                continue
+            reply = decode_envelope(record.value or b"")
+            call = self._waiting.get(reply.id)
+            if call is not None and call.reply is None:
+                call.reply = (reply.kind, reply.payload)
+                call.replied = step
+
+    def repeat_old(self) -> None:
+        """Send something again that was acknowledged long ago."""
+        old = [c for c in self.calls if c.mode in ("keyed", "origin") and c.acked]
+        if old:
+            call = self.random.choice(old)
+            try:
+                self.appender.append(call.place, [call.item], call)
+            except LogError:
+                self._renew()
+
+    def idle(self) -> bool:
+        """Whether every call is settled."""
+        return not self.open and not self._unacked and not self.appender.pending

@@ -1,0 +1,225 @@
+"""What a journal says happened, worked out anew: its own reading rule, its own actors, no patches.
+
+Every turn that counts must do what its message asks for in the state that the turns before it have made.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from plexstream.log.base import Record
+from plexstream.model.errors import Malformed
+from plexstream.model.journal import Claim, Out, OutKind, Turn
+from plexstream.model.message import ASK, Envelope
+from plexstream.schema.codec import decode_envelope, decode_journal
+from plexstream.testing.simulation.errors import Violation
+from plexstream.testing.simulation.semantics import Actor
+
+_ANSWER = {int(OutKind.REPLY): 2, int(OutKind.ERROR): 3}
+
+Key = tuple[str, str]
+Sent = tuple[str, int, int]  # origin, journal offset, index
+
+
+class Timer(NamedTuple):
+    """A timer that is pending."""
+
+    due: int
+    target: str
+    payload: bytes
+
+
+class Model:
+    """One partition as its journal has it, turn by turn.
+
+    Attributes:
+        next: the journal offset that comes.
+        actors, timers, replies: the state.
+        causes: mailbox offsets that have had a turn.
+        mails: what turns have sent to mailboxes, by origin.
+        emitted, put_aside: output records and dead letters, in order.
+        answers: replies and errors that turns carry, by (message id, kind) as payloads.
+    """
+
+    def __init__(self, partition: int, journal: list[Record], mailbox: list[Record]) -> None:
+        self.partition = partition
+        self._journal = journal
+        self._mailbox = mailbox
+        self._claim = -1
+        self.next = 0
+        self.voided = 0
+        self.claims = 0
+        self.actors: dict[str, Actor] = {}
+        self.timers: dict[Key, Timer] = {}
+        self.replies: dict[Key, tuple[int, bytes]] = {}
+        self.causes: set[int] = set()
+        self.arrived: dict[Sent, int] = {}
+        self._latest: dict[tuple[str, str], tuple[int, int]] = {}  # by actor and origin
+        self.mails: dict[Sent, Out] = {}
+        self.emitted: list[tuple[str, bytes]] = []
+        self.put_aside: list[tuple[Sent, str]] = []
+        self.answers: dict[str, list[tuple[int, bytes]]] = {}
+        self.ops: dict[str, int] = {}
+        self.codes: dict[str, int] = {}
+
+    def fold(self, end: int) -> None:
+        """Go on up to journal offset `end`."""
+        while self.next < min(end, len(self._journal)):
+            record = self._journal[self.next]
+            found = decode_journal(record.value or b"")
+            if type(found) is Claim:
+                self._claim = self.next
+                self.claims += 1
+            elif found.claim != self._claim:  # type: ignore[union-attr]
+                self.voided += 1
+            elif type(found) is Turn:
+                try:
+                    self._turn(self.next, found)
+                except Violation as error:
+                    raise Violation(f"journal {self.partition}@{self.next}: {error}\n{found}") from None
+            self.next += 1
+
+    def actor(self, address: str) -> Actor:
+        """An actor; a new one if it had no turn."""
+        found = self.actors.get(address)
+        if found is None:
+            found = self.actors[address] = Actor(address)
+        return found
+
+    def _turn(self, offset: int, t: Turn) -> None:
+        if t.cause_topic == "timer":
+            self._timer_turn(offset, t)
+            return
+        _claim_that(t.cause_offset not in self.causes, f"mailbox offset {t.cause_offset} had a turn already")
+        self.causes.add(t.cause_offset)
+        try:
+            e = decode_envelope(self._mailbox[t.cause_offset].value or b"")
+        except Malformed:
+            _claim_that(t.status == 2 and t.actor == "", "a malformed record cannot be handled")
+            _claim_that([o.kind for o in t.outs] == [OutKind.DEADLETTER], "a malformed record is put aside")
+            self._outs(offset, t)
+            return
+        _claim_that(
+            (t.actor, t.handler, t.message_id) == (e.target, e.handler, e.id), f"the message is {e}"
+        )
+        if e.origin:
+            self._from(e.origin, e.origin_seq, e.origin_index, t)
+        self._message(offset, t, e)
+
+    def _from(self, origin: str, seq: int, index: int, t: Turn) -> None:
+        sent = (origin, seq, index)
+        _claim_that(sent not in self.arrived, f"{sent} takes effect a second time")
+        self.arrived[sent] = t.cause_offset
+        latest = self._latest.get((t.actor, origin), (-1, -1))
+        _claim_that((seq, index) > latest, f"{sent} comes after {latest}")
+        self._latest[t.actor, origin] = (seq, index)
+
+    def _message(self, offset: int, t: Turn, e: Envelope) -> None:
+        if t.idempotency_key:
+            _claim_that(t.idempotency_key == e.idempotency_key, "another idempotency key")
+            _claim_that((t.actor, t.idempotency_key) not in self.replies, "a key takes effect twice")
+        if t.status == 2:
+            self._failed(t, e)
+        else:
+            self._handled(t, e.handler, e.payload, e.kind == ASK)
+        self._outs(offset, t)
+        if t.idempotency_key:
+            said = [(kind, o.payload) for o in t.outs if (kind := _ANSWER.get(o.kind))]
+            self.replies[t.actor, t.idempotency_key] = said[0] if said else (2, b"null")
+
+    def _handled(self, t: Turn, handler: str, payload: bytes, ask: bool) -> None:
+        """A turn that was done or refused."""
+        actor = self.actor(t.actor)
+        arguments = json.loads(payload)
+        if handler == "break":
+            _claim_that(arguments["times"] < 99, "what always raises cannot be done")
+        seq = actor.seq + 1
+        _claim_that(t.seq == seq, f"turn number {t.seq}, {seq} was due")
+        fresh = actor.expired(t.time)
+        expected = actor.turn(handler, arguments, seq, t.time)
+        _claim_that(bool(expected.code) == (t.status == 1), f"status {t.status}, expected {expected}")
+        outs = list(t.outs)
+        if t.status == 1:
+            _claim_that(not t.patch, "a refusal changes nothing")
+            kind = OutKind.ERROR if ask else OutKind.DEADLETTER
+            _claim_that([o.kind for o in outs] == [kind], f"a refusal sends {kind!r}")
+            if ask:
+                _claim_that(json.loads(outs[0].payload)["data"] == expected.value, f"expected {expected}")
+            return
+        actor.offset = self.next
+        _claim_that(t.fresh == fresh, f"fresh is {t.fresh}, expected {fresh}")
+        self.ops[arguments["op"]] = self.ops.get(arguments["op"], 0) + 1
+        if ask:
+            reply = outs.pop() if outs else None
+            right = reply and reply.kind == OutKind.REPLY and json.loads(reply.payload) == expected.value
+            _claim_that(bool(right), f"the reply is {reply}, expected {expected.value}")
+        got = [
+            (o.kind, o.target, o.handler, o.id if o.kind == OutKind.CANCEL else json.loads(o.payload))
+            for o in outs
+        ]
+        _claim_that(got == expected.outs, f"it sends {got}, expected {expected.outs}")
+
+    def _failed(self, t: Turn, e: Envelope) -> None:
+        _claim_that(not t.patch and len(t.outs) == 1, "a failure changes nothing and sends one thing")
+        out = t.outs[0]
+        code = out.key if out.kind == OutKind.DEADLETTER else json.loads(out.payload)["code"]
+        _claim_that((out.kind == OutKind.ERROR) == (e.kind == ASK), "asks get errors, tells are put aside")
+        self.codes[code] = self.codes.get(code, 0) + 1
+        arguments = json.loads(e.payload)
+        if code == "failed":
+            _claim_that(e.handler == "break", f"{e.handler} does not raise")
+        elif code == "unknown_type":
+            _claim_that("/nobody/" in e.target, "the type is known")
+        elif code == "unknown_handler":
+            _claim_that(e.handler == "nothing", "the handler is known")
+        elif code == "bad_arguments":
+            _claim_that(arguments.get("amount") in ("much", 1), "the arguments are good")
+        else:
+            _claim_that(code == "poisoned", f"nothing here fails with {code}")
+
+    def _timer_turn(self, offset: int, t: Turn) -> None:
+        timer = self.timers.pop((t.sender, t.message_id), None)
+        if timer is None:
+            raise Violation(f"timer {t.message_id} of {t.sender} is not pending (any more)")
+        _claim_that(t.time >= timer.due, f"a timer fires {timer.due - t.time} ms early")
+        if t.actor == timer.target:
+            self._handled(t, "fired", timer.payload, False)
+        else:
+            actor = self.actor(t.sender)
+            _claim_that(t.fresh == actor.expired(t.time), f"fresh is {t.fresh}")
+            actor.pass_on(t.time)
+            _claim_that(t.actor == t.sender and t.seq == actor.seq, "the turn of another")
+            got = [(o.kind, o.target, o.payload) for o in t.outs]
+            _claim_that(got == [(OutKind.TELL, timer.target, timer.payload)], f"it sends {got}")
+        self._outs(offset, t)
+
+    def _outs(self, offset: int, t: Turn) -> None:
+        """What the turn sends."""
+        origin = f"journal/{self.partition}"
+        for index, out in enumerate(t.outs):
+            if out.kind == OutKind.TELL:
+                self.mails[origin, offset, index] = out
+            elif out.kind in (OutKind.REPLY, OutKind.ERROR):
+                self.answers.setdefault(out.id, []).append((_ANSWER[out.kind], out.payload))
+            elif out.kind == OutKind.EMIT:
+                self.emitted.append((t.actor, out.payload))
+            elif out.kind == OutKind.DEADLETTER:
+                self.put_aside.append(((origin, offset, index), out.key))
+            elif out.kind == OutKind.TIMER:
+                self.timers[t.actor, out.id] = Timer(out.due, out.target, out.payload)
+            elif out.kind == OutKind.CANCEL:
+                self.timers.pop((t.actor, out.id), None)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a store must hold now, in a form that `stored` gives, too."""
+        return {
+            "actors": {a: {"seq": x.seq, **x.state} for a, x in sorted(self.actors.items()) if x.seq},
+            "timers": {f"{a} {name}": t.due for (a, name), t in sorted(self.timers.items())},
+            "replies": {f"{a} {key}": reply for (a, key), reply in sorted(self.replies.items())},
+        }
+
+
+def _claim_that(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise Violation(otherwise)

@@ -1,0 +1,318 @@
+"""A log behind a network: what is sent may arrive late, after its sender's end, or never; answers get lost.
+
+Records wait in flows, one for each sender and partition, first in first out. The scheduler decides when the
+head of a flow is appended. A flow outlives its sender: what was sent may be appended long afterwards.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from random import Random
+
+from plexstream.log.base import Ack, Item, Place, Record, TopicSpec
+from plexstream.log.limits import check_group
+from plexstream.log.local import LocalReader
+from plexstream.log.memory import MemoryLog
+from plexstream.model.errors import Fenced, LogError, LogUnavailable
+
+_LIMIT = 1_048_588
+
+
+class Group:
+    """Records handed over together."""
+
+    __slots__ = ("appended", "items", "token")
+
+    def __init__(self, items: Sequence[Item], token: object) -> None:
+        self.items = list(items)
+        self.token = token
+        self.appended = 0
+
+
+class Flow:
+    """What one sender has sent to one partition and is not appended yet."""
+
+    __slots__ = ("groups", "place", "ready_at", "sender")
+
+    def __init__(self, place: Place, sender: SimAppender) -> None:
+        self.place = place
+        self.sender = sender
+        self.groups: deque[Group] = deque()
+        self.ready_at = 0
+
+
+class Network:
+    """Everything between the log and those who use it.
+
+    Attributes:
+        log: what the brokers have.
+        history: every record that was ever appended to a mailbox or a journal, trimmed or not.
+        stalled: no broker answers.
+        odds: how likely an acknowledgement has an unknown offset, a commit an unknown outcome.
+    """
+
+    def __init__(self, random: Random, now: Callable[[], int], note: Callable[[str], None]) -> None:
+        self.random = random
+        self.now = now
+        self.note = note
+        self.log = MemoryLog(now)
+        self.history: dict[Place, list[Record]] = {}
+        self.flows: list[Flow] = []
+        self.stalled = False
+        self.odds_unknown_offset = 0.0
+        self.odds_commit = 0.0
+        self.odds_split = 0.2
+        self._late: list[tuple[int, str, int, Mapping[Place, int] | None]] = []
+
+    def create(self, topics: Iterable[TopicSpec]) -> None:
+        """Create topics, at once."""
+        self.log.create(topics)
+
+    def append(self, place: Place, items: Sequence[Item]) -> int:
+        """Append at once, as the broker does."""
+        last = self.log.append_now(place, items)
+        first = last - len(items) + 1
+        self.history.setdefault(place, []).extend(
+            Record(*place, first + i, key, value, self.now()) for i, (key, value) in enumerate(items)
+        )
+        return last
+
+    def flow(self, place: Place, sender: SimAppender) -> Flow:
+        """The flow of a sender that is alive."""
+        for flow in self.flows:
+            if flow.sender is sender and flow.place == place:
+                return flow
+        self.flows.append(flow := Flow(place, sender))
+        return flow
+
+    def ready(self) -> list[Flow]:
+        """Flows from which something can be appended now."""
+        now = self.now()
+        return [f for f in self.flows if f.groups and f.ready_at <= now]
+
+    def deliver(self, flow: Flow, limit: int) -> None:
+        """The broker appends up to `limit` groups, and sends the acknowledgements on their way."""
+        for _ in range(min(limit, len(flow.groups))):
+            group = flow.groups[0]
+            rest = group.items[group.appended :]
+            if len(rest) > 1 and self.random.random() < self.odds_split:
+                some = rest[: self.random.randrange(1, len(rest))]
+                self.append(flow.place, some)
+                group.appended += len(some)
+                return
+            offset = self.append(flow.place, rest)
+            flow.groups.popleft()
+            if self.random.random() < self.odds_unknown_offset:
+                offset = -1
+            flow.sender.arrived(flow.place, group, offset)
+        if not flow.groups and flow.sender.ended:
+            self.flows.remove(flow)
+
+    def orphan(self, sender: SimAppender, longest: int) -> None:
+        """A sender has ended: of what it sent some is appended, up to `longest` ms later, the rest never."""
+        for flow in [f for f in self.flows if f.sender is sender]:
+            keep = self.random.randrange(len(flow.groups) + 1) if self.random.random() < 0.7 else 0
+            while len(flow.groups) > keep:
+                flow.groups.pop()
+            if flow.groups and len(flow.groups[-1].items) > 1 and self.random.random() < 0.3:
+                last = flow.groups[-1]
+                last.items = last.items[: self.random.randrange(max(1, last.appended), len(last.items) + 1)]
+                if last.appended >= len(last.items):
+                    flow.groups.pop()
+            flow.ready_at = self.now() + self.random.randrange(longest + 1)
+            if not flow.groups:
+                self.flows.remove(flow)
+
+    def end_later(self, id: str, epoch: int, positions: Mapping[Place, int] | None) -> None:
+        """A transaction ends later, unless it is fenced before: aborted where `positions` is None."""
+        self._late.append((self.now() + self.random.randrange(200), id, epoch, positions))
+
+    def end_late(self) -> None:
+        """Let what `end_later` was told take effect where it is due."""
+        now = self.now()
+        for entry in [e for e in self._late if e[0] <= now]:
+            self._late.remove(entry)
+            _, id, epoch, positions = entry
+            try:
+                self.log.end_now(id, epoch, positions)
+                self.note(f"transaction {id} ends late")
+            except Fenced:
+                pass
+
+    def compact(self, place: Place) -> None:
+        """Drop every record that a newer one with its key replaces, as the broker's cleaner does."""
+        partition = self.log._partition(place)
+        newest: set[bytes] = set()
+        for index in range(len(partition.slots) - 1, -1, -1):
+            record = partition.slots[index]
+            if record is None:
+                continue
+            owner = partition.owners.get(record.offset)
+            if owner is not None and (owner.aborted or owner in self.log._open.values()):
+                continue
+            if record.key in newest:
+                partition.slots[index] = None
+            newest.add(record.key)
+
+    def check_up(self) -> None:
+        """Raises LogUnavailable while no broker answers."""
+        if self.stalled:
+            raise LogUnavailable("the brokers are away")
+
+
+class SimAppender:
+    """An `Appender` of a simulated process. After any error it takes nothing more, as on Kafka."""
+
+    def __init__(self, network: Network, name: str) -> None:
+        self._network = network
+        self.name = name
+        self._pending: dict[Group, Place] = {}
+        self._acks: dict[Place, deque[Ack]] = {}
+        self._broken: LogError | None = None
+        self.ended = False
+
+    @property
+    def pending(self) -> int:
+        """Groups that are not appended yet, as far as is known here."""
+        return len(self._pending)
+
+    def append(self, place: Place, items: Sequence[Item], token: object) -> None:
+        if self._broken is not None or self.ended:
+            raise LogError("this appender has failed, open a new one")
+        check_group(place[0], items, _LIMIT)
+        group = Group(items, token)
+        self._pending[group] = place
+        self._network.flow(place, self).groups.append(group)
+
+    def arrived(self, place: Place, group: Group, offset: int) -> None:
+        """The broker has appended a group; nobody hears of it if the sender has ended."""
+        if self._pending.pop(group, None) is not None and not self.ended:
+            self._acks.setdefault(place, deque()).append(Ack(*place, group.token, offset, None))
+
+    def poll(self, timeout: float) -> list[Ack]:
+        """Some of the acknowledgements: others are still on their way."""
+        random = self._network.random
+        if self._network.stalled and self._broken is None:
+            return []
+        acks: list[Ack] = []
+        for queue in self._acks.values():
+            count = len(queue) if self._broken is not None else random.randrange(len(queue) + 1)
+            acks += [queue.popleft() for _ in range(count)]
+        if self._broken is not None:
+            pending, self._pending = self._pending, {}
+            acks += [Ack(*place, group.token, -1, self._broken) for group, place in pending.items()]
+        return acks
+
+    def fail(self, longest: int) -> None:
+        """An acknowledgement is lost for good: what became of all that is pending is unknown."""
+        self._broken = LogUnavailable("an acknowledgement is lost")
+        for queue in self._acks.values():
+            if queue and self._network.random.random() < 0.5:  # appended, and the sender will never know
+                for ack in queue:
+                    self._pending[Group((), ack.token)] = (ack.topic, ack.partition)
+                queue.clear()
+        self._network.orphan(self, longest)
+
+    def die(self, longest: int) -> None:
+        """The process is gone."""
+        if not self.ended:
+            self.ended = True
+            if self._broken is None:
+                self._network.orphan(self, longest)
+            self._pending.clear()
+            self._acks.clear()
+
+    def close(self) -> None:
+        self.die(1000)
+
+
+class SimReader(LocalReader):
+    """A reader to which some records come late, or not at all while the brokers are away."""
+
+    def __init__(self, network: Network, committed: bool) -> None:
+        super().__init__(network.log, committed)
+        self._network = network
+
+    def read(self, limit: int, timeout: float) -> list[Record]:
+        network = self._network
+        if network.stalled:
+            return []
+        return super().read(min(limit, network.random.choice((1, 2, 5, 20, 100))), 0)
+
+
+class SimTransaction:
+    """A `Transaction` whose commits may end with an unknown outcome."""
+
+    def __init__(self, network: Network, id: str) -> None:
+        self._network = network
+        self._id = id
+        self._failed = False
+        self._epoch = network.log.begin_now(id)
+
+    def commit(
+        self, records: Iterable[tuple[str, int | None, bytes, bytes | None]], positions: Mapping[Place, int]
+    ) -> None:
+        network, log = self._network, self._network.log
+        assert not self._failed, "a transaction is used after it has failed"
+        self._failed = True
+        network.check_up()
+        fate = network.random.random()
+        odds = network.odds_commit
+        if fate < odds / 4:
+            raise LogUnavailable("nothing of it was sent")
+        log.write_now(self._id, self._epoch, list(records))
+        if fate < odds / 2:
+            network.end_later(self._id, self._epoch, dict(positions))
+            raise LogUnavailable("the commit is under way")
+        if fate < odds * 3 / 4:
+            network.end_later(self._id, self._epoch, None)
+            raise LogUnavailable("it was written and will be aborted")
+        log.end_now(self._id, self._epoch, positions)
+        if fate < odds:
+            raise LogUnavailable("it is committed, but the answer is lost")
+        self._failed = False
+
+    def position(self, place: Place) -> int | None:
+        self._network.check_up()
+        return self._network.log.position_now(self._id, place)
+
+    def close(self) -> None:
+        """What is open is aborted by the next owner, or by the broker's time limit."""
+
+
+class SimLog:
+    """The log as one simulated process sees it."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def reader(self, *, committed: bool = False) -> SimReader:
+        return SimReader(self.network, committed)
+
+    def appender(self) -> SimAppender:
+        return SimAppender(self.network, "somebody")
+
+    def transaction(self, id: str) -> SimTransaction:
+        self.network.check_up()
+        return SimTransaction(self.network, id)
+
+    def create(self, topics: Iterable[TopicSpec]) -> list[str]:
+        return self.network.log.create(topics)
+
+    def partitions(self, topic: str) -> int | None:
+        return self.network.log.partitions(topic)
+
+    def topics(self) -> dict[str, int]:
+        return self.network.log.topics()
+
+    def range(self, place: Place) -> tuple[int, int]:
+        self.network.check_up()
+        return self.network.log.range(place)
+
+    def trim(self, place: Place, before: int) -> None:
+        self.network.check_up()
+        self.network.log.trim(place, before)
+
+    def close(self) -> None:
+        """Nothing to do."""

@@ -1,0 +1,94 @@
+"""What one seed decides beforehand: how large, with which limits, and which faults. No two seeds are alike.
+
+Each kind of fault is left out by many seeds (swarm testing): what hides one bug often shows another.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import NamedTuple
+
+from plexstream.processor import Settings
+
+HOUR = 3_600_000
+
+
+class Plan(NamedTuple):
+    """The shape of one schedule. Rates are per step of the scheduler."""
+
+    steps: int
+    processes: int
+    partitions: int
+    clients: int
+    cells: int
+    briefs: int
+    settings: Settings
+    load_batch: int
+    lane_turns: int
+    keep_cores: int
+    crash: float
+    pause: float
+    reassign: float
+    stall: float
+    fail: float  # of an appender
+    jump: float  # of a clock
+    wipe: float
+    compact: float
+    unknown_offset: float
+    commit: float  # with an unknown outcome
+    slow: float  # how often a delivery is put off
+    duplicates: float
+    bad: float  # malformed and senseless messages
+    kill: float
+    late: int  # ms after which something may still be appended for a dead sender
+
+
+def plan(random: Random, steps: int) -> Plan:
+    """Draw a plan."""
+
+    def some(rate: float, share: float = 0.6) -> float:
+        return rate * random.choice((0.3, 1.0, 2.0)) if random.random() < share else 0.0
+
+    settings = Settings(
+        mark_turns=random.choice((1, 3, 8, 30)),
+        mark_interval=random.choice((30, 100, 400)),
+        flush_pieces=random.choice((1, 4, 12, 100)),
+        flush_bytes=random.choice((100, 1000, 100_000)),
+        flush_interval=random.choice((10, 50, 200)),
+        max_in_flight=random.choice((1, 4, 32)),
+        max_waiting=random.choice((1, 3, 20)),
+        reply_ttl=HOUR,
+        poison_claims=random.choice((2, 3)),
+        careful_turns=random.choice((5, 12)),  # not fewer: messages that wait for a retry use them up
+        snapshot_interval=random.choice((30, 150, 600, 10_000)),
+        snapshot_lag=random.choice((2, 6, 20, 1000)),
+        snapshot_batch=random.choice((1, 3, 50)),
+        keep_history=random.random() < 0.1,
+    )
+    return Plan(
+        steps=steps,
+        processes=random.randint(2, 4),
+        partitions=random.choice((1, 1, 2, 3, 4)),
+        clients=random.randint(1, 3),
+        cells=random.randint(2, 6),
+        briefs=random.randint(0, 2),
+        settings=settings,
+        load_batch=random.choice((0, 2, 5000)),
+        lane_turns=random.choice((1, 3, 100)),
+        keep_cores=random.choice((0, 2, 100)),
+        crash=some(0.012),
+        pause=some(0.012),
+        reassign=some(0.02, 0.8),
+        stall=some(0.004, 0.4),
+        fail=some(0.008),
+        jump=some(0.01, 0.3),
+        wipe=some(0.01, 0.4),
+        compact=some(0.02),
+        unknown_offset=some(0.01, 0.3),
+        commit=some(0.15),
+        slow=random.choice((0.0, 0.3, 0.6)),
+        duplicates=some(0.15),
+        bad=some(0.06),
+        kill=0.02 if random.random() < 0.12 else 0.0,
+        late=random.choice((0, 100, 1000, 4000)),
+    )

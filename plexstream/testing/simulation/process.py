@@ -1,0 +1,287 @@
+"""A worker process without threads: the real drivers, takeovers, upkeeps and lanes, stepped by the scheduler.
+
+What `plexstream.node.worker` does in one round of its loop is cut into phases here, so that anything
+may happen between any two of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+from plexstream.log.base import Ack, Appender, Log, Reader, Record
+from plexstream.model.errors import LogError, StoreCorrupt
+from plexstream.model.host import ActorHost
+from plexstream.model.topics import Topics
+from plexstream.node.driver import Driver, State
+from plexstream.node.lanes import Lane
+from plexstream.node.takeover import Phase
+from plexstream.processor import Settings
+from plexstream.testing.simulation.errors import Killed, Violation
+from plexstream.testing.simulation.network import Network, SimAppender, SimLog
+from plexstream.testing.simulation.stores import CrashStore
+
+PHASES = ("receive", "replay", "pump", "acks", "lanes", "follow")
+RECLAIM_MS = 40
+
+
+class SimProcess:
+    """One worker process. It satisfies `Services`; it may be paused, and killed at any phase.
+
+    Attributes:
+        wanted: the partitions that it believes it has been assigned.
+        skew: by how many ms its clock is wrong.
+        paused_until: it does nothing before; what it sent goes on.
+        stores: survive the process, by partition.
+        hits: what happened how often, for the coverage.
+    """
+
+    def __init__(
+        self, name: str, network: Network, topics: Topics, partitions: int, host: ActorHost,
+        settings: Settings, clock: Callable[[], int], random: Random, hits: Counter[str],
+        note: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.network = network
+        self.topics = topics
+        self.partitions = partitions
+        self.host = host
+        self.settings = settings
+        self.random = random
+        self.hits = hits
+        self.note = note
+        self.log: Log = SimLog(network)
+        self.node = name
+        self.stores: dict[int, CrashStore] = {}
+        self.wanted: frozenset[int] = frozenset()
+        self.skew = 0
+        self.paused_until = 0
+        self.alive = False
+        self.restart_at = 0
+        self.lives = 0
+        self._clock = clock
+        self.drivers: dict[int, Driver] = {}
+        self.leaving: dict[int, Driver] = {}
+        self._lanes: list[Lane] = []
+        self._lost_at: dict[int, int] = {}
+        self.sender: SimAppender
+        self.appender: Appender
+        self.mailbox: Reader
+        self.journal: Reader
+        self.snapshots: Reader
+        self.start()
+
+    # Life
+
+    def start(self) -> None:
+        """A new process on the same machine: the same stores, nothing else."""
+        self.lives += 1
+        self.alive = True
+        self.node = f"{self.name}.{self.lives}"
+        self.appender = self.sender = SimAppender(self.network, self.node)
+        self.mailbox = self.log.reader()
+        self.journal = self.log.reader()
+        self.snapshots = self.log.reader(committed=True)
+        self.drivers, self.leaving, self._lanes, self._lost_at = {}, {}, [], {}
+
+    def crash(self, lose: str, longest: int, restart_at: int) -> None:
+        """The process is gone. `lose`: of its stores "nothing", "something" or "everything"."""
+        self.note(f"{self.node} dies; its stores lose {lose}")
+        self.alive = False
+        self.restart_at = restart_at
+        self.sender.die(longest)
+        self.drivers, self.leaving, self._lanes = {}, {}, []
+        for store in self.stores.values():
+            if lose == "something" and store.writes:
+                store.lose(self.random.randrange(store.writes + 1))
+            elif lose == "everything":
+                store.pieces.clear()
+                store._undo.clear()
+
+    # What drivers use
+
+    def now(self) -> int:
+        return self._clock() + self.skew
+
+    def open_store(self, partition: int) -> CrashStore:
+        store = self.stores.get(partition)
+        if store is None:
+            store = self.stores[partition] = CrashStore()
+        return store
+
+    def open_lane(self, partition: int) -> Lane:
+        lane = Lane(partition, self.log, self.topics)
+        self._lanes.append(lane)
+        return lane
+
+    def close_lane(self, lane: Lane) -> None:
+        lane.closed = True
+
+    def kick_lanes(self) -> None:
+        """The scheduler looks by itself."""
+
+    # One round in phases
+
+    def step(self, phase: str) -> None:
+        """Do one phase. A handler may kill the process in it."""
+        try:
+            getattr(self, f"_do_{phase}")()
+        except Killed as killed:
+            self.hits["killed by a handler"] += 1
+            self.note(f"{self.node}: a handler kills the process: {killed}")
+            self.crash("nothing", 50, self._clock() + 20)
+
+    def _do_receive(self) -> None:
+        for partition, records in _by_partition(self.mailbox.read(500, 0)).items():
+            self._guard(partition, "receive", records)
+
+    def _do_replay(self) -> None:
+        for partition, records in _by_partition(self.journal.read(500, 0)).items():
+            self._guard(partition, "replay", records)
+        for partition, records in _by_partition(self.snapshots.read(500, 0)).items():
+            self._guard(partition, "load", records)
+
+    def _do_pump(self) -> None:
+        for partition in sorted({*self.drivers, *self.leaving}):
+            self._guard(partition, "pump", None)
+
+    def _do_acks(self) -> None:
+        for ack in self.appender.poll(0):
+            driver, kind, batch = _owner(ack)
+            if ack.error is not None:
+                self.replace_appender(ack.error)
+                return
+            if ack.offset < 0:
+                self.hits["unknown offset"] += 1
+            try:
+                driver.acknowledged(kind, ack, batch)
+            except (StoreCorrupt, LogError) as error:
+                driver.lose(str(error))
+            except Exception as error:
+                raise Violation(f"{self.node}: an acknowledgement failed: {error!r}") from error
+            if driver._gap is not None:
+                self.hits["gap"] += 1
+
+    def _step_lane(self, lane: Lane) -> None:
+        if lane.closed:
+            self._lanes.remove(lane)
+            lane.close()
+        elif lane.work():
+            try:
+                lane.step()
+            except LogError as error:
+                self.hits["lane failed"] += 1
+                self.note(f"{self.node} lane {lane.partition}: {error}")
+            if lane.fenced:
+                self.hits["lane fenced"] += 1
+                self.note(f"{self.node} lane {lane.partition} is fenced")
+
+    def _do_lanes(self) -> None:
+        for lane in list(self._lanes):
+            if self.random.random() < 0.7:
+                self._step_lane(lane)
+
+    def _do_follow(self) -> None:
+        now = self._clock()
+        for partition, driver in list(self.drivers.items()):
+            if driver.state is State.LOST:
+                self._lost(partition, driver)
+                del self.drivers[partition]
+            elif partition not in self.wanted:
+                driver.release()
+                self.leaving[partition] = driver
+                del self.drivers[partition]
+        for partition, driver in list(self.leaving.items()):
+            if driver.state is State.LOST:
+                self._lost(partition, driver)
+            if driver.released():
+                if driver.state is State.CLOSED:
+                    self.hits["released"] += 1
+                del self.leaving[partition]
+        for partition in sorted(self.wanted):
+            if partition not in self.drivers and partition not in self.leaving:
+                if now - self._lost_at.get(partition, -RECLAIM_MS) < RECLAIM_MS:
+                    continue
+                try:
+                    self.drivers[partition] = Driver(self, partition)
+                    self.hits["takeover"] += 1
+                    self.note(f"{self.node} claims {partition}")
+                except LogError as error:
+                    self._lost_at[partition] = now
+                    self.replace_appender(error)
+
+    def _lost(self, partition: int, driver: Driver) -> None:
+        self._lost_at[partition] = self._clock()
+        what = "fenced" if "claimed by" in driver.why else "lost"
+        self.hits[what] += 1
+        self.note(f"{self.node}: {what}: {driver.why}")
+
+    def replace_appender(self, error: Exception) -> None:
+        """An append failed: every partition is claimed anew."""
+        self.hits["appender failed"] += 1
+        self.note(f"{self.node}: appender replaced: {error}")
+        for driver in [*self.leaving.values(), *self.drivers.values()]:
+            driver.lose(f"appending failed: {error}")
+        self.appender.close()
+        self.appender = self.sender = SimAppender(self.network, self.node)
+
+    def _guard(self, partition: int, what: str, records: list[Record] | None) -> None:
+        driver = self.drivers.get(partition) or self.leaving.get(partition)
+        if driver is None:
+            return
+        before = driver.state
+        phase = driver.takeover.phase
+        try:
+            if records is None:
+                driver.pump()
+            else:
+                getattr(driver, what)(records)
+        except (StoreCorrupt, LogError) as error:
+            driver.lose(str(error))
+        except Exception as error:
+            raise Violation(f"{self.node}, partition {partition}: {what} failed: {error!r}") from error
+        if before is State.TAKEOVER and driver.state is State.ACTIVE:
+            self._activated(partition, driver, phase)
+        if driver._paused:
+            self.hits["reading paused"] += 1
+
+    def _activated(self, partition: int, driver: Driver, phase: Phase) -> None:
+        p, restore = driver.processor, driver.takeover.restore
+        assert p is not None
+        assert restore is not None
+        self.hits["active from the store" if restore.exact else "active from snapshots"] += 1
+        if driver.upkeep is not None and driver.upkeep.catching_up:
+            self.hits["catching up"] += 1
+        if p.fold.crashes >= 2:
+            self.hits["careful"] += 1
+        if not restore.exact and restore.start:
+            self.hits["active from a snapshot that has something"] += 1
+        self.note(f"{self.node} active on {partition}, claim {p.claim}, mailbox from {p.position}")
+
+    def idle(self) -> bool:
+        """Whether nothing is under way here."""
+        if set(self.drivers) != set(self.wanted) or self.leaving or self.sender.pending:
+            return False
+        for driver in self.drivers.values():
+            p = driver.processor
+            if driver.state is not State.ACTIVE or p is None or driver.owed or driver.reads_journal:
+                return False
+            if p.in_flight or p._pending or p._pending_answers or p.answers:
+                return False
+            if p.inbox.waiting or len(p.timers):
+                return False
+            if p.position < self.log.range((self.topics.mailbox, driver.partition))[1]:
+                return False
+        return not any(lane.work() for lane in self._lanes)
+
+
+def _owner(ack: Ack) -> tuple[Driver, str, object]:
+    return ack.token  # type: ignore[return-value]
+
+
+def _by_partition(records: list[Record]) -> dict[int, list[Record]]:
+    found: dict[int, list[Record]] = {}
+    for record in records:
+        found.setdefault(record.partition, []).append(record)
+    return found

@@ -1,0 +1,333 @@
+"""One seed, one schedule: the random order of everything that happens, and every fault."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+from plexstream.hosts.native import NativeHost
+from plexstream.log.base import TopicSpec
+from plexstream.model.topics import COPARTITIONED, Topics
+from plexstream.node import driver, lanes, takeover
+from plexstream.processor.pieces import Pieces
+from plexstream.store.memory import MemoryStore
+from plexstream.testing.simulation.actors import OUTPUT, make_host
+from plexstream.testing.simulation.checks import Checks, Stored, stored_offset
+from plexstream.testing.simulation.clients import SimClient
+from plexstream.testing.simulation.errors import Violation
+from plexstream.testing.simulation.network import Network
+from plexstream.testing.simulation.plan import Plan, plan
+from plexstream.testing.simulation.process import PHASES, SimProcess
+
+STEPS = 260
+"""Steps of a schedule before its faults stop."""
+_START = 1_700_000_000_000
+_ROUNDS = 600  # in which everything must come to rest once the faults have stopped
+_host: list[NativeHost] = []
+
+
+class Simulation:
+    """Everything of one seed.
+
+    Parameters:
+        seed: decides everything.
+        steps: how long the faults last.
+        tell: gets each line of the trace; None: no trace.
+        change: parts of the plan that are not left to the seed.
+    """
+
+    def __init__(
+        self, seed: int, steps: int = STEPS, tell: Callable[[str], None] | None = None,
+        change: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.seed = seed
+        self.random = Random(f"plexstream {seed}")
+        self.plan: Plan = plan(self.random, steps)._replace(**change or {})
+        self.hits: Counter[str] = Counter()
+        self.step = 0
+        self._tell = tell
+        self._now = _START
+        self.topics = Topics("s.")
+        p = self.plan
+        self.network = Network(self.random, self.clock, self.note)
+        self.network.odds_unknown_offset = p.unknown_offset
+        self.network.odds_commit = p.commit
+        names = [getattr(self.topics, kind) for kind in COPARTITIONED]
+        self.network.create([TopicSpec(name, p.partitions) for name in names])
+        self.network.create([TopicSpec(self.topics.out(OUTPUT), 2)])
+        if not _host:
+            _host.append(make_host())
+        self.processes = [self._process(f"w{i}") for i in range(p.processes)]
+        addresses = [f"cell/{i}" for i in range(p.cells)] + [f"brief/{i}" for i in range(p.briefs)]
+        self.clients = [
+            SimClient(f"edge{i}", self.network, self.topics, p, self.random, self.clock, addresses)
+            for i in range(p.clients)
+        ]
+
+    def _process(self, name: str) -> SimProcess:
+        p = self.plan
+        return SimProcess(
+            name, self.network, self.topics, p.partitions, _host[0], p.settings, self.clock, self.random,
+            self.hits, self.note,
+        )  # fmt: skip
+
+    def clock(self) -> int:
+        """The simulation's time, in ms since the epoch."""
+        return self._now
+
+    def note(self, text: str) -> None:
+        """A line of the trace."""
+        if self._tell is not None:
+            self._tell(f"{self.step:5} {self._now - _START:7} ms  {text}")
+
+    # The schedule
+
+    def run(self) -> Counter[str]:
+        """Run the whole schedule and check it; returns what happened how often.
+
+        Raises:
+            Violation: a promise was broken.
+        """
+        self.note(f"seed {self.seed}: {self.plan}")
+        with shrunk(self.plan):
+            self._assign()
+            for _ in range(self.plan.steps):
+                self.step += 1
+                self._now += self.random.choice((0, 0, 1, 1, 2, 5, 12))
+                self._fault()
+                self._something()
+            self._heal()
+            self._settle("after the faults")
+            stores = self._stores()
+            self._rebuild(stores)
+            Checks(self.network, self.topics, self.plan.partitions, self.clients).run(stores)
+        return self.hits
+
+    def _something(self) -> None:
+        """One thing goes on, whichever."""
+        random = self.random
+        roll = random.random()
+        if roll < 0.25:
+            self._deliver()
+        elif roll < 0.4:
+            client = random.choice(self.clients)
+            if random.random() < 0.6:
+                call = client.new_call(self.step)
+                self.note(f"{call.op} ({call.mode}): {call.envelope.handler} to {call.envelope.target}")
+            else:
+                client.step(self.step)
+        else:
+            process = random.choice(self.processes)
+            if not process.alive:
+                if process.restart_at <= self._now:
+                    process.start()
+                    self.note(f"{process.node} starts")
+            elif process.paused_until <= self._now:
+                if random.random() < 0.5:
+                    for phase in PHASES:
+                        if process.alive:
+                            process.step(phase)
+                else:
+                    process.step(random.choice(PHASES))
+
+    def _deliver(self) -> None:
+        random = self.random
+        self.network.end_late()
+        if self.network.stalled or random.random() < self.plan.slow:
+            return
+        for flow in self.network.ready():
+            if random.random() < 0.6:
+                orphan = flow.sender.ended
+                place = flow.place
+                self.network.deliver(flow, random.randint(1, 3))
+                if orphan:
+                    self.hits["appended for a dead sender"] += 1
+                    self.note(f"{place[0]}[{place[1]}] gets records of {flow.sender.name}, which has ended")
+
+    # Faults
+
+    def _fault(self) -> None:
+        random, p, network = self.random, self.plan, self.network
+        if random.random() < p.reassign:
+            self._assign()
+        if random.random() < p.crash:
+            self._crash(random.choice(self.processes))
+        if random.random() < p.pause:
+            process = random.choice(self.processes)
+            process.paused_until = self._now + random.choice((20, 100, 400))
+            self.hits["paused"] += 1
+            self.note(f"{process.node} is paused until {process.paused_until - _START} ms")
+            if random.random() < 0.7:
+                self._assign(without=process)
+        if random.random() < p.fail:
+            process = random.choice(self.processes)
+            if process.alive:
+                process.sender.fail(p.late)
+                self.note(f"{process.node}: its appender fails")
+        if random.random() < p.fail:
+            client = random.choice(self.clients)
+            client.appender.fail(p.late)
+            self.note(f"{client.name}: its appender fails")
+        if random.random() < p.jump:
+            process = random.choice(self.processes)
+            process.skew = random.choice((-1000, -50, 0, 50, 700))
+            self.note(f"the clock of {process.node} is off by {process.skew} ms")
+        if random.random() < p.wipe:
+            process = random.choice(self.processes)
+            if not process.alive:
+                for store in process.stores.values():
+                    store.pieces.clear()
+                self.note(f"the stores of {process.name} are deleted")
+        if random.random() < p.compact:
+            for partition in range(p.partitions):
+                network.compact((self.topics.snapshot, partition))
+            self.hits["compacted"] += 1
+        if random.random() < p.duplicates / 5:
+            random.choice(self.clients).repeat_old()
+        if network.stalled:
+            if random.random() < 0.1:
+                self._restart_brokers()
+        elif random.random() < p.stall:
+            network.stalled = True
+            self.hits["brokers away"] += 1
+            self.note("the brokers are away")
+
+    def _restart_brokers(self) -> None:
+        """The brokers are back; some of those who waited have given up."""
+        self.network.stalled = False
+        self.note("the brokers are back")
+        for process in self.processes:
+            if process.alive and self.random.random() < 0.4:
+                process.sender.fail(self.plan.late)
+
+    def _crash(self, process: SimProcess) -> None:
+        if process.alive:
+            lose = self.random.choice(("nothing", "nothing", "something", "everything"))
+            self.hits[f"crash, losing {lose}"] += 1
+            process.crash(lose, self.plan.late, self._now + self.random.choice((0, 10, 100, 500)))
+
+    def _assign(self, without: SimProcess | None = None) -> None:
+        """A new assignment; it need not be right."""
+        random = self.random
+        wanted: dict[str, set[int]] = {p.name: set() for p in self.processes}
+        for partition in range(self.plan.partitions):
+            for process in random.choices(self.processes, k=random.choice((0, 1, 1, 1, 1, 2))):
+                wanted[process.name].add(partition)
+        for process in self.processes:
+            if process is without:
+                continue  # it does not hear of it
+            process.wanted = frozenset(wanted[process.name])
+        self.note("assigned " + ", ".join(f"{name}: {sorted(w)}" for name, w in wanted.items()))
+
+    # The end
+
+    def _heal(self) -> None:
+        """No more faults: everyone runs, everything arrives, each partition has one owner."""
+        self.note("the faults stop")
+        network = self.network
+        network.stalled = False
+        network.odds_commit = network.odds_unknown_offset = 0.0
+        for process in self.processes:
+            process.paused_until = 0
+            process.skew = 0
+            if not process.alive:
+                process.start()
+            process.wanted = frozenset()
+        for partition in range(self.plan.partitions):
+            process = self.random.choice(self.processes)
+            process.wanted |= {partition}
+        self.note("assigned " + ", ".join(f"{p.name}: {sorted(p.wanted)}" for p in self.processes))
+
+    def _settle(self, when: str) -> None:
+        """Run without faults until nothing is left to do; it must not take for ever."""
+        for _ in range(_ROUNDS):
+            self.step += 1
+            self._now += 15
+            self.network.end_late()
+            for flow in self.network.ready():
+                self.network.deliver(flow, 100)
+            for process in self.processes:
+                for phase in PHASES:
+                    if process.alive:
+                        process.step(phase)
+                if not process.alive and process.restart_at <= self._now:
+                    process.start()
+            for client in self.clients:
+                client.step(self.step)
+            if self._at_rest():
+                return
+        raise Violation(f"{when} nothing comes to rest: {self._restless()}")
+
+    def _at_rest(self) -> bool:
+        if any(flow.groups for flow in self.network.flows):
+            return False
+        if not all(client.idle() for client in self.clients):
+            return False
+        return all(process.alive and process.idle() for process in self.processes)
+
+    def _restless(self) -> str:
+        flows = [(f.sender.name, f.place, len(f.groups)) for f in self.network.flows if f.groups]
+        clients = [(c.name, [call.op for call in c.open]) for c in self.clients if not c.idle()]
+        drivers: list[Any] = [
+            (p.node, d.partition, d.phase, d.why, d.owed, d.reads_journal)
+            for p in self.processes
+            if not p.idle()
+            for d in [*p.drivers.values(), *p.leaving.values()]
+        ]
+        return f"flows {flows}, clients {clients}, drivers {drivers}"
+
+    def _stores(self) -> list[list[Stored]]:
+        """Copies of all stores, by partition, with the journal offset that each reflects."""
+        found: list[list[Stored]] = [[] for _ in range(self.plan.partitions)]
+        for process in self.processes:
+            for driver_ in process.drivers.values():
+                if driver_.upkeep is not None:
+                    driver_.upkeep.flush(process.now())
+            for partition, store in process.stores.items():
+                offset = stored_offset(store)
+                if offset is not None:
+                    copy = MemoryStore()
+                    copy.pieces = dict(store.pieces)
+                    found[partition].append((offset, copy, f"the store of {process.name}"))
+        return found
+
+    def _rebuild(self, stores: list[list[Stored]]) -> None:
+        """Delete every store and let a new process take over: it must come to the same state."""
+        self.note("every store is deleted")
+        for process in self.processes:
+            process.crash("everything", 0, 1 << 62)
+        fresh = self._process("new")
+        fresh.wanted = frozenset(range(self.plan.partitions))
+        self.processes = [fresh]
+        self._settle("after the stores were deleted")
+        for driver_ in fresh.drivers.values():
+            assert driver_.upkeep is not None
+            driver_.upkeep.flush(fresh.now())
+        for partition, store in fresh.stores.items():
+            stores[partition].append((stored_offset(store) or 0, store, "a rebuilt store"))
+
+
+@contextmanager
+def shrunk(plan: Plan) -> Iterator[None]:
+    """Make limits that are no settings as small as the plan wants, and silence the logs."""
+    before = (takeover._LOAD_BATCH, lanes.MAX_TURNS, driver.MAX_BACKLOG, Pieces.forget_clean)
+    logger = logging.getLogger("plexstream")
+    disabled = logger.manager.disable
+    forget = Pieces.forget_clean
+    takeover._LOAD_BATCH, lanes.MAX_TURNS, driver.MAX_BACKLOG = plan.load_batch, plan.lane_turns, 20
+
+    def forget_clean(self: Pieces, keep: int) -> None:
+        forget(self, min(keep, plan.keep_cores))
+
+    Pieces.forget_clean = forget_clean  # type: ignore[method-assign]
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        takeover._LOAD_BATCH, lanes.MAX_TURNS, driver.MAX_BACKLOG = before[:3]
+        Pieces.forget_clean = before[3]  # type: ignore[method-assign]

@@ -1,0 +1,223 @@
+"""The protocol with one rule broken each time. What a rule is for shows in what goes wrong without it."""
+
+from collections import deque
+
+from plexstream.log.memory import MemoryLog
+from plexstream.model.journal import Claim, Inbox, Turn
+from plexstream.model.snapshot import Piece
+from plexstream.node.driver import Driver
+from plexstream.node.upkeep import Upkeep
+from plexstream.processor import Processor, actors
+from plexstream.processor.careful import Care
+from plexstream.processor.fold import Fold, InboxFold
+from plexstream.processor.inbox import InboxState
+from plexstream.processor.pieces import Pieces
+from plexstream.processor.restore import Restore
+from plexstream.processor.timers import Timers
+from plexstream.testing.simulation.network import SimTransaction
+
+
+def reading_rule_ignored(patch):
+    take = Fold.take
+
+    def mutant(self, offset, record):
+        if type(record) is Turn:
+            record = record._replace(claim=self.claim)
+        return take(self, offset, record)
+
+    patch.setattr(Fold, "take", mutant)
+
+
+def gap_not_read(patch):
+    def mutant(self, offset):
+        group = self.in_flight.popleft()
+        self._apply(group, range(offset - len(group.records) + 1, offset + 1))
+
+    patch.setattr(Processor, "acknowledged", mutant)
+
+
+def claims_in_gaps_overlooked(patch):
+    gap = Processor.gap
+
+    def mutant(self, records):
+        gap(self, [(offset, None if type(record) is Claim else record) for offset, record in records])
+
+    patch.setattr(Processor, "gap", mutant)
+
+
+def _predicted(processor, group_records):
+    in_flight = list(processor.in_flight)
+    first = processor.fold.next + sum(len(group.records) for group in in_flight[:-1])
+    return enumerate(group_records, first)
+
+
+def outputs_before_acknowledgement(patch):
+    take = Processor.take
+
+    def mutant(self):
+        records = take(self)
+        for offset, record in _predicted(self, records or []):
+            if type(record) is Turn and record.outs:
+                self.outbox.owe(offset, record)
+        return records
+
+    patch.setattr(Processor, "take", mutant)
+
+
+def store_ahead_of_the_log(patch):
+    take = Processor.take
+
+    def mutant(self):
+        records = take(self)
+        for offset, record in _predicted(self, records or []):
+            if type(record) is Turn:
+                self.pieces.apply(offset, record)
+        return records
+
+    patch.setattr(Processor, "take", mutant)
+
+
+def reads_without_proof(patch):
+    take = Processor.take
+
+    def mutant(self):
+        self.answers.extend(self._pending_answers)
+        self._pending_answers = []
+        return take(self)
+
+    patch.setattr(Processor, "take", mutant)
+
+
+def origins_not_compared(patch):
+    admit = InboxState.admit
+    patch.setattr(InboxState, "admit", lambda self, offset, *_: admit(self, offset, "", 0, 0))
+
+
+def watermark_beyond_the_mark(patch):
+    def mutant(self, topic):
+        while self.low in self.done:
+            self.done.discard(self.low)
+            self.low += 1
+        inbox = plain(self, topic)
+        return inbox._replace(next=max(self.next, self.low))
+
+    plain = InboxFold.plain
+    patch.setattr(InboxFold, "plain", mutant)
+
+
+def done_set_forgotten(patch):
+    init = InboxState.__init__
+
+    def mutant(self, topic, fold):
+        init(self, topic, fold)
+        self.done = set()
+
+    patch.setattr(InboxState, "__init__", mutant)
+
+
+def waiting_counts_as_done(patch):
+    plain = InboxState.plain
+
+    def mutant(self):
+        inbox = plain(self)
+        return Inbox(inbox.topic, inbox.next, inbox.next, (), inbox.origins)
+
+    patch.setattr(InboxState, "plain", mutant)
+
+
+def relay_reordered(patch):
+    relay = Driver._relay
+
+    def mutant(self, p, now):
+        queue = p.outbox.mails.queue
+        turns = list(queue)
+        queue.clear()
+        queue.extend(reversed(turns))
+        relay(self, p, now)
+
+    patch.setattr(Driver, "_relay", mutant)
+
+
+def debts_forgotten(patch):
+    patch.setattr(Restore, "still_owed", lambda self: [])
+
+
+def lane_position_ignored(patch):
+    patch.setattr(SimTransaction, "position", lambda self, place: None)
+
+
+def transactions_without_fencing(patch):
+    patch.setattr(MemoryLog, "_check_epoch", lambda self, id, epoch: None)
+
+
+def trimmed_beyond_the_floor(patch):
+    saved = Upkeep.saved
+
+    def mutant(self):
+        if self._saving is not None:
+            self._saving = self._saving._replace(floor=self._saving.start, unsaved=self._saving.start)
+        saved(self)
+
+    patch.setattr(Upkeep, "saved", mutant)
+
+
+def trimmed_journal_not_noticed(patch):
+    patch.setattr(Restore, "misses", lambda self, offset: False)
+
+
+def replies_not_kept(patch):
+    patch.setattr(Pieces, "reply", lambda self, address, key, now: (None, False))
+
+
+def timers_fire_again(patch):
+    drop = Pieces._drop
+
+    def mutant(self, offset, key):
+        if key[0] != Piece.TIMER:
+            drop(self, offset, key)
+
+    patch.setattr(Pieces, "_drop", mutant)
+
+
+def timers_fire_after_their_end(patch):
+    patch.setattr(Timers, "live", lambda self, key: True)
+
+
+def timers_lost_in_takeovers(patch):
+    patch.setattr(Pieces, "timers", lambda self: iter(()))
+
+
+def busy_actors_evicted(patch):
+    patch.setattr(actors, "_free", lambda actor, acknowledged: actor.queue is None)
+
+
+def queue_overtaken(patch):
+    execute = Processor._execute
+
+    def mutant(self, topic, offset, e):
+        actor = self.actors.active.get(e.target)
+        if actor is not None and actor.queue is not None and actor.attempts:
+            queue, actor.queue = actor.queue, None
+            execute(self, topic, offset, e)
+            actor.queue = queue if actor.queue is None else deque([*actor.queue, *queue])
+        else:
+            execute(self, topic, offset, e)
+
+    patch.setattr(Processor, "_execute", mutant)
+
+
+def poison_never_put_aside(patch):
+    init = Care.__init__
+
+    def mutant(self, fold, settings):
+        init(self, fold, settings)
+        self.poison = -1
+
+    patch.setattr(Care, "__init__", mutant)
+
+
+ALL = [
+    value
+    for name, value in list(globals().items())
+    if getattr(value, "__module__", "") == __name__ and not name.startswith("_")
+]
