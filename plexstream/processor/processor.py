@@ -303,7 +303,7 @@ class Processor:
         self._clock(now)
         if self._releasing:
             return
-        if self._care.left:
+        if self._care.left or self._care.timer is not None:  # the last one that was announced is tried, too
             self._timers_with_care()
         else:
             for timer in self.timers.pop_due(self.now, _DUE_AT_ONCE):
