@@ -261,7 +261,8 @@ class Processor:
     def _with_care(self) -> None:
         """After crashes in a row: one message at a time, each announced before it is tried."""
         care = self._care
-        while care.held and not self.in_flight and not self._pending:
+        # A timer that was announced comes first, lest it is blamed for what a message does.
+        while care.held and care.timer is None and not self.in_flight and not self._pending:
             offset = care.announce()
             if offset >= 0:
                 self._pending.append(self._mark(attempt=offset))
@@ -272,9 +273,11 @@ class Processor:
     def _timers_with_care(self) -> None:
         """The same for timers, while no message is held."""
         care = self._care
-        if care.held or self.in_flight or self._pending:
+        if self.in_flight or self._pending:
             return
         if care.timer is None:
+            if care.held:
+                return
             due = self.timers.pop_due(self.now, 1)
             if not due:
                 return
@@ -285,13 +288,14 @@ class Processor:
         timer, care.timer = care.timer, None
         care.left = max(0, care.left - 1)
         if not self.timers.live((timer.address, timer.name)):
-            return
-        if self.fold.timer_attempts > self.settings.poison_claims:
+            pass  # taken back meanwhile
+        elif self.fold.timer_attempts > self.settings.poison_claims:
             deaths = self.fold.timer_attempts - 1
             detail = f"it killed its process {deaths} times in a row"
             self._refuse(TIMER, -1, _timer_message(timer), "poisoned", detail, None, deaths)
         else:
             self._fire(timer)
+        self._with_care()
 
     # Time
 
