@@ -183,7 +183,10 @@ class Model:
         if timer is None:
             raise Violation(f"timer {t.message_id} of {t.sender} is not pending (any more)")
         _claim_that(t.time >= timer.due, f"a timer fires {timer.due - t.time} ms early")
-        if t.actor == timer.target:
+        if t.status == 2:
+            reasons = [(o.kind, o.key, o.payload) for o in t.outs]
+            _claim_that(reasons == [(OutKind.DEADLETTER, "poisoned", timer.payload)], "a timer fails")
+        elif t.actor == timer.target:
             self._handled(t, "fired", timer.payload, False)
         else:
             actor = self.actor(t.sender)
