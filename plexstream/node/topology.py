@@ -5,10 +5,20 @@ from __future__ import annotations
 from plexstream.log.base import Log, TopicSpec
 from plexstream.model.topics import COPARTITIONED, KEEPING, Topics
 
+_MIB = 1 << 20
+ROOM = {"mailbox": 5 * _MIB, "reply": 5 * _MIB, "deadletter": 8 * _MIB, "out": 8 * _MIB}
+"""Bytes of a record, by kind of topic. A payload may have 4 MiB, and what is around it comes on top: a record
+that a turn has sent and that its topic refuses would hold up the partition for ever. What fits into a mailbox
+fits into the dead letters, and into the turn that puts it there."""
+
+
+def _config(kind: str) -> dict[str, str]:
+    return KEEPING[kind] | ({"max.message.bytes": str(ROOM[kind])} if kind in ROOM else {})
+
 
 def specs(topics: Topics, partitions: int) -> list[TopicSpec]:
     """The system's own topics, with their settings."""
-    found = [TopicSpec(f"{topics.prefix}{name}", partitions, KEEPING[name]) for name in COPARTITIONED]
+    found = [TopicSpec(f"{topics.prefix}{name}", partitions, _config(name)) for name in COPARTITIONED]
     return [*found, TopicSpec(topics.control, 1, KEEPING["control"])]
 
 
@@ -28,4 +38,4 @@ def apply(log: Log, topics: Topics, partitions: int) -> int:
 
 def output(topic: str, partitions: int) -> TopicSpec:
     """An output topic."""
-    return TopicSpec(topic, partitions, KEEPING["out"])
+    return TopicSpec(topic, partitions, _config("out"))
