@@ -37,8 +37,9 @@ _loads = msgspec.json.Decoder().decode
 class Feed:
     """How the records of one topic become messages, for one subscription."""
 
-    def __init__(self, type_name: str, subscription: Subscription) -> None:
+    def __init__(self, type_name: str, subscription: Subscription, max_message: int) -> None:
         self.topic = subscription.topic
+        self._max_message = max_message
         self._prefix = f"{DEFAULT_TENANT}/{DEFAULT_NAMESPACE}/{type_name}/"
         self._handler = subscription.handler
         self._key = subscription.key
@@ -48,11 +49,14 @@ class Feed:
         """The message for a record. One that cannot be read goes to the dead letters, by way of a mailbox."""
         origin = f"{record.topic}/{record.partition}"
         id = f"{origin}/{record.offset}"
+        value = record.value or b""
         try:
+            if len(value) > self._max_message:
+                size, value = len(value), b""  # it stands in its topic
+                raise ValueError(f"the record has {size} bytes, at most {self._max_message} are allowed")
             target = self._prefix + self._actor_id(record)
         except ValueError as error:
             headers = {"malformed": str(error)}
-            value = record.value or b""
             return Envelope(
                 TELL,
                 id,
@@ -68,7 +72,6 @@ class Feed:
                 record.offset,
                 0,
             )
-        value = record.value or b""
         payload = value if self._into is None else self._into + value + b"}"
         return Envelope(
             TELL, id, target, self._handler, payload, "", "", "", record.time, {}, origin, record.offset, 0
@@ -83,7 +86,7 @@ class Feed:
         else:
             try:
                 value = _loads(record.value)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise ValueError(f"the value is no JSON: {error}") from None
             if callable(key):
                 try:
@@ -103,7 +106,7 @@ class Feed:
         if self._into is not None and key is None:
             try:
                 _loads(record.value)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise ValueError(f"the value is no JSON: {error}") from None
         return id
 
@@ -125,14 +128,17 @@ class Ingest:
     Partition *q* of a source belongs to the worker that has mailbox partition *q* modulo their number.
     """
 
-    def __init__(self, log: Log, topics: Topics, partitions: int, types: Mapping[str, ActorType]) -> None:
+    def __init__(
+        self, log: Log, topics: Topics, partitions: int, types: Mapping[str, ActorType],
+        max_message: int = 1 << 20,
+    ) -> None:  # fmt: skip
         self._log = log
         self._topics = topics
         self._partitions = partitions
         self._feeds: dict[str, list[Feed]] = {}
         for name, spec in types.items():
             for subscription in spec.subscriptions:
-                self._feeds.setdefault(subscription.topic, []).append(Feed(name, subscription))
+                self._feeds.setdefault(subscription.topic, []).append(Feed(name, subscription, max_message))
         self._wanted: frozenset[int] = frozenset()
         self._sources: dict[Place, _Source] = {}
         self._stop = threading.Event()

@@ -57,7 +57,7 @@ class Unit:
         self._log = log
         host = NativeHost(app.types, app.version, max_message=max_message)
         self.worker = Worker(log, topics, partitions, host, settings, state_dir, name)
-        self.ingest = Ingest(log, topics, partitions, app.types)
+        self.ingest = Ingest(log, topics, partitions, app.types, max_message)
         self._ended = ended
         self._thread = threading.Thread(target=self._run, name="plexstream-worker", daemon=True)
 
