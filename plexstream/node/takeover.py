@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from contextlib import suppress
 from enum import Enum
 
 import msgspec
@@ -23,9 +24,22 @@ from plexstream.schema.codec import decode_journal, decode_partition, decode_sna
 _log = logging.getLogger("plexstream.node")
 
 PARTITION_KEY: PieceKey = (Piece.PARTITION.value, "", "", None)
+CODE_KEY: PieceKey = (Piece.PARTITION.value, "", "code", None)
+"""Which code served last: claims say so too, but are trimmed."""
 SENTINEL = b"\0restore"
 _LOAD_BATCH = 5_000
+_KINDS = {b"%d" % kind: kind.value for kind in Piece}
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class _Code(msgspec.Struct):
+    """The node that served a partition, and its versions of the actor types."""
+
+    node: str = ""
+    versions: dict[str, str] = {}
+
+
+_code = msgspec.json.Decoder(_Code)
 
 
 class Phase(Enum):
@@ -70,6 +84,7 @@ class Takeover:
         self.snapshots: Place = (services.topics.snapshot, partition)
         self._token = uuid.uuid4().hex
         self._loaded: dict[PieceKey, Snapshot | None] = {}
+        self._former = _Code()
         self._sum: Snapshot | None = None
         claim = Claim(self._token, services.node, services.now(), services.host.versions())
         services.appender.append(self.journal, journal_items([claim]), (owner, "claim", None))
@@ -122,28 +137,35 @@ class Takeover:
             return
         for record in records:
             if record.key == SENTINEL:
-                latest = int(record.value or b"-1")
+                value = record.value or b""
+                latest = int(value) if value.isdigit() and len(value) < 20 else -1
                 if latest > self.claim:  # it may have replaced this one's, by compaction
                     raise Fenced(f"{self.snapshots} is being read by the owner of a newer claim, {latest}")
                 if latest == self.claim:
                     self._loaded_all()
                     return
                 continue
-            if record.value is None:
-                key = None if not record.key else piece_key(record.key)
-                if key is not None:
-                    self._loaded[key] = None
-                continue
             try:
+                if record.value is None:
+                    gone = piece_key(record.key)
+                    if gone is None:
+                        raise Malformed(f"the key {record.key[:60]!r} names no piece")
+                    self._loaded[gone] = None
+                    continue
                 piece = decode_snapshot(record.value)
+                key = (piece.kind, piece.address, piece.name, piece.key)
+                if snapshot_key(key) != record.key:
+                    raise Malformed(f"the key {record.key[:60]!r} is not that of the piece")
+                if key == PARTITION_KEY:
+                    decode_partition(piece.data)
             except Malformed as error:
-                _log.error("%s[%d] offset %d: %s", *self.snapshots, record.offset, error)
+                _log.error("%s[%d] offset %d counts for nothing: %s", *self.snapshots, record.offset, error)
                 continue
-            if piece.kind == Piece.PARTITION:
+            if key == PARTITION_KEY:
                 # Not into the store: its pieces are of many offsets until the journal is folded over them.
                 self._sum = piece
             else:
-                self._loaded[piece.kind, piece.address, piece.name, piece.key] = piece
+                self._loaded[key] = piece
         if len(self._loaded) > _LOAD_BATCH:
             self.store.write(self._loaded)
             self._loaded = {}
@@ -162,8 +184,38 @@ class Takeover:
         assert self.store is not None
         pieces = Pieces(self.store, split_fields, self.s.settings.reply_ttl)
         self.restore = Restore(pieces, partition, exact)
+        self.restore.on_claim = self._note_code
+        piece = self.store.get(CODE_KEY)
+        with suppress(msgspec.DecodeError):
+            self._former = _code.decode(piece.data) if piece else _Code()
         self.s.journal.assign(self.journal, self.restore.begin)
         self.phase = Phase.RESTORING
+
+    def _note_code(self, claim: Claim) -> None:
+        """Say so where another version of the code takes over: from here on it decides what messages do."""
+        if claim.token != self._token:
+            self._former = _Code(claim.node, claim.code)
+            return
+        old, new = self._former.versions, claim.code
+        changed = [f"{t} {old[t]} -> {new[t]}" for t in sorted(old.keys() & new.keys()) if old[t] != new[t]]
+        if changed:
+            _log.warning(
+                "partition %d: the code has changed from node %s to node %s: %s",
+                self.partition, self._former.node, claim.node, ", ".join(changed),
+            )  # fmt: skip
+        if lacking := sorted(old.keys() - new.keys()):
+            _log.warning(
+                "partition %d: node %s has no actor type %s, which node %s served here: calls get "
+                "unknown_type and tells become dead letters until a node that has it takes over",
+                self.partition, claim.node, ", ".join(lacking), self._former.node,
+            )  # fmt: skip
+        assert self.store is not None
+        self.store.write({CODE_KEY: self.code_piece()})
+
+    def code_piece(self) -> Snapshot:
+        """Which code serves the partition now, as a piece of its state."""
+        data = msgspec.json.encode(_Code(self.s.node, self.s.host.versions()))
+        return Snapshot(CODE_KEY[0], "", CODE_KEY[2], None, self.claim, 0, 0, data)
 
     def replay(self, records: list[Record]) -> None:
         """Records of the journal."""
@@ -198,17 +250,19 @@ class Takeover:
 
 
 def piece_key(key: bytes) -> PieceKey | None:
-    """The piece that a record's key names; the inverse of `snapshot_key`."""
+    """The piece that a record's key names; the inverse of `snapshot_key`. None where it names none."""
     address, _, rest = key.partition(b"\0")
-    if not rest:
-        return (Piece.ACTOR.value, address.decode(), "", None)
-    kind, _, name = rest.partition(b"\0")
-    if not kind.isdigit():
+    number, _, name = rest.partition(b"\0")
+    kind = _KINDS.get(number) if rest else Piece.ACTOR.value
+    try:
+        if kind is None or kind == Piece.ACTOR:
+            return None if kind is None or not address else (kind, address.decode(), "", None)
+        if kind != Piece.ENTRY:
+            return (kind, address.decode(), name[:-1].decode(), None)  # an idempotency key may have a NUL
+        name, _, entry = name.partition(b"\0")
+        return (kind, address.decode(), name.decode(), entry.decode())
+    except UnicodeDecodeError:
         return None
-    if int(kind) != Piece.ENTRY:
-        return (int(kind), address.decode(), name[:-1].decode(), None)  # an idempotency key may have a NUL
-    name, _, entry = name.partition(b"\0")
-    return (int(kind), address.decode(), name.decode(), entry.decode())
 
 
 def snapshot_key(key: PieceKey) -> bytes:

@@ -13,7 +13,7 @@ from plexstream.model.journal import Partition, Turn
 from plexstream.node.encode import Output
 from plexstream.node.lanes import Lane
 from plexstream.node.services import Services
-from plexstream.node.takeover import PARTITION_KEY, Takeover, partition_piece, snapshot_key
+from plexstream.node.takeover import CODE_KEY, PARTITION_KEY, Takeover, partition_piece, snapshot_key
 from plexstream.processor import Processor
 from plexstream.processor.fold import MAILBOX
 from plexstream.processor.ports import PieceKey
@@ -36,6 +36,7 @@ class Upkeep:
         self.processor = processor
         self.lane = lane
         self._snapshots = takeover.snapshots
+        self._code = takeover.code_piece()
         self._journal = takeover.journal
         self._mailbox: Place = (services.topics.mailbox, takeover.partition)
         self.flushed_at = services.now()
@@ -124,6 +125,7 @@ class Upkeep:
         p.settle()
         self._saving = p.fold.partition(p.pieces.oldest_unsaved())
         taken[PARTITION_KEY] = partition_piece(self._saving)
+        taken[CODE_KEY] = self._code
         records: list[Output] = [
             (*self._snapshots, snapshot_key(key), None if piece is None else encode_snapshot(piece))
             for key, piece in taken.items()
