@@ -1,0 +1,189 @@
+"""Processes of the command line, started, killed and asked how they are."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+APP = Path(__file__).with_name("ledger.py")
+ROOT = Path(__file__).parents[2]
+PARTITIONS = 4
+LONG = 40.0  # seconds: a machine under load, never a measure of speed
+
+T = TypeVar("T")
+
+
+def until(what: str, look: Callable[[], T], seconds: float = LONG) -> T:
+    """What `look` returns as soon as that is true."""
+    end = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Served:
+    """One process of ``plexstream`` and those it starts, in a session of their own."""
+
+    def __init__(
+        self, folder: Path, command: str, *options: str, app: Path = APP, env: dict[str, str] | None = None
+    ) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log_file = folder.with_suffix(".log")
+        data = [] if command == "edge" else ["--data", str(folder)]
+        self._command = [
+            sys.executable, "-m", "plexstream", command, *([] if command == "edge" else [str(app)]),
+            "--port", str(self.port), *data, *options,
+        ]  # fmt: skip
+        self._env = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
+        self.process: subprocess.Popen[bytes] | None = None
+        self._groups: list[int] = []
+
+    def start(self) -> Served:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True, cwd=self.folder,
+            )  # fmt: skip
+        self._groups.append(self.process.pid)
+        return self
+
+    def ready(self, partitions: int | None = None) -> Served:
+        """Wait until it serves, and owns so many partitions, if they are given."""
+
+        def look() -> bool:
+            assert self.process is not None
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.log()[-3000:]}"
+            status = self.status()
+            if not (status or {}).get("ready"):
+                return False
+            return partitions is None or self.active() >= partitions
+
+        until(f"{' '.join(self._command[2:5])} is ready", look)
+        return self
+
+    def status(self) -> dict[str, Any] | None:
+        try:
+            answer = httpx.get(f"{self.url}/v1/status", timeout=2.0, trust_env=False)
+        except httpx.TransportError:
+            return None
+        return answer.json() if answer.is_success else None
+
+    def active(self) -> int:
+        """How many partitions are in service here."""
+        rows = (self.status() or {}).get("partitions", ())
+        return sum(row["phase"] == "active" for row in rows)
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers."""
+        rows = (self.status() or {}).get("workers", ())
+        return [row["pid"] for row in rows if row["pid"]]
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def ask(self, target: str, handler: str, timeout: float = 20.0, **arguments: Any) -> httpx.Response:
+        return httpx.post(
+            f"{self.url}/v1/actors/{target}/{handler}?timeout={timeout}", json=arguments, timeout=timeout + 5,
+            trust_env=False,
+        )  # fmt: skip
+
+    def tell(self, target: str, handler: str, **arguments: Any) -> None:
+        answer = httpx.post(
+            f"{self.url}/v1/actors/{target}/{handler}/send", json=arguments, timeout=20, trust_env=False
+        )
+        assert answer.status_code == 202, answer.text
+
+    def report(self, target: str) -> Any:
+        answer = self.ask(target, "report")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def topic(self, name: str) -> list[dict[str, Any]]:
+        """The records of a topic of the embedded log."""
+        found: list[dict[str, Any]] = []
+        for partition in range(PARTITIONS):
+            at = 0
+            while True:
+                place = {"partition": partition, "from": at, "limit": 5000}
+                answer = httpx.get(f"{self.url}/v1/topics/{name}", params=place, timeout=20, trust_env=False)
+                if answer.status_code == 404:
+                    return []
+                assert answer.status_code == 200, answer.text
+                page = [json.loads(line) for line in answer.iter_lines()]
+                if not page:
+                    break
+                found += page
+                at = page[-1]["offset"] + 1
+        return found
+
+    def kill(self) -> None:
+        """SIGKILL for the process itself alone; the workers see to themselves."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self, number: int = signal.SIGTERM, seconds: float = LONG) -> int:
+        """A signal, and the exit code."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(seconds)
+
+    def end(self) -> None:
+        """Whatever is left of it."""
+        for group in self._groups:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        if self.process is not None:
+            self.process.wait()
+
+    def alive(self) -> list[int]:
+        """Processes that are left of every start."""
+        return [pid for pid, group in _groups() if group in self._groups]
+
+
+def _groups() -> Iterator[tuple[int, int]]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, ValueError):
+                rest = (entry / "stat").read_text().rpartition(")")[2].split()
+                if rest[0] != "Z":
+                    yield int(entry.name), int(rest[2])
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def rss(pid: int) -> int:
+    """Bytes of memory that the process has."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
