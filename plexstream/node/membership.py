@@ -106,7 +106,7 @@ class Membership:
         consumer.incremental_assign(partitions)
         if partitions:
             consumer.pause(partitions)
-            self._change(self._have | {p.partition for p in partitions})
+        self._change(self._have | {p.partition for p in partitions})  # be it nothing: that is known now
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         gone = {p.partition for p in partitions}

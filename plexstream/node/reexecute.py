@@ -143,8 +143,9 @@ class _Again:
         except Exception as error:  # the user's hook, or state that the code no longer accepts
             return [f"the actor cannot be loaded: {type(error).__name__}: {error}"]
         result = self._host.invoke(
-            instance, turn.handler, e.payload, turn.seq, turn.time, turn.sender, turn.message_id, False
-        )
+            instance, turn.handler, e.payload, turn.seq, turn.time, turn.sender, turn.message_id,
+            e.headers.get("read_only") == "1",
+        )  # fmt: skip
         what = _compare(turn, result, pieces)
         if not turn.fresh and not what:
             self._loaded[turn.actor] = instance

@@ -88,6 +88,7 @@ class Worker:
         self.drivers: dict[int, Driver] = {}
         self._releasing: dict[int, Driver] = {}
         self._wanted: frozenset[int] = frozenset()
+        self._assigned = False  # whether anybody has said what it is to have, be it nothing
         self._lost_at: dict[int, float] = {}
         self._lanes = Lanes(log, topics, self.mailbox.wake)
         self._stop = threading.Event()
@@ -121,6 +122,7 @@ class Worker:
 
     def assign(self, partitions: Iterable[int]) -> None:
         """The partitions that this worker is to have from now on."""
+        self._assigned = True
         self._wanted = frozenset(partitions)
         self.mailbox.wake()
 
@@ -138,9 +140,11 @@ class Worker:
         return partition not in self.drivers and partition not in self._releasing
 
     def ready(self) -> bool:
-        """Whether every partition that is wanted is active."""
+        """Whether it has been assigned its partitions, and every one is active."""
         drivers = dict(self.drivers)
-        return all((d := drivers.get(p)) is not None and d.state is State.ACTIVE for p in self._wanted)
+        return self._assigned and all(
+            (d := drivers.get(p)) is not None and d.state is State.ACTIVE for p in self._wanted
+        )
 
     # The loop
 

@@ -428,7 +428,9 @@ def test_async_handlers(tester):
     t = tester(Async)
     assert t.ok("now", b'{"n":3}').value == b"3"
     for name in ("waits", "sleeps"):
-        assert t.call(name).code == "failed"
+        result = t.call(name)
+        assert result.code == "failed"
+        assert "must not wait on asyncio" in result.detail
         assert t.instance.object.n == 3
 
 

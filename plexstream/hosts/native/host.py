@@ -240,12 +240,15 @@ def _trace(error: BaseException) -> str:
 
 def _finish(coroutine: Any, where: str) -> Any:
     """Run a coroutine that waits for nothing."""
+    why = f"{where} awaits something that is no step of plexstream: a handler must not wait on asyncio"
     try:
         coroutine.send(None)
     except StopIteration as stop:
         return stop.value
+    except RuntimeError as error:
+        if "no running event loop" in str(error):  # what asyncio's own functions raise first
+            raise TypeError(why) from error
+        raise
     finally:
         coroutine.close()
-    raise TypeError(
-        f"{where} awaits something that is no step of plexstream: a handler must not wait on asyncio"
-    )
+    raise TypeError(why)
