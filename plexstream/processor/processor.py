@@ -261,8 +261,8 @@ class Processor:
     def _with_care(self) -> None:
         """After crashes in a row: one message at a time, each announced before it is tried."""
         care = self._care
-        # A timer that was announced comes first, lest it is blamed for what a message does.
-        while care.held and care.timer is None and not self.in_flight and not self._pending:
+        # What was announced is done with first, retries and all: it must not be blamed for the next one.
+        while care.held and care.timer is None and self.quiet and not self.actors.busy:
             offset = care.announce()
             if offset >= 0:
                 self._pending.append(self._mark(attempt=offset))
@@ -273,7 +273,7 @@ class Processor:
     def _timers_with_care(self) -> None:
         """The same for timers, while no message is held."""
         care = self._care
-        if self.in_flight or self._pending:
+        if not self.quiet or self.actors.busy:
             return
         if care.timer is None:
             if care.held:
@@ -317,6 +317,7 @@ class Processor:
             for actor in list(self.actors.busy.values()):
                 if actor.retry_at <= self.now:
                     self._retry(actor)
+            self._with_care()
         quiet = not self._moved and not self._since_mark
         if self._since_mark >= self.settings.mark_turns or (
             not quiet and self.now - self._marked_at >= self.settings.mark_interval

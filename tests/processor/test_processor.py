@@ -339,7 +339,7 @@ def test_a_message_that_waits_for_a_retry_in_careful_mode_is_not_done():
     crash(b, 2)
     b.give(tell(0, "bad"), tell(1, target=B))
     b.append()
-    assert handled(b) == ["m0", "m1"]
+    assert handled(b) == ["m0"]  # and the next one waits, lest it is blamed for what this one does
     b.p._since_mark = 10**9
     b.tick()
     b.append()
