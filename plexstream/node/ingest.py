@@ -28,6 +28,8 @@ READ_LIMIT = 1_000
 MAX_BATCHES = 32
 """Reads on their way into mailboxes, before the next one waits."""
 POSITION_S = 5.0
+REFRESH_S = 86_400.0
+"""A position is stored again after so long: brokers forget them after 7 days by default."""
 RETRY_S = 1.0
 LOOK_S = 1.0
 
@@ -114,11 +116,12 @@ class Feed:
 class _Source:
     """One partition of a source topic, while this worker feeds it."""
 
-    __slots__ = ("done", "outstanding", "stored")
+    __slots__ = ("done", "outstanding", "stored", "stored_at")
 
     def __init__(self, start: int) -> None:
         self.done = start  # all below is in mailboxes
         self.stored = start
+        self.stored_at = time.monotonic()
         self.outstanding: deque[list[int]] = deque()  # [next offset behind the batch, appends open]
 
 
@@ -268,12 +271,12 @@ class Ingest:
         """Store positions. Losing one costs reading its records again, no more."""
         self._committed = time.monotonic()
         for place, source in self._sources.items():
-            if source.done == source.stored:
+            if source.done == source.stored and self._committed - source.stored_at < REFRESH_S:
                 continue
             transaction = self._log.transaction(self._transaction_id(place))
             try:
                 transaction.commit((), {place: source.done})
-                source.stored = source.done
+                source.stored, source.stored_at = source.done, self._committed
             except LogError as error:
                 _log.warning("the position of %s[%d] was not stored: %s", *place, error)
             finally:
