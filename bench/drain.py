@@ -104,7 +104,9 @@ def take(inside: Inside, work: Work, total: int) -> dict[str, float]:
     """Take over, and check every count."""
     for _ in range(total):
         work.next()
+    spent = time.thread_time()
     seconds = inside.start()
+    spent = time.thread_time() - spent
     folded = 0
     counts: dict[str, int] = {}
     for driver in inside.worker.drivers.values():
@@ -118,7 +120,7 @@ def take(inside: Inside, work: Work, total: int) -> dict[str, float]:
                 counts[key] = int(fields["count"])
     if counts != work.sent:
         raise RuntimeError("WRONG: the counts are not those of the journal")
-    return {"seconds": seconds, "folded": folded, "rate": folded / seconds}
+    return {"seconds": seconds, "folded": folded, "rate": folded / seconds, "cpu_us": spent / folded * 1e6}
 
 
 def main() -> None:

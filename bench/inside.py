@@ -14,6 +14,7 @@ from plexstream.hosts.native import NativeHost
 from plexstream.log.open import open_log
 from plexstream.model.topics import Topics
 from plexstream.node import topology
+from plexstream.node.unit import tune_interpreter
 from plexstream.node.worker import Worker
 from plexstream.processor import Settings
 from plexstream.sdk.spec import ActorType
@@ -58,6 +59,7 @@ class Inside:
 
     def start(self) -> float:
         """Take over all partitions; returns how many seconds that took."""
+        tune_interpreter()  # as every node does
         began = time.perf_counter()
         worker = self._worker = Worker(
             self.log, self.topics, PARTITIONS, self._host, self._settings, self._state, "bench"

@@ -69,6 +69,7 @@ class Run:
 
     def close(self) -> None:
         """Delete the topics."""
+        del self._producer  # or it looks for the broker for ever
         mine = [t for t in self._admin.list_topics(timeout=10).topics if self.ident in t]
         for gone in self._admin.delete_topics(mine).values():
             gone.exception(30)

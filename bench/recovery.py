@@ -17,11 +17,14 @@ from bench.processes import measure
 
 
 class Recovered(NamedTuple):
-    """Records a second that were folded from the first on, and seconds where the stores were there."""
+    """Records a second where the stores were lost, seconds where they were there.
+
+    `cpu_us`: CPU time of the worker's thread for a record, in microseconds.
+    """
 
     rate: float
-    records: float
     warm_s: float
+    cpu_us: float
 
 
 def counted_embedded(keys: int, warm: int, records: int) -> float:
@@ -46,7 +49,7 @@ def recover(address: str, keys: int, records: int) -> Recovered:
             if cold["folded"] < records:
                 raise RuntimeError(f"only {cold['folded']} records were folded, not all of {records}")
             warm = measure("drain", "take", *arguments)
-            return Recovered(cold["rate"], cold["folded"], warm["seconds"])
+            return Recovered(cold["rate"], warm["seconds"], cold["cpu_us"])
         finally:
             if address:
                 discard(address, prefix)

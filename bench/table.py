@@ -162,6 +162,8 @@ def _recovery(samples: Samples) -> list[Line | None]:
         line(QUIX, "Quix Streams, from the changelog"),
     ]
     for what, label in ((MAILBOX, "Kafka"), (EMBEDDED, "embedded")):
+        text = f"recovery, store lost: CPU time of the worker's thread a record, {label}"
+        found.append(_line(samples, "recovery", what, "cpu", text, "µs"))
         found.append(
             _line(samples, "recovery", what, "warm", f"takeover, store there: plexstream, {label}", "s")
         )
