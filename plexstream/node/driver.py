@@ -26,6 +26,11 @@ MAX_BACKLOG = 50_000
 """Turns whose outputs have not left, before reading stops: bounds memory when a topic is slow."""
 
 
+SLICE_S = 0.01
+"""How long one partition handles messages before the next has its turn."""
+MAX_SLICE = 512
+MAX_ARRIVED = 500
+"""Records taken and not handled, before reading stops: more would keep others' out of the reader."""
 FLUSH_TURNS = 20_000
 """Turns that a restart may have to fold again, about 0.1 s of work, before a busy partition is flushed."""
 
@@ -77,6 +82,8 @@ class Driver:
         self._batches: deque[_Batch] = deque()
         self._paused = False
         self._released = False
+        self._arrived: deque[Record] = deque()
+        self._slice = 64
 
     @property
     def phase(self) -> str:
@@ -117,17 +124,31 @@ class Driver:
     # Service
 
     def receive(self, records: list[Record]) -> None:
-        """Records of the mailbox."""
-        if self.state is not State.ACTIVE:
-            return
-        assert self.processor is not None
-        messages: list[tuple[int, Envelope | BadRecord]] = []
-        for record in records:
-            try:
-                messages.append((record.offset, decode_envelope(record.value or b"")))
-            except Malformed as error:
-                messages.append((record.offset, BadRecord(str(error), record.value or b"")))
-        self.processor.receive(messages, self.s.now())
+        """Records of the mailbox, to be handled in slices: slow handlers leave other partitions time."""
+        if self.state is State.ACTIVE:
+            self._arrived.extend(records)
+
+    def _handle(self, p: Processor) -> None:
+        arrived = self._arrived
+        end = self.s.elapsed() + SLICE_S
+        while arrived and p.running_ahead < self.s.settings.max_in_flight:
+            messages: list[tuple[int, Envelope | BadRecord]] = []
+            for _ in range(min(len(arrived), self._slice)):
+                record = arrived.popleft()
+                try:
+                    messages.append((record.offset, decode_envelope(record.value or b"")))
+                except Malformed as error:
+                    messages.append((record.offset, BadRecord(str(error), record.value or b"")))
+            began = self.s.elapsed()
+            p.receive(messages, self.s.now())
+            now = self.s.elapsed()
+            # Twice as many where that took little of the time, one by one where a message takes it all.
+            if now - began > SLICE_S / 2:
+                self._slice = max(1, self._slice // 2)
+            elif self._slice < MAX_SLICE:
+                self._slice *= 2
+            if now >= end:
+                return
 
     def acknowledged(self, kind: str, ack: Ack, batch: object) -> None:
         """An append of this driver's is on the log."""
@@ -195,6 +216,8 @@ class Driver:
         lane.known = p.fold.next
         now = self.s.now()
         p.tick(now)
+        if self._arrived:
+            self._handle(p)
         while len(p.in_flight) < MAX_GROUPS:
             records = p.take()
             if records is None:
@@ -247,6 +270,7 @@ class Driver:
             p.running_ahead / s.max_in_flight,
             len(p.inbox.waiting) / s.max_waiting,
             lane.backlog / MAX_BACKLOG,
+            len(self._arrived) / MAX_ARRIVED,
         )
         if not self._paused and load >= 1:
             self.s.mailbox.pause(self._mailbox)
@@ -284,6 +308,11 @@ class Driver:
         queued = len(p.outbox.mails.queue) + len(p.outbox.emits.queue)
         return p.running_ahead + len(self._batches) + lane.backlog + queued
 
+    @property
+    def has_arrived(self) -> bool:
+        """Whether records wait to be handled."""
+        return bool(self._arrived)
+
     def busy(self) -> bool:
         """Whether acknowledgements are due."""
         p = self.processor
@@ -303,6 +332,7 @@ class Driver:
         """Begin to let go in good order; `released` tells when that is done."""
         if self.state is State.ACTIVE:
             self.s.mailbox.release(self._mailbox)
+            self._arrived.clear()  # the next owner's
             self.state = State.RELEASING
         elif self.state is not State.RELEASING:
             self._end(State.CLOSED)
@@ -331,6 +361,7 @@ class Driver:
 
     def _end(self, state: State) -> None:
         self.state = state
+        self._arrived.clear()
         self.s.mailbox.release(self._mailbox)
         self.s.journal.release(self._journal)
         self.s.snapshots.release(self.takeover.snapshots)

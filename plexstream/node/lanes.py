@@ -1,4 +1,4 @@
-"""The way out by transactions: output records, dead letters and snapshots of many partitions, on one thread.
+"""The way out by transactions: output records, dead letters and snapshots, beside the worker's thread.
 
 Each partition has a transactional id of its own, so that a newer owner fences an older one there, whatever
 worker either runs in. The position that a commit carries says up to which turn outputs have left; it is
@@ -27,6 +27,9 @@ _log = logging.getLogger("plexstream.node")
 MAX_TURNS = 5_000
 """Turns in one transaction: about 0.3 s of work at full speed, 1 MB of records."""
 RETRY_S = 0.2
+PACE_S = 0.01
+"""Pause between two commits of a lane: what comes meanwhile shares the next one."""
+CLOSE_S = 15.0
 READ_S = 5.0
 
 
@@ -38,7 +41,7 @@ class Saved(NamedTuple):
 
 
 class Lane:
-    """The transactions of one partition. Filled by the worker's thread, emptied by the lanes' thread."""
+    """The transactions of one partition. Filled by the worker's thread, emptied by the lane's own."""
 
     def __init__(self, partition: int, log: Log, topics: Topics) -> None:
         self.partition = partition
@@ -54,6 +57,7 @@ class Lane:
         self.fenced = False
         self.closed = False
         self.known = 0  # the owner knows the journal below this offset; set by the worker's thread
+        self.wake = threading.Event()
         self._topics_known: set[str] = set()
         self.backlog = 0  # turns queued or in a transaction
 
@@ -167,10 +171,10 @@ class Lane:
 
 
 class Lanes:
-    """The thread that runs the lanes of a worker.
+    """The lanes of a worker, each on a thread of its own: one that waits for a broker holds up no other.
 
     Parameters:
-        wake: called when something is done, on the lanes' thread.
+        wake: called when something is done, on a lane's thread.
     """
 
     def __init__(self, log: Log, topics: Topics, wake: Callable[[], None]) -> None:
@@ -178,58 +182,54 @@ class Lanes:
         self._topics = topics
         self._wake = wake
         self._lanes: list[Lane] = []
-        self._closing: deque[Lane] = deque()
-        self._work = threading.Event()
-        self._stop = False
-        self._thread = threading.Thread(target=self._run, name="plexstream-lanes", daemon=True)
-        self._thread.start()
+        self._threads: list[threading.Thread] = []
 
     def open(self, partition: int) -> Lane:
         """A lane for a partition that has been claimed."""
         lane = Lane(partition, self._log, self._topics)
-        self._lanes = [*self._lanes, lane]
+        name = f"plexstream-lane-{partition}"
+        thread = threading.Thread(target=self._run, args=(lane,), name=name, daemon=True)
+        self._lanes.append(lane)
+        self._threads = [*(t for t in self._threads if t.is_alive()), thread]
+        thread.start()
         return lane
 
     def kick(self) -> None:
         """There is work."""
-        self._work.set()
+        for lane in self._lanes:
+            if lane.work():
+                lane.wake.set()
 
     def close_lane(self, lane: Lane) -> None:
         """The partition is gone. What was not committed is the next owner's."""
         lane.closed = True
         self._lanes = [other for other in self._lanes if other is not lane]
-        self._closing.append(lane)
-        self._work.set()
+        lane.wake.set()
 
     def close(self) -> None:
-        """End the thread, and every transaction."""
-        self._stop = True
-        self._work.set()
-        self._thread.join(15)
+        """End every lane; one whose commit hangs is left behind."""
+        for lane in list(self._lanes):
+            self.close_lane(lane)
+        end = time.monotonic() + CLOSE_S
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
 
-    def _run(self) -> None:
-        while not self._stop:
-            self._work.clear()
-            while self._closing:
-                self._closing.popleft().close()
-            worked = False
-            for lane in self._lanes:
-                if lane.work():
-                    worked = True
-                    self._step(lane)
-            if worked:
-                self._wake()
+    def _run(self, lane: Lane) -> None:
+        while not lane.closed:
+            lane.wake.clear()
+            if not lane.work():
+                lane.wake.wait(1.0)
+                continue
+            try:
+                lane.step()
+            except LogError as error:
+                _log.warning("partition %d: outputs wait: %s", lane.partition, error)
+                time.sleep(RETRY_S)
+            except Exception:
+                _log.exception("partition %d: its outputs cannot be committed", lane.partition)
+                time.sleep(RETRY_S)
             else:
-                self._work.wait(1.0)
-        for lane in [*self._lanes, *self._closing]:
-            lane.close()
-
-    def _step(self, lane: Lane) -> None:
-        try:
-            lane.step()
-        except LogError as error:
-            _log.warning("partition %d: outputs wait: %s", lane.partition, error)
-            time.sleep(RETRY_S)
-        except Exception:
-            _log.exception("partition %d: its outputs cannot be committed", lane.partition)
-            time.sleep(RETRY_S)
+                self._wake()
+                # A commit costs the broker several requests however little is in it.
+                time.sleep(PACE_S)
+        lane.close()

@@ -22,7 +22,7 @@ from plexstream.store.rocks import open_or_rebuild
 _log = logging.getLogger("plexstream.node")
 
 READ_LIMIT = 500
-"""Mailbox records taken at once: 8 ms of work, so that acknowledgements do not wait longer."""
+"""Mailbox records taken at once: 8 ms of work for handlers that take no time."""
 REPLAY_LIMIT = 2_000
 IDLE_S = 0.02
 """How long an idle worker waits for a record before it looks at its timers."""
@@ -99,6 +99,10 @@ class Worker:
     def now(self) -> int:
         """Milliseconds since the epoch, as of this round of the loop."""
         return self._now
+
+    def elapsed(self) -> float:
+        """Seconds of a clock that only goes forward."""
+        return time.monotonic()
 
     def open_store(self, partition: int) -> WipeableStore:
         if self._open_store is not None:
@@ -181,13 +185,14 @@ class Worker:
         """One round: read, execute, append, acknowledge. Returns whether anything happened."""
         self._now = round(self._clock() * 1000)
         self._follow_assignment()
-        busy = restoring = False
+        busy = restoring = arrived = False
         for driver in self.drivers.values():
             busy = busy or driver.busy()
+            arrived = arrived or driver.has_arrived
             restoring = restoring or driver.state is State.TAKEOVER or driver.reads_journal
         for driver in self._releasing.values():
             busy = busy or driver.busy()
-        records = self.mailbox.read(READ_LIMIT, 0.0 if busy or restoring else IDLE_S)
+        records = self.mailbox.read(READ_LIMIT, 0.0 if busy or restoring or arrived else IDLE_S)
         if records:
             self._now = round(self._clock() * 1000)
             for partition, some in _by_partition(records):
@@ -196,7 +201,7 @@ class Worker:
             self._read_back()
         for partition in [*self.drivers, *self._releasing]:
             self._guard(partition, "pump", None)
-        acks = self.appender.poll(0.0 if records or not busy else 0.002)
+        acks = self.appender.poll(0.0 if records or arrived or not busy else 0.002)
         if acks:
             # What they release leaves at once: the next read may wait.
             for partition in self._take_acks(acks):

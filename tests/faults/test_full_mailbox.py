@@ -56,7 +56,6 @@ def test_memory_is_bounded(cluster: Cluster) -> None:
     assert most - before < GROWTH
 
 
-@pytest.mark.xfail(run=False, reason="what is fetched ahead of one partition stands before the rest")
 def test_actors_of_other_partitions_are_served(cluster: Cluster) -> None:
     node, partition, _ = fill(cluster)
     names = [f"trouble/{number}" for number in range(50)]

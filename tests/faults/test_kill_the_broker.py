@@ -16,9 +16,6 @@ from plexstream.testing.broker import LocalBroker
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
-@pytest.mark.xfail(
-    run=False, reason="librdkafka's send_offsets_to_transaction may never return after a kill of the broker"
-)
 def test_the_broker_is_killed_and_restarted(
     local_broker: LocalBroker, serve: Start, topic_prefix: str
 ) -> None:

@@ -104,6 +104,10 @@ class SimProcess:
     def now(self) -> int:
         return self._clock() + self.skew
 
+    def elapsed(self) -> float:
+        # Time stands still while a process acts: how much is handled at once is the plan's.
+        return self._clock() / 1000
+
     def open_store(self, partition: int) -> CrashStore:
         store = self.stores.get(partition)
         if store is None:
