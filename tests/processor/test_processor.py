@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from bench import (
+from scripted import (
     CANCEL,
     DEAD,
     ERROR,
