@@ -10,7 +10,7 @@ import pytest
 from plexstream.testing.simulation import Simulation
 from plexstream.testing.simulation.many import command, run_many
 
-SEEDS = 2000
+SEEDS = 4000
 PROCESSES = 2
 WANTED = (
     "fenced", "gap", "careful", "killed by a handler", "lane fenced", "lane failed", "unknown offset",
