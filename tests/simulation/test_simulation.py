@@ -16,7 +16,8 @@ WANTED = (
     "fenced", "gap", "careful", "killed by a handler", "lane fenced", "lane failed", "unknown offset",
     "released", "active from the store", "active from a snapshot that has something", "catching up",
     "reading paused", "appended for a dead sender", "crash, losing something", "crash, losing everything",
-    "brokers away", "compacted",
+    "brokers away", "compacted", "records of zombies", "poison put aside", "journal trimmed",
+    "snapshots taken",
 )  # fmt: skip
 """What must have happened in some of the seeds, or they test less than they say."""
 

@@ -104,8 +104,22 @@ class Simulation:
             self._settle("after the faults")
             stores = self._stores()
             self._rebuild(stores)
-            Checks(self.network, self.topics, self.plan.partitions, self.clients).run(stores)
+            checks = Checks(self.network, self.topics, self.plan.partitions, self.clients)
+            checks.run(stores)
+            self._count(checks)
         return self.hits
+
+    def _count(self, checks: Checks) -> None:
+        """What only the log tells of."""
+        for partition, model in enumerate(checks.models):
+            if model.voided:
+                self.hits["records of zombies"] += model.voided
+            if model.codes.get("poisoned"):
+                self.hits["poison put aside"] += 1
+            if self.network.log.range((self.topics.journal, partition))[0]:
+                self.hits["journal trimmed"] += 1
+            if self.network.log.range((self.topics.snapshot, partition))[1] > 2:
+                self.hits["snapshots taken"] += 1
 
     def _something(self) -> None:
         """One thing goes on, whichever."""
