@@ -192,6 +192,7 @@ class Worker:
             restoring = restoring or driver.state is State.TAKEOVER or driver.reads_journal
         for driver in self._releasing.values():
             busy = busy or driver.busy()
+            restoring = restoring or driver.reads_journal
         records = self.mailbox.read(READ_LIMIT, 0.0 if busy or restoring or arrived else IDLE_S)
         if records:
             self._now = round(self._clock() * 1000)

@@ -193,7 +193,8 @@ def _fields(cls: type) -> dict[str, Field]:
         for name, value in list(vars(owner).items()):
             if isinstance(value, _State):
                 fields[name] = Field(name, value.kind, hints.get(name, Any), value.default, value.factory)
-                delattr(owner, name)
+                if owner is cls:  # a base class may be another actor's, too
+                    delattr(owner, name)
         inherited = vars(owner).get("__plexstream__")
         if inherited is not None and owner is not cls:
             fields.update(inherited.fields)

@@ -80,6 +80,23 @@ def test_an_actor_is_a_plain_object_in_a_unit_test():
     assert (other.items, other.tags, other.total) == ({}, [], 0)
 
 
+def test_two_actors_share_a_plain_base_class():
+    class Counted:
+        n: int = state(default=1)
+
+    @actor
+    class First(Counted):
+        pass
+
+    @actor
+    class Second(Counted):
+        pass
+
+    for cls in (First, Second):
+        assert list(cls.__plexstream__.fields) == ["n"]
+        assert cls().n == 1
+
+
 def test_a_subclass_inherits_fields_and_handlers():
     @actor
     class Big(Cart):
