@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from bench.processes import ROOT, Node, free_port, measure
 from bench.work import PARTITIONS
+from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.log.open import open_log
-from plexstream.node.kafka_admin import KafkaAdmin
 
 APP = ROOT / "bench" / "apps.py"
 CALLERS = (1, 64, 256, 1000)

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from bench import contenders, machine, table
 from bench.rows import FULL, QUICK, ROWS
-from plexstream.node.kafka_admin import KafkaAdmin
+from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.testing.broker import LocalBroker
 from plexstream.testing.distribution import VERSION
 

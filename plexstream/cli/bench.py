@@ -11,7 +11,7 @@ from plexstream.cli import options
 from plexstream.cli.output import print_json, stderr, stdout
 
 if TYPE_CHECKING:
-    from plexstream.node.bench import Measured
+    from plexstream.inspection.bench import Measured
 
 
 def bench(
@@ -42,10 +42,10 @@ def bench(
     """
     import tempfile
 
+    from plexstream.inspection.bench import bench as run
+    from plexstream.inspection.bench import prefix
     from plexstream.log.open import open_log
     from plexstream.model.topics import Topics
-    from plexstream.node.bench import bench as run
-    from plexstream.node.bench import prefix
     from plexstream.node.config import load_config
 
     chosen = load_config(config, kafka=kafka, partitions=partitions)
@@ -87,8 +87,8 @@ def bench(
 
 
 def _discard(config: Any, prefix: str) -> None:
+    from plexstream.inspection.kafka_admin import KafkaAdmin
     from plexstream.log.open import open_log
-    from plexstream.node.kafka_admin import KafkaAdmin
 
     log = open_log(config.log_url(), config.kafka_settings)
     names = [name for name in log.topics() if name.startswith(prefix)]

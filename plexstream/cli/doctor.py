@@ -29,8 +29,8 @@ def doctor(
     """
     from rich.markup import escape
 
+    from plexstream.inspection.doctor import PROBLEM, examine
     from plexstream.node.config import load_config
-    from plexstream.node.doctor import PROBLEM, examine
 
     chosen = load_config(config, kafka=kafka, data=data, prefix=prefix, node=node)
     found = []

@@ -11,10 +11,10 @@ from plexstream.cli import options
 from plexstream.cli.output import print_json, stderr, stdout, when
 
 if TYPE_CHECKING:
+    from plexstream.inspection.history import Entry
     from plexstream.log.base import Log
     from plexstream.model.journal import Turn
     from plexstream.model.topics import Topics
-    from plexstream.node.history import Entry
 
 app = typer.Typer(no_args_is_help=True, help="Read the journal: what every turn did.")
 
@@ -123,7 +123,7 @@ def _from(
 ) -> Iterator[Entry]:
     from itertools import islice
 
-    from plexstream.node.history import entries
+    from plexstream.inspection.history import entries
 
     return islice((e for e in entries(log, topics, partition, start, end) if _wanted(e, address)), count)
 
@@ -132,7 +132,7 @@ def _last(log: Log, topics: Topics, partition: int, address: str | None, count: 
     """The last `count`: looked for from the end, in steps that grow."""
     from collections import deque
 
-    from plexstream.node.history import entries
+    from plexstream.inspection.history import entries
 
     first, end = log.range((topics.journal, partition))
     window = max(count, 500)
@@ -145,8 +145,8 @@ def _last(log: Log, topics: Topics, partition: int, address: str | None, count: 
 
 
 def _follow(log: Log, topics: Topics, numbers: list[int], address: str | None, as_json: bool) -> None:
+    from plexstream.inspection.history import claims_before, judge
     from plexstream.model.journal import Partition
-    from plexstream.node.history import claims_before, judge
     from plexstream.processor import Fold
 
     reader = log.reader()

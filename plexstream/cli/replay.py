@@ -58,7 +58,7 @@ def replay(
 def _compare(log: Log, config: Config, numbers: list[int], as_json: bool) -> bool:
     import time
 
-    from plexstream.node.verify import Verified, stores_of, verify
+    from plexstream.inspection.verify import Verified, stores_of, verify
 
     stores = stores_of(config.state_dir)
     found: list[Verified] = []
@@ -95,7 +95,7 @@ def _compare(log: Log, config: Config, numbers: list[int], as_json: bool) -> boo
 
 def _re_execute(log: Log, config: Config, numbers: list[int], file: Path, as_json: bool) -> bool:
     from plexstream.hosts.native import load_actors
-    from plexstream.node.reexecute import reexecute
+    from plexstream.inspection.reexecute import reexecute
 
     app = load_actors(file)
     with reading("executing again") as progress:

@@ -12,10 +12,10 @@ from plexstream.cli.output import NO, print_json, reading, stderr, stdout, when
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from plexstream.inspection.state_view import ActorState
     from plexstream.log.base import Log
     from plexstream.model.snapshot import Snapshot
     from plexstream.model.topics import Topics
-    from plexstream.node.state_view import ActorState
 
 app = typer.Typer(no_args_is_help=True, help="Look at the state of actors, now or in the past.")
 
@@ -72,7 +72,7 @@ def diff(
 
       plexstream state diff account/alice --from 1000 --at 1041
     """
-    from plexstream.node.state_view import MISSING, differences
+    from plexstream.inspection.state_view import MISSING, differences
 
     before, after = _state(address, [start, at], kafka, data, prefix, config)
     found = differences(before, after)
@@ -169,8 +169,8 @@ def clear(
     import socket
 
     from plexstream.cli.logs import load, open_installation, partitions_of
+    from plexstream.inspection.clear import clear_state
     from plexstream.model.address import full
-    from plexstream.node.clear import clear_state
 
     chosen = load(config, data, kafka, prefix)
     target = full(address)
@@ -191,7 +191,7 @@ def _state(
     address: str, offsets: list[int | None], kafka: Any, data: Any, prefix: Any, file: Any
 ) -> list[ActorState]:
     from plexstream.cli.logs import load, open_installation, partitions_of
-    from plexstream.node.state_view import state_at
+    from plexstream.inspection.state_view import state_at
 
     chosen = load(file, data, kafka, prefix)
     with open_installation(chosen) as log:
@@ -207,8 +207,8 @@ def _actors(
     import tempfile
     from pathlib import Path
 
-    from plexstream.node.history import rebuild
-    from plexstream.node.state_view import actors
+    from plexstream.inspection.history import rebuild
+    from plexstream.inspection.state_view import actors
     from plexstream.store.rocks import RocksStore
 
     with tempfile.TemporaryDirectory(prefix="plexstream-list-") as folder:
@@ -225,6 +225,6 @@ def _value(value: Any, color: str) -> Any:
 
     from rich.text import Text
 
-    from plexstream.node.state_view import MISSING
+    from plexstream.inspection.state_view import MISSING
 
     return Text("–") if value is MISSING else Text(json.dumps(value, ensure_ascii=False), color)

@@ -10,9 +10,9 @@ from plexstream.cli import options
 from plexstream.cli.output import NO, print_json, stderr, stdout
 
 if TYPE_CHECKING:
+    from plexstream.inspection.topic_state import TopicState
     from plexstream.log.base import Log
     from plexstream.node.config import Config
-    from plexstream.node.topic_state import TopicState
 
 app = typer.Typer(no_args_is_help=True, help="Create and list the topics.")
 
@@ -48,7 +48,7 @@ def apply(
             if s.differs
         }
         if changes:
-            from plexstream.node.kafka_admin import KafkaAdmin
+            from plexstream.inspection.kafka_admin import KafkaAdmin
 
             KafkaAdmin(chosen.kafka, chosen.kafka_settings).set(changes)
             for name, settings in changes.items():
@@ -72,7 +72,7 @@ def list_topics(
       plexstream topics list --kafka localhost:9092
     """
     from plexstream.cli.logs import load, open_installation
-    from plexstream.node.topic_state import outputs
+    from plexstream.inspection.topic_state import outputs
 
     chosen = load(config, data, kafka, prefix)
     with open_installation(chosen) as log:
@@ -122,13 +122,13 @@ def _count(log: Log, config: Config) -> int:
 
 
 def _states(log: Log, config: Config) -> list[TopicState]:
-    from plexstream.node.topic_state import states
+    from plexstream.inspection.topic_state import states
     from plexstream.node.topology import specs
 
     count = log.partitions(config.topics().mailbox) or config.partitions
     settings = None
     if config.kafka:
-        from plexstream.node.kafka_admin import KafkaAdmin
+        from plexstream.inspection.kafka_admin import KafkaAdmin
 
         there = log.topics()
         names = [s.name for s in specs(config.topics(), count) if s.name in there]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from plexstream.hosts.native import NativeHost, load_actors
+from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.log.open import open_log
 from plexstream.model.topics import Topics
-from plexstream.node.kafka_admin import KafkaAdmin
 from plexstream.node.worker import Worker
 from plexstream.processor import Settings
 
@@ -91,8 +91,8 @@ def test_bench_leaves_no_topics(cli, kafka):
 
 
 def test_a_topic_of_transactions_is_read_to_its_end_at_once(kafka, topic_prefix):
+    from plexstream.inspection.history import read
     from plexstream.log.base import TopicSpec
-    from plexstream.node.history import read
 
     log = open_log(f"kafka://{kafka}")
     topic = f"{topic_prefix}t"

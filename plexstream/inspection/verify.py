@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from plexstream.inspection.history import Progress, read, rebuild
 from plexstream.log.base import Log
 from plexstream.model.errors import LogError, Malformed, StoreCorrupt
 from plexstream.model.journal import Partition
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.topics import Topics
-from plexstream.node.history import Progress, read, rebuild
 from plexstream.node.takeover import PARTITION_KEY, split_fields
 from plexstream.processor import Restore, Settings, Store
 from plexstream.processor.pieces import Pieces

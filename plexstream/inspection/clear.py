@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 
+from plexstream.inspection.history import rebuild
 from plexstream.log.base import Appender, Item, Log, Place
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
@@ -12,7 +13,6 @@ from plexstream.model.journal import DONE, Change, Claim, JournalRecord, Mark, O
 from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
 from plexstream.node.encode import journal_items
-from plexstream.node.history import rebuild
 from plexstream.schema.codec import encode_journal, encode_turn
 
 CAUSE = "tool"

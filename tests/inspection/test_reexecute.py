@@ -4,9 +4,9 @@ import pytest
 from installation import BANK, PARTITIONS, Installation, wait_until
 
 from plexstream.hosts.native import load_actors
+from plexstream.inspection.reexecute import check, reexecute
 from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import CallError, ReplayDiffers
-from plexstream.node.reexecute import check, reexecute
 
 
 @pytest.fixture(scope="module")

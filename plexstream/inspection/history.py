@@ -67,7 +67,7 @@ def read(
 
 def _batches(log: Log, place: Place, start: int, committed: bool) -> Iterator[list[Record]]:
     if type(log).__name__ == "KafkaLog":  # whose module is not imported for the others
-        from plexstream.node.kafka_read import batches
+        from plexstream.inspection.kafka_read import batches
 
         yield from batches(log, place, start, committed, _STUCK_S)  # type: ignore[arg-type]
         return

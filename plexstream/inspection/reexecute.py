@@ -13,6 +13,7 @@ import msgspec
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.native.host import MAX_MESSAGE
 from plexstream.hosts.native.load import Loaded
+from plexstream.inspection.history import Progress, known_from, read, rebuild
 from plexstream.log.base import Log
 from plexstream.model.address import type_of
 from plexstream.model.errors import Malformed, ReplayDiffers
@@ -21,7 +22,6 @@ from plexstream.model.journal import Change, Out, OutKind, Turn
 from plexstream.model.message import ASK, Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
-from plexstream.node.history import Progress, known_from, read, rebuild
 from plexstream.processor.actors import EntryReader
 from plexstream.processor.fold import MAILBOX, TIMER
 from plexstream.processor.pieces import Pieces

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from plexstream.inspection.kafka_admin import KafkaAdmin
+from plexstream.inspection.topic_state import states
 from plexstream.log.base import Log
 from plexstream.log.open import open_log
 from plexstream.model.errors import LogError, PlexstreamError
 from plexstream.node.config import Config, unknown_variables
-from plexstream.node.kafka_admin import KafkaAdmin
-from plexstream.node.topic_state import states
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from plexstream.inspection.history import Progress, Rebuilt, rebuild
 from plexstream.log.base import Log
 from plexstream.model.address import full, partition_of, type_of
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.topics import Topics
-from plexstream.node.history import Progress, Rebuilt, rebuild
 from plexstream.processor.ports import Store
 
 _ACTOR, _ENTRY, _TIMER = Piece.ACTOR.value, Piece.ENTRY.value, Piece.TIMER.value
