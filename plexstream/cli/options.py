@@ -56,3 +56,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for other progra
 Partition = Annotated[
     int | None, typer.Option("--partition", metavar="P", min=0, help="Only this partition (default: all).")
 ]
+At = Annotated[
+    int | None,
+    typer.Option(
+        "--at", metavar="OFFSET", min=0, help="After this journal offset of its partition (default: now)."
+    ),
+]

@@ -21,6 +21,7 @@ def replay(
         typer.Option("--re-execute", metavar="FILE", help="Run this code again over the recorded messages."),
     ] = None,
     partition: options.Partition = None,
+    at: options.At = None,
     kafka: options.Kafka = None,
     data: options.Data = None,
     prefix: options.Prefix = None,
@@ -33,9 +34,13 @@ def replay(
     it, and the first turn of each partition that changes, sends or answers something else is reported:
     a test of new code against real messages. Nothing leaves the process. Exit code 1: differences.
 
+    With [bold]--at[/] and [bold]--partition[/] either ends after that offset of the journal. State stores
+    are mostly past it, so that what is rebuilt is compared with what `state get --at` says of each actor.
+
     [bold]Examples[/]
 
       plexstream replay --data ./.plexstream
+      plexstream replay --partition 2 --at 1041
       plexstream replay --re-execute bank.py --kafka localhost:9092
     """
     from plexstream.cli.logs import load, open_installation, partitions_of
@@ -46,16 +51,18 @@ def replay(
         count = partitions_of(log, chosen)
         if partition is not None and partition >= count:
             raise ConfigError(f"--partition {partition}: there are the partitions 0 to {count - 1}")
+        if at is not None and partition is None:
+            raise ConfigError(f"--at {at} is an offset of one partition's journal: add --partition P")
         numbers = list(range(count)) if partition is None else [partition]
         if re_execute is not None:
-            right = _re_execute(log, chosen, numbers, re_execute, as_json)
+            right = _re_execute(log, chosen, numbers, at, re_execute, as_json)
         else:
-            right = _compare(log, chosen, numbers, as_json)
+            right = _compare(log, chosen, numbers, at, as_json)
     if not right:
         raise typer.Exit(NO)
 
 
-def _compare(log: Log, config: Config, numbers: list[int], as_json: bool) -> bool:
+def _compare(log: Log, config: Config, numbers: list[int], at: int | None, as_json: bool) -> bool:
     import time
 
     from plexstream.inspection.verify import Verified, stores_of, verify
@@ -66,7 +73,7 @@ def _compare(log: Log, config: Config, numbers: list[int], as_json: bool) -> boo
         for number in numbers:
             now = round(time.time() * 1000)
             paths = stores.get(number, [])
-            found += verify(log, config.topics(), number, paths, config.settings(), now, progress)
+            found += verify(log, config.topics(), number, paths, config.settings(), now, progress, at=at)
     if as_json:
         print_json([v._asdict() for v in found])
         return not any(v.different for v in found)
@@ -88,19 +95,21 @@ def _compare(log: Log, config: Config, numbers: list[int], as_json: bool) -> boo
     for v in found:
         for text in v.differences:
             out.print(f"[red]partition {v.partition}[/]: {escape(text)}", soft_wrap=True)
-    if any(v.different for v in found):
+    if any(v.different for v in found if v.store):
         out.print("A state store is only a cache: delete its folder, and it is rebuilt from the log.")
     return not any(v.different for v in found)
 
 
-def _re_execute(log: Log, config: Config, numbers: list[int], file: Path, as_json: bool) -> bool:
+def _re_execute(
+    log: Log, config: Config, numbers: list[int], at: int | None, file: Path, as_json: bool
+) -> bool:
     from plexstream.hosts.native import load_actors
     from plexstream.inspection.reexecute import reexecute
 
     app = load_actors(file)
     with reading("executing again") as progress:
         found = [
-            reexecute(log, config.topics(), n, app, max_message=config.max_message, progress=progress)
+            reexecute(log, config.topics(), n, app, max_message=config.max_message, at=at, progress=progress)
             for n in numbers
         ]
     different = [r for r in found if r.first is not None]

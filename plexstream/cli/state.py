@@ -20,18 +20,12 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Look at the state of actors, now or in the past.")
 
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="type/id, or tenant/namespace/type/id.")]
-At = Annotated[
-    int | None,
-    typer.Option(
-        "--at", metavar="OFFSET", min=0, help="After this journal offset of its partition (default: now)."
-    ),
-]
 
 
 @app.command()
 def get(
     address: Address,
-    at: At = None,
+    at: options.At = None,
     kafka: options.Kafka = None,
     data: options.Data = None,
     prefix: options.Prefix = None,
@@ -59,7 +53,7 @@ def diff(
     start: Annotated[
         int, typer.Option("--from", metavar="OFFSET", min=0, help="The earlier journal offset.")
     ],
-    at: At = None,
+    at: options.At = None,
     kafka: options.Kafka = None,
     data: options.Data = None,
     prefix: options.Prefix = None,

@@ -222,7 +222,7 @@ def rebuild(
     partition: int,
     *,
     until: int | None = None,
-    address: str | None = None,
+    wanted: Callable[[str], bool] | None = None,
     store: Store | None = None,
     settings: Settings | None = None,
     progress: Progress | None = None,
@@ -232,7 +232,7 @@ def rebuild(
 
     Parameters:
         until: the journal offset before which to stop; None: its present end.
-        address: only this actor's pieces, which is much faster.
+        wanted: whether to fold the actor of an address; None: all. To leave most out is much faster.
         store: an empty one to fill; None: in memory.
         on_turn: called before each turn that counts and from whose state on everything is known is folded.
 
@@ -251,7 +251,7 @@ def rebuild(
     if first > 0:
         load_snapshots(
             log, topics, partition, store,
-            lambda key: address is None or key[1] == address or key == PARTITION_KEY, progress,
+            lambda key: wanted is None or key == PARTITION_KEY or wanted(key[1]), progress,
         )  # fmt: skip
         begin = _checked(store, partition, first, end)
         base = begin.start
@@ -261,11 +261,10 @@ def rebuild(
     limits = settings or Settings()
     pieces = Pieces(store, split_fields, limits.reply_ttl)
     restore = Restore(pieces, begin, exact=False)
-    only = address.encode() if address is not None else None
     turns = ignored = malformed = 0
     for records in read(log, place, restore.begin, until, progress=progress):
         for r in records:
-            if only is not None and r.key and r.key != only:
+            if wanted is not None and r.key and not wanted(r.key.decode(errors="replace")):
                 continue
             try:
                 record = decode_journal(r.value or b"")

@@ -236,6 +236,7 @@ def reexecute(
     app: Loaded,
     *,
     max_message: int = MAX_MESSAGE,
+    at: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Run a partition's recorded messages again, up to the first turn that differs.
@@ -243,15 +244,17 @@ def reexecute(
     Parameters:
         app: the code to run.
         max_message: as the nodes had it: a message that was too large then is so now.
+        at: the journal offset after which to stop; None: its present end.
 
     Raises:
-        HistoryGone: there is no offset as of which the state is known.
+        HistoryGone: there is no offset as of which the state is known, or not up to `at`.
     """
     again = _Again(log, topics, partition, app, max_message)
     _, begin = known_from(log, topics, partition)
     first = None
     try:
-        rebuild(log, topics, partition, progress=progress, on_turn=again.turn)
+        until = None if at is None else at + 1
+        rebuild(log, topics, partition, until=until, progress=progress, on_turn=again.turn)
     except _Found as found:
         first = found.difference
     return Report(partition, begin, again.executed, again.trimmed, again.without_code, again.unknown, first)

@@ -56,7 +56,7 @@ def state_at(
     count = log.partitions(topics.journal) or 1
     partition = partition_of(address, count)
     until = None if at is None else at + 1
-    found = rebuild(log, topics, partition, until=until, address=address, progress=progress)
+    found = rebuild(log, topics, partition, until=until, wanted=address.__eq__, progress=progress)
     return view(found, address, partition)
 
 

@@ -1,9 +1,13 @@
-"""Rebuilding partitions from the log alone, and comparing them with the state stores of a node."""
+"""Rebuilding partitions from the log alone, and comparing them with the state stores of a node.
+
+As of an offset in the past, which stores have left behind, with what folding actor by actor tells.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +25,9 @@ from plexstream.schema.codec import decode_journal, decode_partition
 from plexstream.store.rocks import RocksStore
 
 _SHOWN = 20
-_PARTITION, _REPLY = Piece.PARTITION.value, Piece.REPLY.value
+_IN_MEMORY = 10_000
+"""Actors that are folded into memory at once."""
+_ACTOR, _PARTITION, _REPLY = Piece.ACTOR.value, Piece.PARTITION.value, Piece.REPLY.value
 
 
 class Verified(NamedTuple):
@@ -85,8 +91,14 @@ def verify(
     settings: Settings,
     now: int,
     progress: Progress | None = None,
+    *,
+    at: int | None = None,
 ) -> list[Verified]:
     """Rebuild one partition from the log and compare it with its state stores, each brought up to date.
+
+    Parameters:
+        at: the journal offset after which to stop; None: its present end. If given, the first result is
+            the comparison with what `state_at` says of each actor; stores that are past it are not compared.
 
     Raises:
         HistoryGone: the log alone does not make the state.
@@ -95,14 +107,15 @@ def verify(
     with tempfile.TemporaryDirectory(prefix="plexstream-replay-") as folder:
         scratch = RocksStore(Path(folder))
         try:
-            end = log.range((topics.journal, partition))[1]
+            end = log.range((topics.journal, partition))[1] if at is None else at + 1
             found = rebuild(
                 log, topics, partition, until=end, store=scratch, settings=settings, progress=progress
             )
             base = Verified(partition, "", found.turns, found.ignored, found.malformed, end, 0, 0, [], "")
-            if not paths:
-                return [base._replace(note="no state store here")]
-            return [_against(log, topics, base, path, scratch, settings, now) for path in paths]
+            stores = [_against(log, topics, base, path, scratch, settings, now) for path in paths]
+            if at is not None:
+                return [_actor_by_actor(log, topics, base, scratch, settings, progress), *stores]
+            return stores or [base._replace(note="no state store here")]
         finally:
             scratch.close()
 
@@ -117,26 +130,48 @@ def _against(
         if piece is None:
             return base._replace(store=str(path), note="empty")
         at = decode_partition(piece.data)
-        first, _ = log.range(place)
-        if not first <= at.start <= base.end:
+        if at.start > base.end and at.start <= log.range(place)[1]:
+            return base._replace(store=str(path), note=f"as of journal offset {at.start - 1}, which is later")
+        if not log.range(place)[0] <= at.start <= base.end:
             note = f"as of journal offset {at.start}, which is not in the log: to be rebuilt when it is used"
             return base._replace(store=str(path), note=note)
         current = _bring_up(log, topics, base, at, store, settings)
-        different = 0
-        differences: list[str] = []
-        count = 0
-        for difference in _compare(current, rebuilt, now):
-            count += 1
-            if difference:
-                different += 1
-                if len(differences) < _SHOWN:
-                    differences.append(difference)
         note = "" if at.start == base.end else f"brought up from offset {at.start}"
-        return base._replace(
-            store=str(path), pieces=count, different=different, differences=differences, note=note
-        )
+        return _counted(base._replace(store=str(path), note=note), _compare(current, rebuilt, now))
     finally:
         store.close()
+
+
+def _actor_by_actor(
+    log: Log, topics: Topics, base: Verified, rebuilt: Store, settings: Settings, progress: Progress | None
+) -> Verified:
+    """The same offset by another way: each actor's own records, folded into memory."""
+    shares = 1 + sum(1 for _ in rebuilt.scan(_ACTOR)) // _IN_MEMORY
+
+    def compared() -> Iterator[str]:
+        for share in range(shares):
+
+            def mine(address: str, share: int = share) -> bool:
+                return zlib.crc32(address.encode()) % shares == share
+
+            alone = rebuild(
+                log, topics, base.partition, until=base.end, wanted=mine, settings=settings, progress=progress
+            )
+            yield from _compare(alone.store, rebuilt, 0, "folded alone", mine)
+
+    return _counted(base._replace(note="against each actor folded alone"), compared())
+
+
+def _counted(base: Verified, texts: Iterator[str]) -> Verified:
+    count = different = 0
+    differences: list[str] = []
+    for text in texts:
+        count += 1
+        if text:
+            different += 1
+            if len(differences) < _SHOWN:
+                differences.append(text)
+    return base._replace(pieces=count, different=different, differences=differences)
 
 
 def _open(path: Path) -> RocksStore:
@@ -165,29 +200,37 @@ def _bring_up(
     return overlay
 
 
-def _compare(local: Store, rebuilt: Store, now: int) -> Iterator[str]:
-    """One text for each piece of either store: empty where both have it, and the same."""
+def _compare(
+    one: Store,
+    rebuilt: Store,
+    now: int,
+    place: str = "in the state store",
+    wanted: Callable[[str], bool] = lambda _: True,
+) -> Iterator[str]:
+    """One text for each wanted piece of either store: empty where both have it, and the same.
+
+    Parameters:
+        now: in milliseconds; replies that have expired by then are left out: who has dropped one already
+            is a matter of when.
+        place: where the pieces of `one` are, for the texts.
+    """
     for kind in Piece:
         if kind == _PARTITION:
             continue
-        for piece in local.scan(kind):
-            if kind == _REPLY and piece.time <= now:
-                continue  # expired: who has dropped it already is a matter of when
-            key = (piece.kind, piece.address, piece.name, piece.key)
-            other = rebuilt.get(key)
-            if other is None:
-                yield f"{_name(piece)} is in the state store only"
-            else:
-                yield (
-                    ""
-                    if _same(piece, other)
-                    else f"{_name(piece)}: {_text(piece)}, by the log {_text(other)}"
-                )
-        for piece in rebuilt.scan(kind):
+        for piece in one.scan(kind):
             if kind == _REPLY and piece.time <= now:
                 continue
-            if local.get((piece.kind, piece.address, piece.name, piece.key)) is None:
-                yield f"{_name(piece)} is missing in the state store; by the log {_text(piece)}"
+            other = rebuilt.get((piece.kind, piece.address, piece.name, piece.key))
+            if other is None:
+                yield f"{_name(piece)} is {place} only"
+            else:
+                same = _same(piece, other)
+                yield "" if same else f"{_name(piece)}: {_text(piece)}, by the log {_text(other)}"
+        for piece in rebuilt.scan(kind):
+            if not wanted(piece.address) or (kind == _REPLY and piece.time <= now):
+                continue
+            if one.get((piece.kind, piece.address, piece.name, piece.key)) is None:
+                yield f"{_name(piece)} is missing {place}; by the log {_text(piece)}"
 
 
 def _same(one: Snapshot, other: Snapshot) -> bool:

@@ -65,6 +65,20 @@ def test_replay(cli, used, tmp_path):
     assert sum(r["first"] is not None for r in as_json) >= 1
 
 
+def test_replay_to_an_offset(cli, used, tmp_path):
+    copy = str(shutil.copytree(used, tmp_path / "copy"))
+    lines = cli("journal", "show", "--actor", "account/alice", "--data", copy, "--json").stdout.splitlines()
+    turns = [json.loads(line) for line in lines]
+    where = ["--data", copy, "--partition", str(turns[0]["partition"]), "--at", str(turns[0]["offset"])]
+    row, store = json.loads(cli("replay", *where, "--json").stdout)
+    assert (row["turns"], row["different"], row["end"]) == (1, 0, turns[0]["offset"] + 1)
+    assert "later" in store["note"]
+    assert "the same" in cli("replay", *where).stdout
+    assert "1 turns executed again" in cli("replay", "--re-execute", str(BANK), *where).stdout
+    assert "ends at offset" in cli("replay", *where[:-1], "999", code=1).stderr
+    assert "add --partition P" in cli("replay", "--data", copy, "--at", "1", code=2).stderr
+
+
 def test_clear(cli, used, tmp_path):
     copy = str(shutil.copytree(used, tmp_path / "copy"))
     cli("state", "clear", "account/alice", "--data", copy, input="n\n", code=1)

@@ -137,6 +137,40 @@ def test_a_wrong_piece_in_a_state_store_is_found(used):
     assert '"balance":13' in found.differences[0]
 
 
+def test_a_rebuild_to_any_offset_equals_each_actor_folded_alone(used, monkeypatch):
+    monkeypatch.setattr("plexstream.inspection.verify._IN_MEMORY", 1)  # actors are folded in several shares
+    settings = Settings(flush_pieces=0)  # and written after each batch
+    paths = stores_of(used.state_dir)[HOME]
+    found = [
+        verify(used.log, used.topics, HOME, paths, settings, 0, at=at) for at in range(used.end(HOME) - 1)
+    ]
+    assert [actors.different for actors, _ in found] == [0] * len(found)
+    assert found[-1][0].pieces >= 5
+    assert all("which is later" in store.note and not store.pieces for _, store in found)
+    _, store = verify(used.log, used.topics, HOME, paths, settings, 0, at=used.end(HOME) - 1)
+    assert store.pieces == found[-1][0].pieces
+    with pytest.raises(HistoryGone, match="ends at offset"):
+        verify(used.log, used.topics, HOME, paths, settings, 0, at=used.end(HOME))
+
+
+@pytest.mark.parametrize("wrong", [{"data": b'{"balance":13}'}, {"seq": 9}, None])
+def test_a_rebuild_to_an_offset_that_goes_wrong_is_found(used, monkeypatch, wrong):
+    from plexstream.store.rocks import RocksStore
+
+    write, key = RocksStore.write, (0, full(ALICE), "", None)
+
+    def damaged(store, pieces):
+        if key in pieces:
+            pieces = {**pieces, key: pieces[key]._replace(**wrong) if wrong else None}
+        write(store, pieces)
+
+    monkeypatch.setattr(RocksStore, "write", damaged)
+    at = [offset for offset, _ in turns(used)][-1]
+    (found,) = verify(used.log, used.topics, HOME, [], used.settings, 0, at=at)
+    assert found.different == 1
+    assert f"actor {full(ALICE)}" in found.differences[0]
+
+
 def test_clearing_is_a_turn_and_the_node_goes_on(used):
     with used as i:
         # A node that runs is fenced by it, and claims the partition anew.
