@@ -320,6 +320,10 @@ class Driver:
             return self.takeover.phase is Phase.CLAIMING
         return bool(self._batches or (p is not None and p.in_flight))
 
+    def next_wake(self) -> int | None:
+        """When it has something to do by time alone, in ms since the epoch; None: never."""
+        return self.processor.next_wake() if self.processor is not None else None
+
     # Out of service
 
     def lose(self, why: str) -> None:

@@ -157,12 +157,12 @@ class Upkeep:
         keep_from = min(partition.floor, partition.unsaved)
         if self.s.settings.keep_history or keep_from <= self._trimmed:
             return
-        self._trimmed = keep_from
         try:
             self.s.log.trim(self._journal, keep_from)
             for inbox in partition.inboxes:  # messages go with the turns that they caused
                 if inbox.topic == MAILBOX:
                     self.s.log.trim(self._mailbox, inbox.low)
+            self._trimmed = keep_from
         except LogError as error:
             _log.warning(
                 "partition %d could not be trimmed, it will be next time: %s", self._journal[1], error

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple, ParamSpec, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
 from plexstream.model.errors import LogError, StoreCorrupt, StoreInUse
@@ -20,12 +20,13 @@ from plexstream.processor import Settings
 from plexstream.store.rocks import open_or_rebuild
 
 _log = logging.getLogger("plexstream.node")
+P = ParamSpec("P")
 
 READ_LIMIT = 500
 """Mailbox records taken at once: 8 ms of work for handlers that take no time."""
 REPLAY_LIMIT = 2_000
 IDLE_S = 0.02
-"""How long an idle worker waits for a record before it looks at its timers."""
+"""How long an idle worker waits for a record at most."""
 RECLAIM_S = 0.5
 """How soon a lost partition that is still assigned is claimed again."""
 RELEASE_S = 20.0
@@ -54,8 +55,9 @@ class Worker:
         log: an open log; the worker makes its own clients of it.
         partitions: of the mailbox.
         host: runs the handlers, on the worker's thread.
-        state_dir: where the state stores are; None: in memory only, for tests.
+        state_dir: where the state stores are.
         node: the name in claims.
+        clock: seconds since the epoch.
     """
 
     def __init__(
@@ -65,11 +67,10 @@ class Worker:
         partitions: int,
         host: ActorHost,
         settings: Settings,
-        state_dir: Path | None,
+        state_dir: Path,
         node: str,
         *,
         clock: Callable[[], float] = time.time,
-        open_store: Callable[[int], WipeableStore] | None = None,
     ) -> None:
         self.log = log
         self.topics = topics
@@ -79,7 +80,6 @@ class Worker:
         self.node = node
         self._clock = clock
         self._state_dir = state_dir
-        self._open_store = open_store
         self._now = round(clock() * 1000)
         self.appender: Appender = log.appender()
         self.mailbox: Reader = log.reader()
@@ -105,9 +105,6 @@ class Worker:
         return time.monotonic()
 
     def open_store(self, partition: int) -> WipeableStore:
-        if self._open_store is not None:
-            return self._open_store(partition)
-        assert self._state_dir is not None
         store, why = open_or_rebuild(self._state_dir / f"{partition:05}")
         if why:
             _log.warning("partition %d: the state store is rebuilt: %s", partition, why)
@@ -193,69 +190,62 @@ class Worker:
         for driver in self._releasing.values():
             busy = busy or driver.busy()
             restoring = restoring or driver.reads_journal
-        records = self.mailbox.read(READ_LIMIT, 0.0 if busy or restoring or arrived else IDLE_S)
+        records = self.mailbox.read(READ_LIMIT, 0.0 if busy or restoring or arrived else self._idle_s())
         if records:
             self._now = round(self._clock() * 1000)
-            for partition, some in _by_partition(records):
-                self._guard(partition, "receive", some)
+            for driver, some in self._by_driver(records):
+                self._guard(driver, driver.receive, some)
         if restoring:
             self._read_back()
-        for partition in [*self.drivers, *self._releasing]:
-            self._guard(partition, "pump", None)
+        for driver in [*self.drivers.values(), *self._releasing.values()]:
+            self._guard(driver, driver.pump)
         acks = self.appender.poll(0.0 if records or arrived or not busy else 0.002)
         if acks:
             # What they release leaves at once: the next read may wait.
-            for partition in self._take_acks(acks):
-                self._guard(partition, "pump", None)
+            for driver in self._take_acks(acks):
+                self._guard(driver, driver.pump)
         return bool(records or acks)
 
-    def _read_back(self) -> None:
-        found = self.journal.read(REPLAY_LIMIT, 0.001)
-        for partition, some in _by_partition(found):
-            self._guard(partition, "replay", some)
-        found = self.snapshots.read(REPLAY_LIMIT, 0.0)
-        for partition, some in _by_partition(found):
-            self._guard(partition, "load", some)
+    def _idle_s(self) -> float:
+        """How long to wait for a record: no longer than until the first timer or retry is due."""
+        due = [when for d in self.drivers.values() if (when := d.next_wake()) is not None]
+        return max(0.001, min([IDLE_S, *((when - self._now) / 1000 for when in due)]))
 
-    def _guard(self, partition: int, what: str, records: list[Record] | None) -> None:
+    def _read_back(self) -> None:
+        for driver, some in self._by_driver(self.journal.read(REPLAY_LIMIT, 0.001)):
+            self._guard(driver, driver.replay, some)
+        for driver, some in self._by_driver(self.snapshots.read(REPLAY_LIMIT, 0.0)):
+            self._guard(driver, driver.load, some)
+
+    def _by_driver(self, records: list[Record]) -> Iterator[tuple[Driver, list[Record]]]:
+        for partition, some in _by_partition(records):
+            driver = self.drivers.get(partition) or self._releasing.get(partition)
+            if driver is not None:
+                yield driver, some
+
+    def _guard(self, driver: Driver, call: Callable[P, None], *args: P.args, **named: P.kwargs) -> None:
         """Call a driver; what goes wrong there costs that partition its reign, and nothing else."""
-        driver = self.drivers.get(partition) or self._releasing.get(partition)
-        if driver is None:
-            return
         try:
-            if records is None:
-                driver.pump()
-            else:
-                getattr(driver, what)(records)
+            call(*args, **named)
         except (StoreCorrupt, StoreInUse, LogError) as error:
-            self._wipe_if_corrupt(driver, error)
+            store = driver.takeover.store
+            if isinstance(error, StoreCorrupt) and store is not None:
+                _log.warning("partition %d: the state store is rebuilt: %s", driver.partition, error)
+                store.wipe()
             driver.lose(str(error))
         except Exception as error:
-            _log.exception("partition %d: %s failed", partition, what)
+            _log.exception("partition %d: %s failed", driver.partition, call.__name__)
             driver.lose(f"{type(error).__name__}: {error}")
 
-    def _wipe_if_corrupt(self, driver: Driver, error: Exception) -> None:
-        store = driver.takeover.store
-        if isinstance(error, StoreCorrupt) and store is not None:
-            _log.warning("partition %d: the state store is rebuilt: %s", driver.partition, error)
-            store.wipe()
-
-    def _take_acks(self, acks: list[Ack]) -> set[int]:
-        touched: set[int] = set()
+    def _take_acks(self, acks: list[Ack]) -> set[Driver]:
+        touched: set[Driver] = set()
         for ack in acks:
             driver, kind, batch = cast("tuple[Driver, str, object]", ack.token)
             if ack.error is not None:
                 self._replace_appender(ack.error)
                 return set()
-            touched.add(driver.partition)
-            try:
-                driver.acknowledged(kind, ack, batch)
-            except (StoreCorrupt, StoreInUse, LogError) as error:
-                self._wipe_if_corrupt(driver, error)
-                driver.lose(str(error))
-            except Exception as error:
-                _log.exception("partition %d: an acknowledgement failed", driver.partition)
-                driver.lose(f"{type(error).__name__}: {error}")
+            touched.add(driver)
+            self._guard(driver, driver.acknowledged, kind, ack, batch)
         return touched
 
     def _replace_appender(self, error: Exception) -> None:

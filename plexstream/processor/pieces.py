@@ -251,7 +251,7 @@ class Pieces:
     ) -> dict[PieceKey, Snapshot | None]:
         """Up to `limit` pieces whose first unsaved turn is below offset `due(address)`, at most `before`.
 
-        They count as saved when `saved` is called, and are unsaved again after `not_saved`.
+        They count as saved when `saved` is called.
         """
         taken: dict[PieceKey, Snapshot | None] = {}
         for address, first in list(self.unsaved_cores.items()):
@@ -283,16 +283,6 @@ class Pieces:
         """What was taken stands in the snapshot topic."""
         self.saving.clear()
 
-    def not_saved(self) -> None:
-        """What was taken may not stand in the snapshot topic: it is taken again, first of all."""
-        for key, first in self.saving.items():
-            if key[0] == _ACTOR:
-                self.unsaved_cores[key[1]] = first
-            else:
-                self.unsaved[key] = first
-        self.saving.clear()
-        self.order_unsaved()
-
     def expired_replies(self, now: int, limit: int) -> Iterator[PieceKey | None]:
         """Keys of kept replies that have expired; None after each `limit` pieces looked at."""
         for count, piece in enumerate(self.store.scan(_REPLY)):
@@ -315,10 +305,6 @@ class Pieces:
         for piece_key, pending in list(self.dirty.items()):
             if piece_key[0] == _TIMER and pending is not None:
                 yield pending
-
-    def lose_ahead(self) -> None:
-        """The partition is lost: what the log has not acknowledged never was."""
-        self.ahead.clear()
 
 
 def reply_of(turn: Turn) -> tuple[int, bytes]:

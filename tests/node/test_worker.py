@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+from installation import BANK, PARTITIONS, wait_until
+
+from plexstream.client import Client
+from plexstream.hosts.native import NativeHost, load_actors
+from plexstream.log.memory import MemoryLog
+from plexstream.model.address import full, partition_of
+from plexstream.model.errors import LogUnavailable, StoreCorrupt
+from plexstream.model.topics import Topics
+from plexstream.node import topology
+from plexstream.node.driver import Driver, State
+from plexstream.node.worker import IDLE_S, Worker
+from plexstream.processor import Settings
+
+ALICE = "account/alice"
+HOME = partition_of(full(ALICE), PARTITIONS)
+
+
+class Stepped:
+    """A worker that the test drives step by step, by a clock that stands still."""
+
+    def __init__(self, state_dir) -> None:
+        self.now = 1_700_000_000.0
+        self.log, self.topics = MemoryLog(), Topics("test.")
+        topology.apply(self.log, self.topics, PARTITIONS)
+        app = load_actors(BANK)
+        self.worker = Worker(
+            self.log, self.topics, PARTITIONS, NativeHost(app.types, app.version), Settings(), state_dir,
+            "test-node", clock=lambda: self.now,
+        )  # fmt: skip
+        self.waits: list[float] = []
+        read = self.worker.mailbox.read
+
+        def noted(limit, timeout):
+            self.waits.append(timeout)
+            return read(limit, 0.0)
+
+        self.worker.mailbox.read = noted
+        self.worker.assign(range(PARTITIONS))
+        self.until(self.worker.ready)
+
+    def until(self, true) -> None:
+        wait_until(lambda: self.worker.step() is None or true())
+
+    def settle(self) -> None:
+        """Until nothing is on its way."""
+        self.until(lambda: not any(d.busy() or d.has_arrived for d in self.worker.drivers.values()))
+        self.worker.step()
+        self.waits.clear()
+
+    @property
+    def balance(self) -> int:
+        core = self.worker.drivers[HOME].processor.pieces.core(full(ALICE))
+        return int(core.fields.get("balance", b"0"))
+
+
+@pytest.fixture
+def stepped(tmp_path):
+    stepped = Stepped(tmp_path / "state")
+    yield stepped
+    stepped.worker.close()
+
+
+@pytest.fixture
+def client(stepped):
+    with Client(log=stepped.log, topics=stepped.topics) as client:
+        yield client
+
+
+def test_an_idle_worker_waits_no_longer_than_until_the_next_timer(stepped, client):
+    client.tell(ALICE, "later", {"amount": 5, "delay": 0.1})
+    stepped.until(lambda: stepped.worker.drivers[HOME].processor.timers.next_due() is not None)
+    stepped.settle()
+    stepped.worker.step()
+    assert stepped.waits == [IDLE_S]
+    stepped.now += 0.097
+    stepped.worker.step()
+    assert stepped.waits[1:] == [0.003]
+    stepped.now += 0.003
+    stepped.until(lambda: stepped.balance == 5)
+    stepped.settle()
+    stepped.worker.step()
+    assert stepped.waits == [IDLE_S]
+
+
+@pytest.mark.parametrize("method", ["receive", "pump", "acknowledged"])
+@pytest.mark.parametrize("error", [StoreCorrupt("torn"), LogUnavailable("away"), ZeroDivisionError("a bug")])
+def test_an_error_in_one_partition_costs_that_partition_its_reign(
+    stepped, client, monkeypatch, method, error
+):
+    real, failed = getattr(Driver, method), []
+    wiped: list[int] = []
+    for partition, driver in stepped.worker.drivers.items():
+        monkeypatch.setattr(driver.takeover.store, "wipe", lambda p=partition: wiped.append(p))
+
+    def broken(driver, *arguments):
+        if driver.partition == HOME and not failed:
+            failed.append(driver)
+            raise error
+        real(driver, *arguments)
+
+    broken.__name__ = method
+    before = dict(stepped.worker.drivers)
+    monkeypatch.setattr(Driver, method, broken)
+    client.tell(ALICE, "deposit", {"amount": 5})
+    stepped.until(lambda: before[HOME].state is State.LOST)
+    assert failed == [before[HOME]]
+    assert str(error) in before[HOME].why
+    assert wiped == ([HOME] if type(error) is StoreCorrupt else [])
+    stepped.until(lambda: stepped.worker.drivers.get(HOME) not in (None, before[HOME]))
+    stepped.until(lambda: stepped.worker.ready() and stepped.balance == 5)  # claimed anew, nothing lost
+    other = 1 - HOME
+    assert stepped.worker.drivers[other] is before[other]
