@@ -20,7 +20,7 @@ from plexstream.model.errors import Malformed, ReplayDiffers
 from plexstream.model.host import Result
 from plexstream.model.journal import Change, Out, OutKind, Turn
 from plexstream.model.message import ASK, Envelope
-from plexstream.model.snapshot import Piece
+from plexstream.model.timer import decode_timer
 from plexstream.model.topics import Topics
 from plexstream.processor.actors import EntryReader
 from plexstream.processor.fold import MAILBOX, TIMER
@@ -122,11 +122,10 @@ class _Again:
             return self._mailbox.get(turn.cause_offset)
         if turn.cause_topic != TIMER:
             return None
-        key = (Piece.TIMER.value, turn.sender, turn.message_id, None)
-        timer = pieces.dirty[key] if key in pieces.dirty else pieces.store.get(key)
+        timer = pieces.timer(turn.sender, turn.message_id)
         if timer is None:
             return None
-        payload = timer.data.split(b"\0", 2)[2]
+        payload = decode_timer(timer.data).payload
         return Envelope(0, timer.name, turn.actor, turn.handler, payload, timer.address)
 
     def _execute(self, turn: Turn, e: Envelope, pieces: Pieces) -> list[str]:

@@ -11,6 +11,7 @@ from plexstream.inspection.history import Progress, Rebuilt, rebuild
 from plexstream.log.base import Log
 from plexstream.model.address import full, partition_of, type_of
 from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.model.timer import decode_timer
 from plexstream.model.topics import Topics
 from plexstream.processor.ports import Store
 
@@ -94,10 +95,10 @@ def _as_list(entries: dict[str, Any]) -> Any:
 
 def _timers(store: Store, address: str) -> Iterator[dict[str, Any]]:
     for piece in store.scan(_TIMER, address):
-        target, handler, payload = piece.data.split(b"\0", 2)
+        to, handler, schedule, payload = decode_timer(piece.data)
         yield {
-            "id": piece.name, "due": piece.time, "to": target.decode(), "handler": handler.decode(),
-            "arguments": _decode(payload),
+            "id": piece.name, "due": piece.time, "to": to, "handler": handler,
+            **({"schedule": schedule} if schedule else {}), "arguments": _decode(payload),
         }  # fmt: skip
 
 

@@ -20,8 +20,9 @@ from plexstream.model.topics import Topics
 from plexstream.node.takeover import PARTITION_KEY, split_fields
 from plexstream.processor import Restore, Settings, Store
 from plexstream.processor.pieces import Pieces
-from plexstream.processor.ports import PieceKey
+from plexstream.processor.ports import Due, PieceKey
 from plexstream.schema.codec import decode_journal, decode_partition
+from plexstream.store.memory import first_due
 from plexstream.store.rocks import RocksStore
 
 _SHOWN = 20
@@ -72,6 +73,12 @@ class Overlay:
 
     def write(self, pieces: Mapping[PieceKey, Snapshot | None]) -> None:
         self._changes.update(pieces)
+
+    def due(self, after: Due, limit: int) -> list[Due]:
+        return first_due(self.scan(Piece.TIMER.value), after, limit)
+
+    def timers(self) -> int:
+        return sum(1 for _ in self.scan(Piece.TIMER.value))
 
 
 def stores_of(state_dir: Path) -> dict[int, list[Path]]:

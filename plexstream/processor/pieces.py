@@ -8,11 +8,13 @@ ahead of the log, and the handlers never behind themselves.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
-from plexstream.model.journal import Change, OutKind, Turn
+from plexstream.model.journal import Change, Out, OutKind, Turn
 from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.processor.ports import PieceKey, Store
+from plexstream.model.timer import Timer, encode_timer
+from plexstream.processor.ports import Due, PieceKey, Store
 
 _ACTOR, _ENTRY, _REPLY, _TIMER = Piece.ACTOR.value, Piece.ENTRY.value, Piece.REPLY.value, Piece.TIMER.value
 _OUT_REPLY, _OUT_ERROR = OutKind.REPLY.value, OutKind.ERROR.value
@@ -59,7 +61,8 @@ class Pieces:
         self.dirty_cores: dict[str, Core] = {}
         self.dirty: dict[PieceKey, Snapshot | None] = {}
         self.dirty_bytes = 0
-        self.ahead: dict[PieceKey, Change | Turn] = {}
+        self.ahead: dict[PieceKey, Change | Turn | Out] = {}
+        self._timers_more = 0  # than the store has
         # What is not in the snapshot topic, with the offset of its first turn, oldest first.
         self.unsaved: dict[PieceKey, int] = {}
         self.unsaved_cores: dict[str, int] = {}
@@ -91,7 +94,7 @@ class Pieces:
         found: dict[tuple[str, str | None], bytes] = {}
         for piece in self.store.scan(_ENTRY, address, field):
             found[piece.name, piece.key] = piece.data
-        layers: tuple[Mapping[PieceKey, Snapshot | Change | Turn | None], ...] = (self.dirty, self.ahead)
+        layers: list[Mapping[PieceKey, Snapshot | Change | Turn | Out | None]] = [self.dirty, self.ahead]
         for layer in layers:
             for (kind, owner, name, key), newer in layer.items():
                 if kind == _ENTRY and owner == address and field in (None, name):
@@ -129,6 +132,11 @@ class Pieces:
                 self.ahead[_ENTRY, turn.actor, change.field, change.key] = change
         if turn.idempotency_key:
             self.ahead[_REPLY, turn.actor, turn.idempotency_key, None] = turn
+        if turn.cause_topic == "timer":
+            self.ahead[_TIMER, turn.sender, turn.message_id, None] = turn
+        for out in turn.outs:
+            if out.kind == _OUT_TIMER or out.kind == _OUT_CANCEL:
+                self.ahead[_TIMER, turn.actor, out.id, None] = out
 
     def apply(self, offset: int, turn: Turn) -> None:
         """A turn counts: fold it. The log has it."""
@@ -155,14 +163,15 @@ class Pieces:
             self.dirty_cores[actor] = core
             if actor not in self.unsaved_cores:
                 self.unsaved_cores[actor] = offset
+        if turn.cause_topic == "timer":  # first: the turn may set it anew
+            self._set_timer(offset, (_TIMER, turn.sender, turn.message_id, None), None, turn)
         for out in turn.outs:
             if out.kind == _OUT_TIMER:
-                data = b"\0".join((out.target.encode(), out.handler.encode(), out.payload))
-                self._put(offset, Snapshot(_TIMER, actor, out.id, None, offset, turn.seq, out.due, data))
+                data = encode_timer(Timer(out.target, out.handler, out.note, out.payload))
+                timer = Snapshot(_TIMER, actor, out.id, None, offset, turn.seq, out.due, data)
+                self._set_timer(offset, (_TIMER, actor, out.id, None), timer, out)
             elif out.kind == _OUT_CANCEL:
-                self._drop(offset, (_TIMER, actor, out.id, None))
-        if turn.cause_topic == "timer":
-            self._drop(offset, (_TIMER, turn.sender, turn.message_id, None))
+                self._set_timer(offset, (_TIMER, actor, out.id, None), None, out)
         if turn.idempotency_key:
             self._keep_reply(offset, turn)
 
@@ -191,6 +200,15 @@ class Pieces:
             Snapshot(_REPLY, turn.actor, turn.idempotency_key, None, offset, kind, expires, payload),
         )
 
+    def _set_timer(self, offset: int, key: PieceKey, timer: Snapshot | None, by: Turn | Out) -> None:
+        if self.ahead.get(key) is by:
+            del self.ahead[key]
+        self._timers_more += (timer is not None) - (self.timer(key[1], key[2]) is not None)
+        if timer is None:
+            self._drop(offset, key)
+        else:
+            self._put(offset, timer)
+
     def _put(self, offset: int, piece: Snapshot) -> None:
         key = (piece.kind, piece.address, piece.name, piece.key)
         self.dirty[key] = piece
@@ -210,6 +228,7 @@ class Pieces:
             batch[_ACTOR, address, "", None] = core.snapshot()
         batch[partition.kind, partition.address, partition.name, partition.key] = partition
         self.store.write(batch)
+        self._timers_more = 0
         self.dirty = {}
         self.dirty_cores = {}
         self.dirty_bytes = 0
@@ -254,20 +273,21 @@ class Pieces:
         They count as saved when `saved` is called.
         """
         taken: dict[PieceKey, Snapshot | None] = {}
-        for address, first in list(self.unsaved_cores.items()):
+        for address, first in self.unsaved_cores.items():
             if first >= before or len(taken) >= limit:
                 break
-            if first >= due(address):
-                continue
+            if first < due(address):
+                taken[_ACTOR, address, "", None] = self.core(address).snapshot()
+        for _, address, _, _ in taken:
             self.saving[_ACTOR, address, "", None] = self.unsaved_cores.pop(address)
-            taken[_ACTOR, address, "", None] = self.core(address).snapshot()
-        for key, first in list(self.unsaved.items()):
+        cores = len(taken)
+        for key, first in self.unsaved.items():
             if first >= before or len(taken) >= limit:
                 break
-            if first >= due(key[1]):
-                continue
+            if first < due(key[1]):
+                taken[key] = self.dirty[key] if key in self.dirty else self.store.get(key)
+        for key in islice(taken, cores, None):
             self.saving[key] = self.unsaved.pop(key)
-            taken[key] = self.dirty[key] if key in self.dirty else self.store.get(key)
         return taken
 
     def take_core(self, address: str) -> dict[PieceKey, Snapshot | None]:
@@ -297,14 +317,27 @@ class Pieces:
         if piece is None or piece.time <= now:
             self._drop(offset, key)
 
-    def timers(self) -> Iterator[Snapshot]:
-        """Every acknowledged timer that is pending."""
-        for piece in self.store.scan(_TIMER):
-            if (_TIMER, piece.address, piece.name, None) not in self.dirty:
-                yield piece
-        for piece_key, pending in list(self.dirty.items()):
-            if piece_key[0] == _TIMER and pending is not None:
-                yield pending
+    # Timers
+
+    def timer(self, actor: str, id: str) -> Snapshot | None:
+        """A timer that is pending, as of the latest acknowledged turn."""
+        key = (_TIMER, actor, id, None)
+        return self.dirty[key] if key in self.dirty else self.store.get(key)
+
+    def touched(self, actor: str, id: str) -> bool:
+        """Whether a turn that is not acknowledged has set it, taken it back, or was caused by it."""
+        return (_TIMER, actor, id, None) in self.ahead
+
+    def unflushed_timers(self) -> Iterator[Due]:
+        """Pending timers that the store does not have yet, in no order."""
+        for key, piece in self.dirty.items():
+            if key[0] == _TIMER and piece is not None:
+                yield piece.time, piece.address, piece.name
+
+    @property
+    def pending_timers(self) -> int:
+        """How many timers are pending."""
+        return self.store.timers() + self._timers_more
 
 
 def reply_of(turn: Turn) -> tuple[int, bytes]:

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from plexstream.model.snapshot import Snapshot
 
 PieceKey = tuple[int, str, str, str | None]  # kind, address, name, key
+Due = tuple[int, str, str]  # when a timer is due, whose it is, its id
 
 
 class Store(Protocol):
@@ -20,6 +21,12 @@ class Store(Protocol):
 
     def write(self, pieces: Mapping[PieceKey, Snapshot | None]) -> None:
         """Put and delete (None) pieces, all or none."""
+
+    def due(self, after: Due, limit: int) -> list[Due]:
+        """The first `limit` timers behind `after`, in order."""
+
+    def timers(self) -> int:
+        """How many timers there are."""
 
 
 class Settings(NamedTuple):

@@ -16,7 +16,8 @@ from typing import Any
 from plexstream.model.host import ActorHost, Result
 from plexstream.model.journal import Change, Claim, JournalRecord, Mark, Out, OutKind, Turn
 from plexstream.model.message import ASK, ERROR, REPLY, TELL, Envelope
-from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.model.snapshot import Snapshot
+from plexstream.model.timer import decode_timer
 from plexstream.processor.actors import Actor, Actors, Refusal, Waiting
 from plexstream.processor.careful import Care
 from plexstream.processor.fold import MAILBOX, TIMER
@@ -31,7 +32,6 @@ from plexstream.processor.timers import Timers
 
 _OUT_REPLY = OutKind.REPLY.value
 _OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
-_TIMER = Piece.TIMER.value
 _RETRIED = frozenset(("failed", "error"))
 _DUE_AT_ONCE = 1000
 
@@ -59,9 +59,7 @@ class Processor:
         self._host = host
         self.actors = Actors(host, self.pieces, partition, partitions)
         self.inbox = InboxState(MAILBOX, self.fold.inboxes.get(MAILBOX))
-        self.timers = Timers()
-        for timer in self.pieces.timers():
-            self.timers.add(timer)
+        self.timers = Timers(self.pieces)
         self.outbox = Outbox(self.fold.relayed, self.fold.emitted)
         self.answers: deque[Answer] = deque()
         for offset, turn in restore.still_owed():
@@ -174,10 +172,7 @@ class Processor:
             [*dropped, *patch] if fresh else patch, e.handler, e.id, e.sender, kind,
             e.origin, e.origin_seq, e.origin_index, outs,
         )  # fmt: skip
-        for out in outs:
-            if out.kind == _OUT_CANCEL:
-                self.timers.cancel((actor.address, out.id))
-        if patch or e.idempotency_key or fresh:
+        if patch or outs or e.idempotency_key or fresh or offset < 0:
             self.pieces.run_ahead(turn)
         self._pending.append(turn)
         self.running_ahead += 1
@@ -237,8 +232,7 @@ class Processor:
 
     def _append_turn(self, turn: Turn) -> None:
         """A turn without a handler."""
-        if turn.idempotency_key:
-            self.pieces.run_ahead(turn)
+        self.pieces.run_ahead(turn)
         self._pending.append(turn)
         self.running_ahead += 1
         self.inbox.finish(turn.cause_offset)
@@ -249,7 +243,8 @@ class Processor:
         assert queue is not None
         while queue:
             head = queue.popleft()
-            if head.topic == TIMER and not self.timers.live((head.envelope.sender, head.envelope.id)):
+            e = head.envelope
+            if head.topic == TIMER and not self.timers.live(e.sender, e.id, e.origin_seq):
                 continue  # taken back while it waited
             if not self._invoke(actor, head.topic, head.offset, head.envelope, False):
                 return  # it put itself back at the head
@@ -282,12 +277,12 @@ class Processor:
             if not due:
                 return
             care.timer = due[0]
-            if self.timers.live((care.timer.address, care.timer.name)):
+            if self._live(care.timer):
                 self._pending.append(self._mark(timer=f"{care.timer.address}#{care.timer.name}"))
                 return
         timer, care.timer = care.timer, None
         care.left = max(0, care.left - 1)
-        if not self.timers.live((timer.address, timer.name)):
+        if not self._live(timer):
             pass  # taken back meanwhile
         elif self.fold.timer_attempts > self.settings.poison_claims:
             deaths = self.fold.timer_attempts - 1
@@ -311,7 +306,7 @@ class Processor:
             self._timers_with_care()
         else:
             for timer in self.timers.pop_due(self.now, _DUE_AT_ONCE):
-                if self.timers.live((timer.address, timer.name)):  # the one before may have taken it back
+                if self._live(timer):  # the one before may have taken it back
                     self._fire(timer)
         if self.actors.busy:
             for actor in list(self.actors.busy.values()):
@@ -336,6 +331,9 @@ class Processor:
             times.append(self._marked_at + self.settings.mark_interval)
         return min(times, default=None)
 
+    def _live(self, timer: Snapshot) -> bool:
+        return self.timers.live(timer.address, timer.name, timer.offset)
+
     def _fire(self, timer: Snapshot) -> None:
         e = _timer_message(timer)
         if e.target == timer.address:
@@ -356,7 +354,6 @@ class Processor:
             except Exception as error:  # the user's hook
                 self._refuse(TIMER, -1, e, "failed", f"{actor.address} cannot be renewed: {error}", None, 1)
                 return
-            self.pieces.run_ahead(turn)
             actor.reader.hidden = False
         actor.seq += 1
         actor.time = self.now
@@ -444,6 +441,8 @@ class Processor:
                 pieces.apply(offset, record)
                 self.running_ahead -= 1
                 self._since_mark += 1
+                if record.cause_topic == TIMER:
+                    self.timers.remove(record.sender, record.message_id)
                 if record.outs:
                     self._owe(offset, record)
                 actor = self.actors.active.get(record.actor)
@@ -451,8 +450,6 @@ class Processor:
                     every = actor.info.snapshot_turns
                     if every and record.seq % every == 0:
                         self.actors.to_save.append(record.actor)
-                if record.cause_topic == TIMER:
-                    self.timers.remove((record.sender, record.message_id))
             else:
                 fold.take(offset, record)
         self.actors.acknowledged_group = group.number
@@ -465,11 +462,9 @@ class Processor:
         self.outbox.owe(offset, turn)
         for out in turn.outs:
             if out.kind == _OUT_TIMER:
-                piece = self.pieces.dirty.get((_TIMER, turn.actor, out.id, None))
-                if piece is not None:
-                    self.timers.add(piece)
+                self.timers.add(out.due, turn.actor, out.id)
             elif out.kind == _OUT_CANCEL:
-                self.timers.remove((turn.actor, out.id))
+                self.timers.remove(turn.actor, out.id)
 
     # What left
 
@@ -490,7 +485,8 @@ class Processor:
 
 
 def _timer_message(timer: Snapshot) -> Envelope:
-    """What a timer says when it is due."""
-    target, handler, payload = timer.data.split(b"\0", 2)
-    to, name, sender = target.decode(), handler.decode(), timer.address
-    return Envelope(TELL, timer.name, to, name, payload, sender, time=timer.time)
+    """What a timer says when it is due. Its number is the journal offset by which it was set."""
+    to, handler, _, payload = decode_timer(timer.data)
+    return Envelope(
+        TELL, timer.name, to, handler, payload, timer.address, time=timer.time, origin_seq=timer.offset
+    )

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 PieceKey = tuple[int, str, str, str | None]
+Due = tuple[int, str, str]  # when a timer is due, whose it is, its id
+DUE = b"\xf0"
+"""Begins the keys of the order in which timers are due. No piece is of such a kind."""
+_SIGN = 1 << 63
 
 
 def encode_key(key: PieceKey) -> bytes:
@@ -24,3 +28,15 @@ def after(start: bytes) -> bytes:
     """The first key that does not begin with `start`."""
     assert start[-1] < 255
     return start[:-1] + bytes((start[-1] + 1,))
+
+
+def encode_due(due: Due) -> bytes:
+    """A key that sorts timers by due time, actor, id."""
+    time, actor, id = due
+    return b"%b%b%b\0%b" % (DUE, (time + _SIGN).to_bytes(8, "big"), actor.encode(), id.encode())
+
+
+def decode_due(key: bytes) -> Due:
+    """The inverse of `encode_due`."""
+    actor, _, id = key[9:].partition(b"\0")
+    return int.from_bytes(key[1:9], "big") - _SIGN, actor.decode(), id.decode()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import nsmallest
 
-from plexstream.model.snapshot import Snapshot
-from plexstream.store.keys import PieceKey, encode_key, prefix
+from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.store.keys import Due, PieceKey, encode_key, prefix
 
 
 class MemoryStore:
@@ -28,9 +29,21 @@ class MemoryStore:
             else:
                 self.pieces[encode_key(key)] = piece
 
+    def due(self, after: Due, limit: int) -> list[Due]:
+        return first_due(self.scan(Piece.TIMER.value), after, limit)
+
+    def timers(self) -> int:
+        return sum(1 for _ in self.scan(Piece.TIMER.value))
+
     def close(self) -> None:
         """Nothing to do."""
 
     def wipe(self) -> None:
         """Forget everything."""
         self.pieces.clear()
+
+
+def first_due(timers: Iterable[Snapshot], after: Due, limit: int) -> list[Due]:
+    """The first `limit` of some timers that are behind `after`, in order."""
+    entries = ((t.time, t.address, t.name) for t in timers)
+    return nsmallest(limit, (entry for entry in entries if entry > after))

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import cast
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
 
 from plexstream.model.errors import Malformed, StoreCorrupt, StoreInUse
-from plexstream.model.snapshot import Snapshot
+from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.schema.codec import decode_snapshot, encode_snapshot
-from plexstream.store.keys import PieceKey, after, encode_key, prefix
+from plexstream.store.keys import DUE, Due, PieceKey, after, decode_due, encode_due, encode_key, prefix
 
 CACHE_BYTES = 64 * 1024 * 1024
 """Block cache of all stores of a process together."""
 WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 _CHUNK = 1000
+_TIMER = Piece.TIMER.value
+_FORMAT = b"\xf1format"
+_FORMAT_IS = b"2"  # with the order in which timers are due
+_TIMERS = b"\xf1timers"  # how many there are
 
 _cache: Cache | None = None
 
@@ -54,16 +59,28 @@ class RocksStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db: Rdict | None = None
+        self._timers = 0
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._db = Rdict(str(path), _options())
+            self._begin()
         except Exception as error:  # rocksdict raises plain Exception
+            self.close()
             if "lock file" in str(error):
                 raise StoreInUse(
                     f"{path} is open in another process: give each node a data folder of its own (--data), "
                     "or stop the other one"
                 ) from error
             raise StoreCorrupt(f"{path} cannot be opened: {error}") from error
+
+    def _begin(self) -> None:
+        db = self._open()
+        found = db.get(_FORMAT)
+        if found is None and next(iter(db.keys()), None) is None:
+            db[_FORMAT] = _FORMAT_IS
+        elif found != _FORMAT_IS:
+            raise StoreCorrupt("it was written by another version")
+        self._timers = int(db.get(_TIMERS) or 0)
 
     def _open(self) -> Rdict:
         assert self._db is not None, f"{self.path} is closed"
@@ -103,15 +120,44 @@ class RocksStore:
     def write(self, pieces: Mapping[PieceKey, Snapshot | None]) -> None:
         """Put and delete pieces, all or none. Raises StoreCorrupt."""
         batch = WriteBatch(raw_mode=True)
+        timers = self._timers
         for key, piece in pieces.items():
+            if key[0] == _TIMER:
+                timers += self._order(batch, key, piece)
             if piece is None:
                 batch.delete(encode_key(key))
             else:
                 batch.put(encode_key(key), encode_snapshot(piece))
+        if timers != self._timers:
+            batch.put(_TIMERS, b"%d" % timers)
         try:
             self._open().write(batch)
         except Exception as error:
             raise StoreCorrupt(f"{self.path} cannot be written: {error}") from error
+        self._timers = timers
+
+    def _order(self, batch: WriteBatch, key: PieceKey, timer: Snapshot | None) -> int:
+        """Keep the order in which timers are due; returns how many more there are."""
+        before = self.get(key)
+        if before is not None:
+            batch.delete(encode_due((before.time, key[1], key[2])))
+        if timer is not None:
+            batch.put(encode_due((timer.time, key[1], key[2])), b"")
+        return (timer is not None) - (before is not None)
+
+    def due(self, after: Due, limit: int) -> list[Due]:
+        """The first `limit` timers behind `after`, by due time, actor and id. Raises StoreCorrupt."""
+        options = ReadOptions()
+        options.set_iterate_upper_bound(bytes((DUE[0] + 1,)))
+        try:
+            keys = self._open().keys(from_key=encode_due(after) + b"\0", read_opt=options)
+            return [decode_due(cast("bytes", key)) for key in islice(keys, limit)]
+        except Exception as error:
+            raise StoreCorrupt(f"{self.path} cannot be read: {error}") from error
+
+    def timers(self) -> int:
+        """How many timers there are."""
+        return self._timers
 
     def close(self) -> None:
         """Release the folder."""
@@ -125,6 +171,7 @@ class RocksStore:
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True, exist_ok=True)
         self._db = Rdict(str(self.path), _options())
+        self._begin()
 
 
 def open_or_rebuild(path: Path) -> tuple[RocksStore, str]:

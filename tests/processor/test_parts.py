@@ -12,7 +12,6 @@ from plexstream.processor.fold import Fold
 from plexstream.processor.inbox import InboxState
 from plexstream.processor.outbox import Lane, Outbox
 from plexstream.processor.pieces import Pieces, join_fields
-from plexstream.processor.timers import Timers
 from plexstream.store.memory import MemoryStore
 
 
@@ -144,22 +143,6 @@ def test_what_goes_which_way():
         emit = kind in (OutKind.EMIT, OutKind.DEADLETTER)
         assert (bool(box.mails.queue), bool(box.emits.queue)) == (mail, emit)
 
-
-def test_timers_fire_by_time_and_no_more_than_asked():
-    timers = Timers()
-    for name, due in (("c", 30), ("a", 10), ("b", 20), ("d", 40)):
-        timers.add(Snapshot(Piece.TIMER, "x", name, None, 0, 0, due, b""))
-    timers.add(Snapshot(Piece.TIMER, "x", "a", None, 0, 0, 10, b""))
-    timers.cancel(("x", "b"))
-    assert timers.next_due() == 10
-    assert [t.name for t in timers.pop_due(30, 1)] == ["a"]
-    assert [t.name for t in timers.pop_due(30, 9)] == ["c"]
-    assert len(timers) == 4  # until their turns are acknowledged
-    for name in "abc":
-        timers.remove(("x", name))
-    assert timers.next_due() == 40
-    timers.remove(("x", "d"))
-    assert timers.next_due() is None
 
 
 def split(data):

@@ -14,6 +14,7 @@ from plexstream.processor.inbox import InboxState
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.restore import Restore
 from plexstream.processor.timers import Timers
+from plexstream.store.memory import MemoryStore
 from plexstream.testing.simulation.network import SimTransaction
 
 
@@ -180,11 +181,12 @@ def timers_fire_again(patch):
 
 
 def timers_fire_after_their_end(patch):
-    patch.setattr(Timers, "live", lambda self, key: True)
+    patch.setattr(Timers, "live", lambda self, actor, id, offset: True)
+    patch.setattr(Pieces, "touched", lambda self, actor, id: False)
 
 
 def timers_lost_in_takeovers(patch):
-    patch.setattr(Pieces, "timers", lambda self: iter(()))
+    patch.setattr(MemoryStore, "due", lambda self, after, limit: [])
 
 
 def busy_actors_evicted(patch):

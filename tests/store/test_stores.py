@@ -1,5 +1,8 @@
 """Both stores keep pieces alike; a corrupt folder is told, never silently empty, and can be built anew."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +10,8 @@ from rocksdict import Options, Rdict
 
 from plexstream.model.errors import StoreCorrupt
 from plexstream.model.snapshot import Snapshot
-from plexstream.store.keys import after, encode_key, prefix
+from plexstream.schema.codec import encode_snapshot
+from plexstream.store.keys import after, decode_due, encode_due, encode_key, prefix
 from plexstream.store.memory import MemoryStore
 from plexstream.store.rocks import RocksStore, open_or_rebuild
 
@@ -91,6 +95,41 @@ def test_keys_are_different_and_prefixes_hold(one, other):
         assert encode_key(one).startswith(prefix(kind, address, name))
 
 
+moments = st.one_of(st.integers(0, 3), st.integers(-(1 << 63), (1 << 63) - 1))
+dues = st.tuples(moments, parts, parts)
+
+
+@given(dues, dues)
+def test_keys_of_due_times_sort_as_they_do(one, other):
+    assert decode_due(encode_due(one)) == one
+    assert (encode_due(one) < encode_due(other)) == (one < other)
+
+
+@given(st.lists(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.none() | moments))))
+def test_timers_are_found_by_due_time_however_they_were_written(batches):
+    pending = {}
+    with TemporaryDirectory() as folder:
+        stores = [MemoryStore(), RocksStore(Path(folder))]
+        for batch in batches:
+            for actor, name, due in batch:
+                pending[actor, name] = due
+            pieces = {
+                (3, actor, name, None): None if due is None else piece(3, actor, name)._replace(time=due)
+                for actor, name, due in batch
+            }
+            for store in stores:
+                store.write(pieces)
+        expected = sorted((due, actor, name) for (actor, name), due in pending.items() if due is not None)
+        stores[1].close()
+        stores[1] = RocksStore(Path(folder))
+        for store in stores:
+            assert store.due((-(1 << 63), "", ""), 9) == expected
+            assert store.timers() == len(expected)
+            for index, entry in enumerate(expected):
+                assert store.due(entry, 1) == expected[index + 1 : index + 2]
+        stores[1].close()
+
+
 def test_it_survives_a_close(tmp_path):
     store = RocksStore(tmp_path)
     put(store, piece(0, "t/n/a/1"))
@@ -155,8 +194,19 @@ def test_damage_is_told_and_a_rebuild_begins_anew(tmp_path, damage):
     store.close()
 
 
+def test_a_store_of_another_version_is_rebuilt(tmp_path):
+    db = Rdict(str(tmp_path / "store"), Options(raw_mode=True))
+    db[encode_key((0, "t/n/a/1", "", None))] = encode_snapshot(piece(0, "t/n/a/1"))
+    db.close()
+    store, why = open_or_rebuild(tmp_path / "store")
+    assert "another version" in why
+    assert list(store.scan(0)) == []
+    store.close()
+
+
 def test_garbled_values_are_told(tmp_path):
     key = (0, "t/n/a/1", "", None)
+    RocksStore(tmp_path).close()
     db = Rdict(str(tmp_path), Options(raw_mode=True))
     db[encode_key(key)] = b"no snapshot"
     db.close()

@@ -1,0 +1,26 @@
+"""What is due later: one timer as a piece of state holds it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Timer(NamedTuple):
+    """The message of a timer. No part but the payload may hold a NUL."""
+
+    target: str
+    handler: str
+    schedule: str  # when it is due again, as text of a `Schedule`; "": never
+    payload: bytes
+
+
+def encode_timer(timer: Timer) -> bytes:
+    """The data of a timer's piece."""
+    target, handler, schedule, payload = timer
+    return b"\0".join((target.encode(), handler.encode(), schedule.encode(), payload))
+
+
+def decode_timer(data: bytes) -> Timer:
+    """The inverse of `encode_timer`."""
+    target, handler, schedule, payload = data.split(b"\0", 3)
+    return Timer(target.decode(), handler.decode(), schedule.decode(), payload)
