@@ -9,15 +9,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from plexstream.sdk import (
-    Reject,
-    Retry,
-    Snapshots,
-    StateList,
-    StateMap,
+from plexstream.sdk.collections import StateList, StateMap
+from plexstream.sdk.declare import (
     actor,
     handler,
-    host,
     init_handler,
     on_activate,
     on_deactivate,
@@ -26,6 +21,9 @@ from plexstream.sdk import (
     state_map,
     subscribe,
 )
+from plexstream.sdk.errors import Reject
+from plexstream.sdk.host import host
+from plexstream.sdk.spec import Retry, Snapshots
 
 if TYPE_CHECKING:
     from plexstream.client import AsyncClient, Client

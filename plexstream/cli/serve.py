@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,20 +19,24 @@ AppFile = Annotated[
     typer.Argument(metavar="FILE", help="Python file that declares actors (default: as configured)."),
 ]
 LogLevel = Annotated[
-    Literal["debug", "info", "warning", "error"] | None,
-    typer.Option("--log-level", help="How much to log on standard error (default info, for dev warning)."),
+    Literal["debug", "info", "warning", "error"],
+    typer.Option("--log-level", help="How much to log on standard error."),
 ]
 
 
+# Parameters are named as the keys of the configuration that they set: `_configured` takes them all.
+
+
 def dev(
-    file: AppFile = None,
-    port: options.Port = None,
-    host: options.Host = None,
+    ctx: typer.Context,
+    app: AppFile = None,
+    http_port: options.Port = None,
+    http_host: options.Host = None,
     data: options.Data = None,
     prefix: options.Prefix = None,
     partitions: options.Partitions = None,
     node: options.NodeName = None,
-    log_level: LogLevel = None,
+    log_level: LogLevel = "warning",
     config: options.ConfigFile = None,
 ) -> None:
     """Serve the actors of a file on the embedded log: durable, one process, no broker.
@@ -42,26 +46,21 @@ def dev(
       plexstream dev bank.py
       plexstream dev bank.py --port 9000 --data /var/lib/bank
     """
-    from plexstream.node.config import load_config
-
-    settings = load_config(
-        config, app=file, http_port=port, http_host=host, data=data, prefix=prefix, partitions=partitions,
-        node=node, kafka="", kafka_settings={}, workers=1,
-    )  # fmt: skip
-    _serve(settings, "plexstream dev", log_level or "warning")
+    _serve(_configured(ctx, config, kafka="", kafka_settings={}, workers=1), "plexstream dev", log_level)
 
 
 def run(
-    file: AppFile = None,
+    ctx: typer.Context,
+    app: AppFile = None,
     kafka: options.Kafka = None,
     workers: options.Workers = None,
-    port: options.Port = None,
-    host: options.Host = None,
+    http_port: options.Port = None,
+    http_host: options.Host = None,
     data: options.Data = None,
     prefix: options.Prefix = None,
     partitions: options.Partitions = None,
     node: options.NodeName = None,
-    log_level: LogLevel = None,
+    log_level: LogLevel = "info",
     config: options.ConfigFile = None,
 ) -> None:
     """Serve the actors of a file on Kafka, with as many nodes as you like, or on the embedded log.
@@ -75,27 +74,24 @@ def run(
       plexstream run --config /etc/plexstream.toml
     """
     from plexstream.model.errors import ConfigError
-    from plexstream.node.config import load_config
 
-    settings = load_config(
-        config, app=file, kafka=kafka, workers=workers, http_port=port, http_host=host, data=data,
-        prefix=prefix, partitions=partitions, node=node,
-    )  # fmt: skip
+    settings = _configured(ctx, config)
     if not settings.kafka and settings.workers > 1:
         raise ConfigError(
             f"workers = {settings.workers}: only one process can hold the embedded log; "
             "give --workers 1, or --kafka ADDRESS"
         )
-    _serve(settings, "plexstream run", log_level or "info")
+    _serve(settings, "plexstream run", log_level)
 
 
 def edge(
+    ctx: typer.Context,
     kafka: options.Kafka = None,
-    port: options.Port = None,
-    host: options.Host = None,
+    http_port: options.Port = None,
+    http_host: options.Host = None,
     prefix: options.Prefix = None,
     node: options.NodeName = None,
-    log_level: LogLevel = None,
+    log_level: LogLevel = "info",
     config: options.ConfigFile = None,
 ) -> None:
     """Serve HTTP alone: calls go to nodes elsewhere, over Kafka.
@@ -105,15 +101,21 @@ def edge(
       plexstream edge --kafka localhost:9092 --port 8080
     """
     from plexstream.model.errors import ConfigError
-    from plexstream.node.config import load_config
 
-    settings = load_config(config, kafka=kafka, http_port=port, http_host=host, prefix=prefix, node=node)
+    settings = _configured(ctx, config)
     if not settings.kafka:
         raise ConfigError("kafka is not set: an edge reaches its nodes over Kafka; give --kafka ADDRESS")
-    _prepare(log_level or "info")
+    _prepare(log_level)
     from plexstream.node.node import run_edge
 
     raise typer.Exit(run_edge(settings, lambda node: _greet("plexstream edge", node)))
+
+
+def _configured(ctx: typer.Context, file: Path | None, **fixed: Any) -> Config:
+    from plexstream.node.config import load_config
+
+    flags = {name: value for name, value in ctx.params.items() if name not in ("config", "log_level")}
+    return load_config(file, **flags, **fixed)
 
 
 def _serve(config: Config, title: str, level: str) -> None:

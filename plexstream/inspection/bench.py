@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from plexstream import actor, handler, state
 from plexstream.edge.calls import Calls
 from plexstream.edge.loop import LoopCalls
 from plexstream.hosts.native import NativeHost
@@ -19,7 +20,6 @@ from plexstream.model.topics import Topics
 from plexstream.node import topology
 from plexstream.node.worker import Worker
 from plexstream.processor import Settings
-from plexstream.sdk import actor, handler, state
 
 ACTORS = 1_000
 _READY_S = 60.0

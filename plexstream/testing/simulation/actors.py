@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plexstream.hosts.native import NativeHost
-from plexstream.model.host import Result
-from plexstream.sdk import (
+from plexstream import (
     Reject,
     Retry,
     Snapshots,
@@ -21,6 +19,8 @@ from plexstream.sdk import (
     state_list,
     state_map,
 )
+from plexstream.hosts.native import NativeHost
+from plexstream.model.host import Result
 from plexstream.testing.simulation.errors import Killed
 
 KEPT = 4
