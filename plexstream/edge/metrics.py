@@ -84,9 +84,9 @@ def _of_calls(calls: Calls) -> Iterable[Metric]:
     ignored = CounterMetricFamily(
         "plexstream_replies_ignored", "Replies that completed no call, by reason", labels=["reason"]
     )
-    ignored.add_metric(["foreign"], calls.foreign)
-    ignored.add_metric(["stale"], calls.stale)
-    ignored.add_metric(["malformed"], calls.malformed)
+    ignored.add_metric(["foreign"], calls.replies.foreign)
+    ignored.add_metric(["stale"], calls.replies.stale)
+    ignored.add_metric(["malformed"], calls.replies.malformed)
     yield ignored
     yield CounterMetricFamily(
         "plexstream_edge_appender_failures", "Appenders that were replaced", value=calls.appender_failures

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Protocol
+
+log = logging.getLogger(__name__)
 
 Done = tuple[Any, bytes | None, Exception | None]
 """A finished call: whatever its caller gave as waiter, and the result or the error."""
@@ -12,6 +15,19 @@ class Sink(Protocol):
     """Takes finished calls. Called from the threads of `Calls`; must neither block nor raise."""
 
     def deliver(self, done: list[Done]) -> None: ...
+
+
+Pending = tuple[Sink, Any, float, int, str, float]
+"""A call that waits: sink, waiter, deadline, kind, what it is for people, timeout in seconds."""
+
+
+def deliver(batches: dict[Sink, list[Done]]) -> None:
+    """Hand finished calls to their sinks."""
+    for sink, done in batches.items():
+        try:
+            sink.deliver(done)
+        except Exception:  # a fault of one caller's must not end the thread that serves all
+            log.exception("delivering %d finished calls failed", len(done))
 
 
 class FutureSink:

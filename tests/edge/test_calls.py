@@ -91,7 +91,7 @@ def test_an_error_reply_with_an_unreadable_body_is_still_an_error(log, topics, c
     with Responder(log, topics, lambda ask: error(ask, "x")._replace(payload=b"\xff{")):
         failure = calls.ask("a/b", "c", b"{}").exception(2)
     assert type(failure) is CallError
-    assert calls.malformed == 1
+    assert calls.replies.malformed == 1
 
 
 def test_a_call_ends_at_its_deadline_and_not_before(calls):
@@ -123,26 +123,26 @@ def test_late_and_repeated_and_foreign_and_malformed_replies_are_ignored_and_cou
             calls.ask("a/b", "c", b"{}", timeout=0.02).result(2)
         late = responder.seen[0]
         raw_reply(log, topics, calls, reply(late, b"1"))
-        eventually(lambda: calls.stale == 1)
+        eventually(lambda: calls.replies.stale == 1)
 
         responder.answer = lambda ask: [reply(ask, b"2"), reply(ask, b"3")]
         assert calls.ask("a/b", "c", b"{}").result(2) == b"2"
-        eventually(lambda: calls.stale == 2)
+        eventually(lambda: calls.replies.stale == 2)
 
         raw_reply(log, topics, calls, reply(late, b"4")._replace(target="someone-else"))
         raw_reply(log, topics, calls, reply(late, b"5")._replace(id="other-1"))
-        eventually(lambda: calls.foreign == 2)
+        eventually(lambda: calls.replies.foreign == 2)
 
         place = (topics.reply, address.partition_of(calls.edge_id, 4))
         log.append_now(place, [(calls.edge_id.encode(), b"\xc3\x01garbage"), (calls.edge_id.encode(), None)])
-        eventually(lambda: calls.malformed == 2)
+        eventually(lambda: calls.replies.malformed == 2)
         assert calls.ask("a/b", "c", b"{}").result(2) == b"2"
 
 
 def test_a_reply_to_a_tell_or_of_the_wrong_kind_completes_nothing(log, topics, calls):
     with Responder(log, topics, lambda ask: [ask._replace(target=ask.reply_to), reply(ask, b"ok")]):
         assert calls.ask("a/b", "c", b"{}").result(2) == b"ok"
-    assert calls.malformed == 1
+    assert calls.replies.malformed == 1
 
 
 def test_replies_from_before_a_restart_do_not_answer_a_new_call_of_the_same_edge(log, topics):
@@ -156,7 +156,7 @@ def test_replies_from_before_a_restart_do_not_answer_a_new_call_of_the_same_edge
         future = second.ask("a/b", "c", b"{}")
         eventually(lambda: len(asked) == 2)
         raw_reply(log, topics, second, reply(asked[0], b"old"))
-        eventually(lambda: second.foreign == 1)
+        eventually(lambda: second.replies.foreign == 1)
         assert not future.done()
         raw_reply(log, topics, second, reply(asked[1], b"new"))
         assert future.result(2) == b"new"
@@ -170,7 +170,7 @@ def test_replies_from_before_the_start_are_not_read(log, topics, calls):
         edge_id = next(f"e{i}" for i in range(100) if address.partition_of(f"e{i}", 4) == partition)
         later = Calls(log, topics, edge_id=edge_id)
         assert later.ask("a/b", "c", b"2").result(2) == b"2"
-        assert later.foreign == 0
+        assert later.replies.foreign == 0
         later.close()
 
 
@@ -182,7 +182,7 @@ def test_many_edges_share_a_reply_partition_and_each_gets_its_own_replies(topics
         futures = [(edges[i % 8].ask(f"a/{i}", "c", b"%d" % i), i) for i in range(800)]
         for future, i in futures:
             assert future.result(5) == b"%d" % i
-    assert all(edge.foreign and not edge.stale for edge in edges)
+    assert all(edge.replies.foreign and not edge.replies.stale for edge in edges)
     for edge in edges:
         edge.close()
 

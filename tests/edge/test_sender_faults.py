@@ -214,7 +214,7 @@ def test_a_reader_that_fails_is_opened_again_where_it_was(topics, log, calls):
         responder.answer = answer
         threading.Timer(0.1, lambda: setattr(log.faults, "fail_read", False)).start()
         assert calls.ask("a/b", "c", b"2").result(3) == b"2"
-    assert calls.stale == 0  # the first reply was not read again
+    assert calls.replies.stale == 0  # the first reply was not read again
 
 
 def test_a_sink_that_raises_ends_nothing(log, topics, calls, caplog):
