@@ -21,9 +21,13 @@ from plexstream.sdk.declare import (
     state_map,
     subscribe,
 )
-from plexstream.sdk.errors import Reject
+from plexstream.sdk.errors import FoldError, Reject, TransitionError
+from plexstream.sdk.fsm import fsm_actor, state_timeout
 from plexstream.sdk.host import host
-from plexstream.sdk.spec import Retry, Snapshots
+from plexstream.sdk.managers import event_actor
+from plexstream.sdk.servers import gen_server_actor
+from plexstream.sdk.sourcing import EventSourced, event
+from plexstream.sdk.spec import EventLog, Retry, Snapshots
 
 if TYPE_CHECKING:
     from plexstream.client import AsyncClient, Client
@@ -35,12 +39,20 @@ _LAZY = {"Client": "plexstream.client", "AsyncClient": "plexstream.client"}
 __all__ = [
     "AsyncClient",
     "Client",
+    "EventLog",
+    "EventSourced",
+    "FoldError",
     "Reject",
     "Retry",
     "Snapshots",
     "StateList",
     "StateMap",
+    "TransitionError",
     "actor",
+    "event",
+    "event_actor",
+    "fsm_actor",
+    "gen_server_actor",
     "handler",
     "host",
     "init_handler",
@@ -49,6 +61,7 @@ __all__ = [
     "state",
     "state_list",
     "state_map",
+    "state_timeout",
     "subscribe",
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, MutableMapping, MutableSequence
 from typing import Any, Generic, Protocol, TypeVar, overload
 
@@ -36,6 +37,7 @@ class _Cells:
         self.changed: dict[str, None] = {}
         self.ends: tuple[int, int] | None = None  # of a list; not looked up yet
         self.moved = False  # whether `ends` has changed
+        self.writes = 0  # how often `set` was called
 
     @property
     def dirty(self) -> bool:
@@ -51,9 +53,15 @@ class _Cells:
             self.read[key] = self.entries.encode(value)
         return value
 
+    def look(self, key: str) -> Any:
+        """The value of an entry that is there, to look at once: a change of it is not noticed."""
+        value = self.values.get(key, self)
+        return self.entries.decode(self.entries.get(key) or b"") if value is self else value
+
     def set(self, key: str, value: Any) -> None:
         self.values[key] = value
         self.changed[key] = None
+        self.writes += 1
 
     def get_ends(self) -> tuple[int, int]:
         if self.ends is None:
@@ -104,6 +112,23 @@ class _Cells:
         self.changed.clear()
         self.ends = None
         self.moved = False
+
+    def fingerprint(self) -> Any:
+        """What is equal later if, and only if, nothing was changed in between."""
+        inside: dict[str, bytes] = {}
+        for key, before in self.read.items():
+            if key not in self.changed and (now := self.entries.encode(self.values[key])) != before:
+                inside[key] = now
+        return self.writes, self.ends if self.moved else None, inside
+
+    def save(self) -> Any:
+        """What the turn has touched so far, for `restore`."""
+        keep = {id(_MISSING): _MISSING}
+        return copy.deepcopy((self.values, self.read, self.changed, self.ends, self.moved), keep)
+
+    def restore(self, saved: Any) -> None:
+        """Forget what the turn did since `save`."""
+        self.values, self.read, self.changed, self.ends, self.moved = saved
 
     def scan(self) -> Iterator[tuple[str, Any]]:
         """All entries by key, the turn's own changes included."""

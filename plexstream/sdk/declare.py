@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import inspect
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, get_type_hints, overload
 
 from plexstream.sdk.errors import DeclarationError
-from plexstream.sdk.spec import ActorType, Field, FieldKind, Handler, Retry, Snapshots, Subscription
+from plexstream.sdk.facets import Facet, read_facets
+from plexstream.sdk.marks import EventMark, HandlerMark, HookMark, Marked, check_name, marked, put_mark
+from plexstream.sdk.sourcing import EventSourced, event_sourced
+from plexstream.sdk.spec import (
+    ActorType,
+    EventLog,
+    Field,
+    FieldKind,
+    Handler,
+    Invocation,
+    Retry,
+    Snapshots,
+    Subscription,
+)
+from plexstream.sdk.wrap import without_result
 
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
-_MARK = "__plexstream_mark__"
+_INVOCATIONS = ("call", "cast")
 _IMMUTABLE = (int, str, float, bool, bytes, tuple, frozenset, type(None))
 
 
@@ -57,15 +68,40 @@ def state_list() -> Any:
     return _State("list")
 
 
-def handler(name: str | None = None, *, read_only: bool = False) -> Callable[[F], F]:
-    """Declare a method as the handler of messages called `name` (default: the method's name).
+def handler(
+    *names: str,
+    read_only: bool = False,
+    invocation: Invocation = "call",
+    states: Iterable[str] = (),
+    postpone_in: Iterable[str] = (),
+) -> Callable[[F], F]:
+    """Declare a method as the handler of messages called `names` (default: the method's name).
 
-    A `read_only` handler may change nothing; it makes no turn, and runs for HTTP GET too.
+    Parameters:
+        names: of messages; ``"*"`` stands for every name that no other handler has. ``"call"`` and ``"cast"``
+            among them are the invocation.
+        read_only: it may change nothing; it makes no turn, and runs for HTTP GET too.
+        invocation: a ``"cast"`` has no result: who asks hears null when it is done.
+        states: the states of an `fsm_actor` in which it handles them; default: all that no other handler of
+            the message names.
+        postpone_in: the states in which an `fsm_actor` keeps them for later.
     """
+    given: list[str] = []
+    for name in names:
+        if name in _INVOCATIONS:
+            invocation = name  # type: ignore[assignment]
+        else:
+            check_name("handler", name)
+            given.append(name)
+    if invocation not in _INVOCATIONS:
+        raise DeclarationError(f"handler invocation {invocation!r}: write 'call' or 'cast'")
+    if read_only and invocation == "cast":
+        raise DeclarationError("a handler that is read_only and a cast would do nothing: write one of them")
 
     def mark(function: F) -> F:
-        _check_name("handler", name if name is not None else function.__name__)
-        setattr(function, _MARK, ("handler", name if name is not None else function.__name__, read_only))
+        own = tuple(given) or (function.__name__,)
+        check_name("handler", own[0])
+        put_mark(function, HandlerMark(own, read_only, invocation, tuple(states), tuple(postpone_in)))
         return function
 
     return mark
@@ -73,19 +109,19 @@ def handler(name: str | None = None, *, read_only: bool = False) -> Callable[[F]
 
 def init_handler(function: F) -> F:
     """Declare a method that runs once, in an actor's very first turn and before its handler."""
-    setattr(function, _MARK, ("init",))
+    put_mark(function, HookMark("init"))
     return function
 
 
 def on_activate(function: F) -> F:
     """Declare a method that runs whenever the actor is loaded into memory. It must not change state."""
-    setattr(function, _MARK, ("activate",))
+    put_mark(function, HookMark("activate"))
     return function
 
 
 def on_deactivate(function: F) -> F:
     """Declare a method that runs before the actor is evicted from memory. It must not change state."""
-    setattr(function, _MARK, ("deactivate",))
+    put_mark(function, HookMark("deactivate"))
     return function
 
 
@@ -128,6 +164,8 @@ def actor(
     retry: Retry = ...,
     snapshots: Snapshots = ...,
     max_state: int = 1_048_576,
+    events: EventLog = ...,
+    facets: Iterable[Facet] = (),
 ) -> Callable[[C], C]: ...
 
 
@@ -142,15 +180,30 @@ def actor(cls: Any = None, /, **options: Any) -> Any:
         retry: how tells whose handler raised are tried again.
         snapshots: when its state is copied to the snapshot topic.
         max_state: bytes that the plain fields may have together, and each entry of a collection.
+        events: how an `EventSourced` actor keeps its events.
+        facets: what the program asks of the type, by name; an unknown one is an error. Every actor has
+            virtual_actor, durability, timer, reminder and event_emitter.
     """
     if cls is None:
-        return lambda c: _declare(c, **options)
-    return _declare(cls)
+        return lambda c: declare(c, compose, **options)
+    return declare(cls, compose)
 
 
-def _declare(cls: type, name: str | None = None, **options: Any) -> type:
+def declare(
+    cls: type,
+    fill: Callable[[ActorType, list[Marked]], None],
+    *,
+    name: str | None = None,
+    facets: Iterable[Facet] = (),
+    **options: Any,
+) -> type:
+    """Make a class an actor type. `fill` makes handlers of what is marked.
+
+    Raises:
+        DeclarationError: it cannot work as it is declared.
+    """
     type_name = name if name is not None else cls.__name__.lower()
-    _check_name("actor type", type_name)
+    check_name("actor type", type_name)
     if "__init__" in cls.__dict__:
         raise DeclarationError(
             f"{cls.__name__} has an __init__, which would run at every activation: "
@@ -158,20 +211,15 @@ def _declare(cls: type, name: str | None = None, **options: Any) -> type:
         )
     if not cls.__dictoffset__:
         raise DeclarationError(f"{cls.__name__} has no __dict__: leave out __slots__")
-    fields = _fields(cls)
-    spec = ActorType(type_name, cls, fields, {}, **options)
-    for member, function in inspect.getmembers(cls):
-        if (mark := getattr(function, _MARK, None)) is None:
-            continue
-        _check_function(f"{cls.__name__}.{member}", mark[0], function)
-        if mark[0] == "handler":
-            if mark[1] in spec.handlers:
-                raise DeclarationError(f"{cls.__name__}.{member}: the handler {mark[1]!r} is declared twice")
-            spec.handlers[mark[1]] = Handler(mark[1], function, mark[2])
-        elif getattr(spec, mark[0]) is not None:
-            raise DeclarationError(f"{cls.__name__}.{member}: a second {mark[0]} hook; one is allowed")
-        else:
-            setattr(spec, mark[0], function)
+    names = read_facets(cls.__name__, facets, options)
+    spec = ActorType(type_name, cls, fields_of(cls), {}, facets=names, **options)
+    found = list(marked(cls))
+    for where, function, mark in found:
+        if isinstance(mark, HookMark):
+            if getattr(spec, mark.moment) is not None:
+                raise DeclarationError(f"{where}: a second {mark.moment} hook; one is allowed")
+            setattr(spec, mark.moment, function)
+    fill(spec, [m for m in found if not isinstance(m[2], HookMark)])
     spec.subscriptions.extend(cls.__dict__.get("__plexstream_subscriptions__", ()))
     _check_subscriptions(spec)
     cls.__plexstream__ = spec  # type: ignore[attr-defined]
@@ -179,14 +227,33 @@ def _declare(cls: type, name: str | None = None, **options: Any) -> type:
     return cls
 
 
-def _check_function(where: str, what: str, function: Callable[..., Any]) -> None:
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise DeclarationError(f"{where} is a generator: an actor's method returns its result, without yield")
-    if what in ("activate", "deactivate", "init") and inspect.iscoroutinefunction(function):
-        raise DeclarationError(f"{where} is async: only handlers may be; write def")
+def compose(spec: ActorType, found: list[Marked]) -> None:
+    """The handlers of an actor that is no FSM: one for each name.
+
+    Raises:
+        DeclarationError: two for one name, or what only other behaviours have.
+    """
+    if issubclass(spec.cls, EventSourced):
+        found = event_sourced(spec, found)
+    for where, function, mark in found:
+        if isinstance(mark, EventMark):
+            raise DeclarationError(f"{where} folds events: derive {spec.cls.__name__} from EventSourced")
+        if not isinstance(mark, HandlerMark) or mark.states or mark.postpone_in:
+            raise DeclarationError(f"{where} depends on states: declare {spec.cls.__name__} with @fsm_actor")
+        for name in mark.names:
+            if name in spec.handlers:
+                raise DeclarationError(f"{where}: the handler {name!r} is declared twice")
+            spec.handlers[name] = as_handler(name, function, mark)
 
 
-def _fields(cls: type) -> dict[str, Field]:
+def as_handler(name: str, function: Callable[..., Any], mark: HandlerMark) -> Handler:
+    """A marked method as the handler of one message name."""
+    run = without_result(function) if mark.invocation == "cast" else function
+    return Handler(name, run, mark.read_only, mark.invocation)
+
+
+def fields_of(cls: type) -> dict[str, Field]:
+    """The durable fields that a class and its bases declare; it loses their placeholders."""
     hints = get_type_hints(cls, include_extras=True)
     fields: dict[str, Field] = {}
     for owner in reversed(cls.__mro__):
@@ -207,13 +274,6 @@ def _plain_init(self: Any) -> None:
     for field in spec.fields.values():
         empty: Any = {} if field.kind == "map" else [] if field.kind == "list" else field.initial()
         self.__dict__[field.name] = empty
-
-
-def _check_name(what: str, name: str) -> None:
-    if not _NAME.fullmatch(name) and name != "*":
-        raise DeclarationError(
-            f"{what} name {name!r}: use letters, digits, '_', '-' and '.', beginning with a letter or '_'"
-        )
 
 
 def _check_subscriptions(spec: ActorType) -> None:

@@ -25,3 +25,11 @@ class DeclarationError(TypeError):
 
 class OutsideHandler(RuntimeError):
     """Something that only makes sense while a handler runs was called elsewhere."""
+
+
+class TransitionError(RuntimeError):
+    """An FSM was set to a state that is not declared, or may not follow. The turn is rolled back."""
+
+
+class FoldError(RuntimeError):
+    """An event-sourced actor's state and its events do not go together."""

@@ -22,6 +22,23 @@ class TurnApi(Protocol):
     def sender(self) -> str: ...
     def log(self, level: str, message: str, fields: dict[str, Any]) -> None: ...
 
+    # For behaviours
+
+    def plain(self, value: Any) -> Any:
+        """A value as JSON holds it: dicts, lists, text, numbers. Raises TypeError."""
+
+    def typed(self, value: Any, hint: Any) -> Any:
+        """A plain value as one of the type `hint`, nothing coerced. Raises ValueError."""
+
+    def sent(self) -> int:
+        """How much this turn has sent so far, for `take_back`."""
+
+    def take_back(self, sent: int) -> None:
+        """What was sent since `sent` is not sent."""
+
+    def put_aside(self, handler: str, arguments: dict[str, Any], code: str, detail: str) -> None:
+        """Write a message that this actor took earlier, and cannot handle, to the dead letters."""
+
 
 class _Current(threading.local):
     turn: TurnApi | None = None

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 FieldKind = Literal["plain", "map", "list"]
+Invocation = Literal["call", "cast"]
+Behaviour = Literal["actor", "gen_server", "gen_fsm", "gen_event", "event_sourced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,25 @@ class Snapshots:
 
 
 @dataclass(frozen=True, slots=True)
+class EventLog:
+    """How an event-sourced actor keeps its events.
+
+    Parameters:
+        fold: version of the folds. An actor with another one is folded anew, by its next turn.
+        keep: how many of the last events stay; 0: all. Without the first ones nothing is folded anew.
+    """
+
+    fold: int = 1
+    keep: int = 0
+
+    def __post_init__(self) -> None:
+        if self.fold < 1 or self.keep < 0:
+            raise ValueError(f"{self}: fold is at least 1, keep is not negative")
+        if self.fold > 1 and self.keep:
+            raise ValueError(f"{self}: to fold anew takes every event: write keep=0, or leave fold as it was")
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """One declared piece of durable state."""
 
@@ -71,6 +92,7 @@ class Handler:
     name: str
     function: Callable[..., Any]
     read_only: bool
+    invocation: Invocation = "call"  # a cast has no result
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +123,6 @@ class ActorType:
     retry: Retry = Retry()
     snapshots: Snapshots = Snapshots()
     max_state: int = 1_048_576
+    events: EventLog = EventLog()
+    behaviour: Behaviour = "actor"
+    facets: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ import msgspec
 from plexstream.hosts.native.arguments import Bind, WrongArguments, binder, takes_rest
 from plexstream.hosts.native.fields import PlainFields, encode, refuse_nan
 from plexstream.hosts.native.instance import FieldEntries, Instance, entry_decoder
-from plexstream.hosts.native.turn import Turn
+from plexstream.hosts.native.turn import MAX_DETAIL, Turn
 from plexstream.model.errors import CallError, Failed, TooLarge
 from plexstream.model.host import Reader, Result, TypeInfo
 from plexstream.model.text import text
@@ -30,8 +30,6 @@ MAX_MESSAGE = 1_000_000
 by default; the rest is room for two addresses (512 bytes each), handler, key, headers."""
 MAX_TURN = 4_194_304
 """Bytes that one turn may change and send in all: the journal takes larger records than other topics."""
-MAX_DETAIL = 2_000
-"""Characters of an error's text."""
 
 
 class _Bound:

@@ -15,18 +15,21 @@ from plexstream.hosts.native.fields import encode, refuse_nan
 from plexstream.model.address import full, parse
 from plexstream.model.errors import TooLarge
 from plexstream.model.journal import Out, OutKind
+from plexstream.model.text import text
 
 _log = logging.getLogger("plexstream.actor")
 _LEVELS = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40}
-_TELL, _EMIT, _TIMER, _CANCEL = (
-    k.value for k in (OutKind.TELL, OutKind.EMIT, OutKind.TIMER, OutKind.CANCEL)
-)  # fmt: skip
+_TELL, _EMIT, _TIMER, _CANCEL, _DEAD = (
+    k.value for k in (OutKind.TELL, OutKind.EMIT, OutKind.TIMER, OutKind.CANCEL, OutKind.DEADLETTER)
+)
 MAX_DELAY = 10 * 365 * 86400.0
 MAX_KEY = 1024
 """Bytes of a record's key in an output topic."""
 MAX_TOPIC = 200
 """Kafka takes names of 249 characters, the prefix of the topics among them."""
 MAX_HANDLER = 256
+MAX_DETAIL = 2_000
+"""Characters of an error's text."""
 _TOPIC = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_TOPIC}}}")
 _TIMER_ID = re.compile(r"\d{1,20}\.\d{1,10}", re.ASCII)
 _OUT = 32
@@ -132,6 +135,26 @@ class Turn:
     def log(self, level: str, message: str, fields: dict[str, Any]) -> None:
         more = "".join(f" {k}={v!r}" for k, v in fields.items())
         _log.log(_LEVELS.get(level, 20), "%s: %s%s", self.self_id(), message, more)
+
+    def plain(self, value: Any) -> Any:
+        refuse_nan(value, "a value")
+        return msgspec.to_builtins(value, str_keys=True)
+
+    def typed(self, value: Any, hint: Any) -> Any:
+        try:
+            return msgspec.convert(value, hint, str_keys=True)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from None
+
+    def sent(self) -> int:
+        return len(self.outs)
+
+    def take_back(self, sent: int) -> None:
+        del self.outs[sent:]
+
+    def put_aside(self, handler: str, arguments: dict[str, Any], code: str, detail: str) -> None:
+        payload = self._encode("put_aside", arguments)
+        self.outs.append(Out(_DEAD, "", self.address, handler, payload, code, text(detail, MAX_DETAIL), 1))
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,178 @@
+"""Declaring finite state machines. `plexstream.sdk.machine` runs them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from plexstream.sdk.arguments import Arguments
+from plexstream.sdk.declare import as_handler, declare
+from plexstream.sdk.errors import DeclarationError
+from plexstream.sdk.facets import Facet
+from plexstream.sdk.machine import MEMORY, POSTPONED, STATE, TIMEOUT, Event, Machine, Method
+from plexstream.sdk.marks import HandlerMark, Marked, TimeoutMark, put_mark
+from plexstream.sdk.sourcing import EventSourced
+from plexstream.sdk.spec import ActorType, Field, Handler
+from plexstream.sdk.wrap import like
+
+C = TypeVar("C", bound=type)
+F = TypeVar("F", bound=Callable[..., Any])
+_Methods = list[tuple[str, Method, HandlerMark]]
+
+
+def state_timeout(state: str, *, after: float | Callable[[Any], float]) -> Callable[[F], F]:
+    """Declare a method of an `fsm_actor` that runs when it has been in `state` for `after` seconds.
+
+    Entering the state sets the timer, leaving it takes it back; it is durable like any other.
+
+    Parameters:
+        state: a declared state.
+        after: seconds, or a function of the actor that says how many.
+    """
+
+    def mark(function: F) -> F:
+        put_mark(function, TimeoutMark(state, after))
+        return function
+
+    return mark
+
+
+def fsm_actor(
+    *,
+    states: Iterable[str],
+    initial: str,
+    transitions: Mapping[str, Iterable[str]] | None = None,
+    max_postponed: int = 256,
+    facets: Iterable[Facet] = (),
+    **options: Any,
+) -> Callable[[C], C]:
+    """Declare a class as an actor type that is a finite state machine, with its state in ``self.fsm_state``.
+
+    Setting ``self.fsm_state`` is a transition. Where it is not declared, or not allowed, that raises
+    TransitionError and the turn is rolled back. Messages are the events: one that no handler takes in the
+    state is rejected.
+
+    Parameters:
+        states: the names of all states.
+        initial: the state of a new actor.
+        transitions: for each state those that may follow it; default: all may.
+        max_postponed: how many events one actor keeps for later; one more is rejected.
+        facets, options: as for `actor`.
+    """
+    names = tuple(states)
+
+    def build(cls: C) -> C:
+        if issubclass(cls, EventSourced):
+            raise DeclarationError(f"{cls.__name__}: an EventSourced actor cannot be an FSM: write @actor")
+        default = cls.__dict__.get(STATE, initial)
+        if default != initial:
+            raise DeclarationError(
+                f"{cls.__name__}.fsm_state begins as {default!r}, but initial is {initial!r}"
+            )
+        machine = Machine(cls.__name__, initial, _allowed(cls, names, initial, transitions), max_postponed)
+        setattr(cls, STATE, property(lambda self: self.__dict__[STATE], machine.go))
+        declare(cls, lambda spec, found: _compose(machine, spec, found), facets=facets, **options)
+        return cls
+
+    return build
+
+
+def _allowed(
+    cls: type, states: tuple[str, ...], initial: str, transitions: Mapping[str, Iterable[str]] | None
+) -> dict[str, frozenset[str]]:
+    if len(set(states)) != len(states):
+        raise DeclarationError(f"{cls.__name__}: states={list(states)}: one is given twice")
+    if transitions is None:
+        transitions = dict.fromkeys(states, states)
+    used = {initial, *transitions, *(to for targets in transitions.values() for to in targets)}
+    if unknown := sorted(used.difference(states)):
+        raise DeclarationError(
+            f"{cls.__name__} uses the states {', '.join(unknown)}, which are not declared; "
+            f"declared are {', '.join(states) or 'none'}"
+        )
+    return {state: frozenset(transitions.get(state, ())) for state in states}
+
+
+def _compose(machine: Machine, spec: ActorType, found: list[Marked]) -> None:
+    """One handler for each event, which chooses by state."""
+    events: dict[str, _Methods] = {}
+    for where, function, mark in found:
+        if isinstance(mark, TimeoutMark):
+            _add_timeout(machine, where, function, mark)
+        elif isinstance(mark, HandlerMark):
+            for name in mark.names:
+                events.setdefault(name, []).append((where, function, mark))
+        else:
+            raise DeclarationError(f"{where} folds events: only actors that are EventSourced do")
+    waits = any(inspect.iscoroutinefunction(function) for _, function, _ in found)
+    for name, methods in events.items():
+        machine.events[name] = _event(machine, name, methods)
+        _, first, mark = methods[0]
+        run = machine.read(name) if mark.read_only else machine.run(name)
+        spec.handlers[name] = as_handler(name, like(first, run, waits=waits), mark)
+    if machine.timeouts:
+        spec.handlers[TIMEOUT] = Handler(
+            TIMEOUT, like(_timeout, machine.time_out, waits=waits), False, "cast"
+        )
+    spec.fields[STATE] = Field(STATE, "plain", str, machine.initial)
+    if machine.timeouts or any(e.postponed_in for e in machine.events.values()):
+        spec.fields[MEMORY] = Field(MEMORY, "plain", dict[str, Any], None, dict)
+        spec.fields[POSTPONED] = Field(POSTPONED, "map", dict[str, Any])
+    spec.behaviour = "gen_fsm"
+
+
+def _timeout(self: Any, entry: str, state: str) -> None:
+    """The signature of the message that `Machine.time_out` handles."""
+
+
+def _add_timeout(machine: Machine, where: str, function: Method, mark: TimeoutMark) -> None:
+    _check_states(machine, where, (mark.state,))
+    if mark.state in machine.timeouts:
+        raise DeclarationError(f"{where}: a second timeout of the state {mark.state!r}; one is allowed")
+    if not callable(mark.after) and not mark.after >= 0:
+        raise DeclarationError(f"{where}: after={mark.after!r}: give seconds, 0 or more")
+    if len(inspect.signature(function).parameters) != 1:
+        raise DeclarationError(f"{where}: a state timeout takes no arguments but self")
+    machine.timeouts[mark.state] = (function, mark.after)
+
+
+def _event(machine: Machine, name: str, methods: _Methods) -> Event:
+    """What the methods for one event say together."""
+    _, first, mark = methods[0]
+    event = Event(Arguments(first))
+    general = [(where, function) for where, function, own in methods if not own.states]
+    if len(general) > 1:
+        raise DeclarationError(
+            f"{general[1][0]}: the handler {name!r} is declared twice: give them states=[…]"
+        )
+    for where, function, own in methods:
+        _check_states(machine, where, (*own.states, *own.postpone_in))
+        if Arguments(function).shape != event.arguments.shape:
+            raise DeclarationError(f"{where}: the event {name!r} has other parameters in another state")
+        if (own.read_only, own.invocation) != (mark.read_only, mark.invocation):
+            raise DeclarationError(f"{where}: the event {name!r} is read_only or a cast in another state")
+        if own.postpone_in and (own.read_only or name == "*"):
+            raise DeclarationError(f"{where}: what is read_only, and '*', cannot be postponed")
+        for state in own.states:
+            if state in event.methods:
+                raise DeclarationError(f"{where}: the handler {name!r} is declared twice for {state!r}")
+            event.methods[state] = function
+        event.postponed_in.update(own.postpone_in)
+    if both := sorted(event.postponed_in & set(event.methods)):
+        raise DeclarationError(
+            f"{methods[0][0]}: {name!r} is both handled and postponed in {', '.join(both)}"
+        )
+    for _, function in general:
+        for state in machine.allowed:
+            if state not in event.postponed_in:
+                event.methods.setdefault(state, function)
+    return event
+
+
+def _check_states(machine: Machine, where: str, states: tuple[str, ...]) -> None:
+    for state in states:
+        if state not in machine.allowed:
+            raise DeclarationError(
+                f"{where}: there is no state {state!r}; declared are {', '.join(machine.allowed)}"
+            )

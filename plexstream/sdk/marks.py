@@ -1,0 +1,88 @@
+"""What decorators leave on methods, until the decorator of their class reads it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from plexstream.sdk.errors import DeclarationError
+from plexstream.sdk.spec import Invocation
+
+_MARK = "__plexstream_mark__"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerMark:
+    """A method that answers messages. `states` and `postpone_in` are an FSM's."""
+
+    names: tuple[str, ...]
+    read_only: bool = False
+    invocation: Invocation = "call"
+    states: tuple[str, ...] = ()
+    postpone_in: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HookMark:
+    """A method that runs at a moment of an actor's life: "init", "activate", "deactivate"."""
+
+    moment: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutMark:
+    """A method that runs when an FSM has been in `state` for `after` seconds."""
+
+    state: str
+    after: float | Callable[[Any], float]
+
+
+@dataclass(frozen=True, slots=True)
+class EventMark:
+    """A method that folds events of one type into the state."""
+
+    name: str | None
+    version: int
+    upcasters: dict[int, Callable[[Any], Any]]
+
+
+Mark = HandlerMark | HookMark | TimeoutMark | EventMark
+Marked = tuple[str, Callable[..., Any], Mark]
+"""Where a method stands, itself, what its decorator says."""
+
+
+def put_mark(function: Any, mark: Mark) -> None:
+    """Leave `mark` on a method."""
+    setattr(function, _MARK, mark)
+
+
+def marked(cls: type) -> Iterator[Marked]:
+    """The methods of a class, inherited ones too, that carry a mark: where they stand, themselves, the mark.
+
+    Raises:
+        DeclarationError: a method that can be no actor's.
+    """
+    for member, function in inspect.getmembers(cls):
+        mark: Mark | None = getattr(function, _MARK, None)
+        if mark is None:
+            continue
+        where = f"{cls.__name__}.{member}"
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise DeclarationError(
+                f"{where} is a generator: an actor's method returns its result, without yield"
+            )
+        if not isinstance(mark, HandlerMark | TimeoutMark) and inspect.iscoroutinefunction(function):
+            raise DeclarationError(f"{where} is async: only handlers may be; write def")
+        yield where, function, mark
+
+
+def check_name(what: str, name: object) -> None:
+    """Raises DeclarationError where `name` cannot be that of a handler, an actor type, an event."""
+    if not isinstance(name, str) or (not _NAME.fullmatch(name) and name != "*"):
+        raise DeclarationError(
+            f"{what} name {name!r}: use letters, digits, '_', '-' and '.', beginning with a letter or '_'"
+        )

@@ -1,0 +1,19 @@
+"""Values as JSON holds them, and as type hints say. Outside a host, in unit tests, nothing is done."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from plexstream.sdk.host import current
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON holds it. Raises TypeError where it cannot."""
+    return value if current.turn is None else current.turn.plain(value)
+
+
+def typed(value: Any, hint: Any) -> Any:
+    """What JSON holds as a value of the type `hint`, nothing coerced. Raises ValueError where it is none."""
+    # A copy: what the hint leaves open would be the same object, and a change of it one of what is kept.
+    return value if current.turn is None else current.turn.typed(copy.deepcopy(value), hint)
