@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -19,6 +20,8 @@ WAKE_S = 0.02
 """How late a `wake` may come: nothing interrupts librdkafka's poll. 50 idle polls a second cost 0.1 % CPU."""
 
 _WATERMARK_TIMEOUT_S = 10.0
+_LOOK_UP_S = 1.0
+"""How long librdkafka would wait by itself before it asks for the leaders of a topic that is new to it."""
 _OUT_OF_RANGE = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}
 
 
@@ -33,12 +36,14 @@ class KafkaReader:
         )
         self._positions: dict[Place, int] = {}
         self._paused: set[Place] = set()
+        self._topics: set[str] = set()  # whose leaders this consumer has asked for
         self._problem: LogError | None = None
         self._woken = False
         self._closed = False
 
     def assign(self, place: Place, offset: int) -> None:
         self._log.check_place(place)
+        self._look_up(place[0])
         self._stop(place)
         self._positions[place] = offset
         self._start(place)
@@ -94,6 +99,17 @@ class KafkaReader:
         if self._problem is not None:
             problem, self._problem = self._problem, None
             raise problem
+
+    def _look_up(self, topic: str) -> None:
+        """Ask for the leaders of a topic before it is first assigned.
+
+        Else librdkafka does so when it next looks for topics that it does not know, which is once a second:
+        a takeover, which reads two topics one after the other, waited for 2 s.
+        """
+        if topic not in self._topics:
+            self._topics.add(topic)
+            with suppress(KafkaException):  # it goes on asking
+                self._consumer.list_topics(topic, _LOOK_UP_S)
 
     def _start(self, place: Place) -> None:
         if place in self._positions and place not in self._paused:
