@@ -8,11 +8,25 @@ from __future__ import annotations
 from plexstream.model.errors import Malformed
 from plexstream.model.message import Envelope
 from plexstream.schema.avro import HEADER, prefix
-from plexstream.schema.varint import SHORT, blob, cached_long, long, read, read_length, string
+from plexstream.schema.varint import (
+    SHORT,
+    blob,
+    cached_long,
+    long,
+    read,
+    read_length,
+    read_text,
+    read_time,
+    string,
+)
 
 _PREFIX = prefix("Envelope")
 _NO_ORIGIN = b"\x00\x00\x00"
 _NOTHING = b"\x00"
+_FROM_OUTSIDE = b"\x00\x00\x00"  # no sender, no reply_to, no idempotency key
+_PLAIN_END = b"\x00\x00\x00\x00"  # no headers, no origin
+_NO_HEADERS: dict[str, str] = {}
+_new = tuple.__new__  # a named tuple's own costs twice the time
 
 
 def encode_envelope(e: Envelope) -> bytes:
@@ -79,43 +93,26 @@ def _decode(d: bytes) -> Envelope:
     else:
         at += 1
     payload, at = d[at : at + n], at + n
-    n = short[d[at]]
-    if n < 0:
-        n, at = read_length(d, at)
+    if d.startswith(_FROM_OUTSIDE, at):
+        sender = reply_to = key = ""
+        at += 3
     else:
-        at += 1
-    sender, at = d[at : at + n].decode(), at + n
-    n = short[d[at]]
-    if n < 0:
-        n, at = read_length(d, at)
+        sender, at = read_text(d, at)
+        reply_to, at = read_text(d, at)
+        key, at = read_text(d, at)
+    time, at = read_time(d, at)
+    if d.startswith(_PLAIN_END, at):
+        headers, origin, seq, index, at = _NO_HEADERS, "", 0, 0, at + 4
     else:
-        at += 1
-    reply_to, at = d[at : at + n].decode(), at + n
-    n = short[d[at]]
-    if n < 0:
-        n, at = read_length(d, at)
-    else:
-        at += 1
-    key, at = d[at : at + n].decode(), at + n
-    time, at = read(d, at)
-    if d[at]:
-        headers, at = _read_headers(d, at)
-    else:
-        headers, at = {}, at + 1
-    if d[at]:
-        n, at = read_length(d, at)
-        origin, at = d[at : at + n].decode(), at + n
+        headers, at = _read_headers(d, at) if d[at] else (_NO_HEADERS, at + 1)
+        origin, at = read_text(d, at)
         seq, at = read(d, at)
-        index, at = read(d, at)
-    else:
-        origin = ""
-        seq, at = read(d, at + 1)
         index, at = read(d, at)
     if at != len(d):
         raise Malformed(f"an Envelope ends at byte {at} of {len(d)}")
-    return Envelope(
-        kind, id, target, handler, payload, sender, reply_to, key, time, headers, origin, seq, index
-    )
+    return _new(Envelope, (
+        kind, id, target, handler, payload, sender, reply_to, key, time, headers, origin, seq, index,
+    ))  # fmt: skip
 
 
 def _read_headers(d: bytes, at: int) -> tuple[dict[str, str], int]:

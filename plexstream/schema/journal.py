@@ -7,14 +7,27 @@ items of a turn without reading them.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import Change, Claim, Inbox, JournalRecord, Mark, Origin, Out, Partition, Turn
-from plexstream.model.message import ASK
+from plexstream.model.message import ASK, TELL
 from plexstream.schema import avro
 from plexstream.schema.avro import HEADER, prefix
-from plexstream.schema.varint import SHORT, SOME, absent, blob, cached_long, long, read, read_length, string
+from plexstream.schema.varint import (
+    SHORT,
+    SOME,
+    absent,
+    blob,
+    cached_long,
+    long,
+    read,
+    read_length,
+    read_text,
+    read_time,
+    string,
+)
 
 _TURN, _MARK, _CLAIM = prefix("Turn"), prefix("Mark"), prefix("Claim")
 _NOTHING = b"\x00"
@@ -23,9 +36,9 @@ _BOOL = (b"\x00", b"\x01")
 _ONE = 1  # begins a block of one item that tells its size
 _FROM_MAILBOX = string("mailbox")
 _PLAIN = b"\x00\x00\x00"  # done, not fresh, no idempotency key
-_FROM_EDGE = b"\x00\x02\x00\x00\x00"  # no sender, ASK, no origin
+_PLAIN_CAUSE = [b"\x00%c\x00\x00\x00" % (kind << 1) for kind in range(4)]  # no sender, the kind, no origin
 _new = tuple.__new__  # a named tuple's own costs twice the time
-_times: dict[bytes, int] = {}
+_fields: dict[bytes, str] = {}  # by what comes before the value of a plain field that is set
 
 
 def encode_journal(record: JournalRecord) -> bytes:
@@ -98,27 +111,38 @@ def encode_turn(t: Turn) -> bytes:
     """Encode a turn."""
     (claim, actor, seq, topic, offset, time, status, fresh, idem, patch,
      handler, id, sender, kind, origin, cause_seq, index, outs) = t  # fmt: skip
+    message = id.encode()
     return b"".join((
         _TURN, cached_long(claim), string(actor), cached_long(seq), string(topic), long(offset),
-        cached_long(time), cached_long(status), _BOOL[fresh],
-        blob(idem.encode()) if idem else _NOTHING, _patch(patch) if patch else _NOTHING,
-        string(handler), blob(id.encode()), string(sender) if sender else _NOTHING, cached_long(kind),
-        string(origin) if origin else _NOTHING, long(cause_seq), cached_long(index),
+        cached_long(time),
+        _PLAIN if not (status or fresh or idem)
+        else cached_long(status) + _BOOL[fresh] + blob(idem.encode()),
+        _patch(patch) if patch else _NOTHING,
+        string(handler), cached_long(len(message)), message,
+        _PLAIN_CAUSE[kind] if not (sender or origin or cause_seq or index)
+        else string(sender) + cached_long(kind) + string(origin) + long(cause_seq) + cached_long(index),
         _outs(outs) if outs else _NOTHING,
     ))  # fmt: skip
 
 
-def _block(count: int, body: bytes) -> bytes:
-    return cached_long(-count) + cached_long(len(body)) + body + _NOTHING
+@lru_cache(maxsize=4096)
+def _set(field: str) -> bytes:
+    """What comes before the value of a plain field that is set."""
+    return string(field) + _NOTHING + _SOME
 
 
 def _patch(patch: tuple[Change, ...] | list[Change]) -> bytes:
     parts: list[bytes] = []
     for field, key, value in patch:
-        parts.append(string(field))
-        parts.append(_NOTHING if key is None else _SOME + blob(key.encode()))
-        parts.append(_NOTHING if value is None else _SOME + blob(value))
-    return _block(len(patch), b"".join(parts))
+        if key is None and value is not None:
+            parts += (_set(field), cached_long(len(value)), value)
+        else:
+            parts += (
+                string(field), _NOTHING if key is None else _SOME + blob(key.encode()),
+                _NOTHING if value is None else _SOME + blob(value),
+            )  # fmt: skip
+    body = b"".join(parts)
+    return b"".join((cached_long(-len(patch)), cached_long(len(body)), body, _NOTHING))
 
 
 def _outs(outs: tuple[Out, ...] | list[Out]) -> bytes:
@@ -126,20 +150,12 @@ def _outs(outs: tuple[Out, ...] | list[Out]) -> bytes:
     for kind, id, target, handler, payload, key, note, due in outs:
         parts += (
             cached_long(kind), blob(id.encode()) if id else _NOTHING, string(target),
-            string(handler) if handler else _NOTHING, blob(payload),
+            string(handler) if handler else _NOTHING, cached_long(len(payload)), payload,
             string(key) if key else _NOTHING, blob(note.encode()) if note else _NOTHING,
             long(due) if due else _NOTHING,
         )  # fmt: skip
-    return _block(len(outs), b"".join(parts))
-
-
-def _text(d: bytes, at: int) -> tuple[str, int]:
-    n = SHORT[d[at]]
-    if n < 0:
-        n, at = read_length(d, at)
-        return d[at : at + n].decode(), at + n
-    at += 1
-    return d[at : at + n].decode(), at + n
+    body = b"".join(parts)
+    return b"".join((cached_long(-len(outs)), cached_long(len(body)), body, _NOTHING))
 
 
 def _bytes(d: bytes, at: int) -> tuple[bytes, int]:
@@ -161,19 +177,15 @@ def _turn(d: bytes, want_outs: bool) -> Turn:
     if d.startswith(_FROM_MAILBOX, at):
         topic, at = "mailbox", at + 8
     else:
-        topic, at = _text(d, at)
+        topic, at = read_text(d, at)
     offset, at = read(d, at)
-    time = _times.get(d[at : at + 6])
-    if time is None:
-        time, at = _time(d, at)
-    else:
-        at += 6
+    time, at = read_time(d, at)
     if d.startswith(_PLAIN, at):
         status, fresh, idem, at = 0, False, "", at + 3
     else:
         status, at = read(d, at)
         fresh, at = d[at] == 1, at + 1
-        idem, at = _text(d, at)
+        idem, at = read_text(d, at)
     patch: list[Change] = []
     while d[at]:
         size = short[d[at + 1]]
@@ -184,23 +196,19 @@ def _turn(d: bytes, want_outs: bool) -> Turn:
             if count < 0:
                 count, (_, at) = -count, read_length(d, at)
         for _ in range(count):
-            n = short[d[at]]
-            if n < 0:
-                n, at = read_length(d, at)
-            else:
-                at += 1
-            field, at = d[at : at + n].decode(), at + n
-            key = value = None
-            if d[at] == SOME:
-                key, at = _text(d, at + 1)
-            else:
-                at = absent(d, at)
-            if d[at] == SOME:
-                n, at = read_length(d, at + 1)
-                value, at = d[at : at + n], at + n
-            else:
-                at = absent(d, at)
-            patch.append(_new(Change, (field, key, value)))
+            end = at + (d[at] >> 1) + 3
+            known = _fields.get(d[at:end])
+            if known is not None:
+                n = short[d[end]]
+                if n < 0:
+                    n, at = read_length(d, end)
+                else:
+                    at = end + 1
+                patch.append(_new(Change, (known, None, d[at : at + n])))
+                at += n
+                continue
+            change, at = _change(d, at)
+            patch.append(change)
     at += 1
     n = short[d[at]]
     if n < 0:
@@ -214,12 +222,12 @@ def _turn(d: bytes, want_outs: bool) -> Turn:
     else:
         at += 1
     id, at = d[at : at + n].decode(), at + n
-    if d.startswith(_FROM_EDGE, at):
-        sender, kind, origin, cause_seq, index, at = "", ASK, "", 0, 0, at + 5
+    if d.startswith(_PLAIN_CAUSE[TELL], at) or d.startswith(_PLAIN_CAUSE[ASK], at):
+        sender, kind, origin, cause_seq, index, at = "", d[at + 1] >> 1, "", 0, 0, at + 5
     else:
-        sender, at = _text(d, at)
+        sender, at = read_text(d, at)
         kind, at = read(d, at)
-        origin, at = _text(d, at)
+        origin, at = read_text(d, at)
         cause_seq, at = read(d, at)
         index, at = read(d, at)
     outs: list[Out] = []
@@ -246,23 +254,32 @@ def _turn(d: bytes, want_outs: bool) -> Turn:
     ))  # fmt: skip
 
 
-def _time(d: bytes, at: int) -> tuple[int, int]:
-    """A time, kept for the next turns of its millisecond where it has six bytes, as in our century."""
-    time, end = read(d, at)
-    if end == at + 6:
-        if len(_times) >= 4096:
-            _times.clear()
-        _times[d[at:end]] = time
-    return time, end
+def _change(d: bytes, at: int) -> tuple[Change, int]:
+    begin = at
+    field, at = read_text(d, at)
+    key = value = None
+    if d[at] == SOME:
+        key, at = read_text(d, at + 1)
+    else:
+        at = absent(d, at)
+    if d[at] == SOME:
+        if key is None and at - begin < 64:
+            if len(_fields) >= 4096:
+                _fields.clear()
+            _fields[d[begin : at + 1]] = field
+        value, at = _bytes(d, at + 1)
+    else:
+        at = absent(d, at)
+    return Change(field, key, value), at
 
 
 def _out(d: bytes, at: int) -> tuple[Out, int]:
     kind, at = read(d, at)
-    id, at = _text(d, at)
-    target, at = _text(d, at)
-    handler, at = _text(d, at)
+    id, at = read_text(d, at)
+    target, at = read_text(d, at)
+    handler, at = read_text(d, at)
     payload, at = _bytes(d, at)
-    key, at = _text(d, at)
-    note, at = _text(d, at)
+    key, at = read_text(d, at)
+    note, at = read_text(d, at)
     due, at = read(d, at)
     return Out(kind, id, target, handler, payload, key, note, due), at

@@ -54,19 +54,43 @@ def read(data: bytes, at: int) -> tuple[int, int]:
     if c < 128:
         z = b & 127 | c << 7
         return (z >> 1) ^ -(z & 1), at + 2
+    e = data[at + 2]
+    if e < 128:
+        z = b & 127 | (c & 127) << 7 | e << 14
+        return (z >> 1) ^ -(z & 1), at + 3
+    return _read_long(data, at)
+
+
+def _read_long(data: bytes, at: int) -> tuple[int, int]:
     start = at
-    z = b & 127
-    shift = 7
+    z = shift = 0
+    b = 128
     while b > 127:
-        at += 1
         b = data[at]
+        at += 1
         z |= (b & 127) << shift
         shift += 7
         if shift > 70:
             break
     if z > _MAX or b > 127:
         raise Malformed(f"the number at byte {start} is longer than 64 bits")
-    return (z >> 1) ^ -(z & 1), at + 1
+    return (z >> 1) ^ -(z & 1), at
+
+
+_times: dict[bytes, int] = {}
+
+
+def read_time(data: bytes, at: int) -> tuple[int, int]:
+    """Like `read`, for a time: kept for others of its millisecond where it has six bytes, as in our time."""
+    time = _times.get(data[at : at + 6])
+    if time is not None:
+        return time, at + 6
+    time, end = read(data, at)
+    if end == at + 6:
+        if len(_times) >= 4096:
+            _times.clear()
+        _times[data[at:end]] = time
+    return time, end
 
 
 def read_length(data: bytes, at: int) -> tuple[int, int]:
@@ -75,6 +99,16 @@ def read_length(data: bytes, at: int) -> tuple[int, int]:
     if n < 0:
         raise Malformed(f"a negative length {n} before byte {at}")
     return n, at
+
+
+def read_text(data: bytes, at: int) -> tuple[str, int]:
+    """A string. One that is cut short ends where the data do: the check of their end finds it."""
+    n = SHORT[data[at]]
+    if n < 0:
+        n, at = read_length(data, at)
+    else:
+        at += 1
+    return data[at : at + n].decode(), at + n
 
 
 SOME = 2
