@@ -28,6 +28,7 @@ from plexstream.sdk.managers import event_actor
 from plexstream.sdk.servers import gen_server_actor
 from plexstream.sdk.sourcing import EventSourced, event
 from plexstream.sdk.spec import EventLog, Retry, Snapshots
+from plexstream.sdk.supervision import Child, Supervisor
 
 if TYPE_CHECKING:
     from plexstream.client import AsyncClient, Client
@@ -38,6 +39,7 @@ _LAZY = {"Client": "plexstream.client", "AsyncClient": "plexstream.client"}
 
 __all__ = [
     "AsyncClient",
+    "Child",
     "Client",
     "EventLog",
     "EventSourced",
@@ -47,6 +49,7 @@ __all__ = [
     "Snapshots",
     "StateList",
     "StateMap",
+    "Supervisor",
     "TransitionError",
     "actor",
     "event",

@@ -10,9 +10,11 @@ from plexstream.log.base import Appender, Item, Log, Place
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
 from plexstream.model.journal import DONE, Change, Claim, JournalRecord, Mark, Out, OutKind, Turn
+from plexstream.model.life import FIELD
 from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
 from plexstream.node.encode import journal_items
+from plexstream.node.takeover import split_fields
 from plexstream.schema.codec import encode_journal, encode_turn
 
 CAUSE = "tool"
@@ -49,10 +51,14 @@ def clear_state(log: Log, topics: Topics, address: str, who: str) -> int:
         entries = list(found.store.scan(Piece.ENTRY.value, address))
         timers = list(found.store.scan(Piece.TIMER.value, address))
         records: list[JournalRecord] = []
-        if core is not None and (core.data != b"{}" or entries or timers):
+        fields = {} if core is None else split_fields(core.data)
+        # Who started the actor, and who hears of its end, is not its state.
+        life = [Change(FIELD, None, fields.pop(FIELD))] if FIELD in fields else []
+        entries = [e for e in entries if not e.name.startswith("$")]
+        if core is not None and (fields or entries or timers):
             records.append(Turn(
                 claimed, address, core.seq + 1, CAUSE, -1, now, DONE, True, "",
-                [Change(e.name, e.key, None) for e in entries], "", "", who, 0, "", 0, 0,
+                [*(Change(e.name, e.key, None) for e in entries), *life], "", "", who, 0, "", 0, 0,
                 [Out(OutKind.CANCEL.value, t.name, "", "", b"") for t in timers],
             ))  # fmt: skip
         # What is owed is owed still: the next owner begins at the last owner's mark.

@@ -18,6 +18,7 @@ PlexstreamError
 │   ├── NotReadOnly          a read was asked of a handler that may change state
 │   ├── BadArguments         the arguments do not fit the handler's signature
 │   ├── TooLarge             a message, a result or a state is over its limit
+│   ├── Stopped              the actor has exited or was stopped, until it is started again
 │   ├── Overloaded           the mailbox is full; try again later
 │   ├── Poisoned             the message killed its process several times
 │   └── TimedOut             no reply within the time limit; the call may still take effect
@@ -141,6 +142,13 @@ class TooLarge(CallError):
     status = 413
 
 
+class Stopped(CallError):
+    """The actor has exited or was stopped: it takes messages once it is started again."""
+
+    code = "stopped"
+    status = 409
+
+
 class Overloaded(CallError):
     """The mailbox is full. Nothing was accepted; try again later."""
 
@@ -166,7 +174,7 @@ CALL_ERRORS: dict[str, type[CallError]] = {
     error.code: error
     for error in (
         CallError, Rejected, Failed, UnknownType, UnknownHandler, NotReadOnly, BadArguments, TooLarge,
-        Overloaded, Poisoned, TimedOut,
+        Stopped, Overloaded, Poisoned, TimedOut,
     )
 }  # fmt: skip
 

@@ -21,6 +21,7 @@ class TypeInfo(NamedTuple):
     snapshot_turns: int
     snapshot_interval: int  # 0: not by time; -1: as configured
     snapshot_on_deactivation: bool
+    hooks: frozenset[str] = frozenset()  # those of `model.life.HOOKS` that it declares
 
 
 class Result(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any
 
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.native.load import Loaded
+from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.log.base import Log
 from plexstream.model.topics import Topics
 from plexstream.node.ingest import Ingest
@@ -55,7 +56,7 @@ class Unit:
         ended: Callable[[BaseException | None], None] = lambda _: None,
     ) -> None:
         self._log = log
-        host = NativeHost(app.types, app.version, max_message=max_message)
+        host = NativeHost({**app.types, **SYSTEM_TYPES}, app.version, max_message=max_message)
         self.worker = Worker(log, topics, partitions, host, settings, state_dir, name)
         self.ingest = Ingest(log, topics, partitions, app.types, max_message)
         self._ended = ended

@@ -9,8 +9,11 @@ from typing import Any, NamedTuple
 from plexstream.model.address import parse, partition_of
 from plexstream.model.errors import BadAddress
 from plexstream.model.host import ActorHost, TypeInfo
+from plexstream.model.journal import Change, Out
+from plexstream.model.life import Life
 from plexstream.model.message import Envelope
 from plexstream.model.snapshot import Piece
+from plexstream.processor.lives import Lives, life_change
 from plexstream.processor.pieces import Pieces
 
 _ENTRY = Piece.ENTRY.value
@@ -28,14 +31,16 @@ class Actor:
     """One actor that is loaded."""
 
     __slots__ = (
-        "address", "attempts", "group", "info", "instance", "last", "queue", "reader", "retry_at", "seq",
-        "time",
+        "address", "attempts", "group", "info", "instance", "last", "life", "queue", "reader", "retry_at",
+        "seq", "time",
     )  # fmt: skip
 
     def __init__(
-        self, address: str, info: TypeInfo, instance: Any, reader: EntryReader, seq: int, time: int, now: int
-    ) -> None:
+        self, address: str, info: TypeInfo, instance: Any, reader: EntryReader, seq: int, time: int, now: int,
+        life: Life | None,
+    ) -> None:  # fmt: skip
         self.address = address
+        self.life = life
         self.info = info
         self.instance = instance
         self.reader = reader
@@ -85,6 +90,7 @@ class Actors:
         self._pieces = pieces
         self._partition = partition
         self._partitions = partitions
+        self.lives = Lives(pieces)
         self.active: dict[str, Actor] = {}
         self.busy: dict[str, Actor] = {}
         self._by_type: dict[str, int] = {}
@@ -92,6 +98,29 @@ class Actors:
 
     def load(self, address: str, now: int) -> Actor | Refusal:
         """Load the actor at `address`; a refusal where it cannot be."""
+        refusal = self._refusal(address)
+        if refusal is not None:
+            return refusal
+        parts = parse(address)
+        info = self._host.type_info(parts.type)
+        assert info is not None
+        core = self._pieces.core(address)
+        reader = EntryReader(self._pieces, address)
+        try:
+            instance = self._host.activate(parts.type, address, core.fields, reader)
+        except Exception as error:  # the user's hook, or state that the code no longer accepts
+            return Refusal("failed", f"{parts.short} cannot be loaded: {type(error).__name__}: {error}")
+        count = self._by_type[parts.type] = self._by_type.get(parts.type, 0) + 1
+        if count > info.max_active:
+            # Before the new one is among them: evicted at once, its first turn would be forgotten.
+            self._make_room(parts.type, info.max_active)
+        actor = self.active[address] = Actor(
+            address, info, instance, reader, core.seq, core.time, now, self.lives.of(address)
+        )  # fmt: skip
+        return actor
+
+    def _refusal(self, address: str) -> Refusal | None:
+        """Why no actor can be at `address` here; None where one can."""
         try:
             parts = parse(address)
         except BadAddress as error:
@@ -106,28 +135,41 @@ class Actors:
                 f"{self._partition}: "
                 "key it by the address and partition by murmur2, as Java clients do",
             )
-        info = self._host.type_info(parts.type)
-        if info is None:
+        if self._host.type_info(parts.type) is None:
             known = ", ".join(sorted(self._host.versions())) or "none"
             return Refusal("unknown_type", f"no actor type {parts.type!r} is deployed; known are {known}")
-        core = self._pieces.core(address)
-        reader = EntryReader(self._pieces, address)
-        try:
-            instance = self._host.activate(parts.type, address, core.fields, reader)
-        except Exception as error:  # the user's hook, or state that the code no longer accepts
-            return Refusal("failed", f"{parts.short} cannot be loaded: {type(error).__name__}: {error}")
-        count = self._by_type[parts.type] = self._by_type.get(parts.type, 0) + 1
-        if count > info.max_active:
-            # Before the new one is among them: evicted at once, its first turn would be forgotten.
-            self._make_room(parts.type, info.max_active)
-        actor = self.active[address] = Actor(address, info, instance, reader, core.seq, core.time, now)
-        return actor
+        return None
 
     def renew(self, actor: Actor) -> None:
         """Make an actor's state that of a new one; its turn numbers go on."""
         actor.reader = EntryReader(self._pieces, actor.address)
         actor.reader.hidden = True
         actor.instance = self._host.activate(actor.info.name, actor.address, {}, actor.reader)
+
+    def live_on(self, actor: Actor, life: Life | None) -> list[Change]:
+        """A turn has this life as its outcome: the change that this is, if any."""
+        if life is None or life == actor.life:
+            return []
+        actor.life = life
+        self.lives.keep(actor.address, life, loaded=True)
+        return [life_change(life)]
+
+    def failed(self, e: Envelope, code: str, detail: str) -> tuple[list[Change], list[Out]]:
+        """A message has failed for good: what that changes in its actor's life, and who is told of it.
+
+        The actor need not be in memory, and is not loaded: that may be what killed the process.
+        """
+        actor = self.active.get(e.target)
+        if actor is not None:
+            ruling = self.lives.failed(e.target, actor.life, e, code, detail)
+            return [*ruling.changes, *self.live_on(actor, ruling.life)], ruling.outs
+        here = self._refusal(e.target) is None
+        life = self.lives.of(e.target) if here else None
+        ruling = self.lives.failed(e.target, life, e, code, detail)
+        if not here or ruling.life is None:
+            return [], ruling.outs
+        self.lives.keep(e.target, ruling.life, loaded=False)
+        return [*ruling.changes, life_change(ruling.life)], ruling.outs
 
     def _make_room(self, type: str, keep: int) -> None:
         acknowledged = self.acknowledged_group

@@ -141,7 +141,7 @@ class Pieces:
     def apply(self, offset: int, turn: Turn) -> None:
         """A turn counts: fold it. The log has it."""
         actor = turn.actor
-        if turn.status == 0:
+        if turn.status == 0 or turn.patch:  # a failure may end the actor's life
             core = self.cores.get(actor)
             if core is None:
                 core = self.core(actor)
@@ -157,8 +157,9 @@ class Pieces:
                     fields.pop(field, None)
                 else:
                     fields[field] = value
-            core.seq = turn.seq
-            core.time = turn.time
+            if turn.status == 0:
+                core.seq = turn.seq
+                core.time = turn.time
             core.offset = offset
             self.dirty_cores[actor] = core
             if actor not in self.unsaved_cores:
@@ -247,7 +248,7 @@ class Pieces:
 
     def note_unsaved(self, offset: int, turn: Turn) -> None:
         """The turn at `offset` is in the store, but may not be in the snapshot topic."""
-        if turn.status == 0:
+        if turn.status == 0 or turn.patch:
             self.unsaved_cores[turn.actor] = min(offset, self.unsaved_cores.get(turn.actor, offset))
         keys: list[PieceKey] = [(_ENTRY, turn.actor, c.field, c.key) for c in turn.patch if c.key is not None]
         keys += [

@@ -15,6 +15,7 @@ from typing import Any
 
 from plexstream.model.host import ActorHost, Result
 from plexstream.model.journal import Change, Claim, JournalRecord, Mark, Out, OutKind, Turn
+from plexstream.model.life import SIGNALS, START
 from plexstream.model.message import ASK, ERROR, REPLY, TELL, Envelope
 from plexstream.model.snapshot import Snapshot
 from plexstream.model.timer import decode_timer
@@ -22,6 +23,7 @@ from plexstream.processor.actors import Actor, Actors, Refusal, Waiting
 from plexstream.processor.careful import Care
 from plexstream.processor.fold import MAILBOX, TIMER
 from plexstream.processor.inbox import InboxState
+from plexstream.processor.lives import OVERTAKES, Ruling, life_change
 from plexstream.processor.outbox import Outbox
 from plexstream.processor.pieces import reply_of
 from plexstream.processor.ports import Settings
@@ -124,7 +126,7 @@ class Processor:
             self._refuse(topic, offset, e, "bad_arguments", detail, None, 1)
             return
         must_read = bool(e.headers) and e.headers.get("read_only") == "1"
-        if actor.queue is not None and not must_read:
+        if actor.queue is not None and not must_read and e.handler not in OVERTAKES:
             actor.queue.append(Waiting(topic, offset, e))
             if offset >= 0:
                 self.inbox.waiting.add(offset)
@@ -136,10 +138,15 @@ class Processor:
         if e.idempotency_key and self._answer_again(actor, offset, e):
             return True
         now = self.now
-        fresh = False
+        handler, payload = e.handler, e.payload
+        ruling: Ruling | None = None
+        if actor.life is not None or handler in SIGNALS:
+            ruling = self.actors.lives.rule(actor.address, actor.life, actor.seq > 0, actor.info, e)
+            handler, payload = ruling.handler, ruling.payload
         ttl = actor.info.state_ttl
+        fresh = ruling.fresh if ruling is not None else False
         dropped: list[Change] = []
-        if ttl and actor.seq and now - actor.time > ttl:
+        if fresh or (ttl and actor.seq and now - actor.time > ttl):
             fresh = True
             try:
                 dropped = self._expire(actor)
@@ -147,11 +154,21 @@ class Processor:
                 what = f"{actor.address} cannot be renewed: {type(error).__name__}: {error}"
                 return self._failed(actor, topic, offset, e, Result("failed", b"", [], [], False, what))
         seq = actor.seq + 1
-        result = self._host.invoke(actor.instance, e.handler, e.payload, seq, now, e.sender, e.id, must_read)
+        if handler:
+            result = self._host.invoke(actor.instance, handler, payload, seq, now, e.sender, e.id, must_read)
+        else:  # no code runs: the actor's first turn may be still to come
+            assert ruling is not None
+            seq = actor.seq
+            result = Result(ruling.code, b"null", [], [], False, ruling.detail)
         actor.last = now
         code, value, patch, outs, read_only, _, _ = result
         if code:
             return self._failed(actor, topic, offset, e, result)
+        for out in outs:
+            if out.handler in SIGNALS:
+                ruling = self.actors.lives.sent(actor.address, ruling, actor.life, outs)
+                outs = []
+                break
         kind = e.kind
         if read_only:
             if kind == ASK:
@@ -162,7 +179,12 @@ class Processor:
             patch, outs = [], []  # a timer is finished by its turn
         elif kind == ASK:
             outs.append(Out(_OUT_REPLY, e.id, e.reply_to, "", value))
+        if ruling is not None:
+            outs = [*ruling.outs, *outs]
+            patch = [*patch, *ruling.changes, *self.actors.live_on(actor, ruling.life)]
         if fresh:
+            if actor.life is not None and (ruling is None or not ruling.fresh):
+                patch.append(life_change(actor.life))  # the state expires, the life goes on
             actor.reader.hidden = False
         actor.seq = seq
         actor.time = now
@@ -183,7 +205,8 @@ class Processor:
     def _expire(self, actor: Actor) -> list[Change]:
         """Begin anew: the state is past its time to live."""
         self.actors.renew(actor)
-        return [Change(field, key, None) for field, key, _ in self.pieces.entries(actor.address)]
+        entries = self.pieces.entries(actor.address)
+        return [Change(field, key, None) for field, key, _ in entries if field[:1] != "$"]
 
     def _answer_again(self, actor: Actor, offset: int, e: Envelope) -> bool:
         """Answer from the kept reply, if there is one for the idempotency key."""
@@ -201,7 +224,8 @@ class Processor:
 
     def _failed(self, actor: Actor, topic: str, offset: int, e: Envelope, result: Result) -> bool:
         info = actor.info
-        if e.kind == TELL and result.code in _RETRIED and actor.attempts + 1 < info.retry_attempts:
+        retried = result.code in _RETRIED and e.handler != START
+        if e.kind == TELL and retried and actor.attempts + 1 < info.retry_attempts:
             delays = info.retry_delays
             actor.retry_at = self.now + delays[min(actor.attempts, len(delays) - 1)]
             actor.attempts += 1
@@ -226,9 +250,10 @@ class Processor:
         self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any, attempts: int,
         seq: int = 0,
     ) -> None:  # fmt: skip
-        self._append_turn(
-            refusal(self.claim, topic, offset, e, self.now, seq, code, detail, data, attempts)
-        )  # fmt: skip
+        changes, notices = self.actors.failed(e, code, detail)
+        self._append_turn(refusal(
+            self.claim, topic, offset, e, self.now, seq, code, detail, data, attempts, changes, notices
+        ))  # fmt: skip
 
     def _append_turn(self, turn: Turn) -> None:
         """A turn without a handler."""
@@ -354,6 +379,8 @@ class Processor:
             except Exception as error:  # the user's hook
                 self._refuse(TIMER, -1, e, "failed", f"{actor.address} cannot be renewed: {error}", None, 1)
                 return
+            if actor.life is not None:
+                turn.patch.append(life_change(actor.life))  # type: ignore[union-attr]
             actor.reader.hidden = False
         actor.seq += 1
         actor.time = self.now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plexstream.model.journal import FAILED, REJECTED, Out, OutKind, Turn
+from plexstream.model.journal import FAILED, REJECTED, Change, Out, OutKind, Turn
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.text import text
 from plexstream.processor.fold import MAILBOX, TIMER
@@ -17,8 +17,12 @@ _ERROR, _DEAD, _TELL = OutKind.ERROR.value, OutKind.DEADLETTER.value, OutKind.TE
 def refusal(
     claim: int, topic: str, offset: int, e: Envelope, now: int, seq: int,
     code: str, detail: str, data: Any, attempts: int,
+    changes: list[Change], notices: list[Out],
 ) -> Turn:  # fmt: skip
-    """A turn that changes nothing: the caller gets an error, or the message is put aside."""
+    """A turn without effect: the caller gets an error, or the message is put aside.
+
+    `changes` are those of the actor's life alone, `notices` tell others of its end.
+    """
     detail = text(detail, MAX_DETAIL)  # of a handler's making, perhaps
     if e.kind == ASK:
         out = Out(_ERROR, e.id, e.reply_to, "", error_body(code, detail, data))
@@ -28,8 +32,8 @@ def refusal(
     return Turn(
         claim, e.target, seq, topic, offset, now, REJECTED if rejected else FAILED, False,
         # A refusal by the actor is an answer, and is kept; after a failure the same call may be tried again.
-        e.idempotency_key if rejected and e.kind == ASK else "", [], e.handler, e.id, e.sender, e.kind,
-        e.origin, e.origin_seq, e.origin_index, [out],
+        e.idempotency_key if rejected and e.kind == ASK else "", changes, e.handler, e.id, e.sender, e.kind,
+        e.origin, e.origin_seq, e.origin_index, [out, *notices],
     )  # fmt: skip
 
 

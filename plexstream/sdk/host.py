@@ -6,6 +6,7 @@ import threading
 from typing import Any, Protocol
 
 from plexstream.sdk.errors import OutsideHandler
+from plexstream.sdk.supervision import Lifecycle
 
 
 class TurnApi(Protocol):
@@ -15,6 +16,9 @@ class TurnApi(Protocol):
     def emit(self, topic: str, value: Any, key: str | None) -> None: ...
     def send_after(self, delay: float, handler: str, payload: Any, to: str | None) -> str: ...
     def cancel(self, timer: str) -> None: ...
+    def signal(self, to: str, name: str, payload: dict[str, Any], ref: str) -> str:
+        """Send a signal, and return its reference: `ref`, or a new one where that is empty."""
+
     def self_id(self) -> str: ...
     def now(self) -> int: ...
     def random(self) -> float: ...
@@ -55,8 +59,11 @@ def _turn(what: str) -> TurnApi:
     return turn
 
 
-class Host:
+class Host(Lifecycle):
     """The system as a handler sees it. There is one object, `host`."""
+
+    def _signal(self, what: str, to: str, name: str, payload: dict[str, Any], ref: str = "") -> str:
+        return _turn(what).signal(to, name, payload, ref)
 
     def tell(self, to: str, handler: str, payload: Any = None, /, **arguments: Any) -> None:
         """Send a message; it arrives once, in the order sent, if and only if this turn takes effect.

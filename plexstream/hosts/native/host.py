@@ -14,9 +14,11 @@ import msgspec
 from plexstream.hosts.native.arguments import Bind, WrongArguments, binder, takes_rest
 from plexstream.hosts.native.fields import PlainFields, encode, refuse_nan
 from plexstream.hosts.native.instance import FieldEntries, Instance, entry_decoder
+from plexstream.hosts.native.start import starter
 from plexstream.hosts.native.turn import MAX_DETAIL, Turn
 from plexstream.model.errors import CallError, Failed, TooLarge
 from plexstream.model.host import Reader, Result, TypeInfo
+from plexstream.model.life import HOOKS, START
 from plexstream.model.text import text
 from plexstream.sdk.errors import Reject
 from plexstream.sdk.host import current
@@ -55,6 +57,7 @@ class _Type:
         self.handlers = {
             n: _Bound(h.function, h.read_only, f"{spec.name}.{n}") for n, h in spec.handlers.items()
         }
+        self.handlers[START] = _Bound(starter(spec), False, f"{spec.name}.{START}")
         self.init_config = spec.init is not None and len(inspect.signature(spec.init).parameters) > 1
         self.collections = [
             (f, entry_decoder(f, f"{spec.name}.{f.name}")) for f in spec.fields.values() if f.kind != "plain"
@@ -65,7 +68,7 @@ class _Type:
             spec.name, version, round(spec.idle_timeout * 1000), spec.max_active,
             round(spec.state_ttl * 1000), retry.attempts, delays, spec.snapshots.turns,
             -1 if spec.snapshots.seconds is None else round(spec.snapshots.seconds * 1000),
-            spec.snapshots.on_deactivation,
+            spec.snapshots.on_deactivation, HOOKS & spec.handlers.keys(),
         )  # fmt: skip
 
 
@@ -140,7 +143,7 @@ class NativeHost:
         t: _Type = instance.type
         bound = t.handlers.get(handler) or t.handlers.get("*")
         if bound is None:
-            known = ", ".join(sorted(t.handlers)) or "none"
+            known = ", ".join(sorted(t.spec.handlers)) or "none"
             return _failure("unknown_handler", f"{t.name} has no handler {handler!r}; it has {known}")
         read_only = bound.read_only
         if must_read and not read_only:
@@ -153,7 +156,7 @@ class NativeHost:
         turn.begin(instance.address, seq, now, sender, MAX_TURN)
         current.turn = turn
         try:
-            if seq == 1 and t.spec.init is not None and not read_only:
+            if seq == 1 and t.spec.init is not None and not read_only and handler != START:
                 t.spec.init(instance.object, *([{}] if t.init_config else []))
             if bound.rest:
                 value = bound.function(instance.object, *arguments[:-1], **arguments[-1])

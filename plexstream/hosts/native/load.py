@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.model.errors import ConfigError
 from plexstream.sdk.spec import ActorType
 
@@ -65,6 +66,11 @@ def actor_types(module: ModuleType) -> dict[str, ActorType]:
         spec = vars(value).get("__plexstream__") if isinstance(value, type) else None
         if spec is None:
             continue
+        if spec.name in SYSTEM_TYPES:
+            raise ConfigError(
+                f"actor type {spec.name!r} comes with plexstream: give {spec.cls.__name__} another name, "
+                "@actor(name=…)"
+            )
         other = types.setdefault(spec.name, spec)
         if other is not spec:
             raise ConfigError(

@@ -79,7 +79,14 @@ class Turn:
             if not isinstance(payload, dict):
                 raise TypeError(f"host.tell: the payload is {type(payload).__name__}; arguments are a dict")
         _check_handler(handler)
+        if handler[0] == "$":
+            raise ValueError(f"host.tell: {handler!r} is the system's: use host.spawn, host.stop, …")
         self.outs.append(Out(_TELL, "", full(to), handler, self._encode("tell", payload)))
+
+    def signal(self, to: str, name: str, payload: dict[str, Any], ref: str) -> str:
+        target, ref = full(to), ref or f"{self.seq}.{len(self.outs)}"
+        self.outs.append(Out(_TELL, "", target, name, self._encode(name[1:], {**payload, "ref": ref})))
+        return ref
 
     def emit(self, topic: str, value: Any, key: str | None) -> None:
         _check_topic(topic)

@@ -1,0 +1,373 @@
+"""Starts, stops, links and monitors: what signals do to an actor, and what its end does to others.
+
+Everything is decided within one turn, from the actor's own state, and leaves with that turn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from plexstream.model.host import TypeInfo
+from plexstream.model.journal import Change, Out, OutKind
+from plexstream.model.life import (
+    DEMONITOR,
+    DOWN,
+    EXIT,
+    EXITED,
+    FIELD,
+    KILL,
+    KILLED,
+    LINK,
+    LINKS,
+    MONITOR,
+    MONITORS,
+    NOBODY,
+    NORMAL,
+    ON_CHILD,
+    ON_DOWN,
+    ON_EXIT,
+    ON_STOP,
+    RESTARTED,
+    SHUTDOWN,
+    SIGNALS,
+    START,
+    STARTED,
+    STOP,
+    UNLINK,
+    WATCHING,
+    Life,
+    decode_life,
+    encode_life,
+)  # fmt: skip
+from plexstream.model.message import Envelope
+from plexstream.model.snapshot import Piece
+from plexstream.processor.pieces import Pieces
+
+_ENTRY = Piece.ENTRY.value
+_TELL = OutKind.TELL.value
+_FATAL = frozenset(("failed", "error", "too_large", "poisoned"))
+"""Errors that are the actor's own. The others are its callers'."""
+_MAX_REASON = 500
+_SET = b"true"
+OVERTAKES = frozenset((START, KILL))
+"""Signals that do not wait for a busy actor: they are what frees it."""
+
+
+class Ruling(NamedTuple):
+    """What comes of a message that is a signal, or that is for an actor with a life.
+
+    Attributes:
+        life: afterwards, if the turn takes effect.
+        changes: of links and monitors.
+        outs: notices.
+        handler: of the actor's class, to be run with `payload`; empty: none.
+        fresh: the actor's state is dropped first.
+        code: of a CallError, where the message is refused, with `detail`.
+    """
+
+    life: Life | None
+    changes: list[Change]
+    outs: list[Out]
+    handler: str = ""
+    payload: bytes = b""
+    fresh: bool = False
+    code: str = ""
+    detail: str = ""
+
+
+class Lives:
+    """The lives of one partition's actors."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+        self._ahead: dict[str, Life] = {}  # of actors that were not in memory when it changed
+
+    def of(self, address: str) -> Life | None:
+        """An actor's life, while the actor is not in memory."""
+        return self._ahead.get(address) or decode_life(self._pieces.core(address).fields.get(FIELD))
+
+    def keep(self, address: str, life: Life, loaded: bool) -> None:
+        """A turn on its way to the log has changed a life."""
+        if not loaded or address in self._ahead:
+            self._ahead[address] = life
+
+    # What comes in
+
+    def rule(self, address: str, life: Life | None, had_turns: bool, info: TypeInfo, e: Envelope) -> Ruling:
+        """What a message does; its handler and payload are the message's own where it is no signal."""
+        if e.handler not in SIGNALS:
+            if life is not None and life.stopped:
+                detail = f"{address} is stopped ({life.reason}): it takes messages once it is started again"
+                return _refused(life, "stopped", detail)
+            return Ruling(life, [], [], e.handler, e.payload)
+        if e.headers.get("read_only") == "1":
+            return _refused(life, "not_read_only", f"{e.handler} changes an actor: use POST, not GET")
+        said = _payload(e.payload)
+        if said is None:
+            detail = f"{e.handler}: give an object with ref, life and reason as texts, args as an object"
+            return _refused(life, "bad_arguments", detail)
+        if e.handler == START:
+            return self._start(address, life, had_turns, e.sender, said)
+        if e.handler in (STOP, KILL):
+            return self._stop(address, life, info, e, said["life"], said["reason"])
+        return self._hear(address, life, info, e, said)
+
+    def _start(
+        self, address: str, life: Life | None, had_turns: bool, sender: str, said: dict[str, Any]
+    ) -> Ruling:
+        now, ref, args = life or Life(), said["ref"], said["args"]
+        told: Ruling | None = None
+        parent = sender if said.get("parent") is True else ""
+        changes = [Change(LINKS, sender, _SET)] if said.get("link") is True and sender else []
+        if had_turns and not now.stopped:
+            if not parent:
+                return Ruling(now, changes, [])  # it lives already
+            if now.parent and now.parent != parent:
+                why = f"{address} is a child of {now.parent}"
+                return Ruling(life, [], [_out(parent, EXITED, ref=ref, reason=why)])
+            if said.get("restart") is not True:
+                adopted = now._replace(
+                    id=ref, parent=parent, resumes=said.get("resumes") is True, failed=False
+                )
+                return Ruling(adopted, changes, [_out(parent, STARTED, ref=ref)])
+            told = self._told(address, RESTARTED, parent)
+            changes = told.changes + changes
+        begun = Life(
+            ref or f"{now.starts + 1}", now.starts + 1, parent=parent, resumes=said.get("resumes") is True
+        )
+        outs = [_out(parent, STARTED, ref=ref)] if parent else []
+        outs += told.outs if told is not None else []
+        return Ruling(begun, changes, outs, START, json.dumps(args).encode(), fresh=had_turns)
+
+    def _stop(
+        self, address: str, life: Life | None, info: TypeInfo, e: Envelope, of: str, reason: str
+    ) -> Ruling:
+        now = life or Life()
+        if of and (now.id != of or now.stopped):
+            # An earlier life's: its supervisor must hear that it is over, whatever ended it.
+            return Ruling(life, [], [_out(e.sender, EXITED, ref=of, reason=NOBODY)] if e.sender else [])
+        if now.stopped:
+            return Ruling(life, [], [])
+        if e.handler == STOP and ON_STOP in info.hooks:
+            return _run(now, ON_STOP, reason=reason or SHUTDOWN)
+        return self._end(address, now, reason or (KILLED if e.handler == KILL else SHUTDOWN))
+
+    def _hear(
+        self, address: str, life: Life | None, info: TypeInfo, e: Envelope, said: dict[str, Any]
+    ) -> Ruling:
+        """Notices, and who wants to get them."""
+        name, sender, now = e.handler, e.sender, life or Life()
+        ref, reason = said["ref"], said["reason"]
+        if not sender:
+            return _refused(life, "bad_arguments", f"{name} comes from actors only")
+        if name in (STARTED, EXITED):
+            if ON_CHILD not in info.hooks or now.stopped:
+                return Ruling(life, [], [])
+            how = next((how for how in ("resumed", "failed") if said.get(how) is True), name[1:])
+            gone = self._drop(address, LINKS, sender) if how == "exited" else []
+            return _run(now, ON_CHILD, gone, child=sender, event=how, ref=ref, reason=reason)
+        if name == LINK:
+            if now.stopped:
+                return Ruling(life, [], [_out(sender, EXIT, reason=NOBODY)])
+            return Ruling(now, [Change(LINKS, sender, _SET)], [])
+        if name == MONITOR:
+            if now.stopped:
+                return Ruling(life, [], [_out(sender, DOWN, ref=ref, reason=NOBODY)])
+            return Ruling(now, [Change(MONITORS, ref, json.dumps(sender).encode())], [])
+        if name == UNLINK:
+            return Ruling(life, self._drop(address, LINKS, sender), [])
+        if name == DEMONITOR:
+            return Ruling(life, self._drop(address, MONITORS, ref), [])
+        if name == DOWN:
+            gone = self._drop(address, WATCHING, ref)
+            if not gone or now.stopped or ON_DOWN not in info.hooks:
+                return Ruling(life, gone, [])
+            return _run(now, ON_DOWN, gone, address=sender, ref=ref, reason=reason)
+        gone = self._drop(address, LINKS, sender)
+        if now.stopped or not (gone or sender == now.parent):
+            return Ruling(life, gone, [])
+        if sender == now.parent:
+            if ON_STOP in info.hooks:
+                return _run(now._replace(parent=""), ON_STOP, gone, reason=reason)
+        elif ON_EXIT in info.hooks:
+            return _run(now, ON_EXIT, gone, address=sender, reason=reason)
+        elif reason == NORMAL:
+            return Ruling(life, gone, [])
+        # Whoever has exited need not be told.
+        return self._end(address, now, reason, without=sender)
+
+    # What goes out
+
+    def sent(self, address: str, ruling: Ruling | None, life: Life | None, outs: list[Out]) -> Ruling:
+        """What the signals among a handler's `outs` do to its own actor; all of them are the ruling's then.
+
+        Parameters:
+            ruling: on the message that the handler has handled, if there was one.
+            life: the actor's, before that.
+        """
+        changes: dict[tuple[str, str], Change] = {}
+        kept: list[Out] = []
+        end: str | None = None
+
+        def note(field: str, key: str, value: bytes | None) -> None:
+            changes[field, key] = Change(field, key, value)
+
+        for out in outs:
+            if out.kind != _TELL or out.handler not in SIGNALS:
+                kept.append(out)
+                continue
+            said = json.loads(out.payload)
+            if out.handler == EXIT and out.target == address:
+                end = said["reason"]
+                continue
+            kept.append(out)
+            if out.handler == LINK or (out.handler == START and (said.get("link") or said.get("parent"))):
+                note(LINKS, out.target, _SET)
+            elif out.handler == UNLINK:
+                note(LINKS, out.target, None)
+            elif out.handler == MONITOR:
+                note(WATCHING, said["ref"], json.dumps(out.target).encode())
+            elif out.handler == DEMONITOR:
+                note(WATCHING, said["ref"], None)
+        if ruling is not None:
+            life = ruling.life
+        if changes or end is not None:
+            life = life or Life()
+        if ruling is not None:
+            kept = ruling.outs + kept
+            changes = {**{(c.field, c.key or ""): c for c in ruling.changes}, **changes}
+        if end is None:
+            return Ruling(life, list(changes.values()), kept, fresh=ruling is not None and ruling.fresh)
+        assert life is not None
+        ended = self._end(address, life, end[:_MAX_REASON], changes=changes)
+        return ended._replace(outs=kept + ended.outs, fresh=ruling is not None and ruling.fresh)
+
+    def failed(self, address: str, life: Life | None, e: Envelope, code: str, detail: str) -> Ruling:
+        """A message has failed for good: who is told, and whether the actor ends."""
+        if code == "not_read_only":
+            return Ruling(None, [], [])
+        reason = f"{code}: {detail}"[:_MAX_REASON]
+        if e.handler in SIGNALS:
+            said = _payload(e.payload)
+            if said is not None and e.handler == START:
+                before = life or Life()
+                stopped = Life(said["ref"] or before.id, before.starts + 1, True, reason)
+                return Ruling(stopped, [], _undelivered(e, said, reason))
+            if said is not None and life is None:  # nobody is there to get it
+                return Ruling(None, [], _undelivered(e, said, reason))
+        if life is None or life.stopped or code not in _FATAL:
+            return Ruling(None, [], [])
+        if life.parent:
+            if life.resumes:
+                out = _out(life.parent, EXITED, ref=life.id, reason=reason, resumed=True)
+                return Ruling(None, [], [out])
+            if life.failed:
+                return Ruling(None, [], [])
+            out = _out(life.parent, EXITED, ref=life.id, reason=reason, failed=True)
+            told = self._told(address, reason, life.parent)
+            return Ruling(life._replace(failed=True), told.changes, [out, *told.outs])
+        told = self._told(address, reason, "")
+        if life.id or any(c.field == LINKS for c in told.changes):
+            return told._replace(life=life._replace(stopped=True, reason=reason))
+        # Nobody started it, so nothing ends it: it goes on as it was before the message.
+        return told._replace(changes=[c for c in told.changes if c.field == MONITORS],
+                             outs=[o for o in told.outs if o.handler == DOWN], life=life)  # fmt: skip
+
+    def _end(
+        self, address: str, life: Life, reason: str, without: str = "",
+        changes: dict[tuple[str, str], Change] | None = None,
+    ) -> Ruling:  # fmt: skip
+        told = self._told(address, reason, without, changes or {})
+        outs = told.outs
+        if life.parent and life.parent != without:
+            outs = [_out(life.parent, EXITED, ref=life.id, reason=reason), *outs]
+        return Ruling(life._replace(stopped=True, reason=reason, failed=False), told.changes, outs)
+
+    def _told(
+        self, address: str, reason: str, without: str, changed: dict[tuple[str, str], Change] | None = None
+    ) -> Ruling:
+        """Everybody who wants to hear of an exit is told, and nobody is linked any more."""
+        changed = changed or {}
+        changes: list[Change] = []
+        outs: list[Out] = []
+        for field, key, value in self._known(address, changed):
+            changes.append(Change(field, key, None))
+            if field == LINKS and key != without:
+                outs.append(_out(key, EXIT, reason=reason))
+            elif field == MONITORS:
+                outs.append(_out(json.loads(value), DOWN, ref=key, reason=reason))
+            elif field == WATCHING:
+                outs.append(_out(json.loads(value), DEMONITOR, ref=key))
+        return Ruling(None, changes, outs)
+
+    def _known(
+        self, address: str, changed: dict[tuple[str, str], Change]
+    ) -> Iterable[tuple[str, str, bytes]]:
+        for field in (LINKS, MONITORS, WATCHING):
+            found = {key: value for _, key, value in self._pieces.entries(address, field)}
+            for (name, key), change in changed.items():
+                if name == field:
+                    found.pop(key, None)
+                    if change.value is not None:
+                        found[key] = change.value
+            yield from ((field, key, value) for key, value in sorted(found.items()))
+
+    def _has(self, address: str, field: str, key: str) -> bool:
+        return self._pieces.entry((_ENTRY, address, field, key)) is not None
+
+    def _drop(self, address: str, field: str, key: str) -> list[Change]:
+        return [Change(field, key, None)] if self._has(address, field, key) else []
+
+
+def life_change(life: Life) -> Change:
+    """The change of state that a life is."""
+    return Change(FIELD, None, encode_life(life))
+
+
+def _payload(payload: bytes) -> dict[str, Any] | None:
+    """What a signal says, with a ref, a reason and args of the right types; None where it is malformed."""
+    try:
+        said = json.loads(payload or b"{}")
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    said = {"ref": "", "life": "", "reason": "", "args": {}, **said}
+    if type(said["args"]) is not dict or any(type(said[k]) is not str for k in ("ref", "life", "reason")):
+        return None
+    said["reason"] = said["reason"][:_MAX_REASON]
+    return said
+
+
+def _undelivered(e: Envelope, said: dict[str, Any], reason: str) -> list[Out]:
+    """What the sender of a signal hears where that has reached nobody."""
+    ref, outs = said["ref"], []
+    if not e.sender:
+        return []
+    if e.handler in (STOP, KILL) and said["life"]:
+        outs.append(_out(e.sender, EXITED, ref=said["life"], reason=NOBODY))
+    elif e.handler == START:
+        if said.get("parent") is True:
+            outs.append(_out(e.sender, EXITED, ref=ref, reason=reason))
+        if said.get("link") is True:
+            outs.append(_out(e.sender, EXIT, reason=reason))
+    elif e.handler == LINK:
+        outs.append(_out(e.sender, EXIT, reason=NOBODY))
+    elif e.handler == MONITOR:
+        outs.append(_out(e.sender, DOWN, ref=ref, reason=NOBODY))
+    return outs
+
+
+def _out(to: str, signal: str, **said: Any) -> Out:
+    return Out(_TELL, "", to, signal, json.dumps(said).encode())
+
+
+def _run(life: Life, handler: str, changes: list[Change] | None = None, **payload: Any) -> Ruling:
+    return Ruling(life, changes or [], [], handler, json.dumps(payload).encode())
+
+
+def _refused(life: Life | None, code: str, detail: str) -> Ruling:
+    return Ruling(life, [], [], code=code, detail=detail)
+

@@ -1,0 +1,225 @@
+"""Starting, stopping and watching actors, and how a supervisor is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
+
+from plexstream.sdk.errors import DeclarationError
+
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
+Restart = Literal["permanent", "transient", "temporary"]
+Directive = Literal["restart", "resume", "stop", "escalate"]
+TYPE = "supervisor"
+"""The actor type of supervisors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One child of a supervisor: the actor ``type/id``, or a supervisor below it.
+
+    Parameters:
+        id: unique within its supervisor.
+        type: an actor type. Left out for a supervisor.
+        args: for its init handler, at each start; without one they fill the state fields of those names.
+        restart: permanent: whenever it ends; transient: after failures alone; temporary: never.
+        on_failure: what a failure leads to: restart with fresh state; resume with the state before the
+            message that failed; stop for good; escalate: the supervisor itself gives up.
+        shutdown_timeout_seconds: how long it may take to stop, before it is killed.
+        supervisor: makes the child a supervisor, at the address ``supervisor/<parent's id>.<id>``.
+    """
+
+    id: str
+    type: str = ""
+    args: dict[str, Any] = field(default_factory=dict)
+    restart: Restart = "permanent"
+    on_failure: Directive = "restart"
+    shutdown_timeout_seconds: float = 5.0
+    supervisor: Supervisor | None = None
+
+    def __post_init__(self) -> None:
+        _check(_plain(self.id), "id", self.id, "text without '/'")
+        if self.supervisor is not None and self.type == "":
+            object.__setattr__(self, "type", TYPE)
+        _check(_plain(self.type), "type", self.type, "the name of an actor type")
+        if (self.type == TYPE) != (self.supervisor is not None):
+            raise DeclarationError(
+                f"child {self.id!r}: a child of type {TYPE!r} has a table `supervisor`, and no other has one"
+            )
+        _check(isinstance(self.args, dict), "args", self.args, "a table")
+        _one_of("restart", self.restart, Restart)
+        _one_of("on_failure", self.on_failure, Directive)
+        _number("shutdown_timeout_seconds", self.shutdown_timeout_seconds, 0)
+        if self.supervisor is not None and self.args:
+            raise DeclarationError(f"child {self.id!r}: a supervisor takes no args")
+
+
+@dataclass(frozen=True, slots=True)
+class Supervisor:
+    """Which children a supervisor starts, and what it does when one of them ends.
+
+    Parameters:
+        children: started in this order, stopped in the reverse one.
+        strategy: whom a restart concerns: the child alone; all children; the child and those after it.
+        max_restarts: so many restarts are allowed within the window; with one more the supervisor gives up.
+        max_restart_window_seconds: the window.
+    """
+
+    children: list[Child] = field(default_factory=list)
+    strategy: Strategy = "one_for_one"
+    max_restarts: int = 3
+    max_restart_window_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        _one_of("strategy", self.strategy, Strategy)
+        _check(type(self.max_restarts) is int and self.max_restarts >= 0, "max_restarts", self.max_restarts,
+               "a whole number from 0 on")  # fmt: skip
+        _number("max_restart_window_seconds", self.max_restart_window_seconds, 0)
+        seen: set[str] = set()
+        for child in self.children:
+            if child.id in seen:
+                raise DeclarationError(f"two children have the id {child.id!r}")
+            seen.add(child.id)
+
+    def table(self) -> dict[str, Any]:
+        """The same as plain data, which `parse_supervisor` reads."""
+        return asdict(self)
+
+
+def parse_supervisor(table: object, where: str = "supervisor") -> Supervisor:
+    """Read a supervisor's declaration from plain data, such as a table of a TOML file.
+
+    Raises:
+        DeclarationError: a key is unknown or missing, or a value is wrong; the message names it.
+    """
+    named = _keys(table, Supervisor, where)
+    children = named.pop("children", [])
+    if not isinstance(children, list):
+        raise DeclarationError(f"{where}.children: give a list of tables, [[{where}.children]]")
+    read = [parse_child(c, f"{where}.children") for c in children]
+    with _named(where):
+        return Supervisor(children=read, **named)
+
+
+def parse_child(table: object, where: str = "child") -> Child:
+    """Read a child's declaration from plain data. Raises DeclarationError."""
+    named = _keys(table, Child, where)
+    label = f"{where}[{named.get('id', '?')}]"
+    if "id" not in named:
+        raise DeclarationError(f"{where}: the key id is missing")
+    if named.get("supervisor") is not None:
+        named["supervisor"] = parse_supervisor(named["supervisor"], f"{label}.supervisor")
+    with _named(label):
+        return Child(**named)
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    try:
+        yield
+    except DeclarationError as error:
+        raise DeclarationError(f"{where}: {error}") from None
+
+
+def _keys(table: object, what: Any, where: str) -> dict[str, Any]:
+    if not isinstance(table, Mapping):
+        raise DeclarationError(f"{where}: give a table, not {table!r}")
+    known = [f.name for f in fields(what)]
+    for key in table:
+        if key not in known:
+            near = get_close_matches(str(key), known, 1)
+            hint = f"is {near[0]} meant?" if near else f"known are {', '.join(known)}"
+            raise DeclarationError(f"{where}: {key} is no key here: {hint}")
+    return dict(table)
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, str) and value != "" and "/" not in value
+
+
+def _check(right: object, key: str, value: object, wanted: str) -> None:
+    if not right:
+        raise DeclarationError(f"{key} = {value!r}: give {wanted}")
+
+
+def _one_of(key: str, value: object, allowed: Any) -> None:
+    names = get_args(allowed)
+    _check(value in names, key, value, " or ".join(names))
+
+
+def _number(key: str, value: object, least: float) -> None:
+    right = isinstance(value, int | float) and not isinstance(value, bool) and least <= value < 1e9
+    _check(right, key, value, f"seconds, from {least} on")
+
+
+class Lifecycle:
+    """The part of `host` that starts, stops and watches actors."""
+
+    def _signal(self, what: str, to: str, name: str, payload: dict[str, Any], ref: str = "") -> str:
+        raise NotImplementedError
+
+    def self_id(self) -> str:
+        raise NotImplementedError
+
+    def spawn(
+        self, type: str, id: str, args: Mapping[str, Any] | Supervisor | None = None, *, link: bool = False
+    ) -> str:
+        """Start the actor ``type/id``, and return its address. Nothing happens to one that lives already.
+
+        One that has been spawned is stopped by its first failure, and stays so until it is started again.
+
+        Parameters:
+            type: an actor type.
+            id: which one of it.
+            args: for its init handler; without one they fill the state fields of those names.
+            link: also link it to this actor, at once.
+        """
+        given = args.table() if isinstance(args, Supervisor) else dict(args or {})
+        address = f"{type}/{id}"
+        self._signal("spawn", address, "$start", {"args": given, "link": link})
+        return address
+
+    def stop(self, address: str, reason: str = "shutdown") -> None:
+        """Stop an actor, behind all that this one has sent it before. Others are told its `reason`."""
+        self._signal("stop", address, "$stop", {"reason": _reason(reason)})
+
+    def exit(self, reason: str = "normal") -> None:
+        """End this actor with this turn, which takes effect. Others hear of its exit and `reason`."""
+        self._signal("exit", self.self_id(), "$exit", {"reason": _reason(reason)})
+
+    def link(self, address: str) -> None:
+        """Tie this actor's life to another's: when one exits, the other does.
+
+        It does not where the reason is ``normal``, or where it declares a handler ``__exit__``, which gets
+        ``address`` and ``reason`` instead.
+        """
+        self._signal("link", address, "$link", {})
+
+    def unlink(self, address: str) -> None:
+        """Undo `link`."""
+        self._signal("unlink", address, "$unlink", {})
+
+    def monitor(self, address: str) -> str:
+        """Hear of another actor's exit, once: the handler ``__down__`` gets ``address, ref, reason``.
+
+        Returns:
+            The reference, for `demonitor`.
+        """
+        ref = self._signal("monitor", address, "$monitor", {})
+        return f"{address}#{ref}"
+
+    def demonitor(self, ref: str) -> None:
+        """Undo `monitor`: from now on no ``__down__`` comes for it."""
+        address, hash, own = ref.rpartition("#")
+        if not hash:
+            raise ValueError(f"host.demonitor: {ref!r} is no reference: give what host.monitor returned")
+        self._signal("demonitor", address, "$demonitor", {}, own)
+
+
+def _reason(reason: object) -> str:
+    if not isinstance(reason, str) or not reason:
+        raise TypeError(f"an exit reason is a text that is not empty, not {reason!r}")
+    return reason

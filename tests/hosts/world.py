@@ -1,0 +1,130 @@
+"""One partition with native actors, its mailbox and its journal: what turns send comes back as messages."""
+
+import json
+
+from plexstream.hosts.native import NativeHost
+from plexstream.hosts.system import SYSTEM_TYPES
+from plexstream.model.address import full
+from plexstream.model.journal import Claim, OutKind, Partition, Turn
+from plexstream.model.life import FIELD, decode_life
+from plexstream.model.message import ASK, TELL, Envelope
+from plexstream.node.takeover import split_fields
+from plexstream.processor import Processor, Restore, Settings
+from plexstream.processor.pieces import Pieces
+from plexstream.store.memory import MemoryStore
+
+
+class World:
+    """Runs until nothing is left to do; with `crash_every`, process and disk are lost after each so many turns."""
+
+    def __init__(self, *classes, crash_every=0):
+        types = {c.__plexstream__.name: c.__plexstream__ for c in classes}
+        self.host = NativeHost({**types, **SYSTEM_TYPES})
+        self.mailbox = []
+        self.journal = []
+        self.now = 1_000_000
+        self.replies = {}
+        self._number = 0
+        self._turns = 0
+        self._crash_every = crash_every
+        self.restart()
+
+    def restart(self):
+        """As after the loss of process and disk."""
+        self.journal.append(Claim("t", "n", self.now, {}))
+        self.pieces = Pieces(MemoryStore(), split_fields, 1000)
+        restore = Restore(self.pieces, Partition(), True)
+        for offset, record in enumerate(self.journal):
+            restore.take(offset, record)
+        self.p = Processor(0, 1, self.host, restore, Settings(), self.now)
+
+    def tell(self, to, handler, _kind=TELL, **arguments):
+        self._number += 1
+        payload = json.dumps(arguments).encode()
+        self.mailbox.append(
+            Envelope(_kind, f"m{self._number}", full(to), handler, payload, reply_to="edge" if _kind else "")
+        )
+        return f"m{self._number}"
+
+    def ask(self, to, handler, **arguments):
+        """The result, or the error's code."""
+        id = self.tell(to, handler, _kind=ASK, **arguments)
+        self.run()
+        return self.replies[id]
+
+    def run(self, ms=0):
+        """Until it comes to rest; `ms` pass first."""
+        self.now += ms
+        for _ in range(100_000):
+            if not self._step():
+                return
+        raise AssertionError("it never comes to rest")
+
+    def _step(self):
+        p = self.p
+        at = p.position
+        p.tick(self.now)
+        if at < len(self.mailbox):
+            p.receive([(at, self.mailbox[at])], self.now)
+        appended, turns = False, 0
+        while (records := p.take()) is not None:
+            self.journal += records
+            p.acknowledged(len(self.journal) - 1)
+            appended = True
+            turns += sum(type(r) is Turn for r in records)
+        for answer in p.answers:
+            self.replies[answer.id] = _answer(answer.kind, answer.payload)
+        p.answers.clear()
+        moved = appended or at < len(self.mailbox)
+        self._turns += turns
+        if self._crash_every and turns and self._turns % self._crash_every == 0:
+            self.restart()  # what is owed was not sent, and all that was is sent again
+        while p is self.p and p.outbox.mails.queue:
+            self._send(*p.outbox.mails.queue.popleft())
+            moved = True
+        return moved or p is not self.p
+
+    def _send(self, offset, turn):
+        for index, out in enumerate(turn.outs):
+            if out.kind in (OutKind.REPLY, OutKind.ERROR):
+                self.replies[out.id] = _answer(2 if out.kind == OutKind.REPLY else 3, out.payload)
+            elif out.kind == OutKind.TELL:
+                self.mailbox.append(Envelope(
+                    TELL, f"{offset}.{index}", out.target, out.handler, out.payload, turn.actor,
+                    origin="journal/0", origin_seq=offset, origin_index=index,
+                ))  # fmt: skip
+
+    # Looking
+
+    def turns(self, handler=None):
+        return [r for r in self.journal if type(r) is Turn and handler in (None, r.handler)]
+
+    def put_aside(self):
+        return [(o.handler, o.key) for t in self.turns() for o in t.outs if o.kind == OutKind.DEADLETTER]
+
+    def field(self, address, name):
+        data = self.pieces.core(full(address)).fields.get(name)
+        return None if data is None else json.loads(data)
+
+    def life(self, address):
+        return decode_life(self.pieces.core(full(address)).fields.get(FIELD))
+
+    def children(self, id="app"):
+        return {c["id"]: c["status"] for c in self.ask(f"supervisor/{id}", "which_children")}
+
+    def history(self, id="app"):
+        """(decision, child) of each, in order."""
+        rows = [
+            (int(key), json.loads(value))
+            for _, key, value in self.pieces.entries(full(f"supervisor/{id}"), "history")
+            if key != "#"
+        ]
+        return [(row["decision"], row["child"]) for _, row in sorted(rows)]
+
+    def links(self, address):
+        return [(field, key) for field, key, _ in self.pieces.entries(full(address)) if field[0] == "$"]
+
+
+def _answer(kind, payload):
+    body = json.loads(payload)
+    return body["code"] if kind == 3 else body
