@@ -115,7 +115,8 @@ def test_strategies(world, strategy, again):
     fails(world, "b")
     assert log(world)[before:] == [f"start worker/{id}" for id in again]
     assert starts(world) == {id: 1 + (id in again) for id in "abc"}
-    assert {id: world.ask(f"worker/{id}", "add") for id in "abc"} == {id: 1 if id in again else 2 for id in "abc"}
+    counts = {id: world.ask(f"worker/{id}", "add") for id in "abc"}
+    assert counts == {id: 1 if id in again else 2 for id in "abc"}
     assert world.history()[1:] == [("restart", "b")]
 
 

@@ -15,7 +15,7 @@ from plexstream.store.memory import MemoryStore
 
 
 class World:
-    """Runs until nothing is left to do; with `crash_every`, process and disk are lost after each so many turns."""
+    """Runs until nothing is left to do; with `crash_every`, process and disk are lost after so many turns."""
 
     def __init__(self, *classes, crash_every=0):
         types = {c.__plexstream__.name: c.__plexstream__ for c in classes}
