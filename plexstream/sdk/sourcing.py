@@ -63,8 +63,10 @@ def event(function: Any = None, /, **options: Any) -> Any:
             holds it.
     """
 
+    found = _mark(**options)
+
     def mark(function: F) -> F:
-        put_mark(function, _mark(**options))
+        put_mark(function, found)
         return function
 
     return mark if function is None else mark(function)
