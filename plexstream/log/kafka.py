@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResult
 
 from plexstream.log.base import Place, TopicSpec
 from plexstream.log.kafka_appender import KafkaAppender
+from plexstream.log.kafka_outage import Outage
 from plexstream.log.kafka_reader import KafkaReader
 from plexstream.log.kafka_settings import (
     BATCH_BYTES,
@@ -55,7 +56,10 @@ class KafkaLog:
         self._partitions: dict[str, int] = {}
         self._limits: dict[str, int] = {}
         self._closed = False
-        self._admin = connect(AdminClient, client_settings(bootstrap, {}, settings, "admin", self._on_error))
+        self._outage = Outage(f"Kafka at {bootstrap}")
+        self._admin = connect(
+            AdminClient, client_settings(bootstrap, {}, settings, "admin", self._outage.error)
+        )
 
     def reader(self, *, committed: bool = False) -> KafkaReader:
         self._check_open()
@@ -195,6 +199,7 @@ class KafkaLog:
             raise log_error(error.args[0], self.bootstrap, "listing topics") from error
         finally:
             self._admin.poll(0)  # serves librdkafka's messages to our logger
+            self._outage.look()
         return {
             name: [partition.leader for partition in topic.partitions.values()]
             for name, topic in found.topics.items()
@@ -236,6 +241,3 @@ class KafkaLog:
     def _check_open(self) -> None:
         if self._closed:
             raise LogError(f"the log at Kafka {self.bootstrap} is closed")
-
-    def _on_error(self, error: KafkaError) -> None:
-        logger.warning("Kafka at %s: %s", self.bootstrap, error.str())

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from plexstream.log.base import Ack, Item, Place
+from plexstream.log.kafka_outage import Outage
 from plexstream.log.kafka_settings import APPENDER, client_settings, connect, log_error, logger
 from plexstream.log.limits import check_group
 from plexstream.model.errors import LogError, LogUnavailable
@@ -48,8 +49,9 @@ class KafkaAppender:
 
     def __init__(self, log: KafkaLog) -> None:
         self._log = log
+        self._outage = Outage(f"Kafka at {log.bootstrap}, appender")
         self._producer = connect(
-            Producer, client_settings(log.bootstrap, APPENDER, log.settings, "producer", self._on_error)
+            Producer, client_settings(log.bootstrap, APPENDER, log.settings, "producer", self._outage.error)
         )
         self._pending: dict[_Group, None] = {}
         self._pending_bytes = 0
@@ -96,6 +98,7 @@ class KafkaAppender:
         if self._closed:
             return []
         self._serve(0)
+        self._outage.look()
         if timeout > 0 and not self._acks:
             deadline = time.monotonic() + timeout
             # Other events than deliveries end a poll of librdkafka, too.
@@ -136,9 +139,6 @@ class KafkaAppender:
         # None or negative: the broker knows the batch as a duplicate, and no longer where it is.
         known = offset if offset is not None and offset >= 0 else -1
         self._acks.append(Ack(group.place[0], group.place[1], group.token, known, None))
-
-    def _on_error(self, error: KafkaError) -> None:
-        logger.warning("Kafka at %s, appender: %s", self._log.bootstrap, error.str())
 
     def _fail(self, error: LogError) -> None:
         """Nothing more can be appended; the outcome of what is under way is unknown."""

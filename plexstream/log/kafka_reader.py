@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from plexstream.log.base import Place, Record
+from plexstream.log.kafka_outage import Outage
 from plexstream.log.kafka_settings import READER, client_settings, connect, is_away, log_error, logger
 from plexstream.log.local import beyond_end
 from plexstream.model.errors import LogError
@@ -30,9 +31,10 @@ class KafkaReader:
 
     def __init__(self, log: KafkaLog, committed: bool) -> None:
         self._log = log
+        self._outage = Outage(f"Kafka at {log.bootstrap}, reader")
         own = READER | {"isolation.level": "read_committed" if committed else "read_uncommitted"}
         self._consumer = connect(
-            Consumer, client_settings(log.bootstrap, own, log.settings, "consumer", self._on_error)
+            Consumer, client_settings(log.bootstrap, own, log.settings, "consumer", self._outage.error)
         )
         self._positions: dict[Place, int] = {}
         self._paused: set[Place] = set()
@@ -72,6 +74,7 @@ class KafkaReader:
         while True:
             # `consume` alone would wait for `limit` messages or the whole timeout.
             first = consumer.poll(wait)
+            self._outage.look()
             if first is not None:
                 found = self._take([first, *consumer.consume(limit - 1, 0)] if limit > 1 else [first])
                 if found:
@@ -143,7 +146,7 @@ class KafkaReader:
 
     def _handle(self, error: KafkaError, message: Message) -> None:
         if is_away(error):
-            self._on_error(error)
+            self._outage.error(error)
             return
         topic, partition = message.topic(), message.partition()
         place = None if topic is None or partition is None else (topic, partition)
@@ -169,7 +172,3 @@ class KafkaReader:
         self._stop(place)
         self._positions[place] = max(position, start)
         self._start(place)
-
-    def _on_error(self, error: KafkaError) -> None:
-        # Brokers that are down are tried again for ever.
-        logger.warning("Kafka at %s, reader: %s", self._log.bootstrap, error.str())

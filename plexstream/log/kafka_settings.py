@@ -15,6 +15,8 @@ C = TypeVar("C")
 logger = logging.getLogger("plexstream.kafka")
 # librdkafka warns at each start that it is "experimental"; it is wanted, and tested.
 logger.addFilter(lambda record: "enable.gapless.guarantee is experimental" not in record.getMessage())
+# Of connections that fail: the error callback gets each of them, too (see `kafka_outage`).
+logger.addFilter(lambda record: not record.getMessage().startswith("FAIL ["))
 
 BATCH_BYTES = 500_000
 """Records travel in batches of up to so many bytes; a topic must allow that, or the broker refuses them."""

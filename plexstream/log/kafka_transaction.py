@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from plexstream.log.base import Place
-from plexstream.log.kafka_settings import READER, TRANSACTION, client_settings, connect, log_error, logger
+from plexstream.log.kafka_outage import Outage
+from plexstream.log.kafka_settings import READER, TRANSACTION, client_settings, connect, log_error
 from plexstream.log.limits import check_group
 from plexstream.log.local import TxnRecord
 from plexstream.model.errors import Fenced, LogError
@@ -38,16 +39,17 @@ class KafkaTransaction:
         self._id = id
         self._failed: LogError | None = None
         self._closed = False
+        self._outage = Outage(f"Kafka at {log.bootstrap}, transaction {id}")
         own = TRANSACTION | {"transactional.id": id}
         producer = connect(
-            Producer, client_settings(log.bootstrap, own, log.settings, "producer", self._on_error)
+            Producer, client_settings(log.bootstrap, own, log.settings, "producer", self._outage.error)
         )
         self._producer: Producer | None = producer
         # Never subscribes: it stands for the group whose offsets are the positions. That it reads committed
         # makes the broker wait with its answer while a transaction with offsets of the group is open.
         group = READER | {"group.id": id, "isolation.level": "read_committed"}
         self._group = connect(
-            Consumer, client_settings(log.bootstrap, group, log.settings, "consumer", self._on_error)
+            Consumer, client_settings(log.bootstrap, group, log.settings, "consumer", self._outage.error)
         )
         self._call("opening", lambda: producer.init_transactions(TIMEOUT_S))
 
@@ -108,6 +110,7 @@ class KafkaTransaction:
         return self._producer
 
     def _call(self, doing: str, call: Callable[[], T]) -> T:
+        self._outage.look()
         try:
             return self._bounded(call)
         except KafkaException as error:
@@ -140,6 +143,3 @@ class KafkaTransaction:
             return outcome.result(GIVE_UP_S)
         except FutureTimeout:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "librdkafka does not return")) from None
-
-    def _on_error(self, error: KafkaError) -> None:
-        logger.warning("Kafka at %s, transaction %s: %s", self._log.bootstrap, self._id, error.str())

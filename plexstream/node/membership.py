@@ -11,9 +11,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from plexstream.log.kafka_outage import Outage
 from plexstream.model.topics import Topics
 
 _log = logging.getLogger("plexstream.node")
@@ -44,7 +46,7 @@ class Membership:
         let_go: Callable[[int], bool],
     ) -> None:
         plain = {k: v for k, v in settings.items() if not k.startswith(("producer.", "consumer."))}
-        self._config = {
+        self._config: dict[str, Any] = {
             **plain,
             "bootstrap.servers": bootstrap,
             "group.id": f"{topics.prefix}workers",
@@ -58,6 +60,8 @@ class Membership:
             "queued.min.messages": 1,
             "logger": logging.getLogger("plexstream.kafka"),
         }
+        self._outage = Outage(f"Kafka at {bootstrap}, membership")
+        self._config["error_cb"] = self._outage.error
         self._mailbox = topics.mailbox
         self._assign = assign
         self._let_go = let_go
@@ -86,10 +90,11 @@ class Membership:
                 )
                 while not self._stop.is_set():
                     message = consumer.poll(0.1)
+                    self._outage.look()
                     if message is not None and (error := message.error()) is not None:
                         if error.fatal():
                             raise KafkaException(error)
-                        _log.warning("membership: %s", error.str())
+                        self._outage.error(error)
             except KafkaException as error:
                 # Fenced: another process has joined under this member's name.
                 _log.warning("membership begins anew: %s", error.args[0].str())

@@ -1,0 +1,48 @@
+"""What the log says of brokers that are away: a line when that begins and one when it is over.
+
+librdkafka tries to connect about once a second for each of its threads, and reports every failure twice:
+by its logger and by the error callback. With a handful of clients that would be a hundred lines a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from confluent_kafka import KafkaError
+
+from plexstream.log.kafka_settings import is_away, logger
+
+QUIET_S = 5.0
+"""Without an error for so long it is over: `reconnect.backoff.max.ms`, some times over."""
+
+
+class Outage:
+    """Errors of one client's connections. They are tried again for ever, so that it only tells of them.
+
+    Parameters:
+        who: the client, for people.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(self, who: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._who = who
+        self._clock = clock
+        self._told: set[int | None] = set()
+        self._began = self._last = 0.0
+
+    def error(self, error: KafkaError) -> None:
+        """One more error: librdkafka's error callback."""
+        self._last = self._clock()
+        if not self._told:
+            self._began = self._last
+        kind = None if is_away(error) else error.code()
+        if kind not in self._told:
+            self._told.add(kind)
+            logger.warning("%s: %s", self._who, error.str())
+
+    def look(self) -> None:
+        """Whether it is over. To be called after librdkafka could report errors, its poll."""
+        if self._told and self._clock() - self._last >= QUIET_S:
+            self._told.clear()
+            logger.warning("%s: no more errors, after %.1f s of them", self._who, self._last - self._began)

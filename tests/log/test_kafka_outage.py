@@ -1,0 +1,86 @@
+"""What is said of brokers that are away."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from confluent_kafka import KafkaError
+
+from plexstream.log.base import TopicSpec
+from plexstream.log.kafka import KafkaLog
+from plexstream.log.kafka_outage import QUIET_S, Outage
+
+REFUSED = KafkaError(KafkaError._TRANSPORT, "connection refused")
+ALL_DOWN = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")
+NO_LOGIN = KafkaError(KafkaError._AUTHENTICATION, "wrong password")
+
+
+@pytest.fixture
+def said(caplog):
+    caplog.set_level("INFO", "plexstream.kafka")
+    return lambda: [r.getMessage() for r in caplog.records if r.name == "plexstream.kafka"]
+
+
+def test_a_line_when_it_begins_and_one_when_it_is_over(said):
+    now = [0.0]
+    outage = Outage("a reader", lambda: now[0])
+    outage.look()
+    for _ in range(2):
+        for _ in range(100):
+            now[0] += QUIET_S - 0.1
+            outage.look()
+            outage.error(REFUSED)
+            outage.error(ALL_DOWN)
+        outage.look()
+        now[0] += QUIET_S
+        outage.look()
+        outage.look()
+        now[0] += 1000.0
+    began, over, *again = said()
+    assert began == "a reader: connection refused"
+    assert over == "a reader: no more errors, after 485.1 s of them"
+    assert again == [began, over]
+
+
+def test_another_kind_of_error_is_told_too(said):
+    outage = Outage("a reader", lambda: 0.0)
+    for error in (REFUSED, NO_LOGIN, REFUSED, NO_LOGIN):
+        outage.error(error)
+    assert said() == ["a reader: connection refused", "a reader: wrong password"]
+
+
+@pytest.mark.kafka
+def test_each_client_tells_of_an_outage_once(local_broker, topic_prefix, said):
+    log = KafkaLog(local_broker.address)
+    place = (f"{topic_prefix}t", 0)
+    log.create([TopicSpec(place[0], 1)])
+    reader, appender = log.reader(), log.appender()
+    reader.assign(place, 0)
+    appender.append(place, [(b"", b"before")], None)
+
+    def use_until(done) -> None:
+        end = time.monotonic() + 60
+        while not done():
+            assert time.monotonic() < end, said()
+            reader.read(10, 0.05)
+            appender.poll(0.05)
+
+    try:
+        use_until(lambda: reader._positions[place] == 1)
+        local_broker.kill()
+        use_until(lambda: len(said()) == 2)
+        for _ in range(40):  # 4 s, in which each of them tries to connect several times
+            reader.read(10, 0.05)
+            appender.poll(0.05)
+        assert len(said()) == 2
+        local_broker.start()
+        appender.append(place, [(b"", b"after")], None)
+        use_until(lambda: reader._positions[place] == 2)
+        use_until(lambda: len(said()) == 4)
+    finally:
+        reader.close()
+        appender.close()
+        log.close()
+    assert {line.split(": ")[0].split(", ")[-1] for line in said()[:2]} == {"reader", "appender"}
+    assert all("no more errors" in line for line in said()[2:])
