@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
@@ -240,7 +241,8 @@ def test_every_metric_is_listed():
 
 
 class _NoCalls:
-    in_flight = foreign = stale = malformed = appender_failures = 0
+    in_flight = appender_failures = 0
+    replies = SimpleNamespace(foreign=0, stale=0, malformed=0)
 
 
 def test_every_error_of_a_call_is_listed():
