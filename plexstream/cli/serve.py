@@ -18,6 +18,10 @@ AppFile = Annotated[
     Path | None,
     typer.Argument(metavar="FILE", help="Python file that declares actors (default: as configured)."),
 ]
+Manifest = Annotated[
+    Path | None,
+    typer.Option("--app", metavar="FILE", help="Manifest with the tree of supervisors to start, in TOML."),
+]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     typer.Option("--log-level", help="How much to log on standard error."),
@@ -30,6 +34,7 @@ LogLevel = Annotated[
 def dev(
     ctx: typer.Context,
     app: AppFile = None,
+    manifest: Manifest = None,
     http_port: options.Port = None,
     http_host: options.Host = None,
     data: options.Data = None,
@@ -45,6 +50,7 @@ def dev(
 
       plexstream dev bank.py
       plexstream dev bank.py --port 9000 --data /var/lib/bank
+      plexstream dev bank.py --app app-config.toml
     """
     _serve(_configured(ctx, config, kafka="", kafka_settings={}, workers=1), "plexstream dev", log_level)
 
@@ -52,6 +58,7 @@ def dev(
 def run(
     ctx: typer.Context,
     app: AppFile = None,
+    manifest: Manifest = None,
     kafka: options.Kafka = None,
     workers: options.Workers = None,
     http_port: options.Port = None,

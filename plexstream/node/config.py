@@ -96,6 +96,7 @@ class Config(BaseSettings):
     )
 
     app: Path | None = None
+    manifest: Path | None = None
     data: Path = Path(".plexstream")
     node: str = Field(default_factory=socket.gethostname, min_length=1, max_length=128)
     workers: Count = 1
@@ -174,7 +175,7 @@ class Config(BaseSettings):
 
 
 _GROUPS: dict[str, tuple[str, ...]] = {
-    "": ("app", "data", "node", "workers"),
+    "": ("app", "manifest", "data", "node", "workers"),
     "http": ("http_host", "http_port"),
     "topics": ("prefix", "partitions", "outputs"),
     "limits": ("max_message",),
@@ -237,7 +238,7 @@ def read_file(path: Path) -> dict[str, Any]:
                 values[_flat(path, key, name)] = inner
         else:
             values[_flat(path, "", key)] = value
-    for name in ("app", "data"):
+    for name in ("app", "manifest", "data"):
         if isinstance(values.get(name), str):
             values[name] = path.parent / values[name]
     return values

@@ -22,6 +22,7 @@ from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError, LogError
 from plexstream.node import topology
 from plexstream.node.config import Config
+from plexstream.node.manifest import Deployment, load_manifest
 from plexstream.node.metrics import NodeMetrics
 from plexstream.node.process import WorkerSpec
 from plexstream.node.supervisor import Supervisor
@@ -41,7 +42,8 @@ class Node:
         edge_only: no workers: an edge alone.
 
     Raises:
-        ConfigError: no actor file, or one that cannot be loaded; an address that cannot be listened on.
+        ConfigError: no actor file, or one that cannot be loaded; a manifest that is wrong; an address that
+            cannot be listened on.
         LogUnavailable: the log cannot be reached.
     """
 
@@ -52,6 +54,9 @@ class Node:
         self._supervisor: Supervisor | None = None
         app_file = None if edge_only else _app_file(config)
         app = None if app_file is None else load_actors(app_file)
+        manifest = None
+        if config.manifest is not None and app is not None:
+            manifest = load_manifest(config.manifest, app.types)
         config.data.mkdir(parents=True, exist_ok=True)
         self.log: Log = (
             KafkaLog(config.kafka, config.kafka_settings) if config.kafka else open_log(config.log_url())
@@ -67,6 +72,7 @@ class Node:
                 )  # fmt: skip
         self.types = {} if app is None else app.types
         self.calls = Calls(self.log, self.topics, max_payload=config.max_message)
+        self._deployment = None if manifest is None else Deployment(self.calls, manifest)
         self._lags = _Lags(self.log, self.topics.mailbox, self.partitions)
         registry = CollectorRegistry()
         registry.register(NodeMetrics(self.status))
@@ -101,6 +107,8 @@ class Node:
         if self._supervisor is not None:
             self._supervisor.start()
         self._lags.start()
+        if self._deployment is not None:
+            self._deployment.start()
         self.server.start()
 
     def wait(self, until: Callable[[], bool] | None = None) -> None:
@@ -111,6 +119,8 @@ class Node:
 
     def stop(self) -> None:
         """Take no new calls, finish those under way, hand over every partition, end."""
+        if self._deployment is not None:
+            self._deployment.stop()
         self.server.stop()
         if self._unit is not None:
             self._unit.stop()

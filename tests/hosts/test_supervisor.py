@@ -228,7 +228,7 @@ def test_children_stop_in_the_reverse_order_each_within_its_time(world):
 
 
 def test_children_at_run_time(world):
-    begin(world, workers("a"))
+    begin(world, workers("a"), max_restart_window_seconds=5)  # a whole number, too
     assert world.ask("supervisor/app", "start_child", child={"id": "b", "type": "worker"}) is None
     world.run()
     assert world.ask("worker/b", "add") == 1

@@ -48,14 +48,14 @@ class Node:
     status: str = "new"  # new, starting, running, stopping, stopped
     ref: str = ""
     starts: int = 0
-    reason: str = ""
+    reason: str = ""  # of its latest end that it was not asked for
     timer: str = ""
 
     def define(self, child: Child) -> None:
         """Take over a new declaration."""
         self.args = child.supervisor.table() if child.supervisor else child.args
         self.restart, self.on_failure = child.restart, child.on_failure
-        self.shutdown = child.shutdown_timeout_seconds
+        self.shutdown = float(child.shutdown_timeout_seconds)
 
 
 @dataclass
@@ -183,7 +183,6 @@ class Tree:
             acts.note("resume", child.id, reason, len(self.restarts))
             child.reason = reason
             return
-        child.reason = reason
         if child.status == "stopping":
             if what == "failed":  # it was asked to stop, and cannot
                 acts.stop(child.address, child.ref, True)
@@ -191,7 +190,10 @@ class Tree:
             self._cancel(child, acts)
             child.status = "stopped"
             self._done("stop", child.id)
-        elif child.status == "starting":
+            self._go_on(acts, now)
+            return
+        child.reason = reason
+        if child.status == "starting":
             child.status = "stopped"
             self._done("start", child.id)
             self._start_failed(child, reason, now, acts)
@@ -342,4 +344,4 @@ def _definition(node: Node) -> tuple[Any, ...]:
 
 
 def _limits(spec: Supervisor) -> tuple[str, int, float]:
-    return (spec.strategy, spec.max_restarts, spec.max_restart_window_seconds)
+    return (spec.strategy, spec.max_restarts, float(spec.max_restart_window_seconds))
