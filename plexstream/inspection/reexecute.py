@@ -13,12 +13,14 @@ import msgspec
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.native.host import MAX_MESSAGE
 from plexstream.hosts.native.load import Loaded
+from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.inspection.history import Progress, known_from, read, rebuild
 from plexstream.log.base import Log
 from plexstream.model.address import type_of
 from plexstream.model.errors import Malformed, ReplayDiffers
 from plexstream.model.host import Result
 from plexstream.model.journal import Change, Out, OutKind, Turn
+from plexstream.model.life import FIELD, SIGNALS, decode_life
 from plexstream.model.message import ASK, Envelope
 from plexstream.model.timer import decode_timer
 from plexstream.model.topics import Topics
@@ -94,15 +96,16 @@ class _Again:
     def __init__(self, log: Log, topics: Topics, partition: int, app: Loaded, max_message: int) -> None:
         self._partition = partition
         self._mailbox = _Mailbox(log, topics, partition)
-        self._types = app.types
-        self._host = NativeHost(app.types, app.version, max_message=max_message)
+        self._types = {**app.types, **SYSTEM_TYPES}
+        self._host = NativeHost(self._types, app.version, max_message=max_message)
         self._loaded: dict[str, Any] = {}
         self.executed = self.trimmed = self.without_code = self.unknown = 0
 
     def turn(self, offset: int, turn: Turn, pieces: Pieces) -> None:
         """Execute one recorded turn on the state before it. Raises _Found."""
         message = self._message(turn, pieces)
-        if turn.seq == 0 or not turn.handler or turn.cause_topic not in (MAILBOX, TIMER):
+        handled = turn.seq and turn.handler and turn.cause_topic in (MAILBOX, TIMER)
+        if not handled or turn.handler in SIGNALS or _stopped(turn, pieces):
             self.without_code += 1
         elif type_of(turn.actor) not in self._types:
             self.unknown += 1
@@ -163,9 +166,15 @@ def _compare(turn: Turn, result: Result, pieces: Pieces) -> list[str]:
         return _compare_refusal(turn, result)
     patch = list(turn.patch)
     if turn.fresh:
-        dropped = len(list(pieces.entries(turn.actor)))
+        dropped = sum(not field.startswith("$") for field, _, _ in pieces.entries(turn.actor))
         patch = patch[dropped:]
+    patch = [change for change in patch if not change.field.startswith("$")]
     return [*_compare_patch(patch, result.patch), *_compare_outs(turn, result)]
+
+
+def _stopped(turn: Turn, pieces: Pieces) -> bool:
+    life = decode_life(pieces.core(turn.actor).fields.get(FIELD))
+    return life is not None and life.stopped
 
 
 def _compare_refusal(turn: Turn, result: Result) -> list[str]:
@@ -205,11 +214,11 @@ def _said(patch: dict[tuple[str, str | None], bytes | None], key: tuple[str, str
 
 
 def _compare_outs(turn: Turn, result: Result) -> list[str]:
-    now = list(result.outs)
+    now = [out for out in result.outs if out.handler not in SIGNALS]
     if turn.cause_kind == ASK:
         target = next((o.target for o in turn.outs if o.kind == _REPLY), "")
         now.append(Out(_REPLY, turn.message_id, target, "", result.value))
-    recorded = list(turn.outs)
+    recorded = [out for out in turn.outs if out.handler not in SIGNALS]
     found = []
     for index in range(max(len(recorded), len(now))):
         old = recorded[index] if index < len(recorded) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 
@@ -64,7 +65,7 @@ def settled(process):
         time.sleep(0.05)
 
 
-def test_a_tree_from_a_manifest(serving, cli, files):
+def test_a_tree_from_a_manifest(serving, cli, files, tmp_path):
     app, manifest = files
     process = serving("dev", app, "--app", manifest)
     settled(process)
@@ -90,6 +91,9 @@ def test_a_tree_from_a_manifest(serving, cli, files):
     said = cli("tree", "supervisor/app", "--data", data).stdout
     assert "supervisor/app  running  one_for_one, 0 of 2 restarts in 1000 s" in said
     assert "restart b: failed: worker.fail raised ValueError: boom" in said
+    copy = str(shutil.copytree(data, tmp_path / "copy"))
+    assert "all as recorded" in cli("replay", "--re-execute", app, "--data", copy).stdout
+    assert "the same" in cli("replay", "--data", copy).stdout
     assert "there is no supervisor other" in cli("tree", "other", "--data", data, code=1).stderr
 
 
