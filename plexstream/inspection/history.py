@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from plexstream.log.base import Log, Place, Record
 from plexstream.model.errors import Malformed, PlexstreamError, TopicMissing
-from plexstream.model.journal import Claim, JournalRecord, Partition, Turn
+from plexstream.model.journal import Claim, JournalRecord, Partition, Step, Turn
 from plexstream.model.snapshot import Snapshot
 from plexstream.model.topics import Topics
 from plexstream.node.takeover import PARTITION_KEY, SENTINEL, piece_key, split_fields
@@ -18,6 +18,7 @@ from plexstream.processor import Restore
 from plexstream.processor.fold import Fold
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.ports import PieceKey, Settings, Store
+from plexstream.schema import codec
 from plexstream.schema.codec import decode_journal, decode_partition, decode_snapshot
 from plexstream.store.memory import MemoryStore
 
@@ -259,7 +260,7 @@ def rebuild(
     if not base <= until <= end:
         raise HistoryGone(_out_of_range(partition, until, base, end))
     limits = settings or Settings()
-    pieces = Pieces(store, split_fields, limits.reply_ttl)
+    pieces = Pieces(store, split_fields, limits.reply_ttl, codec)
     restore = Restore(pieces, begin, exact=False)
     turns = ignored = malformed = 0
     for records in read(log, place, restore.begin, until, progress=progress):
@@ -276,7 +277,7 @@ def rebuild(
             if known and record.claim == restore.fold.claim:  # type: ignore[union-attr]
                 on_turn(r.offset, record, pieces)  # type: ignore[misc, arg-type]
             if restore.take(r.offset, record):
-                turns += type(record) is Turn
+                turns += isinstance(record, Turn | Step)
             else:
                 ignored += 1
         restore.owed.clear()  # nothing is relayed here

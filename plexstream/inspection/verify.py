@@ -21,6 +21,7 @@ from plexstream.node.takeover import PARTITION_KEY, split_fields
 from plexstream.processor import Restore, Settings, Store
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.ports import Due, PieceKey
+from plexstream.schema import codec
 from plexstream.schema.codec import decode_journal, decode_partition
 from plexstream.store.memory import first_due
 from plexstream.store.rocks import RocksStore
@@ -195,7 +196,7 @@ def _bring_up(
 ) -> Store:
     """The store with the journal since folded in, in memory."""
     overlay = Overlay(store)
-    restore = Restore(Pieces(overlay, split_fields, settings.reply_ttl), at, exact=True)
+    restore = Restore(Pieces(overlay, split_fields, settings.reply_ttl, codec), at, exact=True)
     for records in read(log, (topics.journal, base.partition), at.start, base.end):
         for r in records:
             try:

@@ -21,7 +21,15 @@ PlexstreamError
 │   ├── Stopped              the actor has exited or was stopped, until it is started again
 │   ├── Overloaded           the mailbox is full; try again later
 │   ├── Poisoned             the message killed its process several times
-│   └── TimedOut             no reply within the time limit; the call may still take effect
+│   ├── TimedOut             no reply within the time limit; the call may still take effect
+│   ├── StepFailed           a step of a handler that waits failed for good
+│   ├── Cancelled            the invocation was cancelled
+│   ├── Killed               the invocation was ended from outside, without a word to its code
+│   ├── Deadlock             the call waits for itself: A asks B, which asks A
+│   ├── NonDeterministic     a handler did not ask for what is recorded when it ran again
+│   ├── HistoryTooLong       an invocation has too many steps
+│   ├── AlreadyDone          a promise or an awakeable that is completed already
+│   └── UnknownInvocation    no such invocation, promise or awakeable waits here
 └── ReplayDiffers            re-execution did something else than what is recorded
 """
 
@@ -170,11 +178,69 @@ class TimedOut(CallError):
     status = 504
 
 
+class StepFailed(CallError):
+    """A step of a handler that waits failed for good."""
+
+    code = "step_failed"
+    status = 500
+
+
+class Cancelled(CallError):
+    """The invocation was cancelled: raised where its handler waits, which may clean up first."""
+
+    code = "cancelled"
+    status = 409
+
+
+class Killed(CallError):
+    """The invocation was ended from outside, without a word to its code."""
+
+    code = "killed"
+    status = 409
+
+
+class Deadlock(CallError):
+    """The call would wait for itself: an actor that waits for it is asked again."""
+
+    code = "deadlock"
+    status = 409
+
+
+class NonDeterministic(CallError):
+    """A handler that ran again did not ask for what is recorded: its code has changed, or depends on more
+    than state, arguments and steps."""
+
+    code = "non_deterministic"
+    status = 500
+
+
+class HistoryTooLong(CallError):
+    """An invocation has more steps than are kept: use host.continue_as_new, or split it."""
+
+    code = "history_too_long"
+    status = 500
+
+
+class AlreadyDone(CallError):
+    """A promise or an awakeable that is completed already keeps its first value."""
+
+    code = "already_done"
+    status = 409
+
+
+class UnknownInvocation(CallError):
+    """No such invocation, promise or awakeable waits here."""
+
+    code = "unknown_invocation"
+    status = 404
+
+
 CALL_ERRORS: dict[str, type[CallError]] = {
     error.code: error
     for error in (
         CallError, Rejected, Failed, UnknownType, UnknownHandler, NotReadOnly, BadArguments, TooLarge,
-        Stopped, Overloaded, Poisoned, TimedOut,
+        Stopped, Overloaded, Poisoned, TimedOut, StepFailed, Cancelled, Killed, Deadlock, NonDeterministic,
+        HistoryTooLong, AlreadyDone, UnknownInvocation,
     )
 }  # fmt: skip
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from plexstream.model.journal import Change, Out
+from plexstream.model.journal import Begin, Change, Command, Completion, Out, Step
 
 
 class TypeInfo(NamedTuple):
@@ -22,6 +22,10 @@ class TypeInfo(NamedTuple):
     snapshot_interval: int  # 0: not by time; -1: as configured
     snapshot_on_deactivation: bool
     hooks: frozenset[str] = frozenset()  # those of `model.life.HOOKS` that it declares
+    shared: frozenset[str] = frozenset()  # handlers that run while another one waits
+    concurrent: bool = False  # all of them do: there is no state
+    visible: bool = False  # what a handler changes is seen by others at each of its steps
+    retried: frozenset[str] = frozenset()  # handlers whose callers wait while they are tried again
 
 
 class Result(NamedTuple):
@@ -39,11 +43,61 @@ class Result(NamedTuple):
     data: Any = None
 
 
+class Effect(Protocol):
+    """A side effect, to be run off the processor's thread."""
+
+    is_async: bool
+    timeout: float
+
+    def run(self) -> EffectResult:
+        """Run it, on a thread that may block. Raises nothing."""
+
+    async def run_async(self) -> EffectResult:
+        """Run it, on an event loop. Raises nothing."""
+
+
+class EffectResult(NamedTuple):
+    """What a side effect came to; `retry_after` >= 0: it is to be run again after so many milliseconds."""
+
+    failed: bool
+    value: bytes
+    retry_after: int = -1
+
+
+class Suspended(NamedTuple):
+    """The handler waits. `task` is the host's own: it goes on by `ActorHost.resume`.
+
+    What else there is came about since it began or went on: `commands` that it asked for, `done` those of them
+    that are known already, `effects` to run by the index of their command, changes that others see from now on,
+    messages that leave with this step.
+    """
+
+    task: Any
+    commands: list[Command]
+    done: list[Completion]
+    effects: dict[int, Effect]
+    patch: list[Change]
+    outs: list[Out]
+
+
+class Again(NamedTuple):
+    """A workflow's run ends, and the next begins with other arguments."""
+
+    payload: bytes
+    patch: list[Change]
+    outs: list[Out]
+
+
+Outcome = Result | Suspended | Again
+
+
 class Reader(Protocol):
     """How an actor host reads the collections of an actor that is loaded."""
 
     def get(self, field: str, key: str) -> bytes | None: ...
     def scan(self, field: str) -> Iterator[tuple[str, bytes]]: ...
+    def apply(self, patch: Sequence[Change]) -> None:
+        """What has changed while a handler runs again from a state of before; else nothing is to be done."""
 
 
 class ActorHost(Protocol):
@@ -68,11 +122,24 @@ class ActorHost(Protocol):
         sender: str,
         message_id: str,
         must_read: bool,
-    ) -> Result:
+        chain: str = "",
+    ) -> Outcome:
         """Handle one message as turn number `seq` at time `now` (ms).
 
-        With `must_read`, only by a read-only handler.
+        With `must_read`, only by a read-only handler. `chain` goes with what it asks of others.
         """
+
+    def resume(self, task: Any, completion: Completion, now: int) -> Outcome:
+        """Tell a waiting handler of a completion; it goes on if that is what it waits for."""
+
+    def replay(self, instance: Any, begin: Begin, seq: int, history: Sequence[Step]) -> Outcome:
+        """Run a handler again from its start with what is recorded, until it waits for what is not.
+
+        Effects of recorded commands that are not completed are given again.
+        """
+
+    def drop(self, task: Any) -> None:
+        """A waiting handler leaves memory; `replay` brings it back."""
 
     def deactivate(self, instance: Any) -> None:
         """The actor leaves memory. Nothing of it is kept."""

@@ -12,6 +12,8 @@ class Status(IntEnum):
     DONE = 0
     REJECTED = 1  # the handler refused: rolled back, answered, not retried
     FAILED = 2  # the handler raised, or the message was bad: rolled back, answered or put aside
+    WAITING = 3  # of a step: the handler goes on later
+    MEANWHILE = 4  # of a step: a turn of another handler, while this one waits
 
 
 class OutKind(IntEnum):
@@ -27,7 +29,7 @@ class OutKind(IntEnum):
     DEADLETTER = 7  # the cause itself, put aside for `key`
 
 
-DONE, REJECTED, FAILED = (s.value for s in Status)
+DONE, REJECTED, FAILED, WAITING, MEANWHILE = (s.value for s in Status)
 
 
 class Change(NamedTuple):
@@ -81,6 +83,92 @@ class Turn(NamedTuple):
     cause_seq: int
     cause_index: int
     outs: tuple[Out, ...] | list[Out]
+
+
+class CommandKind(IntEnum):
+    """What a handler asked for that takes time, or must be the same when it runs again."""
+
+    ASK = 0  # a message to another actor, `name` is "target handler"
+    RUN = 1  # a side effect, journaled once
+    SLEEP = 2
+    AWAKEABLE = 3  # completed from outside; `name` is its secret
+    PROMISE = 4  # of this actor, by `name`
+    VALUE = 5  # known at once, but perhaps another one later: a look at a promise, a version
+
+
+class Command(NamedTuple):
+    """One thing that a handler asked for, by its place in the order of asking."""
+
+    number: int
+    kind: int
+    name: str
+    due: int = 0  # of a SLEEP, in milliseconds since the Unix epoch
+
+
+class Control(IntEnum):
+    """What a completion means that is not of a command, as its `number`."""
+
+    CANCEL = -1  # the handler gets an error where it waits
+    PAUSE = -2  # it does not go on
+    RESUME = -3
+    RESTART = -4  # all from command `value` on is forgotten: it runs again from there
+
+
+class Completion(NamedTuple):
+    """What became of a command. `value` is the result as JSON, or an ErrorBody where `failed`."""
+
+    number: int
+    failed: bool
+    value: bytes
+
+
+class Begin(NamedTuple):
+    """The message that an invocation handles: with it, the mailbox is not needed any more."""
+
+    kind: int
+    id: str
+    handler: str
+    payload: bytes
+    sender: str
+    reply_to: str
+    idempotency_key: str
+    time: int  # of the turn that began it
+    chain: str  # who waits for this, from the first on: "address#invocation", one a line
+    base: tuple[Change, ...] | list[Change] | None  # the state then, where others may change it meanwhile
+
+
+class Step(NamedTuple):
+    """One stretch of a handler that waits: an invocation is its steps, the last of which is DONE or failed.
+
+    The fields up to `outs` are those of a `Turn`: what the step changed and sends, and the message or timer
+    that it goes back to. `invocation` is the actor's turn number at which the handler began, `number` counts
+    its steps from 0. Where `next` is not 0, the invocation ends and goes on as that one, which has `begin`.
+    """
+
+    claim: int
+    actor: str
+    seq: int
+    cause_topic: str  # "effect" and "promise" have no offset
+    cause_offset: int
+    time: int
+    status: int
+    fresh: bool
+    idempotency_key: str
+    patch: tuple[Change, ...] | list[Change]
+    handler: str
+    message_id: str
+    sender: str
+    cause_kind: int
+    cause_origin: str
+    cause_seq: int
+    cause_index: int
+    outs: tuple[Out, ...] | list[Out]
+    invocation: int
+    number: int
+    next: int
+    begin: Begin | None
+    commands: tuple[Command, ...] | list[Command]
+    completions: tuple[Completion, ...] | list[Completion]
 
 
 class Origin(NamedTuple):
@@ -140,4 +228,4 @@ class Partition(NamedTuple):
     timer_attempts: int = 0  # how often in a row
 
 
-JournalRecord = Claim | Turn | Mark
+JournalRecord = Claim | Turn | Step | Mark

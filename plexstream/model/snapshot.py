@@ -14,6 +14,7 @@ class Piece(IntEnum):
     REPLY = 2  # a reply kept for its idempotency key
     TIMER = 3  # a message that is due later
     PARTITION = 4  # how far the partition is: a Mark
+    STEP = 5  # one step of a handler that waits: a Step
 
 
 class Snapshot(NamedTuple):

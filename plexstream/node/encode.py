@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plexstream.log.base import Item, Place
 from plexstream.model.address import partition_of
-from plexstream.model.journal import Claim, Mark, OutKind, Turn
+from plexstream.model.journal import Claim, Mark, OutKind, Step, Turn
 from plexstream.model.message import DeadLetter, Envelope
 from plexstream.model.topics import Topics
 from plexstream.processor.records import Answer
@@ -14,19 +14,22 @@ Output = tuple[
     str, int | None, bytes, bytes | None
 ]  # topic, partition or None for murmur2 of the key, key, value
 
-_LAST_MAIL, _REPLY = OutKind.ERROR.value, OutKind.REPLY.value
+_LAST_MAIL, _REPLY, _ASK = OutKind.ERROR.value, OutKind.REPLY.value, OutKind.ASK.value
 _EMIT, _DEAD = OutKind.EMIT.value, OutKind.DEADLETTER.value
 
 
-def journal_items(records: list[Turn | Mark] | list[Claim]) -> list[Item]:
+def journal_items(records: list[Turn | Step | Mark] | list[Claim]) -> list[Item]:
     """Journal records as they are appended: keyed by the actor."""
     return [
-        (r.actor.encode(), encode_turn(r)) if type(r) is Turn else (b"", encode_journal(r)) for r in records
-    ]  # fmt: skip
+        (r.actor.encode(), encode_turn(r))
+        if type(r) is Turn
+        else (r.actor.encode() if type(r) is Step else b"", encode_journal(r))
+        for r in records
+    ]
 
 
 def mails(
-    topics: Topics, partitions: int, partition: int, offset: int, turn: Turn, into: dict[Place, list[Item]]
+    topics: Topics, partitions: int, partition: int, offset: int, turn: Turn | Step, into: dict[Place, list[Item]]
 ) -> None:
     """Add a turn's messages and replies to the places they go to."""
     for index, out in enumerate(turn.outs):
@@ -48,10 +51,10 @@ def mails(
                 out.handler,
                 out.payload,
                 turn.actor,
-                "",
+                turn.actor if kind == _ASK else "",
                 "",
                 turn.time,
-                {},
+                {"chain": out.note} if kind == _ASK else {},
                 origin,
                 offset,
                 index,
@@ -71,7 +74,7 @@ def answer_items(
     return into
 
 
-def outputs(topics: Topics, partition: int, offset: int, turn: Turn) -> list[Output]:
+def outputs(topics: Topics, partition: int, offset: int, turn: Turn | Step) -> list[Output]:
     """A turn's output records and dead letters."""
     records: list[Output] = []
     for index, out in enumerate(turn.outs):

@@ -19,6 +19,7 @@ from plexstream.node.services import Services, WipeableStore
 from plexstream.processor import Restore
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.ports import PieceKey
+from plexstream.schema import codec
 from plexstream.schema.codec import decode_journal, decode_partition, decode_snapshot, encode_partition
 
 _log = logging.getLogger("plexstream.node")
@@ -182,7 +183,7 @@ class Takeover:
 
     def _start_restore(self, partition: Partition, exact: bool) -> None:
         assert self.store is not None
-        pieces = Pieces(self.store, split_fields, self.s.settings.reply_ttl)
+        pieces = Pieces(self.store, split_fields, self.s.settings.reply_ttl, codec)
         self.restore = Restore(pieces, partition, exact)
         self.restore.on_claim = self._note_code
         piece = self.store.get(CODE_KEY)
@@ -257,7 +258,7 @@ def piece_key(key: bytes) -> PieceKey | None:
     try:
         if kind is None or kind == Piece.ACTOR:
             return None if kind is None or not address else (kind, address.decode(), "", None)
-        if kind != Piece.ENTRY:
+        if kind not in (Piece.ENTRY, Piece.STEP):
             return (kind, address.decode(), name[:-1].decode(), None)  # an idempotency key may have a NUL
         name, _, entry = name.partition(b"\0")
         return (kind, address.decode(), name.decode(), entry.decode())

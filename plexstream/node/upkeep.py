@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from plexstream.log.base import Place, Record
 from plexstream.model.address import type_of
 from plexstream.model.errors import LogError, Malformed
-from plexstream.model.journal import Partition, Turn
+from plexstream.model.journal import Partition, Step, Turn
 from plexstream.node.encode import Output
 from plexstream.node.lanes import Lane
 from plexstream.node.services import Services
@@ -79,7 +79,7 @@ class Upkeep:
                 turn = decode_journal(record.value or b"")
             except Malformed:
                 continue
-            if type(turn) is Turn:
+            if isinstance(turn, Turn | Step):
                 # One that does not count may be noted too: its pieces are then saved once more than needed.
                 pieces.note_unsaved(record.offset, turn)
         if not self.catching_up:

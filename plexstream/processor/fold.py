@@ -6,7 +6,7 @@ so that all agree on which records count (DESIGN 4, the reading rule).
 
 from __future__ import annotations
 
-from plexstream.model.journal import Claim, Inbox, JournalRecord, Mark, Origin, Partition, Turn
+from plexstream.model.journal import Claim, Inbox, JournalRecord, Mark, Origin, Partition, Step, Turn
 
 CRASH_TURNS = 10_000
 """A reign with so many turns did not end because of its first message."""
@@ -66,7 +66,7 @@ class Fold:
         """Fold the record at `offset`; returns whether it counts (a claim always does)."""
         assert offset >= self.next, f"offset {offset} after {self.next}: a journal is folded in order"
         self.next = offset + 1
-        if type(record) is Turn:
+        if type(record) is Turn or type(record) is Step:
             if record.claim != self.claim:
                 return False
             self.turn(record)
@@ -80,8 +80,8 @@ class Fold:
         self._mark(record)
         return True
 
-    def turn(self, turn: Turn) -> None:
-        """A turn that counts finishes its cause."""
+    def turn(self, turn: Turn | Step) -> None:
+        """A turn or a step that counts finishes its cause."""
         self.turns += 1
         if turn.cause_offset < 0:
             if self.timer and self.timer == f"{turn.sender}#{turn.message_id}":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from plexstream.model.journal import OutKind, Turn
+from plexstream.model.journal import OutKind, Step, Turn
 
 _LAST_MAIL = OutKind.ERROR.value
 _EMIT, _DEAD = OutKind.EMIT.value, OutKind.DEADLETTER.value
@@ -16,11 +16,11 @@ class Lane:
     __slots__ = ("_done", "_last", "queue")
 
     def __init__(self, done: int) -> None:
-        self.queue: deque[tuple[int, Turn]] = deque()  # taken by the driver
+        self.queue: deque[tuple[int, Turn | Step]] = deque()  # taken by the driver
         self._done = done  # all below has arrived
         self._last = -1
 
-    def owe(self, offset: int, turn: Turn) -> None:
+    def owe(self, offset: int, turn: Turn | Step) -> None:
         if offset >= self._done:
             self.queue.append((offset, turn))
             self._last = offset
@@ -41,7 +41,7 @@ class Outbox:
         self.mails = Lane(relayed)
         self.emits = Lane(emitted)
 
-    def owe(self, offset: int, turn: Turn) -> None:
+    def owe(self, offset: int, turn: Turn | Step) -> None:
         """The turn at `offset` is acknowledged: what it sends may leave."""
         mail = emit = False
         for out in turn.outs:

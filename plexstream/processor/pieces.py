@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from plexstream.model.journal import Change, Out, OutKind, Turn
+from plexstream.model.journal import DONE, Change, Out, OutKind, Step, Turn
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.timer import Timer, encode_timer
+from plexstream.processor.histories import Histories, StepCodec, step_keys
 from plexstream.processor.ports import Due, PieceKey, Store
 
+_STEP = Piece.STEP.value
 _ACTOR, _ENTRY, _REPLY, _TIMER = Piece.ACTOR.value, Piece.ENTRY.value, Piece.REPLY.value, Piece.TIMER.value
 _OUT_REPLY, _OUT_ERROR = OutKind.REPLY.value, OutKind.ERROR.value
 _OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
@@ -51,17 +53,19 @@ class Pieces:
         store: what is on disk.
         split: takes the JSON object of an actor's fields apart, without decoding the values.
         reply_ttl: how long a reply is kept for its idempotency key, in milliseconds.
+        codec: how steps are stored.
     """
 
-    def __init__(self, store: Store, split: Any, reply_ttl: int) -> None:
+    def __init__(self, store: Store, split: Any, reply_ttl: int, codec: StepCodec) -> None:
         self.store = store
         self._split = split
         self._reply_ttl = reply_ttl
+        self.histories = Histories(store, codec)
         self.cores: dict[str, Core] = {}
         self.dirty_cores: dict[str, Core] = {}
         self.dirty: dict[PieceKey, Snapshot | None] = {}
         self.dirty_bytes = 0
-        self.ahead: dict[PieceKey, Change | Turn | Out] = {}
+        self.ahead: dict[PieceKey, Change | Turn | Step | Out] = {}
         self._timers_more = 0  # than the store has
         # What is not in the snapshot topic, with the offset of its first turn, oldest first.
         self.unsaved: dict[PieceKey, int] = {}
@@ -94,7 +98,7 @@ class Pieces:
         found: dict[tuple[str, str | None], bytes] = {}
         for piece in self.store.scan(_ENTRY, address, field):
             found[piece.name, piece.key] = piece.data
-        layers: list[Mapping[PieceKey, Snapshot | Change | Turn | Out | None]] = [self.dirty, self.ahead]
+        layers: list[Mapping[PieceKey, Snapshot | Change | Turn | Step | Out | None]] = [self.dirty, self.ahead]
         for layer in layers:
             for (kind, owner, name, key), newer in layer.items():
                 if kind == _ENTRY and owner == address and field in (None, name):
@@ -109,7 +113,9 @@ class Pieces:
                         found[name, key] = value
         return iter([(name, key or "", value) for (name, key), value in sorted(found.items())])
 
-    def reply(self, address: str, idempotency_key: str, now: int) -> tuple[Turn | Snapshot | None, bool]:
+    def reply(
+        self, address: str, idempotency_key: str, now: int
+    ) -> tuple[Turn | Step | Snapshot | None, bool]:
         """What is kept for an idempotency key, and whether anything is.
 
         That is the turn while it is not acknowledged, afterwards the reply.
@@ -125,7 +131,7 @@ class Pieces:
 
     # Changing
 
-    def run_ahead(self, turn: Turn) -> None:
+    def run_ahead(self, turn: Turn | Step) -> None:
         """A turn was executed and is on its way to the log: later turns see its entries and its reply."""
         for change in turn.patch:
             if change.key is not None:
@@ -138,10 +144,20 @@ class Pieces:
             if out.kind == _OUT_TIMER or out.kind == _OUT_CANCEL:
                 self.ahead[_TIMER, turn.actor, out.id, None] = out
 
-    def apply(self, offset: int, turn: Turn) -> None:
-        """A turn counts: fold it. The log has it."""
+    def apply(self, offset: int, turn: Turn | Step) -> None:
+        """A turn or a step counts: fold it. The log has it."""
         actor = turn.actor
-        if turn.status == 0 or turn.patch:  # a failure may end the actor's life
+        changes = turn.status == DONE or bool(turn.patch)  # a failure may end the actor's life
+        if type(turn) is Step:
+            changes = changes or turn.begin is not None
+            for key, gone in self.histories.take(offset, turn):
+                if gone:
+                    self._drop(offset, key)
+                elif key in self.histories.dirty:
+                    self.unsaved.setdefault(key, offset)
+                else:
+                    self.unsaved.pop(key, None)
+        if changes:
             core = self.cores.get(actor)
             if core is None:
                 core = self.core(actor)
@@ -176,7 +192,7 @@ class Pieces:
         if turn.idempotency_key:
             self._keep_reply(offset, turn)
 
-    def _apply_entry(self, offset: int, turn: Turn, change: Change) -> None:
+    def _apply_entry(self, offset: int, turn: Turn | Step, change: Change) -> None:
         key = (_ENTRY, turn.actor, change.field, change.key)
         if self.ahead.get(key) is change:
             del self.ahead[key]
@@ -190,7 +206,7 @@ class Pieces:
                 ),
             )
 
-    def _keep_reply(self, offset: int, turn: Turn) -> None:
+    def _keep_reply(self, offset: int, turn: Turn | Step) -> None:
         key = (_REPLY, turn.actor, turn.idempotency_key, None)
         if self.ahead.get(key) is turn:
             del self.ahead[key]
@@ -201,7 +217,7 @@ class Pieces:
             Snapshot(_REPLY, turn.actor, turn.idempotency_key, None, offset, kind, expires, payload),
         )
 
-    def _set_timer(self, offset: int, key: PieceKey, timer: Snapshot | None, by: Turn | Out) -> None:
+    def _set_timer(self, offset: int, key: PieceKey, timer: Snapshot | None, by: Turn | Step | Out) -> None:
         if self.ahead.get(key) is by:
             del self.ahead[key]
         self._timers_more += (timer is not None) - (self.timer(key[1], key[2]) is not None)
@@ -227,12 +243,15 @@ class Pieces:
         batch = self.dirty
         for address, core in self.dirty_cores.items():
             batch[_ACTOR, address, "", None] = core.snapshot()
+        for key in self.histories.dirty:
+            batch[key] = self.histories.piece(key)
         batch[partition.kind, partition.address, partition.name, partition.key] = partition
         self.store.write(batch)
         self._timers_more = 0
         self.dirty = {}
         self.dirty_cores = {}
         self.dirty_bytes = 0
+        self.histories.flushed()
 
     def forget_clean(self, keep: int) -> None:
         """Drop acknowledged fields that are in the store, beyond `keep` of them."""
@@ -246,9 +265,9 @@ class Pieces:
         firsts = [next(iter(d.values())) for d in (self.unsaved, self.unsaved_cores) if d]
         return min(firsts, default=None)
 
-    def note_unsaved(self, offset: int, turn: Turn) -> None:
+    def note_unsaved(self, offset: int, turn: Turn | Step) -> None:
         """The turn at `offset` is in the store, but may not be in the snapshot topic."""
-        if turn.status == 0 or turn.patch:
+        if turn.status == DONE or turn.patch or type(turn) is Step:
             self.unsaved_cores[turn.actor] = min(offset, self.unsaved_cores.get(turn.actor, offset))
         keys: list[PieceKey] = [(_ENTRY, turn.actor, c.field, c.key) for c in turn.patch if c.key is not None]
         keys += [
@@ -258,6 +277,8 @@ class Pieces:
             keys.append((_TIMER, turn.sender, turn.message_id, None))
         if turn.idempotency_key:
             keys.append((_REPLY, turn.actor, turn.idempotency_key, None))
+        if type(turn) is Step:
+            keys += step_keys(turn)
         for key in keys:
             self.unsaved[key] = min(offset, self.unsaved.get(key, offset))
 
@@ -289,7 +310,13 @@ class Pieces:
                 taken[key] = self.dirty[key] if key in self.dirty else self.store.get(key)
         for key in islice(taken, cores, None):
             self.saving[key] = self.unsaved.pop(key)
+            taken[key] = self._newest(key)
         return taken
+
+    def _newest(self, key: PieceKey) -> Snapshot | None:
+        if key[0] == _STEP and key in self.histories.dirty:
+            return self.histories.piece(key)
+        return self.dirty[key] if key in self.dirty else self.store.get(key)
 
     def take_core(self, address: str) -> dict[PieceKey, Snapshot | None]:
         """One actor's fields, if they are unsaved."""
@@ -341,7 +368,7 @@ class Pieces:
         return self.store.timers() + self._timers_more
 
 
-def reply_of(turn: Turn) -> tuple[int, bytes]:
+def reply_of(turn: Turn | Step) -> tuple[int, bytes]:
     """The kind (REPLY or ERROR of `Kind`) and payload of a turn's reply; an empty one where it sent none."""
     for out in turn.outs:
         if out.kind == _OUT_REPLY:

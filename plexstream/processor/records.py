@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from plexstream.model.journal import Mark, Turn
+from plexstream.model.journal import Mark, Step, Turn
 
 
 class Fenced(Exception):
@@ -32,7 +32,7 @@ class Group(NamedTuple):
     """Records appended together, and the answers that their acknowledgement releases."""
 
     number: int
-    records: list[Turn | Mark]
+    records: list[Turn | Step | Mark]
     answers: list[Answer]
 
 

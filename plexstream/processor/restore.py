@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from plexstream.model.journal import Claim, JournalRecord, Partition, Turn
+from plexstream.model.journal import Claim, JournalRecord, Partition, Step, Turn
 from plexstream.processor.fold import Fold
 from plexstream.processor.pieces import Pieces
 
@@ -27,7 +27,7 @@ class Restore:
         self.exact = exact
         self.begin = partition.floor if exact else min(partition.floor, partition.unsaved)
         self.next = self.begin
-        self.owed: list[tuple[int, Turn]] = []
+        self.owed: list[tuple[int, Turn | Step]] = []
         self.on_claim: Callable[[Claim], None] = lambda _: None
 
     def take(self, offset: int, record: JournalRecord) -> bool:
@@ -38,15 +38,15 @@ class Restore:
         self.next = offset + 1
         if offset < self.start:
             counts = self.fold.counted(offset, record)
-            if counts and type(record) is Turn and not self.exact:
+            if counts and isinstance(record, Turn | Step) and not self.exact:
                 self.pieces.apply(offset, record)
         else:
             counts = self.fold.take(offset, record)
-            if counts and type(record) is Turn:
+            if counts and isinstance(record, Turn | Step):
                 self.pieces.apply(offset, record)
         if type(record) is Claim:
             self.on_claim(record)
-        elif counts and type(record) is Turn and record.outs:
+        elif counts and isinstance(record, Turn | Step) and record.outs:
             self.owed.append((offset, record))
         return counts
 
@@ -59,7 +59,7 @@ class Restore:
         self.next = offset + 1
         self.fold.next = max(self.fold.next, offset + 1)
 
-    def still_owed(self) -> list[tuple[int, Turn]]:
+    def still_owed(self) -> list[tuple[int, Turn | Step]]:
         """Turns whose outgoing items may not have arrived, in order."""
         first = min(self.fold.relayed, self.fold.emitted)
         return [(offset, turn) for offset, turn in self.owed if offset >= first]

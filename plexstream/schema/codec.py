@@ -11,8 +11,10 @@ from plexstream.schema.envelope import decode_envelope, encode_envelope
 from plexstream.schema.journal import (
     decode_journal,
     decode_partition,
+    decode_step,
     encode_journal,
     encode_partition,
+    encode_step,
     encode_turn,
     is_claim,
 )
@@ -22,8 +24,8 @@ _SNAPSHOT = avro.prefix("Snapshot")
 
 __all__ = [
     "decode_dead_letter", "decode_envelope", "decode_journal", "decode_partition",
-    "decode_snapshot", "encode_dead_letter", "encode_envelope", "encode_journal", "encode_partition",
-    "encode_snapshot", "encode_turn", "is_claim",
+    "decode_snapshot", "decode_step", "encode_dead_letter", "encode_envelope", "encode_journal", "encode_partition",
+    "encode_snapshot", "encode_step", "encode_turn", "is_claim",
 ]  # fmt: skip
 
 

@@ -19,6 +19,10 @@ class Reject(Exception):
         self.data = data
 
 
+class TerminalError(Reject):
+    """Raised by a handler or a step that failed for good: like `Reject`, by the name that workflows know."""
+
+
 class DeclarationError(TypeError):
     """An actor class is declared in a way that cannot work. Raised while the module is imported."""
 

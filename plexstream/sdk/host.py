@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol
 
+from plexstream.sdk.current import current
 from plexstream.sdk.errors import OutsideHandler
+from plexstream.sdk.spec import Retry
+from plexstream.sdk.steps import Promise, Start, TaskApi
 from plexstream.sdk.supervision import Lifecycle
+from plexstream.sdk.waiting import Waitable
 
 
 class TurnApi(Protocol):
@@ -25,6 +29,10 @@ class TurnApi(Protocol):
     def uuid(self) -> str: ...
     def sender(self) -> str: ...
     def log(self, level: str, message: str, fields: dict[str, Any]) -> None: ...
+    def task(self) -> TaskApi: ...
+    def entries(self) -> Any: ...
+    def settle_awakeable(self, id: str, value: Any, error: str | None) -> None: ...
+    def continue_as_new(self, payload: Any) -> NoReturn: ...
 
     # For behaviours
 
@@ -44,16 +52,8 @@ class TurnApi(Protocol):
         """Write a message that this actor took earlier, and cannot handle, to the dead letters."""
 
 
-class _Current(threading.local):
-    turn: TurnApi | None = None
-
-
-current = _Current()
-"""Set by an actor host around each handler, per thread."""
-
-
 def _turn(what: str) -> TurnApi:
-    turn = current.turn
+    turn: TurnApi | None = current.turn
     if turn is None:
         raise OutsideHandler(f"host.{what} was called outside a handler: use plexstream.Client there")
     return turn
@@ -129,6 +129,126 @@ class Host(Lifecycle):
     def log(self, message: str, /, level: str = "info", **fields: Any) -> None:
         """Log a line with this actor's address; not durable, and not repeated by a replay."""
         _turn("log").log(level, message, fields)
+
+    # Steps: the handler waits, and survives any crash meanwhile
+
+    start = Start()
+    """The same steps as handles, to be waited for later or together."""
+
+    def ask(
+        self, to: str, handler: str, payload: Any = None, /, *, timeout: float | None = None, **arguments: Any
+    ) -> Any:
+        """Call another actor and wait for its result. Its error is raised here.
+
+        Parameters:
+            to: an address, ``type/id`` for short.
+            handler: the name of its handler.
+            payload, arguments: the handler's arguments, as a dict or as keywords.
+            timeout: seconds after which TimedOut is raised; None: it waits as long as it takes.
+        """
+        return _wait(self.start.ask(to, handler, payload, timeout=timeout, **arguments))
+
+    def run(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        /,
+        *arguments: Any,
+        retry: Retry | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Do something with a side effect, and keep its result: it does not run again once that is recorded.
+
+        It runs at least once: a crash before the record lets it run again. Plain functions run on a pool
+        of threads, ``async def`` ones on an event loop; the handler's own state is not theirs to touch.
+
+        Parameters:
+            name: of the step, in the journal.
+            function, arguments: what to call. The result is JSON-compatible.
+            retry: how it is tried again when it raises; `Reject` and `TerminalError` end that at once.
+            timeout: seconds after which TimedOut is raised.
+        """
+        return _wait(self.start.run(name, function, *arguments, retry=retry, timeout=timeout))
+
+    def sleep(self, seconds: float) -> Any:
+        """Wait for some seconds, minutes or months."""
+        return _wait(self.start.sleep(seconds))
+
+    def sleep_until(self, time: int) -> Any:
+        """Wait until `time`, in milliseconds since the Unix epoch."""
+        return _wait(self.start.sleep_until(time))
+
+    def promise(self, name: str) -> Promise:
+        """A promise of this actor by its name: wait for it here, resolve it in another handler."""
+        return Promise(_turn("promise").task(), name)
+
+    def awakeable(self) -> Any:
+        """Something to wait for that a system outside completes by its ``id``."""
+        return self.start.awakeable()
+
+    def resolve_awakeable(self, id: str, value: Any = None) -> None:
+        """Complete an awakeable of any actor, with this turn."""
+        _turn("resolve_awakeable").settle_awakeable(id, value, None)
+
+    def reject_awakeable(self, id: str, reason: str) -> None:
+        """Let whoever waits for an awakeable get a `Rejected` error, with this turn."""
+        _turn("reject_awakeable").settle_awakeable(id, None, reason)
+
+    def all(self, *handles: Any, timeout: float | None = None) -> Any:
+        """Wait for all handles: their results in the order given, or the first error."""
+        return _wait(self.start.all(*handles, timeout=timeout))
+
+    def any(self, *handles: Any, timeout: float | None = None) -> Any:
+        """Wait for the first handle that succeeds: its result; where all fail, the last error."""
+        return _wait(self.start.any(*handles, timeout=timeout))
+
+    def race(self, *handles: Any, timeout: float | None = None) -> Any:
+        """Wait for the first handle that is done: its result or error."""
+        return _wait(self.start.race(*handles, timeout=timeout))
+
+    def select(self, timeout: float | None = None, **handles: Any) -> Any:
+        """Wait for the first of named handles: its name and result."""
+        return _wait(self.start.select(timeout, **handles))
+
+    def version(self, change: str, latest: int = 1) -> int:
+        """Which version of a piece of code this run of the handler has: for changes while handlers wait.
+
+        Returns:
+            `latest` where the handler comes here for the first time, and ever after; 0 where it has passed
+            here before with code that did not ask.
+        """
+        return _turn("version").task().version(change, latest)
+
+    def continue_as_new(self, payload: Any = None, /, **arguments: Any) -> NoReturn:
+        """End this run of a workflow and begin the next with other arguments: its history starts anew."""
+        _turn("continue_as_new").continue_as_new(arguments if payload is None else payload)
+
+    # State by key
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value kept under `key` in this actor's state, loaded when asked for."""
+        return _turn("get").entries().get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep a JSON-compatible value under `key` in this actor's state."""
+        _turn("set").entries()[key] = value
+
+    def clear(self, key: str) -> None:
+        """Forget what is kept under `key`."""
+        _turn("clear").entries().pop(key, None)
+
+    def clear_all(self) -> None:
+        """Forget everything kept by `set`."""
+        _turn("clear_all").entries().clear()
+
+    def keys(self) -> list[str]:
+        """The keys of everything kept by `set`, in order."""
+        return list(_turn("keys").entries())
+
+
+def _wait(waitable: Waitable[Any]) -> Any:
+    """In a plain ``def`` handler its result; else what an ``async def`` handler awaits."""
+    return waitable.wait() if waitable._waiter.blocking else waitable
 
 
 host = Host()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 FieldKind = Literal["plain", "map", "list"]
 Invocation = Literal["call", "cast"]
 Behaviour = Literal["actor", "gen_server", "gen_fsm", "gen_event", "event_sourced"]
+Kind = Literal["object", "service", "workflow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +21,22 @@ class Retry:
         interval: seconds before the second attempt.
         factor: by which the wait grows from attempt to attempt.
         max_interval: seconds that a wait does not exceed.
+        jitter: share by which a wait is made shorter at random, from 0 to 1.
+        max_duration: seconds after which it is not tried again; 0: no limit.
     """
 
     attempts: int = 5
     interval: float = 0.1
     factor: float = 2.0
     max_interval: float = 10.0
+    jitter: float = 0.0
+    max_duration: float = 0.0
 
     def __post_init__(self) -> None:
         if self.attempts < 1 or self.interval < 0 or self.factor < 1 or self.max_interval < 0:
             raise ValueError(f"{self}: attempts and factor are at least 1, intervals are not negative")
+        if not 0 <= self.jitter <= 1 or self.max_duration < 0:
+            raise ValueError(f"{self}: jitter is from 0 to 1, max_duration not negative")
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after the failed attempt number `attempt` (from 1)."""
@@ -93,6 +100,8 @@ class Handler:
     function: Callable[..., Any]
     read_only: bool
     invocation: Invocation = "call"  # a cast has no result
+    role: Literal["", "run", "signal", "query"] = ""  # in a workflow
+    retry: Retry | None = None  # None: as its actor type
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,11 @@ class Subscription:
 
 @dataclass(slots=True)
 class ActorType:
-    """One actor type, as its class declares it."""
+    """One actor type, as its class declares it.
+
+    `kind`: an object runs its handlers one by one; a service is stateless and runs all of them at the same
+    time; a workflow runs once for each id, and takes signals and queries meanwhile.
+    """
 
     name: str
     cls: type
@@ -126,3 +139,4 @@ class ActorType:
     events: EventLog = EventLog()
     behaviour: Behaviour = "actor"
     facets: tuple[str, ...] = ()
+    kind: Kind = "object"

@@ -6,23 +6,28 @@ import inspect
 import logging
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from greenlet import getcurrent, greenlet
 
 from plexstream.hosts.native.arguments import Bind, WrongArguments, binder, takes_rest
 from plexstream.hosts.native.fields import PlainFields, encode, refuse_nan
 from plexstream.hosts.native.instance import FieldEntries, Instance, entry_decoder
+from plexstream.hosts.native.replay import Replay, new_task
 from plexstream.hosts.native.start import starter
+from plexstream.hosts.native.task import NeedsGreenlet, Task
 from plexstream.hosts.native.turn import MAX_DETAIL, Turn
 from plexstream.model.errors import CallError, Failed, TooLarge
-from plexstream.model.host import Reader, Result, TypeInfo
+from plexstream.model.host import Again, Outcome, Reader, Result, Suspended, TypeInfo
+from plexstream.model.journal import Begin, Change, Completion, Step
 from plexstream.model.life import HOOKS, START
 from plexstream.model.text import text
+from plexstream.sdk.current import current
 from plexstream.sdk.errors import Reject
-from plexstream.sdk.host import current
-from plexstream.sdk.spec import ActorType
+from plexstream.sdk.spec import ActorType, Handler, Retry
+from plexstream.sdk.waiting import Waitable
 
 _new = tuple.__new__  # a named tuple's own costs twice the time
 _log = logging.getLogger("plexstream.actor")
@@ -37,11 +42,16 @@ MAX_TURN = 4_194_304
 class _Bound:
     """A handler with its arguments' check."""
 
-    __slots__ = ("bind", "function", "is_async", "read_only", "rest")
+    __slots__ = ("bind", "function", "is_async", "name", "read_only", "rest", "retry", "role", "waits")
 
-    def __init__(self, function: Callable[..., Any], read_only: bool, where: str) -> None:
+    def __init__(self, handler: Handler, where: str, retry: Retry) -> None:
+        function = handler.function
         self.function = function
-        self.read_only = read_only
+        self.name = handler.name
+        self.read_only = handler.read_only
+        self.role = handler.role
+        self.retry = handler.retry or retry
+        self.waits = False  # known once it has waited, if it is a plain def
         self.bind: Bind = binder(function, where)
         self.rest = takes_rest(self.bind)
         self.is_async = inspect.iscoroutinefunction(function)
@@ -55,7 +65,7 @@ class _Type:
         self.spec = spec
         self.plain = PlainFields(spec)
         self.handlers = {
-            n: _Bound(h.function, h.read_only, f"{spec.name}.{n}") for n, h in spec.handlers.items()
+            n: _Bound(h, f"{spec.name}.{n}", spec.retry) for n, h in spec.handlers.items()
         }
         self.handlers[START] = _Bound(starter(spec), False, f"{spec.name}.{START}")
         self.init_config = spec.init is not None and len(inspect.signature(spec.init).parameters) > 1
@@ -68,8 +78,18 @@ class _Type:
             spec.name, version, round(spec.idle_timeout * 1000), spec.max_active,
             round(spec.state_ttl * 1000), retry.attempts, delays, spec.snapshots.turns,
             -1 if spec.snapshots.seconds is None else round(spec.snapshots.seconds * 1000),
-            spec.snapshots.on_deactivation, HOOKS & spec.handlers.keys(),
+            spec.snapshots.on_deactivation, HOOKS & spec.handlers.keys(), _shared(spec),
+            spec.kind == "service", spec.kind == "workflow",
+            frozenset(n for n, h in spec.handlers.items() if h.retry is not None),
         )  # fmt: skip
+
+
+def _shared(spec: ActorType) -> frozenset[str]:
+    """The handlers that run while another one waits."""
+    return frozenset(
+        n for n, h in spec.handlers.items()
+        if spec.kind == "service" or h.read_only or h.role in ("signal", "query")
+    )  # fmt: skip
 
 
 class NativeHost:
@@ -85,7 +105,11 @@ class NativeHost:
         self, types: Mapping[str, ActorType], version: str = "", *, max_message: int = MAX_MESSAGE
     ) -> None:
         self._types = {name: _Type(spec, version) for name, spec in types.items()}
-        self._turn = Turn(max_message, MAX_TURN)
+        self._max_message = max_message
+        self._turn = self._new_turn()
+
+    def _new_turn(self) -> Turn:
+        return Turn(self._max_message, MAX_TURN, new_task)
 
     def type_info(self, type: str) -> TypeInfo | None:
         found = self._types.get(type)
@@ -97,7 +121,7 @@ class NativeHost:
     def activate(self, type: str, address: str, fields: Mapping[str, bytes], reader: Reader) -> Instance:
         t = self._types[type]
         obj: Any = object.__new__(t.spec.cls)
-        instance = Instance(t, obj, address, t.plain, fields)
+        instance = Instance(t, obj, address, t.plain, fields, reader)
         for field, decode in t.collections:
             where = f"{t.name}.{field.name}"
             instance.collection(field, FieldEntries(reader, field, decode, where, t.spec.max_state))
@@ -139,7 +163,8 @@ class NativeHost:
         sender: str,
         message_id: str,
         must_read: bool,
-    ) -> Result:
+        chain: str = "",
+    ) -> Outcome:
         t: _Type = instance.type
         bound = t.handlers.get(handler) or t.handlers.get("*")
         if bound is None:
@@ -153,8 +178,11 @@ class NativeHost:
         except WrongArguments as error:
             return _failure("bad_arguments", f"{t.name}.{handler}: {error}", read_only=read_only)
         turn = self._turn
-        turn.begin(instance.address, seq, now, sender, MAX_TURN)
+        turn.begin(instance, bound, seq, now, sender, chain)
+        if bound.waits:
+            return self._begin_task(turn, arguments)
         current.turn = turn
+        coroutine = None
         try:
             if seq == 1 and t.spec.init is not None and not read_only and handler != START:
                 t.spec.init(instance.object, *([{}] if t.init_config else []))
@@ -163,37 +191,186 @@ class NativeHost:
             else:
                 value = bound.function(instance.object, *arguments)
             if bound.is_async:
-                value = _finish(value, f"{t.name}.{handler}")
-            if value is None:
-                data = b"null"
-            else:
-                data = encode(value)
-                if b"null" in data:
-                    refuse_nan(value, "the result")
-                if len(data) > turn.max_message:
-                    size, limit = len(data), turn.max_message
-                    raise TooLarge(f"{t.name}.{handler} returned {size} bytes, at most {limit} are allowed")
-            if read_only:
-                if turn.outs or (changed := instance.changed()):
-                    what = "sent something" if turn.outs else f"changed {', '.join(changed)}"
-                    raise TypeError(f"{t.name}.{handler} is read_only, but {what}")
-                if instance.cells:
-                    instance.end_reading()
-                return _new(Result, ("", data, [], [], True, "", None))
-            patch = instance.take_changes(turn.room - len(data))
-            return _new(Result, ("", data, patch, turn.outs, False, "", None))
-        except BaseException as error:
+                coroutine, value = value, None
+                try:
+                    waiting = coroutine.send(None)
+                except StopIteration as stop:
+                    value = stop.value
+                else:
+                    return self._suspend(turn, coroutine, waiting)
+            return self._finish(turn, value)
+        except NeedsGreenlet:
             instance.roll_back()
-            if is_fatal(error):
-                raise
-            return self._explain(error, f"{t.name}.{handler}", instance.address, read_only)
+            bound.waits = True
+            turn.begin(instance, bound, seq, now, sender, chain)
+            return self._begin_task(turn, arguments)
+        except BaseException as error:
+            return self._fail(turn, error)
         finally:
             current.turn = None
+
+    def _finish(self, turn: Turn, value: Any) -> Result:
+        """The handler has returned. Raises what is wrong with its result or the state."""
+        instance, bound = turn.instance, turn.bound
+        where = f"{instance.type.name}.{bound.name}"
+        if value is None:
+            data = b"null"
+        else:
+            data = encode(value)
+            if b"null" in data:
+                refuse_nan(value, "the result")
+            if len(data) > turn.max_message:
+                size, limit = len(data), turn.max_message
+                raise TooLarge(f"{where} returned {size} bytes, at most {limit} are allowed")
+        if bound.read_only:
+            if turn.outs or (changed := instance.changed()):
+                what = "sent something" if turn.outs else f"changed {', '.join(changed)}"
+                raise TypeError(f"{where} is read_only, but {what}")
+            if instance.cells:
+                instance.end_reading()
+            return _new(Result, ("", data, [], [], True, "", None))
+        patch = instance.take_changes(turn.room - len(data))
+        return _new(Result, ("", data, patch, turn.outs, False, "", None))
+
+    def _fail(self, turn: Turn, error: BaseException) -> Outcome:
+        """The handler has raised, or what it did cannot be."""
+        instance, bound = turn.instance, turn.bound
+        task = turn.waits()
+        ended = task.ended if task is not None else None
+        if ended is not None and ended.error is None:  # whatever the handler made of it
+            try:
+                return Again(ended.payload, instance.take_changes(turn.room), turn.take_outs())
+            except Exception as problem:
+                error = problem
+        instance.roll_back()
+        if is_fatal(error):
+            raise error
+        if ended is not None and ended.error is not None:
+            error = ended.error
+        return self._explain(error, f"{instance.type.name}.{bound.name}", instance.address, bound.read_only)
+
+    # Handlers that wait
+
+    def _begin_task(self, turn: Turn, arguments: tuple[Any, ...]) -> Outcome:
+        task, bound, instance = turn.task(), turn.bound, turn.instance
+        spec = instance.type.spec
+        rest = arguments[-1] if bound.rest else {}
+        plain = arguments[:-1] if bound.rest else arguments
+
+        def start() -> Any:
+            if turn.seq == 1 and spec.init is not None and not bound.read_only:
+                spec.init(instance.object, *([{}] if instance.type.init_config else []))
+            return bound.function(instance.object, *plain, **rest)
+
+        self._turn = self._new_turn()  # this one is the task's
+        if not bound.is_async:
+            task.greenlet = greenlet(start)
+            return self._go_on(task)
+        current.turn = turn
+        try:
+            task.coroutine = start()
+        except BaseException as error:
+            return self._fail(turn, error)
+        finally:
+            current.turn = None
+        return self._go_on(task)
+
+    def _suspend(self, turn: Turn, coroutine: Any, waiting: Any) -> Outcome:
+        """A coroutine has come to its first wait."""
+        task = turn.waits()
+        if task is None or not isinstance(waiting, Waitable):
+            coroutine.close()
+            raise TypeError(_foreign(turn))
+        if self._turn is turn:
+            self._turn = self._new_turn()
+        task.coroutine = coroutine
+        task.waiting = waiting
+        return self._wait_or_go_on(task)
+
+    def _wait_or_go_on(self, task: Task) -> Outcome:
+        assert task.waiting is not None
+        if task.waiting.done():
+            return self._go_on(task)
+        turn, instance = task.turn, task.instance
+        patch: list[Change] = []
+        if task.refusal:
+            task.drop()
+            return self._fail(turn, TypeError(task.refusal))
+        if instance.type.info.visible:
+            try:
+                patch = instance.take_changes(turn.room)
+            except Exception as error:
+                task.drop()
+                return self._fail(turn, error)
+        commands, done, effects, outs = task.take()
+        return Suspended(task, commands, done, {**effects}, patch, outs)
+
+    def _go_on(self, task: Task) -> Outcome:
+        """Run the handler until it waits for what is not there yet, or ends."""
+        turn = task.turn
+        current.turn = turn
+        try:
+            while True:
+                error, task.error = task.error, None
+                if task.coroutine is not None:
+                    try:
+                        if error is not None:
+                            task.waiting = task.coroutine.throw(error)
+                        else:
+                            task.waiting = task.coroutine.send(None)
+                    except StopIteration as stop:
+                        return self._finish(turn, stop.value)
+                    if not isinstance(task.waiting, Waitable):
+                        task.coroutine.close()
+                        raise TypeError(_foreign(turn))
+                else:
+                    task.error = error
+                    assert task.greenlet is not None
+                    task.greenlet.parent = getcurrent()
+                    waiting = task.greenlet.switch()
+                    if task.greenlet.dead:
+                        return self._finish(turn, waiting)
+                    task.waiting = waiting
+                if not task.waiting.done():
+                    break
+        except BaseException as error:
+            return self._fail(turn, error)
+        finally:
+            current.turn = None
+        return self._wait_or_go_on(task)
+
+    def resume(self, task: Task, completion: Completion, now: int) -> Outcome:
+        if task.feed(completion, now):
+            return self._go_on(task)
+        return Suspended(task, [], [], {}, [], [])
+
+    def replay(self, instance: Instance, begin: Begin, seq: int, history: Sequence[Step]) -> Outcome:
+        t: _Type = instance.type
+        bound = t.handlers.get(begin.handler) or t.handlers.get("*")
+        if bound is None:
+            return _failure("non_deterministic", f"{t.name} has no handler {begin.handler!r} any more")
+        try:
+            arguments = bound.bind(begin.payload)
+        except WrongArguments as error:
+            return _failure("non_deterministic", f"{t.name}.{begin.handler}: {error}")
+        turn = self._new_turn()
+        turn.begin(instance, bound, seq, begin.time, begin.sender, begin.chain)
+        bound.waits = True
+        task = turn.task()
+        task.expect(history)
+        return Replay(self, task, history).run(lambda: self._begin_task(turn, arguments))
+
+    def drop(self, task: Task) -> None:
+        task.drop()
 
     def _explain(self, error: BaseException, where: str, address: str, read_only: bool) -> Result:
         if isinstance(error, Reject):
             data, problem = _error_data(error.data, self._turn.max_message)
             return _failure("rejected", f"{error.reason}{problem}", data, read_only)
+        if isinstance(error, RuntimeError) and "no running event loop" in str(error):
+            error = TypeError(
+                f"{where} awaits asyncio, which a handler must not: do that in host.run(name, async_function)"
+            )
         if isinstance(error, CallError):
             data, problem = _error_data(error.data, self._turn.max_message)
             return _failure(error.code, f"{error.detail}{problem}", data, read_only)
@@ -239,17 +416,9 @@ def _trace(error: BaseException) -> str:
         return type(error).__name__
 
 
-def _finish(coroutine: Any, where: str) -> Any:
-    """Run a coroutine that waits for nothing."""
-    why = f"{where} awaits something that is no step of plexstream: a handler must not wait on asyncio"
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    except RuntimeError as error:
-        if "no running event loop" in str(error):  # what asyncio's own functions raise first
-            raise TypeError(why) from error
-        raise
-    finally:
-        coroutine.close()
-    raise TypeError(why)
+def _foreign(turn: Turn) -> str:
+    where = f"{turn.instance.type.name}.{turn.bound.name}"
+    return (
+        f"{where} awaits something that is no step of plexstream: a handler must not wait on asyncio; "
+        "do that in host.run(name, async_function)"
+    )

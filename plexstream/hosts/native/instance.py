@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -70,11 +70,13 @@ class FieldEntries:
 class Instance:
     """An actor object with what is needed to find its changes and to take them back."""
 
-    __slots__ = ("address", "attributes", "before", "cells", "encoded", "object", "plain", "type")
+    __slots__ = ("address", "attributes", "before", "cells", "encoded", "object", "plain", "reader", "type")
 
     def __init__(
-        self, type: Any, obj: Any, address: str, plain: PlainFields, encoded: Mapping[str, bytes]
-    ) -> None:
+        self, type: Any, obj: Any, address: str, plain: PlainFields, encoded: Mapping[str, bytes],
+        reader: Reader,
+    ) -> None:  # fmt: skip
+        self.reader = reader
         self.type = type
         self.object = obj
         self.address = address
@@ -98,6 +100,35 @@ class Instance:
         self.attributes[field.name] = value
         self.before[field.name] = value
         self.cells.append((field.name, value._cells))
+
+    def hidden(self, name: str) -> StateMap[Any]:
+        """A map of the system's own, made when it is first asked for."""
+        found = self.attributes.get(name)
+        if found is None:
+            field = Field(name, "map", Any)
+            where = f"{self.type.name}.{name}"
+            self.collection(
+                field, FieldEntries(self.reader, field, _any, where, self.type.spec.max_state)
+            )
+            found = self.attributes[name]
+        return found  # type: ignore[no-any-return]
+
+    def apply(self, patch: Sequence[Change]) -> None:
+        """Take over what another handler of the actor changed while this one waited."""
+        cells = dict(self.cells)
+        for field, key, value in patch:
+            if key is not None:
+                if field in cells:
+                    cells[field].roll_back()
+            elif value is None:
+                self.encoded.pop(field, None)
+            else:
+                self.encoded[field] = value
+        plain = {change.field for change in patch if change.key is None}
+        fresh: dict[str, Any] = {}
+        self.plain.load(fresh, self.encoded)
+        for name in plain & fresh.keys():
+            self.attributes[name] = self.before[name] = fresh[name]
 
     def take_changes(self, room: int) -> list[Change]:
         """The changes since the last turn, which become the new base, if they have at most `room` bytes.
@@ -150,6 +181,9 @@ class Instance:
         for codec in self.plain.codecs:
             self.before[codec.name] = self.attributes[codec.name]
         self._forget_factories()
+
+
+_any = msgspec.json.Decoder().decode
 
 
 def entry_decoder(field: Field, where: str) -> Any:

@@ -6,16 +6,21 @@ import logging
 import random
 import re
 import uuid
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from plexstream.hosts.native.fields import encode, refuse_nan
 from plexstream.model.address import full, parse
+from plexstream.model.awakeable import make_id, read_id
 from plexstream.model.errors import TooLarge
 from plexstream.model.journal import Out, OutKind
 from plexstream.model.text import text
+
+if TYPE_CHECKING:
+    from plexstream.hosts.native.task import Task
 
 _log = logging.getLogger("plexstream.actor")
 _LEVELS = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40}
@@ -32,6 +37,8 @@ MAX_DETAIL = 2_000
 """Characters of an error's text."""
 _TOPIC = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_TOPIC}}}")
 _TIMER_ID = re.compile(r"\d{1,20}\.\d{1,10}", re.ASCII)
+KEYS = "$keys"
+COMPLETE = "$complete"
 _OUT = 32
 """Bytes that an outgoing item has in the journal besides its payload, about."""
 
@@ -39,10 +46,20 @@ _OUT = 32
 class Turn:
     """One turn at a time; an object is used again for the next."""
 
-    __slots__ = ("_random", "_sender", "_time", "address", "max_message", "outs", "room", "seq")
+    __slots__ = (
+        "_base", "_make_task", "_max_turn", "_random", "_sender", "_task", "_time", "address", "bound", "chain",
+        "instance", "max_message", "outs", "room", "seq",
+    )  # fmt: skip
 
-    def __init__(self, max_message: int, max_turn: int) -> None:
+    def __init__(self, max_message: int, max_turn: int, make_task: Callable[[Turn], Task]) -> None:
         self.max_message = max_message
+        self._max_turn = max_turn
+        self._make_task = make_task
+        self._task: Task | None = None
+        self._base = 0  # outgoing items of the steps before
+        self.instance: Any = None
+        self.bound: Any = None
+        self.chain = ""
         self.room = max_turn
         self.outs: list[Out] = []
         self.address = ""
@@ -50,11 +67,68 @@ class Turn:
         self._sender = ""
         self._random: random.Random | None = None
 
-    def begin(self, address: str, seq: int, now: int, sender: str, room: int) -> None:
-        """Start a turn; `room` is how many bytes it may send in all."""
+    def begin(self, instance: Any, bound: Any, seq: int, now: int, sender: str, chain: str) -> None:
+        """Start a turn of an actor, by a handler."""
         self.outs = []
-        self.address, self.seq, self._time, self._sender, self.room = address, seq, now, sender, room
+        self.instance, self.bound, self.address = instance, bound, instance.address
+        self.seq, self._time, self._sender, self.chain, self.room = seq, now, sender, chain, self._max_turn
         self._random = None
+        self._task = None
+        self._base = 0
+
+    # Steps
+
+    def task(self) -> Task:
+        """The steps of the handler, of which it may have none yet."""
+        if self._task is None:
+            self._task = self._make_task(self)
+        return self._task
+
+    def waits(self) -> Task | None:
+        """The steps, if it has any."""
+        return self._task
+
+    def at(self, now: int) -> None:
+        """The handler goes on at another time."""
+        self._time = max(self._time, now)
+        self.room = self._max_turn
+
+    def take_outs(self) -> list[Out]:
+        """What it sent since it began or went on."""
+        outs, self.outs = self.outs, []
+        self._base += len(outs)
+        return outs
+
+    def reference(self, index: int) -> str:
+        """What an answer to its command `index` is sent to."""
+        return f"{self.address}#{self.seq}.{index}"
+
+    def secret(self) -> int:
+        return self._rng().getrandbits(64)
+
+    def awakeable(self, index: int, secret: str) -> str:
+        return make_id(self.reference(index), secret)
+
+    def settle_awakeable(self, id: str, value: Any, error: str | None) -> None:
+        found = read_id(id)
+        payload = {"id": id, "value": value} if error is None else {"id": id, "error": error}
+        self.outs.append(Out(_TELL, "", found.address, COMPLETE, self._encode("resolve_awakeable", payload)))
+
+    def continue_as_new(self, payload: Any) -> NoReturn:
+        raise self.task().again(payload)
+
+    def entries(self) -> Any:
+        """What `host.set` keeps."""
+        return self.instance.hidden(KEYS)
+
+    def message(self, what: str, to: str, handler: str, payload: Any) -> tuple[str, bytes]:
+        """A message's target in its full form, and its payload."""
+        if not isinstance(payload, dict):
+            payload = msgspec.to_builtins(payload)
+            if not isinstance(payload, dict):
+                raise TypeError(f"host.{what}: the payload is {type(payload).__name__}; arguments are a dict")
+        _check_handler(handler)
+        return full(to), self._encode(what, payload)
 
     def _encode(self, what: str, payload: Any) -> bytes:
         try:
@@ -74,14 +148,10 @@ class Turn:
             raise TooLarge(f"host.{what}: this turn sends too much in all; split it into several messages")
 
     def tell(self, to: str, handler: str, payload: Any) -> None:
-        if not isinstance(payload, dict):
-            payload = msgspec.to_builtins(payload)
-            if not isinstance(payload, dict):
-                raise TypeError(f"host.tell: the payload is {type(payload).__name__}; arguments are a dict")
-        _check_handler(handler)
+        target, data = self.message("tell", to, handler, payload)
         if handler[0] == "$":
             raise ValueError(f"host.tell: {handler!r} is the system's: use host.spawn, host.stop, …")
-        self.outs.append(Out(_TELL, "", full(to), handler, self._encode("tell", payload)))
+        self.outs.append(Out(_TELL, "", target, handler, data))
 
     def signal(self, to: str, name: str, payload: dict[str, Any], ref: str) -> str:
         target, ref = full(to), ref or f"{self.seq}.{len(self.outs)}"
@@ -104,7 +174,7 @@ class Turn:
         if not 0 <= delay <= MAX_DELAY:
             raise ValueError(f"host.send_after: a delay of {delay!r} s; from 0 to {MAX_DELAY:.0f} is allowed")
         _check_handler(handler)
-        timer = f"{self.seq}.{len(self.outs)}"
+        timer = f"{self.seq}.{self._base + len(self.outs)}"
         target = self.address if to is None else full(to)
         due = self._time + round(delay * 1000)
         self.outs.append(

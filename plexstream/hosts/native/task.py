@@ -1,0 +1,313 @@
+"""A handler that waits: its coroutine or greenlet, what it has asked for, and what came of it.
+
+Determinism: completions are fed one by one in the order of the journal, and the handler goes on as soon as
+what it waits for is there. So where it is depends on the completions so far, and on nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import msgspec
+from greenlet import getcurrent, greenlet
+
+from plexstream.hosts.native.effect import NativeEffect
+from plexstream.hosts.native.instance import Instance
+from plexstream.hosts.native.turn import Turn
+from plexstream.model.errors import (
+    AlreadyDone,
+    CallError,
+    HistoryTooLong,
+    NonDeterministic,
+    TimedOut,
+    call_error,
+)
+from plexstream.model.journal import Command, CommandKind, Completion, Control, Out, OutKind, Step
+from plexstream.sdk.spec import Retry
+from plexstream.sdk.waiting import Handle, Waitable
+
+_log = logging.getLogger("plexstream.actor")
+_ASK, _RUN, _SLEEP, _AWAKEABLE, _PROMISE, _VALUE = (k.value for k in CommandKind)
+_KINDS = {k.value: k.name.lower() for k in CommandKind}
+_CANCEL = Control.CANCEL.value
+_OUT_ASK = OutKind.ASK.value
+PROMISES = "$promise"
+WARN_HISTORY = 10_000
+MAX_HISTORY = 50_000
+"""Commands of one invocation: as many are read again whenever it comes back into memory."""
+_NO_ENTRY = object()
+
+
+class NeedsGreenlet(BaseException):
+    """A plain ``def`` handler waits for the first time: it runs again in a greenlet, and does so ever after."""
+
+
+class Dropped(BaseException):
+    """The task leaves memory: raised where its handler waits."""
+
+
+class Unchanged(BaseException):
+    """Ends a handler's run without its own doing: `continue_as_new`, or a non-determinism error."""
+
+    def __init__(self, error: CallError | None, payload: bytes = b"") -> None:
+        super().__init__()
+        self.error = error
+        self.payload = payload
+
+
+class Task:
+    """The steps of one handler's run.
+
+    Attributes:
+        waiting: what it waits for.
+        commands, done, effects: since the last `take`.
+        recorded: what the journal has of its commands, by index, where it runs again.
+    """
+
+    def __init__(self, turn: Turn, instance: Instance, where: str, blocking: bool, max_result: int) -> None:
+        self.turn = turn
+        self.instance = instance
+        self.where = where
+        self.blocking = blocking
+        self.coroutine: Coroutine[Any, Any, Any] | None = None
+        self.greenlet: greenlet | None = None
+        self.waiting: Waitable[Any] | None = None
+        self.error: CallError | None = None  # raised where it waits
+        self.refusal = ""  # why it may not wait
+        self.retry = Retry()
+        self.bound: Any = None
+        self.commands: list[Command] = []
+        self.done: list[Completion] = []
+        self.effects: dict[int, NativeEffect] = {}
+        self.recorded: dict[int, Command] = {}
+        self.early: dict[int, Completion] = {}
+        self._handles: dict[int, Handle[Any]] = {}  # not settled
+        self._count = 0
+        self._order = 0
+        self._max_result = max_result
+        self.ended: Unchanged | None = None
+
+    # For the handler: TaskApi
+
+    def wait(self, waitable: Waitable[Any]) -> None:
+        if self.refusal:
+            raise TypeError(self.refusal)
+        if not self.blocking:
+            raise TypeError(f"{self.where} is async: await what it waits for")
+        if self.greenlet is None or getcurrent() is not self.greenlet:
+            raise NeedsGreenlet
+        parent = self.greenlet.parent
+        assert parent is not None
+        while not waitable.done():
+            parent.switch(waitable)
+            if self.error is not None:
+                error, self.error = self.error, None
+                raise error
+
+    def now(self) -> int:
+        return self.turn.now()
+
+    def timed_out(self, what: str) -> Exception:
+        return TimedOut(f"{self.where}: {what}")
+
+    def ask(self, to: str, handler: str, payload: Any) -> Handle[Any]:
+        target, data = self.turn.message("ask", to, handler, payload)
+        handle = self._command(_ASK, f"{target} {handler}")
+        out = Out(_OUT_ASK, self.turn.reference(handle.index), target, handler, data, "", self.turn.chain)
+        self.turn.outs.append(out)
+        return handle
+
+    def run(
+        self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...], retry: Retry | None
+    ) -> Handle[Any]:
+        if not name or len(name) > 256:
+            raise ValueError(f"host.run: {name!r} is no name of a step: give a text of 1 to 256 characters")
+        if not callable(function):
+            raise TypeError(f"host.run({name!r}, …): {type(function).__name__} cannot be called")
+        handle = self._command(_RUN, name)
+        if not handle.done():
+            where = f"{self.where}, step {name!r}"
+            effect = NativeEffect(function, arguments, retry or self.retry, where, self._max_result)
+            self.effects[handle.index] = effect
+        return handle
+
+    def sleep(self, until: int) -> Handle[None]:
+        return self._command(_SLEEP, "", until)
+
+    def awakeable(self) -> Handle[Any]:
+        handle = self._command(_AWAKEABLE, f"{self.turn.secret():016x}")
+        handle.name = self.turn.awakeable(handle.index, handle.name)
+        return handle
+
+    def promise(self, name: str) -> Handle[Any]:
+        handle = self._command(_PROMISE, _promise_name(name))
+        if not handle.done() and handle.index not in self.recorded:
+            entry = self.instance.hidden(PROMISES).get(name, _NO_ENTRY)
+            if entry is not _NO_ENTRY:
+                self._known(handle, entry)
+        return handle
+
+    def settle_promise(self, name: str, value: Any, error: str | None) -> None:
+        handle = self._command(_VALUE, f"settle {_promise_name(name)}")
+        promises = self.instance.hidden(PROMISES)
+        if not handle.done():
+            self._known(handle, ["v", name not in promises])
+        if not handle.result():
+            raise AlreadyDone(f"{self.where}: the promise {name!r} has its value already, and keeps it")
+        promises[name] = ["v", value] if error is None else ["e", {"code": "rejected", "detail": error}]
+
+    def peek_promise(self, name: str) -> tuple[bool, Any]:
+        handle = self._command(_VALUE, f"peek {_promise_name(name)}")
+        if not handle.done():
+            entry = self.instance.hidden(PROMISES).get(name, _NO_ENTRY)
+            self._known(handle, ["v", None if entry is _NO_ENTRY else entry])
+        entry = handle.result()
+        if entry is None:
+            return False, None
+        if entry[0] == "e":
+            raise call_error(entry[1]["code"], entry[1]["detail"], entry[1].get("data"))
+        return True, entry[1]
+
+    def version(self, change: str, latest: int) -> int:
+        name = f"version {change}"
+        recorded = self.recorded.get(self._count)
+        if recorded is not None and (recorded.kind, recorded.name) != (_VALUE, name):
+            return 0  # it passed here with code that did not ask
+        handle = self._command(_VALUE, name)
+        if not handle.done():
+            self._known(handle, ["v", latest])
+        found: int = handle.result()
+        return found
+
+    def again(self, payload: Any) -> Unchanged:
+        """What ends this run and begins the next."""
+        if self.refusal or self.bound is None or self.bound.role != "run":
+            raise TypeError(f"{self.where}: only a workflow's run handler can continue as new")
+        _, data = self.turn.message("continue_as_new", self.turn.address, "run", payload)
+        self.ended = Unchanged(None, data)
+        return self.ended
+
+    def _command(self, kind: int, name: str, due: int = 0) -> Handle[Any]:
+        if self.refusal:
+            raise TypeError(self.refusal)
+        index = self._count
+        self._count = index + 1
+        recorded = self.recorded.get(index)
+        if recorded is not None:
+            same = recorded.kind == kind and (recorded.name == name or kind == _AWAKEABLE)
+            if not same:
+                asked = describe(Command(index, kind, name))
+                self._end(
+                    f"step {index} is recorded as {describe(recorded)}, but the handler asked for {asked}"
+                )
+            name = recorded.name
+        else:
+            if index == WARN_HISTORY:
+                _log.warning("%s: %d steps; it ends at %d: use host.continue_as_new",
+                             self.where, index, MAX_HISTORY)  # fmt: skip
+            elif index >= MAX_HISTORY:
+                raise HistoryTooLong(
+                    f"{self.where}: {index} steps, and at most {MAX_HISTORY} are kept: use "
+                    "host.continue_as_new, or split the work"
+                )
+            self.commands.append(Command(index, kind, name, due))
+        handle: Handle[Any] = Handle(self, index, name)
+        self._handles[index] = handle
+        early = self.early.pop(index, None)
+        if early is not None:
+            self._settle(early)
+        return handle
+
+    def _known(self, handle: Handle[Any], entry: Any) -> None:
+        """The command is completed as it is asked for."""
+        state, value = entry
+        completion = Completion(handle.index, state == "e", msgspec.json.encode(value))
+        self.done.append(completion)
+        self._settle(completion)
+
+    def _end(self, what: str) -> None:
+        error = NonDeterministic(
+            f"{self.where}: {what}. Undo the change of the code, or allow it with host.version"
+        )
+        self.ended = Unchanged(error)
+        raise self.ended
+
+    # For the host
+
+    def take(self) -> tuple[list[Command], list[Completion], dict[int, NativeEffect], list[Out]]:
+        """What came about since the last time."""
+        taken = self.commands, self.done, self.effects, self.turn.take_outs()
+        self.commands, self.done, self.effects = [], [], {}
+        return taken
+
+    def _settle(self, completion: Completion) -> None:
+        handle = self._handles.pop(completion.number, None)
+        if handle is None:
+            return
+        value, error = None, None
+        try:
+            value = msgspec.json.decode(completion.value)
+        except msgspec.DecodeError as problem:
+            error = call_error("step_failed", f"{handle.name}: its result is no JSON: {problem}")
+        if completion.failed and error is None:
+            body = value if isinstance(value, dict) else {}
+            error = call_error(
+                str(body.get("code", "error")), str(body.get("detail", "")), body.get("data")
+            )
+            value = None
+        self.effects.pop(completion.number, None)
+        handle.settle(self._order, value, error)
+        self._order += 1
+
+    def feed(self, completion: Completion, now: int) -> bool:
+        """Take note of a completion; returns whether the handler can go on."""
+        self.turn.at(now)
+        if completion.number == _CANCEL:
+            body = msgspec.json.decode(completion.value)
+            self.error = call_error(body["code"], body["detail"])
+        elif completion.number >= 0:
+            self._settle(completion)
+        return self.error is not None or (self.waiting is not None and self.waiting.done())
+
+    def expect(self, history: Sequence[Step]) -> None:
+        """The handler is about to run again: this is what is recorded. `early` is known as it is asked for."""
+        for step in history:
+            at_once = {c.index for c in step.commands if c.kind in (_VALUE, _PROMISE)}
+            for command in step.commands:
+                self.recorded[command.number] = command
+            for completion in step.completions:
+                if completion.number in at_once:
+                    self.early[completion.number] = completion
+
+    def missed(self, step: Step) -> str:
+        """What the step has and the handler has not asked for; "" where there is no such thing."""
+        for command in step.commands:
+            if command.number >= self._count:
+                return f"step {command.number} is recorded as {describe(command)}, but the handler "
+        return ""
+
+    def drop(self) -> None:
+        """Let the handler go; what it does on its way out counts for nothing."""
+        if self.coroutine is not None:
+            self.coroutine.close()
+        elif self.greenlet is not None and not self.greenlet.dead:
+            self.greenlet.parent = getcurrent()
+            self.greenlet.throw(Dropped)
+
+
+def describe(command: Command) -> str:
+    """A command, for people."""
+    kind = _KINDS.get(command.kind, str(command.kind))
+    if command.kind in (_SLEEP, _AWAKEABLE):
+        return kind
+    if command.kind == _VALUE:
+        return command.name
+    return f"{kind} {command.name!r}"
+
+
+def _promise_name(name: object) -> str:
+    if not isinstance(name, str) or not name or len(name) > 256:
+        raise ValueError(f"host.promise: {name!r} is no name: give a text of 1 to 256 characters")
+    return name
