@@ -1,6 +1,10 @@
 """A skipped Kafka test is a failed run: nobody reads the list of skips."""
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("plexstream", deadline=None)  # on a busy machine an example may take long
+settings.load_profile("plexstream")
 
 _skipped = pytest.StashKey[list[str]]()
 

@@ -261,6 +261,7 @@ def rebuild(
         raise HistoryGone(_out_of_range(partition, until, base, end))
     limits = settings or Settings()
     pieces = Pieces(store, split_fields, limits.reply_ttl, codec)
+    pieces.histories.load()
     restore = Restore(pieces, begin, exact=False)
     turns = ignored = malformed = 0
     for records in read(log, place, restore.begin, until, progress=progress):

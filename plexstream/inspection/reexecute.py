@@ -148,6 +148,8 @@ class _Again:
             instance, turn.handler, e.payload, turn.seq, turn.time, turn.sender, turn.message_id,
             e.headers.get("read_only") == "1",
         )  # fmt: skip
+        if type(result) is not Result:
+            return ["the handler waits now, and did not then"]
         what = _compare(turn, result, pieces)
         if not turn.fresh and not what:
             self._loaded[turn.actor] = instance

@@ -196,7 +196,9 @@ def _bring_up(
 ) -> Store:
     """The store with the journal since folded in, in memory."""
     overlay = Overlay(store)
-    restore = Restore(Pieces(overlay, split_fields, settings.reply_ttl, codec), at, exact=True)
+    pieces = Pieces(overlay, split_fields, settings.reply_ttl, codec)
+    pieces.histories.load()
+    restore = Restore(pieces, at, exact=True)
     for records in read(log, (topics.journal, base.partition), at.start, base.end):
         for r in records:
             try:

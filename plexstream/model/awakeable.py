@@ -1,4 +1,4 @@
-"""Ids of awakeables: where a value that comes from outside belongs, and the secret that shows it was asked for."""
+"""Ids of awakeables: where a value from outside belongs, and the secret that shows it was asked for."""
 
 from __future__ import annotations
 

@@ -47,7 +47,6 @@ class Effect(Protocol):
     """A side effect, to be run off the processor's thread."""
 
     is_async: bool
-    timeout: float
 
     def run(self) -> EffectResult:
         """Run it, on a thread that may block. Raises nothing."""
@@ -67,17 +66,18 @@ class EffectResult(NamedTuple):
 class Suspended(NamedTuple):
     """The handler waits. `task` is the host's own: it goes on by `ActorHost.resume`.
 
-    What else there is came about since it began or went on: `commands` that it asked for, `done` those of them
-    that are known already, `effects` to run by the index of their command, changes that others see from now on,
-    messages that leave with this step.
+    What else there is came about since it began or went on: `commands` that it asked for, `done` those of
+    them that are known already, `effects` to run by the number of their command, changes that others see from
+    now on, messages that leave with this step.
     """
 
     task: Any
     commands: list[Command]
     done: list[Completion]
-    effects: dict[int, Effect]
+    effects: Mapping[int, Effect]
     patch: list[Change]
     outs: list[Out]
+    base: list[Change] | None = None  # plain fields when it began, where others may change them meanwhile
 
 
 class Again(NamedTuple):
@@ -86,6 +86,7 @@ class Again(NamedTuple):
     payload: bytes
     patch: list[Change]
     outs: list[Out]
+    base: list[Change]  # plain fields as the next run begins
 
 
 Outcome = Result | Suspended | Again
@@ -140,6 +141,12 @@ class ActorHost(Protocol):
 
     def drop(self, task: Any) -> None:
         """A waiting handler leaves memory; `replay` brings it back."""
+
+    def twin(self, instance: Any) -> Any:
+        """Another instance of the actor as of its latest turn, while a waiting handler has the first."""
+
+    def apply(self, instance: Any, patch: Sequence[Change]) -> None:
+        """The processor itself has changed the actor's state."""
 
     def deactivate(self, instance: Any) -> None:
         """The actor leaves memory. Nothing of it is kept."""

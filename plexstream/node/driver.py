@@ -8,6 +8,7 @@ from enum import Enum
 
 from plexstream.log.base import Ack, Item, Place, Record
 from plexstream.model.errors import Malformed, StoreCorrupt
+from plexstream.model.host import EffectResult
 from plexstream.model.journal import JournalRecord
 from plexstream.model.message import Envelope
 from plexstream.node.encode import answer_items, journal_items, mails
@@ -15,7 +16,7 @@ from plexstream.node.lanes import Lane
 from plexstream.node.services import Services
 from plexstream.node.takeover import Phase, Takeover
 from plexstream.node.upkeep import Upkeep
-from plexstream.processor import BadRecord, Fenced, Processor
+from plexstream.processor import BadRecord, EffectCall, Fenced, Processor
 from plexstream.schema.codec import decode_envelope, decode_journal
 
 _log = logging.getLogger("plexstream.node")
@@ -224,11 +225,19 @@ class Driver:
                 break
             self.turns += len(records)
             self.s.appender.append(self._journal, journal_items(records), (self, "journal", None))
+        effects = p.invocations.effects
+        while effects:
+            self.s.run_effect(self, effects.popleft())
         self._relay(p, now)
         self._outputs(p, lane)
         if self.state is State.ACTIVE:
             self._flow(p, lane)
             self._upkeep(p, now)
+
+    def effect_done(self, call: EffectCall, result: EffectResult) -> None:
+        """A side effect of a handler has come to its end."""
+        if self.processor is not None and self.state is State.ACTIVE:
+            self.processor.effect_done(call, result, self.s.now())
 
     def _relay(self, p: Processor, now: int) -> None:
         queue = p.outbox.mails.queue

@@ -29,7 +29,12 @@ def journal_items(records: list[Turn | Step | Mark] | list[Claim]) -> list[Item]
 
 
 def mails(
-    topics: Topics, partitions: int, partition: int, offset: int, turn: Turn | Step, into: dict[Place, list[Item]]
+    topics: Topics,
+    partitions: int,
+    partition: int,
+    offset: int,
+    turn: Turn | Step,
+    into: dict[Place, list[Item]],
 ) -> None:
     """Add a turn's messages and replies to the places they go to."""
     for index, out in enumerate(turn.outs):

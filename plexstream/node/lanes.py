@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from plexstream.log.base import Log, Transaction
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
-from plexstream.model.journal import Turn
+from plexstream.model.journal import Step, Turn
 from plexstream.model.topics import Topics
 from plexstream.node.encode import Output, outputs
 from plexstream.node.topology import output
@@ -51,7 +51,7 @@ class Lane:
         self._id = f"{topics.prefix}lane.{partition}"
         self._transaction: Transaction | None = None
         self._position = 0
-        self.turns: deque[tuple[int, Turn]] = deque()
+        self.turns: deque[tuple[int, Turn | Step]] = deque()
         self.snapshots: deque[list[Output]] = deque()
         self.done: deque[Saved] = deque()
         self.fenced = False
@@ -61,7 +61,7 @@ class Lane:
         self._topics_known: set[str] = set()
         self.backlog = 0  # turns queued or in a transaction
 
-    def submit(self, turns: list[tuple[int, Turn]]) -> None:
+    def submit(self, turns: list[tuple[int, Turn | Step]]) -> None:
         """Queue turns, in the order of their offsets."""
         self.backlog += len(turns)
         self.turns.extend(turns)

@@ -184,6 +184,7 @@ class Takeover:
     def _start_restore(self, partition: Partition, exact: bool) -> None:
         assert self.store is not None
         pieces = Pieces(self.store, split_fields, self.s.settings.reply_ttl, codec)
+        pieces.histories.load()
         self.restore = Restore(pieces, partition, exact)
         self.restore.on_claim = self._note_code
         piece = self.store.get(CODE_KEY)

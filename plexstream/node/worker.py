@@ -14,9 +14,10 @@ from plexstream.model.errors import LogError, StoreCorrupt, StoreInUse
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
 from plexstream.node.driver import Driver, State
+from plexstream.node.effects import Effects
 from plexstream.node.lanes import Lane, Lanes
 from plexstream.node.services import WipeableStore
-from plexstream.processor import Settings
+from plexstream.processor import EffectCall, Settings
 from plexstream.store.rocks import open_or_rebuild
 
 _log = logging.getLogger("plexstream.node")
@@ -29,6 +30,8 @@ IDLE_S = 0.02
 """How long an idle worker waits for a record at most."""
 RECLAIM_S = 0.5
 """How soon a lost partition that is still assigned is claimed again."""
+EFFECT_THREADS = 64
+"""Plain functions of `host.run` that may block at the same time; ``async def`` ones are not limited."""
 RELEASE_S = 20.0
 """How long letting go in good order may take before it is done the hard way."""
 
@@ -91,6 +94,7 @@ class Worker:
         self._assigned = False  # whether anybody has said what it is to have, be it nothing
         self._lost_at: dict[int, float] = {}
         self._lanes = Lanes(log, topics, self.mailbox.wake)
+        self._effects = Effects(EFFECT_THREADS, self.mailbox.wake)
         self._stop = threading.Event()
         self.failed: BaseException | None = None
 
@@ -118,6 +122,9 @@ class Worker:
 
     def kick_lanes(self) -> None:
         self._lanes.kick()
+
+    def run_effect(self, driver: object, call: EffectCall) -> None:
+        self._effects.run(driver, call)
 
     # From other threads
 
@@ -175,6 +182,7 @@ class Worker:
     def close(self) -> None:
         """Release the log's clients."""
         self._lanes.close()
+        self._effects.close()
         for client in (self.mailbox, self.journal, self.snapshots, self.appender):
             client.close()
 
@@ -195,6 +203,9 @@ class Worker:
             self._now = round(self._clock() * 1000)
             for driver, some in self._by_driver(records):
                 self._guard(driver, driver.receive, some)
+        for done in self._effects.take():
+            assert type(done.owner) is Driver
+            self._guard(done.owner, done.owner.effect_done, done.call, done.result)
         if restoring:
             self._read_back()
         for driver in [*self.drivers.values(), *self._releasing.values()]:

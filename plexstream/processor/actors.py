@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plexstream.model.address import parse, partition_of
 from plexstream.model.errors import BadAddress
@@ -16,6 +16,9 @@ from plexstream.model.snapshot import Piece
 from plexstream.processor.lives import Lives, life_change
 from plexstream.processor.pieces import Pieces
 
+if TYPE_CHECKING:
+    from plexstream.processor.invocation import Invocation
+
 _ENTRY = Piece.ENTRY.value
 
 
@@ -25,14 +28,15 @@ class Waiting(NamedTuple):
     topic: str
     offset: int
     envelope: Envelope
+    parked: int = 0  # the invocation that stands for it in the journal, if it does
 
 
 class Actor:
     """One actor that is loaded."""
 
     __slots__ = (
-        "address", "attempts", "group", "info", "instance", "last", "life", "queue", "reader", "retry_at",
-        "seq", "time",
+        "address", "attempts", "group", "holder", "info", "instance", "last", "life", "queue", "reader",
+        "retry_at", "seq", "shared", "time",
     )  # fmt: skip
 
     def __init__(
@@ -42,7 +46,7 @@ class Actor:
         self.address = address
         self.life = life
         self.info = info
-        self.instance = instance
+        self.instance = instance  # None: it went with a handler that waits
         self.reader = reader
         self.seq = seq  # of its latest turn, acknowledged or not
         self.time = time  # of that turn
@@ -51,6 +55,10 @@ class Actor:
         self.queue: deque[Waiting] | None = None  # not None: busy, its head is tried again at `retry_at`
         self.retry_at = 0
         self.attempts = 0
+        self.holder: Invocation | None = (
+            None  # the handler that waits; others wait for it, if they are not shared
+        )
+        self.shared: dict[int, Invocation] = {}  # handlers that wait and keep nobody from running
 
 
 class Refusal(NamedTuple):
@@ -81,6 +89,34 @@ class EntryReader:
             return iter(())
         return ((key, value) for _, key, value in self._pieces.entries(self._address, field))
 
+    def apply(self, patch: Sequence[Change]) -> None:
+        """Nothing: the pieces know."""
+
+
+class PastReader:
+    """How a host reads collections while a handler runs again from a state of before; then `now` is asked."""
+
+    __slots__ = ("_entries", "now")
+
+    def __init__(self, base: Sequence[Change]) -> None:
+        self._entries = {(c.field, c.key): c.value for c in base if c.key is not None and c.value is not None}
+        self.now: EntryReader | None = None
+
+    def get(self, field: str, key: str) -> bytes | None:
+        return self._entries.get((field, key)) if self.now is None else self.now.get(field, key)
+
+    def scan(self, field: str) -> Iterator[tuple[str, bytes]]:
+        if self.now is not None:
+            return self.now.scan(field)
+        return iter([(k, v) for (f, k), v in sorted(self._entries.items()) if f == field])
+
+    def apply(self, patch: Sequence[Change]) -> None:
+        for field, key, value in patch:
+            if key is not None and value is None:
+                self._entries.pop((field, key), None)
+            elif key is not None and value is not None:
+                self._entries[field, key] = value
+
 
 class Actors:
     """The actors of one partition that are in memory."""
@@ -94,6 +130,7 @@ class Actors:
         self.active: dict[str, Actor] = {}
         self.busy: dict[str, Actor] = {}
         self._by_type: dict[str, int] = {}
+        self.on_load: Callable[[Actor], None] = lambda _: None
         self.to_save: list[str] = []  # evicted actors whose type wants a snapshot then
 
     def load(self, address: str, now: int) -> Actor | Refusal:
@@ -117,6 +154,7 @@ class Actors:
         actor = self.active[address] = Actor(
             address, info, instance, reader, core.seq, core.time, now, self.lives.of(address)
         )  # fmt: skip
+        self.on_load(actor)
         return actor
 
     def _refusal(self, address: str) -> Refusal | None:
@@ -139,6 +177,22 @@ class Actors:
             known = ", ".join(sorted(self._host.versions())) or "none"
             return Refusal("unknown_type", f"no actor type {parts.type!r} is deployed; known are {known}")
         return None
+
+    def twin(self, actor: Actor) -> None:
+        """Give an actor an instance as of its latest turn, where a waiting handler has the one it had."""
+        if actor.instance is None and actor.holder is not None and actor.holder.instance is not None:
+            actor.instance = self._host.twin(actor.holder.instance)
+        elif actor.instance is None:
+            fields = self._pieces.core(actor.address).fields
+            actor.reader = EntryReader(self._pieces, actor.address)
+            actor.instance = self._host.activate(actor.info.name, actor.address, fields, actor.reader)
+
+    def past(self, actor: Actor, base: Sequence[Change]) -> PastReader:
+        """Give an actor the instance that it was at an earlier time."""
+        fields = {c.field: c.value for c in base if c.key is None and c.value is not None}
+        reader = PastReader(base)
+        actor.instance = self._host.activate(actor.info.name, actor.address, fields, reader)
+        return reader
 
     def renew(self, actor: Actor) -> None:
         """Make an actor's state that of a new one; its turn numbers go on."""
@@ -186,7 +240,8 @@ class Actors:
 
     def evict(self, actor: Actor) -> None:
         """The actor leaves memory; its state is in the journal."""
-        self._host.deactivate(actor.instance)
+        if actor.instance is not None:
+            self._host.deactivate(actor.instance)
         del self.active[actor.address]
         self._by_type[actor.info.name] -= 1
         if actor.info.snapshot_on_deactivation:
@@ -195,7 +250,8 @@ class Actors:
     def abandon(self) -> None:
         """The partition is gone: all actors leave memory."""
         for actor in self.active.values():
-            self._host.deactivate(actor.instance)
+            if actor.instance is not None:
+                self._host.deactivate(actor.instance)
         self.active.clear()
         self.busy.clear()
 
@@ -211,4 +267,4 @@ class Actors:
 
 
 def _free(actor: Actor, acknowledged: int) -> bool:
-    return actor.queue is None and actor.group <= acknowledged
+    return actor.queue is None and actor.group <= acknowledged and actor.holder is None and not actor.shared

@@ -370,4 +370,3 @@ def _run(life: Life, handler: str, changes: list[Change] | None = None, **payloa
 
 def _refused(life: Life | None, code: str, detail: str) -> Ruling:
     return Ruling(life, [], [], code=code, detail=detail)
-

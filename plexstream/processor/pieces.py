@@ -93,12 +93,19 @@ class Pieces:
         piece = self.dirty[key] if key in self.dirty else self.store.get(key)
         return piece.data if piece is not None else None
 
+    def promise(self, address: str, field: str, name: str) -> bytes | None:
+        """What a promise of an actor has come to, be it acknowledged or not."""
+        return self.entry((_ENTRY, address, field, name))
+
     def entries(self, address: str, field: str | None = None) -> Iterator[tuple[str, str, bytes]]:
         """All entries (field, key, newest value) of an actor, or of one of its collections, in order."""
         found: dict[tuple[str, str | None], bytes] = {}
         for piece in self.store.scan(_ENTRY, address, field):
             found[piece.name, piece.key] = piece.data
-        layers: list[Mapping[PieceKey, Snapshot | Change | Turn | Step | Out | None]] = [self.dirty, self.ahead]
+        layers: list[Mapping[PieceKey, Snapshot | Change | Turn | Step | Out | None]] = [
+            self.dirty,
+            self.ahead,
+        ]
         for layer in layers:
             for (kind, owner, name, key), newer in layer.items():
                 if kind == _ENTRY and owner == address and field in (None, name):
@@ -149,14 +156,15 @@ class Pieces:
         actor = turn.actor
         changes = turn.status == DONE or bool(turn.patch)  # a failure may end the actor's life
         if type(turn) is Step:
+            self.dirty_bytes += _size(turn)
             changes = changes or turn.begin is not None
-            for key, gone in self.histories.take(offset, turn):
+            for piece, gone in self.histories.take(offset, turn):
                 if gone:
-                    self._drop(offset, key)
-                elif key in self.histories.dirty:
-                    self.unsaved.setdefault(key, offset)
+                    self._drop(offset, piece)
+                elif piece in self.histories.dirty:
+                    self.unsaved.setdefault(piece, offset)
                 else:
-                    self.unsaved.pop(key, None)
+                    self.unsaved.pop(piece, None)
         if changes:
             core = self.cores.get(actor)
             if core is None:
@@ -307,10 +315,9 @@ class Pieces:
             if first >= before or len(taken) >= limit:
                 break
             if first < due(key[1]):
-                taken[key] = self.dirty[key] if key in self.dirty else self.store.get(key)
+                taken[key] = self._newest(key)
         for key in islice(taken, cores, None):
             self.saving[key] = self.unsaved.pop(key)
-            taken[key] = self._newest(key)
         return taken
 
     def _newest(self, key: PieceKey) -> Snapshot | None:
@@ -366,6 +373,11 @@ class Pieces:
     def pending_timers(self) -> int:
         """How many timers are pending."""
         return self.store.timers() + self._timers_more
+
+
+def _size(step: Step) -> int:
+    size = 200 + sum(len(c.value) for c in step.completions)
+    return size + len(step.begin.payload) if step.begin else size
 
 
 def reply_of(turn: Turn | Step) -> tuple[int, bytes]:

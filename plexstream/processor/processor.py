@@ -13,8 +13,20 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from plexstream.model.host import ActorHost, Result
-from plexstream.model.journal import Change, Claim, JournalRecord, Mark, Out, OutKind, Turn
+from plexstream.model.host import ActorHost, EffectResult, Result
+from plexstream.model.journal import (
+    DONE,
+    FAILED,
+    Begin,
+    Change,
+    Claim,
+    JournalRecord,
+    Mark,
+    Out,
+    OutKind,
+    Step,
+    Turn,
+)
 from plexstream.model.life import SIGNALS, START
 from plexstream.model.message import ASK, ERROR, REPLY, TELL, Envelope
 from plexstream.model.snapshot import Snapshot
@@ -23,16 +35,19 @@ from plexstream.processor.actors import Actor, Actors, Refusal, Waiting
 from plexstream.processor.careful import Care
 from plexstream.processor.fold import MAILBOX, TIMER
 from plexstream.processor.inbox import InboxState
+from plexstream.processor.invocation import PARKED, WAKE, cause_of
+from plexstream.processor.invocations import EffectCall, Invocations
 from plexstream.processor.lives import OVERTAKES, Ruling, life_change
 from plexstream.processor.outbox import Outbox
 from plexstream.processor.pieces import reply_of
 from plexstream.processor.ports import Settings
 from plexstream.processor.records import Answer, BadRecord, Fenced, Group, error_body
-from plexstream.processor.refusals import bad_record, forward, refusal
+from plexstream.processor.refusals import bad_record, forward, plain_turn, refusal
 from plexstream.processor.restore import Restore
+from plexstream.processor.system import system
 from plexstream.processor.timers import Timers
 
-_OUT_REPLY = OutKind.REPLY.value
+_OUT_REPLY, _OUT_ERROR = OutKind.REPLY.value, OutKind.ERROR.value
 _OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
 _RETRIED = frozenset(("failed", "error"))
 _DUE_AT_ONCE = 1000
@@ -58,7 +73,7 @@ class Processor:
         self.pieces = restore.pieces
         self.claim = self.fold.claim
         self.now = now
-        self._host = host
+        self.host = host
         self.actors = Actors(host, self.pieces, partition, partitions)
         self.inbox = InboxState(MAILBOX, self.fold.inboxes.get(MAILBOX))
         self.timers = Timers(self.pieces)
@@ -67,7 +82,7 @@ class Processor:
         for offset, turn in restore.still_owed():
             self._owe(offset, turn)
         self._number = 1
-        self._pending: list[Turn | Mark] = []
+        self._pending: list[Turn | Step | Mark] = []
         self._pending_answers: list[Answer] = []
         self.in_flight: deque[Group] = deque()
         self.running_ahead = 0  # turns executed and not acknowledged
@@ -76,6 +91,8 @@ class Processor:
         self._moved = False  # whether a lane got on since the last mark
         self._releasing = False
         self._care = Care(self.fold, settings)
+        self.pieces.histories.new_from = self.fold.next
+        self.invocations = Invocations(self)
 
     # Messages
 
@@ -119,19 +136,34 @@ class Processor:
                 return
             assert type(loaded) is Actor
             actor = loaded
-        kind = e.kind
-        if kind > ASK:
-            what = "reply" if kind == REPLY else "error"
-            detail = f"a {what} to {e.id}, which this actor does not wait for"
-            self._refuse(topic, offset, e, "bad_arguments", detail, None, 1)
+        if e.kind > ASK:
+            self.invocations.reply(offset, e)
+            return
+        if e.handler.startswith("$") and system(self, actor, topic, offset, e):
             return
         must_read = bool(e.headers) and e.headers.get("read_only") == "1"
-        if actor.queue is not None and not must_read and e.handler not in OVERTAKES:
-            actor.queue.append(Waiting(topic, offset, e))
-            if offset >= 0:
-                self.inbox.waiting.add(offset)
+        if actor.queue is not None and not must_read and self._wait(actor, topic, offset, e):
             return
         self._invoke(actor, topic, offset, e, must_read)
+
+    def _wait(self, actor: Actor, topic: str, offset: int, e: Envelope) -> bool:
+        """Let a message wait for its busy actor; False where it need not."""
+        holder, queue = actor.holder, actor.queue
+        assert queue is not None
+        if holder is None and e.handler in OVERTAKES:
+            return False
+        if holder is not None:
+            if e.handler in actor.info.shared or e.handler in OVERTAKES:
+                return False
+            if e.headers and holder.reference() in e.headers.get("chain", "").split("\n"):
+                detail = f"{actor.address} is asked by what it waits for: {e.headers['chain']}"
+                self._refuse(topic, offset, e, "deadlock", detail.replace("\n", " -> "), None, 1)
+                return True
+            self.invocations.crowded[actor.address] = actor
+        queue.append(Waiting(topic, offset, e))
+        if offset >= 0:
+            self.inbox.waiting.add(offset)
+        return True
 
     def _invoke(self, actor: Actor, topic: str, offset: int, e: Envelope, must_read: bool) -> bool:
         """Run a handler and note what it did; False where it will be tried again."""
@@ -146,7 +178,13 @@ class Processor:
         ttl = actor.info.state_ttl
         fresh = ruling.fresh if ruling is not None else False
         dropped: list[Change] = []
-        if fresh or (ttl and actor.seq and now - actor.time > ttl):
+        expired = ttl and actor.seq and now - actor.time > ttl and actor.address not in self.invocations.live
+        ends = ruling is not None and (fresh or (ruling.life is not None and ruling.life.stopped))
+        if ends and actor.address in self.invocations.live:
+            self.invocations.end_all(
+                actor, "killed", f"{actor.address} was started anew or killed by {e.handler}"
+            )
+        if fresh or expired:
             fresh = True
             try:
                 dropped = self._expire(actor)
@@ -154,13 +192,22 @@ class Processor:
                 what = f"{actor.address} cannot be renewed: {type(error).__name__}: {error}"
                 return self._failed(actor, topic, offset, e, Result("failed", b"", [], [], False, what))
         seq = actor.seq + 1
+        if actor.instance is None:
+            self.actors.twin(actor)
         if handler:
-            result = self._host.invoke(actor.instance, handler, payload, seq, now, e.sender, e.id, must_read)
+            result = self.host.invoke(
+                actor.instance, handler, payload, seq, now, e.sender, e.id, must_read,
+                e.headers.get("chain", "") if e.headers else "",
+            )  # fmt: skip
         else:  # no code runs: the actor's first turn may be still to come
             assert ruling is not None
             seq = actor.seq
             result = Result(ruling.code, b"null", [], [], False, ruling.detail)
         actor.last = now
+        if type(result) is not Result:
+            cause = cause_of(topic, offset, e)
+            self.invocations.begin(actor, cause, e, seq, result, dropped if fresh else None)  # type: ignore[arg-type]
+            return True
         code, value, patch, outs, read_only, _, _ = result
         if code:
             return self._failed(actor, topic, offset, e, result)
@@ -170,7 +217,7 @@ class Processor:
                 outs = []
                 break
         kind = e.kind
-        if read_only:
+        if read_only and not (kind == ASK and "/" in e.reply_to):
             if kind == ASK:
                 self._pending_answers.append(Answer(e.reply_to, e.id, REPLY, value))
             if offset >= 0:
@@ -189,17 +236,21 @@ class Processor:
         actor.seq = seq
         actor.time = now
         actor.group = self._number
-        turn = Turn(
+        turn: Turn | Step = Turn(
             self.claim, actor.address, seq, topic, offset, now, 0, fresh, e.idempotency_key,
             [*dropped, *patch] if fresh else patch, e.handler, e.id, e.sender, kind,
             e.origin, e.origin_seq, e.origin_index, outs,
         )  # fmt: skip
+        if actor.holder is not None:
+            turn = self.invocations.meanwhile(actor, turn)  # type: ignore[arg-type]
         if patch or outs or e.idempotency_key or fresh or offset < 0:
             self.pieces.run_ahead(turn)
         self._pending.append(turn)
         self.running_ahead += 1
         if self.inbox.waiting:
             self.inbox.finish(offset)
+        if patch and actor.address in self.invocations.live:
+            self.invocations.settled(actor, patch)
         return True
 
     def _expire(self, actor: Actor) -> list[Change]:
@@ -215,6 +266,13 @@ class Processor:
             return False
         assert kept is not None
         kind, payload = (kept.seq, kept.data) if type(kept) is Snapshot else reply_of(kept)  # type: ignore[arg-type]
+        if e.kind == ASK and "/" in e.reply_to:
+            out = Out(_OUT_REPLY if kind == REPLY else _OUT_ERROR, e.id, e.reply_to, "", payload)
+            actor.seq += 1
+            self._append_turn(
+                plain_turn(self.claim, MAILBOX, offset, e, self.now, actor.seq, DONE, [out], [])
+            )
+            return True
         if e.kind == ASK:
             self._pending_answers.append(Answer(e.reply_to, e.id, kind, payload))
         self.inbox.finish(offset)
@@ -224,8 +282,12 @@ class Processor:
 
     def _failed(self, actor: Actor, topic: str, offset: int, e: Envelope, result: Result) -> bool:
         info = actor.info
-        retried = result.code in _RETRIED and e.handler != START
-        if e.kind == TELL and retried and actor.attempts + 1 < info.retry_attempts:
+        waits = e.kind == ASK and e.handler in info.retried
+        retried = result.code in _RETRIED and e.handler != START and actor.attempts + 1 < info.retry_attempts
+        if retried and (waits or (e.kind == TELL and info.concurrent)):
+            self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result)
+            return True
+        if retried and e.kind == TELL:
             delays = info.retry_delays
             actor.retry_at = self.now + delays[min(actor.attempts, len(delays) - 1)]
             actor.attempts += 1
@@ -236,7 +298,7 @@ class Processor:
             if offset >= 0:
                 self.inbox.waiting.add(offset)
             return False
-        if result.read_only and e.kind == ASK:
+        if result.read_only and e.kind == ASK and "/" not in e.reply_to:
             body = error_body(result.code, result.detail, result.data)
             self._pending_answers.append(Answer(e.reply_to, e.id, ERROR, body))
             self.inbox.finish(offset)
@@ -245,6 +307,15 @@ class Processor:
         code, detail, data, attempts = result.code, result.detail, result.data, actor.attempts + 1
         self._refuse(topic, offset, e, code, detail, data, attempts, actor.seq + 1)
         return True
+
+    def refuse(self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any) -> None:
+        """Answer a message of the system with an error."""
+        self._refuse(topic, offset, e, code, detail, data, 1)
+
+    def append(self, actor: Actor, turn: Turn | Step) -> None:
+        """A turn of the system is on its way to the log."""
+        actor.group = self._number
+        self._append_turn(turn)
 
     def _refuse(
         self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any, attempts: int,
@@ -255,7 +326,7 @@ class Processor:
             self.claim, topic, offset, e, self.now, seq, code, detail, data, attempts, changes, notices
         ))  # fmt: skip
 
-    def _append_turn(self, turn: Turn) -> None:
+    def _append_turn(self, turn: Turn | Step) -> None:
         """A turn without a handler."""
         self.pieces.run_ahead(turn)
         self._pending.append(turn)
@@ -271,12 +342,62 @@ class Processor:
             e = head.envelope
             if head.topic == TIMER and not self.timers.live(e.sender, e.id, e.origin_seq):
                 continue  # taken back while it waited
+            if head.topic == PARKED:
+                self.invocations.unpark(actor, head.parked)
+                return
             if not self._invoke(actor, head.topic, head.offset, head.envelope, False):
                 return  # it put itself back at the head
+            if actor.holder is not None:
+                self.invocations.crowded[actor.address] = actor
+                return  # it waits
             actor.attempts = 0
             self.inbox.finish(head.offset)
         actor.queue = None
-        del self.actors.busy[actor.address]
+        self.actors.busy.pop(actor.address, None)
+
+    # For handlers that wait
+
+    @property
+    def group_number(self) -> int:
+        """The number of the append that comes next."""
+        return self._number
+
+    def go_on(self, actor: Actor) -> None:
+        """The handler that waited has ended: others get their turn."""
+        if actor.queue is not None and not self._releasing:
+            self._retry(actor)
+
+    def base_of(self, actor: Actor, fields: list[Change], patch: Sequence[Change] = ()) -> list[Change]:
+        """The whole state of an actor from its plain fields and its entries, with `patch` on top of these."""
+        entries = {(f, k): value for f, k, value in self.pieces.entries(actor.address)}
+        for field, key, value in patch:
+            if key is not None and value is None:
+                entries.pop((field, key), None)
+            elif key is not None and value is not None:
+                entries[field, key] = value
+        return [*fields, *(Change(f, k, value) for (f, k), value in entries.items())]
+
+    def append_step(self, actor: Actor, step: Step) -> None:
+        """A step is on its way to the log."""
+        actor.group = self._number
+        self.pieces.run_ahead(step)
+        self._pending.append(step)
+        self.running_ahead += 1
+        if step.cause_topic == MAILBOX:
+            self.inbox.finish(step.cause_offset)
+
+    def kept_reply(self, kept: Turn | Step | Snapshot | None, begin: Begin) -> list[Out]:
+        """What a kept reply says to another call with its idempotency key."""
+        if kept is None or begin.kind != ASK:
+            return []
+        kind, payload = (kept.seq, kept.data) if type(kept) is Snapshot else reply_of(kept)  # type: ignore[arg-type]
+        return [Out(_OUT_REPLY if kind == REPLY else _OUT_ERROR, begin.id, begin.reply_to, "", payload)]
+
+    def effect_done(self, call: EffectCall, result: EffectResult, now: int) -> None:
+        """A side effect has come to its end."""
+        self._clock(now)
+        if not self._releasing:
+            self.invocations.effect_done(call, result)
 
     def _with_care(self) -> None:
         """After crashes in a row: one message at a time, each announced before it is tried."""
@@ -333,6 +454,7 @@ class Processor:
             for timer in self.timers.pop_due(self.now, _DUE_AT_ONCE):
                 if self._live(timer):  # the one before may have taken it back
                     self._fire(timer)
+        self.invocations.tick()
         if self.actors.busy:
             for actor in list(self.actors.busy.values()):
                 if actor.retry_at <= self.now:
@@ -351,7 +473,11 @@ class Processor:
 
     def next_wake(self) -> int | None:
         """When `tick` has something to do next, in ms since the epoch."""
-        times = [t for t in (self.timers.next_due(), self.actors.next_retry()) if t is not None]
+        times = [
+            t
+            for t in (self.timers.next_due(), self.actors.next_retry(), self.invocations.next_due())
+            if t is not None
+        ]
         if self._since_mark or self._moved:
             times.append(self._marked_at + self.settings.mark_interval)
         return min(times, default=None)
@@ -361,6 +487,13 @@ class Processor:
 
     def _fire(self, timer: Snapshot) -> None:
         e = _timer_message(timer)
+        if e.handler == WAKE:
+            if not self.invocations.wake(timer):
+                # Whoever slept has ended: the timer only has to go.
+                self._append_turn(
+                    forward(self.claim, timer.address, 0, self.now, e)._replace(outs=[], status=FAILED)
+                )
+            return
         if e.target == timer.address:
             self._execute(TIMER, -1, e)
             return
@@ -405,7 +538,7 @@ class Processor:
 
     # The log
 
-    def take(self) -> list[Turn | Mark] | None:
+    def take(self) -> list[Turn | Step | Mark] | None:
         """Records to append as one group, or None. A group proves the ownership that waiting answers need."""
         if not self._pending:
             if not self._pending_answers:
@@ -451,7 +584,7 @@ class Processor:
         for offset, record in records:
             if type(record) is Claim:
                 raise Fenced(f"partition {self.partition}: claimed by {record.node} at offset {offset}")
-            if isinstance(record, Turn | Mark) and record.claim == self.claim:
+            if isinstance(record, Turn | Step | Mark) and record.claim == self.claim:
                 mine.append(offset)
         group = self.in_flight.popleft()
         if len(mine) != len(group.records):
@@ -462,7 +595,7 @@ class Processor:
     def _apply(self, group: Group, offsets: Sequence[int]) -> None:
         fold, pieces = self.fold, self.pieces
         for offset, record in zip(offsets, group.records, strict=True):
-            if type(record) is Turn:
+            if type(record) is Turn or type(record) is Step:
                 fold.next = offset + 1
                 fold.turn(record)
                 pieces.apply(offset, record)
@@ -480,11 +613,12 @@ class Processor:
             else:
                 fold.take(offset, record)
         self.actors.acknowledged_group = group.number
+        self.invocations.release_effects()
         self.answers.extend(group.answers)
         if self._care.held:
             self._with_care()
 
-    def _owe(self, offset: int, turn: Turn) -> None:
+    def _owe(self, offset: int, turn: Turn | Step) -> None:
         """An acknowledged turn's outgoing items may leave, its timers may fire."""
         self.outbox.owe(offset, turn)
         for out in turn.outs:

@@ -29,11 +29,20 @@ def refusal(
     else:
         out = Out(_DEAD, e.id, e.target, e.handler, e.payload, code, detail, attempts)
     rejected = code == "rejected"
+    # A refusal by the actor is an answer, and is kept; after a failure the same call may be tried again.
+    key = e.idempotency_key if rejected and e.kind == ASK else ""
+    status = REJECTED if rejected else FAILED
+    return plain_turn(claim, topic, offset, e, now, seq, status, [out, *notices], changes, key)
+
+
+def plain_turn(
+    claim: int, topic: str, offset: int, e: Envelope, now: int, seq: int, status: int, outs: list[Out],
+    changes: list[Change], key: str = "",
+) -> Turn:  # fmt: skip
+    """A turn that no handler made."""
     return Turn(
-        claim, e.target, seq, topic, offset, now, REJECTED if rejected else FAILED, False,
-        # A refusal by the actor is an answer, and is kept; after a failure the same call may be tried again.
-        e.idempotency_key if rejected and e.kind == ASK else "", changes, e.handler, e.id, e.sender, e.kind,
-        e.origin, e.origin_seq, e.origin_index, [out, *notices],
+        claim, e.target, seq, topic, offset, now, status, False, key, changes, e.handler, e.id, e.sender,
+        e.kind, e.origin, e.origin_seq, e.origin_index, outs,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plexstream.model.errors import Malformed
+from plexstream.model.journal import Step
 from plexstream.model.message import DeadLetter
 from plexstream.model.snapshot import Snapshot
 from plexstream.schema import avro
@@ -11,22 +12,29 @@ from plexstream.schema.envelope import decode_envelope, encode_envelope
 from plexstream.schema.journal import (
     decode_journal,
     decode_partition,
-    decode_step,
     encode_journal,
     encode_partition,
-    encode_step,
-    encode_turn,
     is_claim,
 )
+from plexstream.schema.step import encode_step
+from plexstream.schema.turn import encode_turn
 from plexstream.schema.varint import SOME, absent, blob, cached_long, long, read, read_length, string
 
 _SNAPSHOT = avro.prefix("Snapshot")
 
 __all__ = [
     "decode_dead_letter", "decode_envelope", "decode_journal", "decode_partition",
-    "decode_snapshot", "decode_step", "encode_dead_letter", "encode_envelope", "encode_journal", "encode_partition",
-    "encode_snapshot", "encode_step", "encode_turn", "is_claim",
+    "decode_snapshot", "decode_step", "encode_dead_letter", "encode_envelope", "encode_journal",
+    "encode_partition", "encode_snapshot", "encode_step", "encode_turn", "is_claim",
 ]  # fmt: skip
+
+
+def decode_step(data: bytes) -> Step:
+    """Decode a step. Raises Malformed."""
+    record = decode_journal(data)
+    if type(record) is not Step:
+        raise Malformed(f"{len(data)} bytes are a {type(record).__name__}, not a Step")
+    return record
 
 
 def encode_dead_letter(letter: DeadLetter) -> bytes:

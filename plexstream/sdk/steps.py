@@ -164,9 +164,7 @@ class Start:
         """Like `host.race`."""
         return self._first("race", handles, timeout, good=False)
 
-    def _first(
-        self, what: str, handles: tuple[Any, ...], timeout: float | None, good: bool
-    ) -> Waitable[Any]:
+    def _first(self, what: str, handles: tuple[Any, ...], timeout: float | None, good: bool) -> Waitable[Any]:
         t = task(what)
         first = First(t, _flat(what, handles), good)
         return _limit(t, Then(t, first, lambda f: f.result().result()), what, timeout)
@@ -176,7 +174,9 @@ class Start:
         t = task("select")
         named = {h: name for name, h in zip(handles, _flat("select", tuple(handles.values())), strict=True)}
         first = First(t, tuple(named), False)
-        return _limit(t, Then(t, first, lambda f: (named[f.result()], f.result().result())), "select", timeout)
+        return _limit(
+            t, Then(t, first, lambda f: (named[f.result()], f.result().result())), "select", timeout
+        )
 
 
 MAX_SLEEP = 10 * 365 * 86400.0

@@ -1,8 +1,9 @@
 """Things that a handler waits for: handles, and ways to combine them.
 
-In an ``async def`` handler what ``host.ask``, ``host.run``, … return is awaited; in a plain ``def`` handler they
-wait by themselves, and ``host.start.ask(…)`` gives the handle instead. After a crash the handler runs again
-from its start, and every handle gets the result that is recorded: so order and names must be the same each time.
+In an ``async def`` handler what ``host.ask``, ``host.run``, … return is awaited; in a plain ``def`` handler
+they wait by themselves, and ``host.start.ask(…)`` gives the handle instead. After a crash the handler runs
+again from its start, and every handle gets the result that is recorded: so order and names must be the same
+each time.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from plexstream.model.journal import Change, Claim, Out, OutKind
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.processor import Processor, Restore, Settings
 from plexstream.processor.pieces import Pieces
+from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore
 
 A, B = "default/default/a/1", "default/default/a/2"
@@ -39,7 +40,7 @@ class Host:
     def deactivate(self, instance):
         self.gone.append(instance[0])
 
-    def invoke(self, instance, handler, payload, seq, now, sender, id, must_read):
+    def invoke(self, instance, handler, payload, seq, now, sender, id, must_read, chain=""):
         self.calls.append((instance[0], handler, id, seq))
         if handler in self.script:
             return self.script[handler](instance)
@@ -81,7 +82,9 @@ class Bench:
     def restart(self):
         """Another claims: from the journal alone, as after the loss of process and disk."""
         self.journal.append(Claim("t", "n", self.now, {}))
-        restore = Restore(Pieces(MemoryStore(), split, self.settings.reply_ttl), self.partition(), True)
+        restore = Restore(
+            Pieces(MemoryStore(), split, self.settings.reply_ttl, codec), self.partition(), True
+        )
         for offset, record in enumerate(self.journal):
             restore.take(offset, record)
         self.p = Processor(0, 1, self.host, restore, self.settings, self.now)

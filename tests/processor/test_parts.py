@@ -12,6 +12,7 @@ from plexstream.processor.fold import Fold
 from plexstream.processor.inbox import InboxState
 from plexstream.processor.outbox import Lane, Outbox
 from plexstream.processor.pieces import Pieces, join_fields
+from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore
 
 
@@ -144,13 +145,12 @@ def test_what_goes_which_way():
         assert (bool(box.mails.queue), bool(box.emits.queue)) == (mail, emit)
 
 
-
 def split(data):
     return {k: json.dumps(v).encode() for k, v in json.loads(data).items()}
 
 
 def pieces(store=None):
-    return Pieces(store if store is not None else MemoryStore(), split, 100)
+    return Pieces(store if store is not None else MemoryStore(), split, 100, codec)
 
 
 steps = st.lists(

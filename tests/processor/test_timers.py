@@ -9,6 +9,7 @@ from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.processor import timers as module
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.timers import Timers
+from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore
 
 TIMER, CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
@@ -25,15 +26,13 @@ class Bench:
 
     def restart(self):
         """Another takes over, from the store."""
-        self.pieces = Pieces(self.store, None, 1)
+        self.pieces = Pieces(self.store, None, 1, codec)
         self.timers = Timers(self.pieces)
         self.running = []
 
     def turn(self, *outs, fired=""):
         topic, sender = ("timer", ACTOR) if fired else ("mailbox", "")
-        turn = Turn(
-            0, ACTOR, 0, topic, -1, 0, 2, False, "", [], "", fired, sender, 0, "", 0, 0, list(outs)
-        )
+        turn = Turn(0, ACTOR, 0, topic, -1, 0, 2, False, "", [], "", fired, sender, 0, "", 0, 0, list(outs))
         self.pieces.run_ahead(turn)
         self.running.append(turn)
 

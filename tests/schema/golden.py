@@ -47,6 +47,54 @@ FILLED = {
             }
         ],
     },
+    "Step": {
+        "claim": 3,
+        "actor": "a/b/c/d",
+        "seq": 1,
+        "cause_topic": "mailbox",
+        "cause_offset": 7,
+        "time": 1732291486123,
+        "status": 0,
+        "fresh": True,
+        "idempotency_key": "k",
+        "patch": [{"field": "f", "key": None, "value": b"1"}, {"field": "g", "key": "k", "value": None}],
+        "handler": "h",
+        "message_id": "m",
+        "sender": "s",
+        "cause_kind": 1,
+        "cause_origin": "o",
+        "cause_seq": 9,
+        "cause_index": 2,
+        "outs": [
+            {
+                "kind": 2,
+                "id": "m",
+                "target": "e",
+                "handler": "",
+                "payload": b"{}",
+                "key": "k",
+                "note": "n",
+                "due": 5,
+            }
+        ],
+        "invocation": 1,
+        "number": 2,
+        "next": 7,
+        "begin": {
+            "kind": 1,
+            "id": "m",
+            "handler": "h",
+            "payload": b"{}",
+            "sender": "s",
+            "reply_to": "r",
+            "idempotency_key": "k",
+            "time": 1732291486123,
+            "chain": "a/b/c/d#1",
+            "base": [{"field": "f", "key": None, "value": b"1"}],
+        },
+        "commands": [{"number": 0, "kind": 2, "name": "", "due": 1732291486123}],
+        "completions": [{"number": 0, "failed": False, "value": b"null"}],
+    },
     "Claim": {"token": "t", "node": "n", "time": 1732291486123, "code": {"a": "1"}},
     "Mark": {
         "claim": 3,
@@ -127,14 +175,18 @@ GOLDEN = {
         "c301b3c0217fab19279c0202690e612f622f632f640268047b7d02730272026bd686f3c9ea64020261026200026f0a02"
     ),
     "Mark": (
-        "c3013f102b1aab015ae306d686f3c9ea64020e6d61696c626f78020a0404060002026f02040000080a010a6123"
-        "312e3001"
+        "c3013f102b1aab015ae306d686f3c9ea64020e6d61696c626f78020a0404060002026f02040000080a010a6123312e3001"
     ),
     "Partition": (
         "c3019ea2c986f7eddf5212100e04060a00020e6d61696c626f78020a02040002026f02040000080a0204000100"
         "0a6123312e3004"
     ),
     "Snapshot": ("c30113309c0ca02746bc020e612f622f632f64026602026b0e04d686f3c9ea640231"),
+    "Step": (
+        "c3011498c6d3637d8ca8060e612f622f632f64020e6d61696c626f780ed686f3c9ea640001026b040266000202310267"
+        "02026b00000268026d027302026f12040204026d026500047b7d026b026e0a0002040e0202026d0268047b7d02730272"
+        "026bd686f3c9ea6412612f622f632f64233102020266000202310002000400d686f3c9ea6400020000086e756c6c00"
+    ),
     "Turn": (
         "c301ab40115e9a78cb99060e612f622f632f64020e6d61696c626f780ed686f3c9ea640001026b040266000202"
         "31026702026b00000268026d027302026f12040204026d026500047b7d026b026e0a00"

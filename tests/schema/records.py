@@ -4,7 +4,20 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from plexstream.model.journal import Change, Claim, Inbox, Mark, Origin, Out, Partition, Turn
+from plexstream.model.journal import (
+    Begin,
+    Change,
+    Claim,
+    Command,
+    Completion,
+    Inbox,
+    Mark,
+    Origin,
+    Out,
+    Partition,
+    Step,
+    Turn,
+)
 from plexstream.model.message import DeadLetter, Envelope
 from plexstream.model.snapshot import Snapshot
 from plexstream.schema import codec
@@ -41,6 +54,16 @@ STRATEGIES = {
         Turn, long, text, long, text, long, long, int32, st.booleans(), text, st.lists(change, max_size=4),
         text, text, text, int32, text, long, int32, st.lists(out, max_size=4),
     ),
+    "Step": st.builds(
+        Step, long, text, long, text, long, long, int32, st.booleans(), text, st.lists(change, max_size=4),
+        text, text, text, int32, text, long, int32, st.lists(out, max_size=2), long, long, long,
+        st.none() | st.builds(
+            Begin, int32, text, text, blob, text, text, text, long, text,
+            st.none() | st.lists(change, max_size=2),
+        ),
+        st.lists(st.builds(Command, int32, int32, text, long), max_size=3),
+        st.lists(st.builds(Completion, int32, st.booleans(), blob), max_size=3),
+    ),
     "Claim": st.builds(Claim, text, text, long, st.dictionaries(text, text, max_size=3)),
     "Mark": st.builds(Mark, long, long, inboxes, long, long, long, text, st.booleans()),
     "Partition": st.builds(
@@ -64,6 +87,7 @@ class Codec(NamedTuple):
 CODECS = {
     "Envelope": Codec(codec.encode_envelope, codec.decode_envelope),
     "Turn": Codec(codec.encode_journal, codec.decode_journal),
+    "Step": Codec(codec.encode_journal, codec.decode_journal),
     "Claim": Codec(codec.encode_journal, codec.decode_journal),
     "Mark": Codec(codec.encode_journal, codec.decode_journal),
     "Partition": Codec(codec.encode_partition, codec.decode_partition),

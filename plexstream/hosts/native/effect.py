@@ -1,4 +1,4 @@
-"""Side effects of handlers: a function to be called off the processor's thread, tried again as its policy says."""
+"""Side effects of handlers: functions called off the processor's thread, tried again as their policy says."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ class NativeEffect:
     __slots__ = ("_arguments", "_attempt", "_began", "_function", "_max_size", "_retry", "_where", "is_async")
 
     def __init__(
-        self, function: Callable[..., Any], arguments: tuple[Any, ...], retry: Retry, where: str, max_size: int
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        retry: Retry,
+        where: str,
+        max_size: int,
     ) -> None:
         self._function = function
         self._arguments = arguments

@@ -64,10 +64,10 @@ class _Type:
         self.name = spec.name
         self.spec = spec
         self.plain = PlainFields(spec)
-        self.handlers = {
-            n: _Bound(h, f"{spec.name}.{n}", spec.retry) for n, h in spec.handlers.items()
-        }
-        self.handlers[START] = _Bound(starter(spec), False, f"{spec.name}.{START}")
+        self.handlers = {n: _Bound(h, f"{spec.name}.{n}", spec.retry) for n, h in spec.handlers.items()}
+        self.handlers[START] = _Bound(
+            Handler(START, starter(spec), False), f"{spec.name}.{START}", spec.retry
+        )
         self.init_config = spec.init is not None and len(inspect.signature(spec.init).parameters) > 1
         self.collections = [
             (f, entry_decoder(f, f"{spec.name}.{f.name}")) for f in spec.fields.values() if f.kind != "plain"
@@ -129,6 +129,12 @@ class NativeHost:
             self._run_hook(instance, t.spec.activate, "on_activate")
         return instance
 
+    def twin(self, instance: Instance) -> Instance:
+        return self.activate(instance.type.name, instance.address, instance.encoded, instance.reader)
+
+    def apply(self, instance: Instance, patch: Sequence[Change]) -> None:
+        instance.apply(patch)
+
     def deactivate(self, instance: Instance) -> None:
         hook = instance.type.spec.deactivate
         if hook is not None:
@@ -179,6 +185,8 @@ class NativeHost:
             return _failure("bad_arguments", f"{t.name}.{handler}: {error}", read_only=read_only)
         turn = self._turn
         turn.begin(instance, bound, seq, now, sender, chain)
+        if bound.role == "run":
+            turn.base = instance.fields()
         if bound.waits:
             return self._begin_task(turn, arguments)
         current.turn = turn
@@ -202,7 +210,9 @@ class NativeHost:
         except NeedsGreenlet:
             instance.roll_back()
             bound.waits = True
+            base = turn.base
             turn.begin(instance, bound, seq, now, sender, chain)
+            turn.base = base
             return self._begin_task(turn, arguments)
         except BaseException as error:
             return self._fail(turn, error)
@@ -239,7 +249,8 @@ class NativeHost:
         ended = task.ended if task is not None else None
         if ended is not None and ended.error is None:  # whatever the handler made of it
             try:
-                return Again(ended.payload, instance.take_changes(turn.room), turn.take_outs())
+                patch = instance.take_changes(turn.room)
+                return Again(ended.payload, patch, turn.take_outs(), instance.fields())
             except Exception as problem:
                 error = problem
         instance.roll_back()
@@ -303,7 +314,7 @@ class NativeHost:
                 task.drop()
                 return self._fail(turn, error)
         commands, done, effects, outs = task.take()
-        return Suspended(task, commands, done, {**effects}, patch, outs)
+        return Suspended(task, commands, done, effects, patch, outs, turn.base)
 
     def _go_on(self, task: Task) -> Outcome:
         """Run the handler until it waits for what is not there yet, or ends."""
@@ -368,9 +379,7 @@ class NativeHost:
             data, problem = _error_data(error.data, self._turn.max_message)
             return _failure("rejected", f"{error.reason}{problem}", data, read_only)
         if isinstance(error, RuntimeError) and "no running event loop" in str(error):
-            error = TypeError(
-                f"{where} awaits asyncio, which a handler must not: do that in host.run(name, async_function)"
-            )
+            error = TypeError(_ASYNCIO.format(where))
         if isinstance(error, CallError):
             data, problem = _error_data(error.data, self._turn.max_message)
             return _failure(error.code, f"{error.detail}{problem}", data, read_only)
@@ -416,9 +425,11 @@ def _trace(error: BaseException) -> str:
         return type(error).__name__
 
 
+_ASYNCIO = (
+    "{} awaits something that is no step of plexstream: a handler must not wait on asyncio; "
+    "do that in host.run(name, async_function)"
+)
+
+
 def _foreign(turn: Turn) -> str:
-    where = f"{turn.instance.type.name}.{turn.bound.name}"
-    return (
-        f"{where} awaits something that is no step of plexstream: a handler must not wait on asyncio; "
-        "do that in host.run(name, async_function)"
-    )
+    return _ASYNCIO.format(f"{turn.instance.type.name}.{turn.bound.name}")

@@ -107,11 +107,13 @@ class Instance:
         if found is None:
             field = Field(name, "map", Any)
             where = f"{self.type.name}.{name}"
-            self.collection(
-                field, FieldEntries(self.reader, field, _any, where, self.type.spec.max_state)
-            )
+            self.collection(field, FieldEntries(self.reader, field, _any, where, self.type.spec.max_state))
             found = self.attributes[name]
         return found  # type: ignore[no-any-return]
+
+    def fields(self) -> list[Change]:
+        """The plain fields as of the latest turn or step."""
+        return [Change(name, None, value) for name, value in self.encoded.items()]
 
     def apply(self, patch: Sequence[Change]) -> None:
         """Take over what another handler of the actor changed while this one waited."""

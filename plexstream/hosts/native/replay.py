@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from plexstream.hosts.native.task import Task
 from plexstream.hosts.native.turn import Turn
 from plexstream.model.errors import NonDeterministic
-from plexstream.model.host import Outcome, Result, Suspended
+from plexstream.model.host import Effect, Outcome, Result, Suspended
 from plexstream.model.journal import MEANWHILE, OutKind, Step
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class Replay:
         self._host = host
         self._task = task
         self._history = history
-        self._kept = Suspended(task, [], [], {}, [], [])
+        self._effects: dict[int, Effect] = {}
+        self._kept = Suspended(task, [], [], self._effects, [], [])
         self._early = frozenset(task.early)
         self._left = sum(_sent(step) for step in history)  # outgoing items that have left already
 
@@ -63,7 +64,11 @@ class Replay:
                 self._task.drop()
                 return self._differs(missed + "waits for something else")
             if type(outcome) is not Suspended and i + 1 < len(self._history):
-                rest = [s for s in self._history[i + 1 :] if s.status != MEANWHILE and (s.commands or s.completions)]
+                rest = [
+                    s
+                    for s in self._history[i + 1 :]
+                    if s.status != MEANWHILE and (s.commands or s.completions)
+                ]
                 if rest:
                     return self._ended_early(outcome, rest[0], i)
         if type(outcome) is Suspended:
@@ -80,7 +85,7 @@ class Replay:
         k = self._kept
         k.commands.extend(c for c in outcome.commands if c.number not in recorded)
         k.done.extend(c for c in outcome.done if c.number not in recorded)
-        k.effects.update(outcome.effects)
+        self._effects.update(outcome.effects)
         k.outs.extend(outcome.outs)
         if outcome.patch:
             self._task.instance.reader.apply(outcome.patch)
@@ -93,7 +98,9 @@ class Replay:
         if type(outcome) is Result and outcome.code == "non_deterministic":
             return outcome
         what = f"failed: {outcome.detail}" if type(outcome) is Result and outcome.code else "returned"
-        named = self._task.missed(step) or f"{len(self._history) - at} more steps are recorded, but the handler "
+        named = (
+            self._task.missed(step) or f"{len(self._history) - at} more steps are recorded, but the handler "
+        )
         return self._differs(named + what)
 
     def _differs(self, what: str) -> Result:

@@ -19,6 +19,7 @@ from plexstream.hosts.native.turn import Turn
 from plexstream.model.errors import (
     AlreadyDone,
     CallError,
+    Deadlock,
     HistoryTooLong,
     NonDeterministic,
     TimedOut,
@@ -37,11 +38,13 @@ PROMISES = "$promise"
 WARN_HISTORY = 10_000
 MAX_HISTORY = 50_000
 """Commands of one invocation: as many are read again whenever it comes back into memory."""
-_NO_ENTRY = object()
+MAX_DEPTH = 64
+"""Actors that wait for one another in a row."""
+_NO_ENTRY: Any = object()
 
 
 class NeedsGreenlet(BaseException):
-    """A plain ``def`` handler waits for the first time: it runs again in a greenlet, and does so ever after."""
+    """A plain ``def`` handler waits for the first time: it runs again in a greenlet, as ever after."""
 
 
 class Dropped(BaseException):
@@ -115,9 +118,18 @@ class Task:
     def ask(self, to: str, handler: str, payload: Any) -> Handle[Any]:
         target, data = self.turn.message("ask", to, handler, payload)
         handle = self._command(_ASK, f"{target} {handler}")
-        out = Out(_OUT_ASK, self.turn.reference(handle.index), target, handler, data, "", self.turn.chain)
-        self.turn.outs.append(out)
+        self.turn.outs.append(
+            Out(_OUT_ASK, self.turn.reference(handle.index), target, handler, data, "", self._chain())
+        )
         return handle
+
+    def _chain(self) -> str:
+        """Who waits for the answer: those who wait for this handler, and itself."""
+        turn = self.turn
+        if turn.chain.count("\n") >= MAX_DEPTH:
+            raise Deadlock(f"{self.where}: actors ask each other {MAX_DEPTH} deep: {turn.chain[:400]}")
+        itself = f"{turn.address}#{turn.seq}"
+        return f"{turn.chain}\n{itself}" if turn.chain else itself
 
     def run(
         self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...], retry: Retry | None
@@ -253,9 +265,7 @@ class Task:
             error = call_error("step_failed", f"{handle.name}: its result is no JSON: {problem}")
         if completion.failed and error is None:
             body = value if isinstance(value, dict) else {}
-            error = call_error(
-                str(body.get("code", "error")), str(body.get("detail", "")), body.get("data")
-            )
+            error = call_error(str(body.get("code", "error")), str(body.get("detail", "")), body.get("data"))
             value = None
         self.effects.pop(completion.number, None)
         handle.settle(self._order, value, error)
@@ -272,9 +282,9 @@ class Task:
         return self.error is not None or (self.waiting is not None and self.waiting.done())
 
     def expect(self, history: Sequence[Step]) -> None:
-        """The handler is about to run again: this is what is recorded. `early` is known as it is asked for."""
+        """The handler is about to run again: this is recorded. `early` is known as it is asked for."""
         for step in history:
-            at_once = {c.index for c in step.commands if c.kind in (_VALUE, _PROMISE)}
+            at_once = {c.number for c in step.commands if c.kind in (_VALUE, _PROMISE)}
             for command in step.commands:
                 self.recorded[command.number] = command
             for completion in step.completions:

@@ -16,7 +16,7 @@ from plexstream.hosts.native.fields import encode, refuse_nan
 from plexstream.model.address import full, parse
 from plexstream.model.awakeable import make_id, read_id
 from plexstream.model.errors import TooLarge
-from plexstream.model.journal import Out, OutKind
+from plexstream.model.journal import Change, Out, OutKind
 from plexstream.model.text import text
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Turn:
     """One turn at a time; an object is used again for the next."""
 
     __slots__ = (
-        "_base", "_make_task", "_max_turn", "_random", "_sender", "_task", "_time", "address", "bound", "chain",
-        "instance", "max_message", "outs", "room", "seq",
+        "_base", "_make_task", "_max_turn", "_random", "_sender", "_task", "_time", "address", "base",
+        "bound", "chain", "instance", "max_message", "outs", "room", "seq",
     )  # fmt: skip
 
     def __init__(self, max_message: int, max_turn: int, make_task: Callable[[Turn], Task]) -> None:
@@ -60,6 +60,7 @@ class Turn:
         self.instance: Any = None
         self.bound: Any = None
         self.chain = ""
+        self.base: list[Change] | None = None  # a workflow's fields when it began
         self.room = max_turn
         self.outs: list[Out] = []
         self.address = ""
@@ -75,6 +76,7 @@ class Turn:
         self._random = None
         self._task = None
         self._base = 0
+        self.base = None
 
     # Steps
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from plexstream.hosts.system.tree import Tree
 from plexstream.model.life import KILL, KILLED, SHUTDOWN, START, STOP
+from plexstream.sdk.current import current, host
 from plexstream.sdk.declare import actor, handler, init_handler, state, state_list
 from plexstream.sdk.errors import DeclarationError, Reject
-from plexstream.sdk.host import current, host
 from plexstream.sdk.spec import Retry
 from plexstream.sdk.supervision import TYPE, parse_child, parse_supervisor
 

@@ -20,7 +20,7 @@ from plexstream import (
     state_map,
 )
 from plexstream.hosts.native import NativeHost
-from plexstream.model.host import Result
+from plexstream.model.host import Outcome
 from plexstream.testing.simulation.errors import Killed
 
 KEPT = 4
@@ -160,11 +160,11 @@ class SimHost(NativeHost):
 
     def invoke(
         self, instance: Any, handler: str, payload: bytes, seq: int, now: int, sender: str, message_id: str,
-        must_read: bool,
-    ) -> Result:  # fmt: skip
+        must_read: bool, chain: str = "",
+    ) -> Outcome:  # fmt: skip
         if handler == "kill":
             raise Killed(message_id)
-        return super().invoke(instance, handler, payload, seq, now, sender, message_id, must_read)
+        return super().invoke(instance, handler, payload, seq, now, sender, message_id, must_read, chain)
 
 
 def make_host() -> SimHost:

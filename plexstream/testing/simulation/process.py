@@ -17,7 +17,7 @@ from plexstream.model.topics import Topics
 from plexstream.node.driver import Driver, State
 from plexstream.node.lanes import Lane
 from plexstream.node.takeover import Phase
-from plexstream.processor import Settings
+from plexstream.processor import EffectCall, Settings
 from plexstream.testing.simulation.errors import Killed, Violation
 from plexstream.testing.simulation.network import Network, SimAppender, SimLog
 from plexstream.testing.simulation.stores import CrashStore
@@ -65,6 +65,7 @@ class SimProcess:
         self.leaving: dict[int, Driver] = {}
         self._lanes: list[Lane] = []
         self._lost_at: dict[int, int] = {}
+        self._effects: list[tuple[Driver, EffectCall]] = []
         self.sender: SimAppender
         self.appender: Appender
         self.mailbox: Reader
@@ -91,7 +92,7 @@ class SimProcess:
         self.alive = False
         self.restart_at = restart_at
         self.sender.die(longest)
-        self.drivers, self.leaving, self._lanes = {}, {}, []
+        self.drivers, self.leaving, self._lanes, self._effects = {}, {}, [], []
         for store in self.stores.values():
             if lose == "something" and store.writes:
                 store.lose(self.random.randrange(store.writes + 1))
@@ -125,6 +126,10 @@ class SimProcess:
     def kick_lanes(self) -> None:
         """The scheduler looks by itself."""
 
+    def run_effect(self, driver: object, call: EffectCall) -> None:
+        assert type(driver) is Driver
+        self._effects.append((driver, call))
+
     # One round in phases
 
     def step(self, phase: str) -> None:
@@ -150,7 +155,14 @@ class SimProcess:
         for partition in sorted({*self.drivers, *self.leaving}):
             self._guard(partition, "pump", None)
 
+    def _finish_effect(self) -> None:
+        """One effect comes to its end, in any order."""
+        if self._effects:
+            driver, call = self._effects.pop(self.random.randrange(len(self._effects)))
+            driver.effect_done(call, call.effect.run())
+
     def _do_acks(self) -> None:
+        self._finish_effect()
         for ack in self.appender.poll(0):
             driver, kind, batch = _owner(ack)
             if ack.error is not None:

@@ -1,0 +1,111 @@
+"""Side effects of handlers: plain functions on a pool of threads, ``async def`` ones on an event loop.
+
+Both begin with the first effect that needs them: a node without waiting handlers has neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from plexstream.model.host import EffectResult
+from plexstream.processor import EffectCall
+
+
+class Done(NamedTuple):
+    """An effect that has come to its end; `owner` gave it."""
+
+    owner: object
+    call: EffectCall
+    result: EffectResult
+
+
+class Effects:
+    """Runs effects off the worker's thread.
+
+    Parameters:
+        threads: at most so many plain functions at the same time.
+        wake: called from any thread when `done` has something.
+    """
+
+    def __init__(self, threads: int, wake: Callable[[], None]) -> None:
+        self._threads = threads
+        self._wake = wake
+        self.done: deque[Done] = deque()
+        self._queue: SimpleQueue[tuple[object, EffectCall] | None] = SimpleQueue()
+        self._pool: list[threading.Thread] = []
+        self._busy = 0
+        self._later: list[tuple[float, int, object, EffectCall]] = []
+        self._order = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def run(self, owner: object, call: EffectCall) -> None:
+        """Start an effect. Called by the worker's thread only, as `tick` and `take` are."""
+        if call.effect.is_async:
+            if self._loop is None:
+                self._loop = self._start_loop()
+            self._loop.call_soon_threadsafe(self._start, owner, call)
+            return
+        self._busy += 1
+        if self._busy > len(self._pool) and len(self._pool) < self._threads:
+            thread = threading.Thread(target=self._work, name="plexstream-effect", daemon=True)
+            self._pool.append(thread)
+            thread.start()
+        self._queue.put((owner, call))
+
+    def take(self) -> list[Done]:
+        """Effects that have come to their end; those to be tried again are kept until it is time."""
+        found: list[Done] = []
+        while self.done:
+            done = self.done.popleft()
+            if not done.call.effect.is_async:
+                self._busy -= 1
+            if done.result.retry_after < 0:
+                found.append(done)
+                continue
+            self._order += 1
+            at = time.monotonic() + done.result.retry_after / 1000
+            heapq.heappush(self._later, (at, self._order, done.owner, done.call))
+        if self._later:
+            now = time.monotonic()
+            while self._later and self._later[0][0] <= now:
+                _, _, owner, call = heapq.heappop(self._later)
+                self.run(owner, call)
+        return found
+
+    def close(self) -> None:
+        """Start nothing more. What runs is not waited for: it counts for nothing."""
+        for _ in self._pool:
+            self._queue.put(None)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _work(self) -> None:
+        while (given := self._queue.get()) is not None:
+            owner, call = given
+            self._finish(owner, call, call.effect.run())
+
+    def _finish(self, owner: object, call: EffectCall, result: EffectResult) -> None:
+        self.done.append(Done(owner, call, result))
+        self._wake()
+
+    def _start_loop(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_forever, name="plexstream-effects", daemon=True).start()
+        return loop
+
+    def _start(self, owner: object, call: EffectCall) -> None:
+        async def run() -> None:
+            self._finish(owner, call, await call.effect.run_async())
+
+        assert self._loop is not None
+        task = self._loop.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,129 @@
+"""One handler that waits, as a processor keeps it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from plexstream.model.journal import Begin, Change, Command, Control, Step
+from plexstream.model.message import TELL, Envelope
+
+if TYPE_CHECKING:
+    from plexstream.processor.actors import Actor
+
+WAKE = "$wake"
+"""Handler of the timers that sleeps wait for."""
+PARKED = "parked"
+"""Where a message comes from that waits in the journal for its actor."""
+
+
+class Cause(NamedTuple):
+    """The message or timer that a record goes back to; without a topic: none."""
+
+    topic: str
+    offset: int = -1
+    sender: str = ""
+    id: str = ""
+    kind: int = TELL
+    origin: str = ""
+    origin_seq: int = 0
+    origin_index: int = 0
+
+
+_NONE = Cause("", -1)
+
+
+def no_cause() -> Cause:
+    """What comes about by itself."""
+    return _NONE
+
+
+def cause_of(topic: str, offset: int, e: Envelope) -> Cause:
+    """The message itself."""
+    return Cause(topic, offset, e.sender, e.id, e.kind, e.origin, e.origin_seq, e.origin_index)
+
+
+def begin_of(e: Envelope, now: int, base: list[Change] | None) -> Begin:
+    """What of a message is needed until it is handled."""
+    chain = e.headers.get("chain", "")
+    return Begin(
+        e.kind, e.id, e.handler, e.payload, e.sender, e.reply_to, e.idempotency_key, now, chain, base
+    )
+
+
+class Invocation:
+    """One handler that waits.
+
+    Attributes:
+        steps: how many records it has, acknowledged or not.
+        task: the host's own; None where it is not in memory.
+        instance: the actor's, as the handler sees it.
+        outstanding: commands that are not done, by number.
+        unrecorded: commands that no record has yet.
+        cause: the message that began it, until a record has it.
+        fresh: expired state that its first record drops.
+        group: number of the append that carries its latest record.
+        running: commands whose effects have started.
+        retry_at: when it is tried again after a failure; 0: it has not failed.
+        stuck: why its code cannot go on with its history.
+    """
+
+    __slots__ = (
+        "actor", "address", "attempts", "begin", "cause", "ended", "fresh", "group", "instance", "number",
+        "outstanding", "paused", "retry_at", "running", "since", "steps", "stuck", "task", "unrecorded",
+        "why",
+    )  # fmt: skip
+
+    def __init__(self, address: str, number: int, begin: Begin, steps: int) -> None:
+        self.address = address
+        self.number = number
+        self.begin = begin
+        self.steps = steps
+        self.actor: Actor | None = None
+        self.task: Any = None
+        self.instance: Any = None
+        self.outstanding: dict[int, Command] = {}
+        self.unrecorded: list[Command] = []
+        self.cause: Cause | None = None
+        self.fresh: list[Change] | None = None
+        self.group = 0
+        self.running: set[int] = set()
+        self.attempts = 0
+        self.retry_at = 0
+        self.since = begin.time
+        self.stuck = ""
+        self.why = ""
+        self.paused = False
+        self.ended = False
+
+    def note(self, step: Step) -> None:
+        """Take over what a recorded step tells."""
+        self.since = step.time
+        for command in step.commands:
+            self.outstanding[command.number] = command
+        for completion in step.completions:
+            self.outstanding.pop(completion.number, None)
+            if completion.number == Control.PAUSE:
+                self.paused = True
+            elif completion.number == Control.RESUME:
+                self.paused = False
+
+    def number_in_flight(self, number: int) -> bool:
+        """Whether a command is to be carried out."""
+        return number in self.outstanding and number not in self.running
+
+    def timer(self, number: int) -> str:
+        """The id of the timer that a sleep waits for."""
+        return f"{self.number}~{number}"
+
+    def reference(self) -> str:
+        """Its name outside: ``address#number``."""
+        return f"{self.address}#{self.number}"
+
+    def envelope(self) -> Envelope:
+        """Its message."""
+        b = self.begin
+        headers = {"chain": b.chain} if b.chain else {}
+        return Envelope(
+            b.kind, b.id, self.address, b.handler, b.payload, b.sender, b.reply_to, b.idempotency_key, b.time,
+            headers,
+        )  # fmt: skip

@@ -1,0 +1,172 @@
+"""Messages that the processor handles itself: awakeables, promises, and what is done to handlers that wait.
+
+Each is an ordinary message to the actor, with a handler whose name no actor can declare. Their payload is a
+JSON object; the answer to an ask is a JSON object, or an error.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from plexstream.model.awakeable import read_id
+from plexstream.model.errors import AlreadyDone, BadArguments, CallError, UnknownInvocation
+from plexstream.model.journal import (
+    DONE,
+    FAILED,
+    Change,
+    CommandKind,
+    Completion,
+    Control,
+    Out,
+    OutKind,
+    Turn,
+)
+from plexstream.model.message import ASK, Envelope
+from plexstream.processor.actors import Actor
+from plexstream.processor.invocation import Cause, Invocation, cause_of
+from plexstream.processor.records import error_body
+
+if TYPE_CHECKING:
+    from plexstream.processor.processor import Processor
+
+_REPLY, _ERROR = OutKind.REPLY.value, OutKind.ERROR.value
+PROMISES = "$promise"
+
+
+def system(p: Processor, actor: Actor, topic: str, offset: int, e: Envelope) -> bool:
+    """Handle a message of the system; False where its handler is none of the processor's."""
+    handle = HANDLERS.get(e.handler)
+    if handle is None:
+        return False
+    try:
+        body = _body(e)
+        handle(p, actor, cause_of(topic, offset, e), e, body)
+    except CallError as error:
+        p.refuse(topic, offset, e, error.code, error.detail, error.data)
+    return True
+
+
+def _body(e: Envelope) -> dict[str, Any]:
+    try:
+        body = json.loads(e.payload or b"{}")
+    except ValueError as error:
+        raise BadArguments(f"{e.handler}: the payload is no JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise BadArguments(f"{e.handler}: the payload is {type(body).__name__}, and should be an object")
+    return body
+
+
+def _answer(e: Envelope, value: dict[str, Any]) -> list[Out]:
+    return [Out(_REPLY, e.id, e.reply_to, "", json.dumps(value).encode())] if e.kind == ASK else []
+
+
+def _value(e: Envelope, body: dict[str, Any], known: set[str]) -> tuple[bool, bytes]:
+    if unknown := body.keys() - known - {"value", "error"}:
+        raise BadArguments(f"{e.handler}: unknown keys {', '.join(sorted(unknown))}")
+    if "error" in body:
+        error = body["error"]
+        if not isinstance(error, str):
+            raise BadArguments(f"{e.handler}: error is a text, not {error!r}")
+        return True, error_body("rejected", error, None)
+    return False, json.dumps(body.get("value")).encode()
+
+
+def _complete(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+    """``{"id": …, "value": …}`` or ``{"id": …, "error": text}``: an awakeable gets its value."""
+    failed, value = _value(e, body, {"id"})
+    found = read_id(str(body.get("id", "")))
+    inv, command = p.invocations.find(found.reference)
+    if inv is None or found.address != actor.address:
+        raise UnknownInvocation(f"nobody waits for the awakeable {body['id']}: its handler has ended")
+    if command is None:
+        raise AlreadyDone(f"the awakeable {body['id']} has its value already, and keeps it")
+    if command.kind != CommandKind.AWAKEABLE or command.name != found.secret:
+        raise UnknownInvocation(f"{body['id']} is no awakeable that anybody waits for")
+    outs = _answer(e, {"address": actor.address, "invocation": inv.number})
+    p.invocations.complete(inv, Completion(command.number, failed, value), cause, outs)
+
+
+def _promise(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+    """``{"name": …, "value": …}`` or with ``"error"``: a promise of the actor gets its value."""
+    failed, value = _value(e, body, {"name"})
+    name = body.get("name")
+    if not isinstance(name, str) or not name:
+        raise BadArguments(f"{e.handler}: name is a text, not {name!r}")
+    if p.pieces.promise(actor.address, PROMISES, name) is not None:
+        raise AlreadyDone(f"the promise {name!r} of {actor.address} has its value already, and keeps it")
+    data = b'["e",%b]' % value if failed else b'["v",%b]' % value
+    patch = [Change(PROMISES, name, data)]
+    actor.seq += 1
+    actor.time = p.now
+    turn = Turn(
+        p.claim, actor.address, actor.seq, cause.topic, cause.offset, p.now, DONE, False, "", patch,
+        e.handler, e.id, e.sender, e.kind, e.origin, e.origin_seq, e.origin_index, _answer(e, {"name": name}),
+    )  # fmt: skip
+    if actor.instance is not None:
+        p.host.apply(actor.instance, patch)
+    p.append(actor, p.invocations.meanwhile(actor, turn))
+    p.invocations.settled(actor, patch)
+
+
+def _find(p: Processor, actor: Actor, e: Envelope, body: dict[str, Any]) -> Invocation:
+    """The invocation that is meant: by its number, or the one that waits."""
+    number = body.get("invocation")
+    live = p.invocations.live.get(actor.address, {})
+    if number is None and len(live) == 1:
+        number = next(iter(live))
+    elif number is None and actor.holder is not None:
+        number = actor.holder.number
+    if not isinstance(number, int) or number not in live:
+        known = ", ".join(map(str, sorted(live))) or "none"
+        what = f"invocation {number}" if number is not None else "one invocation"
+        raise UnknownInvocation(f"{e.handler}: {actor.address} has not {what} that waits; it has {known}")
+    inv = live[number]
+    inv.actor = actor
+    return inv
+
+
+def _done(e: Envelope, inv: Invocation) -> list[Out]:
+    return _answer(e, {"address": inv.address, "invocation": inv.number})
+
+
+def _cancel(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+    """``{"invocation": number}``: its handler gets a Cancelled error where it waits."""
+    inv = _find(p, actor, e, body)
+    error = error_body("cancelled", f"{inv.reference()} was cancelled", None)
+    p.invocations.complete(inv, Completion(Control.CANCEL, True, error), cause, _done(e, inv))
+
+
+def _kill(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+    """``{"invocation": number}``: it ends at once, and its caller gets a Killed error."""
+    inv = _find(p, actor, e, body)
+    outs = _done(e, inv)
+    b = inv.begin
+    if b.kind == ASK:
+        outs.append(
+            Out(_ERROR, b.id, b.reply_to, "", error_body("killed", f"{inv.reference()} was killed", None))
+        )
+    p.invocations.end(inv, FAILED, cause, outs)
+
+
+def _pause(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+    """``{"invocation": number}``: it does not go on, whatever comes about."""
+    inv = _find(p, actor, e, body)
+    p.invocations.pause(inv, cause, _done(e, inv))
+
+
+def _resume(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+    """``{"invocation": number}``: it goes on; one that is stuck or waits for a retry tries at once."""
+    inv = _find(p, actor, e, body)
+    p.invocations.go_on(inv, cause, _done(e, inv))
+
+
+HANDLERS: dict[str, Callable[[Any, Actor, Cause, Envelope, dict[str, Any]], None]] = {
+    "$complete": _complete,
+    "$promise": _promise,
+    "$cancel": _cancel,
+    "$kill": _kill,
+    "$pause": _pause,
+    "$resume": _resume,
+}
