@@ -6,6 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from plexstream.model.journal import Change, Out
+from plexstream.model.snapshot import Snapshot
+
+
+class CronInfo(NamedTuple):
+    """A handler that every actor of a type calls by a schedule, as text of a `Schedule`."""
+
+    handler: str
+    schedule: str
 
 
 class TypeInfo(NamedTuple):
@@ -22,6 +30,7 @@ class TypeInfo(NamedTuple):
     snapshot_interval: int  # 0: not by time; -1: as configured
     snapshot_on_deactivation: bool
     hooks: frozenset[str] = frozenset()  # those of `model.life.HOOKS` that it declares
+    crons: tuple[CronInfo, ...] = ()
 
 
 class Result(NamedTuple):
@@ -40,10 +49,12 @@ class Result(NamedTuple):
 
 
 class Reader(Protocol):
-    """How an actor host reads the collections of an actor that is loaded."""
+    """How an actor host reads what an actor that is loaded has besides its plain fields."""
 
     def get(self, field: str, key: str) -> bytes | None: ...
     def scan(self, field: str) -> Iterator[tuple[str, bytes]]: ...
+    def timer(self, id: str) -> Snapshot | None: ...
+    def timers(self) -> Iterator[Snapshot]: ...
 
 
 class ActorHost(Protocol):

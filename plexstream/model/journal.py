@@ -25,6 +25,7 @@ class OutKind(IntEnum):
     TIMER = 5  # `payload` to `handler` of `target` at `due`
     CANCEL = 6  # timer `id` of this actor
     DEADLETTER = 7  # the cause itself, put aside for `key`
+    TICK = 8  # `handler` every `due` ms while the actor is in memory, or no more: never in a journal
 
 
 DONE, REJECTED, FAILED = (s.value for s in Status)

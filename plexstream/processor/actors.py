@@ -12,7 +12,7 @@ from plexstream.model.host import ActorHost, TypeInfo
 from plexstream.model.journal import Change, Out
 from plexstream.model.life import Life
 from plexstream.model.message import Envelope
-from plexstream.model.snapshot import Piece
+from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.processor.lives import Lives, life_change
 from plexstream.processor.pieces import Pieces
 
@@ -31,8 +31,8 @@ class Actor:
     """One actor that is loaded."""
 
     __slots__ = (
-        "address", "attempts", "group", "info", "instance", "last", "life", "queue", "reader", "retry_at",
-        "seq", "time",
+        "address", "armed", "attempts", "evicted", "group", "info", "instance", "last", "life",
+        "queue", "reader", "retry_at", "seq", "ticks", "time",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +51,9 @@ class Actor:
         self.queue: deque[Waiting] | None = None  # not None: busy, its head is tried again at `retry_at`
         self.retry_at = 0
         self.attempts = 0
+        self.evicted = False
+        self.ticks: dict[str, Out] = {}  # timers in memory, by name
+        self.armed = not info.crons  # whether the timers that its type declares are set
 
 
 class Refusal(NamedTuple):
@@ -61,7 +64,7 @@ class Refusal(NamedTuple):
 
 
 class EntryReader:
-    """How a host reads an actor's collections.
+    """How a host reads an actor's collections and timers.
 
     `hidden`: they have expired, and no turn has said so yet.
     """
@@ -80,6 +83,12 @@ class EntryReader:
         if self.hidden:
             return iter(())
         return ((key, value) for _, key, value in self._pieces.entries(self._address, field))
+
+    def timer(self, id: str) -> Snapshot | None:
+        return self._pieces.newest_timer(self._address, id)
+
+    def timers(self) -> Iterator[Snapshot]:
+        return self._pieces.timers_of(self._address)
 
 
 class Actors:
@@ -188,6 +197,7 @@ class Actors:
         """The actor leaves memory; its state is in the journal."""
         self._host.deactivate(actor.instance)
         del self.active[actor.address]
+        actor.evicted = True
         self._by_type[actor.info.name] -= 1
         if actor.info.snapshot_on_deactivation:
             self.to_save.append(actor.address)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any, Protocol
 
+from plexstream.sdk.current import current
 from plexstream.sdk.errors import OutsideHandler
 from plexstream.sdk.supervision import Lifecycle
+from plexstream.sdk.time import TimeApi, Timing
 
 
 class TurnApi(Protocol):
@@ -19,6 +20,7 @@ class TurnApi(Protocol):
     def signal(self, to: str, name: str, payload: dict[str, Any], ref: str) -> str:
         """Send a signal, and return its reference: `ref`, or a new one where that is empty."""
 
+    def time(self) -> TimeApi: ...
     def self_id(self) -> str: ...
     def now(self) -> int: ...
     def random(self) -> float: ...
@@ -44,22 +46,14 @@ class TurnApi(Protocol):
         """Write a message that this actor took earlier, and cannot handle, to the dead letters."""
 
 
-class _Current(threading.local):
-    turn: TurnApi | None = None
-
-
-current = _Current()
-"""Set by an actor host around each handler, per thread."""
-
-
 def _turn(what: str) -> TurnApi:
-    turn = current.turn
+    turn: TurnApi | None = current.turn
     if turn is None:
         raise OutsideHandler(f"host.{what} was called outside a handler: use plexstream.Client there")
     return turn
 
 
-class Host(Lifecycle):
+class Host(Lifecycle, Timing):
     """The system as a handler sees it. There is one object, `host`."""
 
     def _signal(self, what: str, to: str, name: str, payload: dict[str, Any], ref: str = "") -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plexstream.sdk.arguments import Arguments
+from plexstream.sdk.current import current
 from plexstream.sdk.errors import Reject, TransitionError
-from plexstream.sdk.host import current, host
+from plexstream.sdk.host import host
 from plexstream.sdk.savepoint import Savepoint
 from plexstream.sdk.wrap import Run, finish
 

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from plexstream.sdk.collections import StateList, StateMap
-from plexstream.sdk.host import current
+from plexstream.sdk.current import current
 
 
 class Savepoint:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar, get_type_hints, overload
 
 from plexstream.sdk.collections import StateList, StateMap
+from plexstream.sdk.current import current
 from plexstream.sdk.errors import DeclarationError, FoldError
-from plexstream.sdk.host import current
 from plexstream.sdk.marks import EventMark, HandlerMark, Marked, check_name, put_mark
 from plexstream.sdk.spec import ActorType, EventLog, Field
 from plexstream.sdk.values import plain, typed

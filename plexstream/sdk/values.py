@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from plexstream.sdk.host import current
+from plexstream.sdk.current import current
 
 
 def plain(value: Any) -> Any:

@@ -23,7 +23,7 @@ from plexstream import (
 )
 from plexstream.hosts.native.host import MAX_MESSAGE, MAX_TURN
 from plexstream.model.errors import Failed, TooLarge
-from plexstream.sdk.host import current
+from plexstream.sdk.current import current
 
 MODES = {}
 

@@ -15,13 +15,14 @@ from plexstream.hosts.native.arguments import Bind, WrongArguments, binder, take
 from plexstream.hosts.native.fields import PlainFields, encode, refuse_nan
 from plexstream.hosts.native.instance import FieldEntries, Instance, entry_decoder
 from plexstream.hosts.native.start import starter
+from plexstream.hosts.native.time import crons_of
 from plexstream.hosts.native.turn import MAX_DETAIL, Turn
 from plexstream.model.errors import CallError, Failed, TooLarge
 from plexstream.model.host import Reader, Result, TypeInfo
 from plexstream.model.life import HOOKS, START
 from plexstream.model.text import text
+from plexstream.sdk.current import current
 from plexstream.sdk.errors import Reject
-from plexstream.sdk.host import current
 from plexstream.sdk.spec import ActorType
 
 _new = tuple.__new__  # a named tuple's own costs twice the time
@@ -68,7 +69,7 @@ class _Type:
             spec.name, version, round(spec.idle_timeout * 1000), spec.max_active,
             round(spec.state_ttl * 1000), retry.attempts, delays, spec.snapshots.turns,
             -1 if spec.snapshots.seconds is None else round(spec.snapshots.seconds * 1000),
-            spec.snapshots.on_deactivation, HOOKS & spec.handlers.keys(),
+            spec.snapshots.on_deactivation, HOOKS & spec.handlers.keys(), crons_of(spec),
         )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ class NativeHost:
     def activate(self, type: str, address: str, fields: Mapping[str, bytes], reader: Reader) -> Instance:
         t = self._types[type]
         obj: Any = object.__new__(t.spec.cls)
-        instance = Instance(t, obj, address, t.plain, fields)
+        instance = Instance(t, obj, address, t.plain, fields, reader)
         for field, decode in t.collections:
             where = f"{t.name}.{field.name}"
             instance.collection(field, FieldEntries(reader, field, decode, where, t.spec.max_state))
@@ -153,7 +154,8 @@ class NativeHost:
         except WrongArguments as error:
             return _failure("bad_arguments", f"{t.name}.{handler}: {error}", read_only=read_only)
         turn = self._turn
-        turn.begin(instance.address, seq, now, sender, MAX_TURN)
+        turn.begin(instance, seq, now, sender, MAX_TURN)
+        turn.firing = message_id if sender == instance.address else ""
         current.turn = turn
         try:
             if seq == 1 and t.spec.init is not None and not read_only and handler != START:

@@ -70,15 +70,17 @@ class FieldEntries:
 class Instance:
     """An actor object with what is needed to find its changes and to take them back."""
 
-    __slots__ = ("address", "attributes", "before", "cells", "encoded", "object", "plain", "type")
+    __slots__ = ("address", "attributes", "before", "cells", "encoded", "object", "plain", "reader", "type")
 
     def __init__(
-        self, type: Any, obj: Any, address: str, plain: PlainFields, encoded: Mapping[str, bytes]
+        self, type: Any, obj: Any, address: str, plain: PlainFields, encoded: Mapping[str, bytes],
+        reader: Reader,
     ) -> None:
         self.type = type
         self.object = obj
         self.address = address
         self.plain = plain
+        self.reader = reader
         self.encoded = dict(encoded)
         self.cells: list[tuple[str, _Cells]] = []
         self.attributes: dict[str, Any] = obj.__dict__

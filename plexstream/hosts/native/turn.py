@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from plexstream.hosts.native.fields import encode, refuse_nan
+from plexstream.hosts.native.instance import Instance
+from plexstream.hosts.native.time import TurnTime
 from plexstream.model.address import full, parse
 from plexstream.model.errors import TooLarge
 from plexstream.model.journal import Out, OutKind
@@ -39,7 +41,9 @@ _OUT = 32
 class Turn:
     """One turn at a time; an object is used again for the next."""
 
-    __slots__ = ("_random", "_sender", "_time", "address", "max_message", "outs", "room", "seq")
+    __slots__ = (
+        "_random", "_sender", "_time", "address", "firing", "instance", "max_message", "outs", "room", "seq",
+    )  # fmt: skip
 
     def __init__(self, max_message: int, max_turn: int) -> None:
         self.max_message = max_message
@@ -49,12 +53,19 @@ class Turn:
         self.seq = self._time = 0
         self._sender = ""
         self._random: random.Random | None = None
+        self.instance: Instance | None = None
+        self.firing = ""
 
-    def begin(self, address: str, seq: int, now: int, sender: str, room: int) -> None:
+    def begin(self, instance: Instance, seq: int, now: int, sender: str, room: int) -> None:
         """Start a turn; `room` is how many bytes it may send in all."""
         self.outs = []
-        self.address, self.seq, self._time, self._sender, self.room = address, seq, now, sender, room
+        self.address, self.seq, self._time, self._sender, self.room = instance.address, seq, now, sender, room
         self._random = None
+        self.instance = instance
+
+    def time(self) -> TurnTime:
+        assert self.instance is not None
+        return TurnTime(self, self._encode, self.instance.type.spec.handlers, self.instance.reader)
 
     def _encode(self, what: str, payload: Any) -> bytes:
         try:
