@@ -20,7 +20,7 @@ from plexstream.sdk.values import plain, typed
 
 C = TypeVar("C", bound=type)
 
-HANDLERS, REMOVED = "$handlers", "$removed"
+HANDLERS, REMOVED = "@handlers", "@removed"
 MAX_HANDLERS = 1_000
 """Event handlers of one actor: each of them costs something at each event."""
 _KEEP_REMOVED = 16

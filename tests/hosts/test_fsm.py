@@ -131,6 +131,16 @@ def test_a_final_state(tester):
     assert "none: it is final" in t.call("jump", b'{"to": "idle"}').detail
 
 
+def test_a_state_that_the_code_does_not_have_any_more(tester):
+    t = tester(Line)
+    t.disk.fields["fsm_state"] = b'"ringing"'
+    t.load()
+    result = t.call("jump", b'{"to": "idle"}')
+    assert (result.code, result.data) == ("rejected", {"state": "ringing", "events": []})
+    with pytest.raises(TransitionError, match="'ringing', which is not declared any more"):
+        t.instance.object.fsm_state = "idle"
+
+
 def test_a_state_timeout(tester):
     t = tester(Line)
     [timer] = timers(t.ok("dial", now=1000))
@@ -232,7 +242,7 @@ def test_a_postponed_event_that_fails_leaves_nothing_but_a_dead_letter(tester, w
 def test_a_postponed_event_that_no_longer_fits_is_put_aside(tester):
     t = tester(Line)
     send(t, 1)
-    key = ("$postponed", "000000000001")
+    key = ("@postponed", "000000000001")
     t.disk.entries[key] = t.disk.entries[key].replace(b'"weight":1', b'"weight":"1"')
     t.load()
     t.ok("dial")
@@ -400,7 +410,7 @@ class LineMachine(RuleBasedStateMachine):
         assert obj.fsm_state == self.state
         assert obj.sent == self.sent
         assert obj.total == len(self.sent)
-        assert len(obj.__dict__["$postponed"]) == len(self.kept)
+        assert len(obj.__dict__["@postponed"]) == len(self.kept)
         assert (self.timer is not None) == (self.state == "connecting")
 
 

@@ -124,13 +124,13 @@ def test_events_stand_in_the_journal_beside_what_they_fold_to(tester):
     result = call(t, "deposit", amount=5, tags=["x"])
     assert result.value == b"5"
     patch = {(c.field, c.key): c.value for c in result.patch}
-    assert json.loads(patch["$events", "0"]) == {
+    assert json.loads(patch["@events", "0"]) == {
         "event": "Deposited", "version": 1, "data": {"amount": 5, "tags": ["x"]},
     }  # fmt: skip
     assert patch["balance", None] == b"5"
     assert call(t, "withdraw", amount=2, reason="tea").value == b"3"
-    assert json.loads(t.disk.entries["$events", "1"])["event"] == "taken"
-    assert "$fold" not in t.disk.fields
+    assert json.loads(t.disk.entries["@events", "1"])["event"] == "taken"
+    assert "@fold" not in t.disk.fields
     t.load()
     assert fields(t) == (3, ["x"], {"tea": 2}, [5])
     assert json.loads(call(t, "history", start=1).value) == [{"amount": 2, "reason": "tea"}]
@@ -195,7 +195,7 @@ def test_an_init_handler_applies_events(tester):
     t = tester(Born)
     t.ok("add")
     assert t.instance.object.balance == 11
-    assert t.disk.fields["$fold"] == b"2"
+    assert t.disk.fields["@fold"] == b"2"
 
 
 def reload(t, cls):
@@ -225,7 +225,7 @@ def test_kept_events_are_bounded_where_it_is_asked_for(tester):
     for amount in (1, 2, 3):
         call(t, "deposit", amount=amount)
     assert [e["amount"] for e in json.loads(call(t, "history").value)] == [2, 3]
-    assert sorted(key for field, key in t.disk.entries if field == "$events") == ["#", "1", "2"]
+    assert sorted(key for field, key in t.disk.entries if field == "@events") == ["#", "1", "2"]
     t = reload(t, account(EventLog(fold=2)))
     result = call(t, "deposit", amount=1)
     assert (result.code, "first 1 events were not kept" in result.detail) == ("failed", True)
@@ -292,7 +292,7 @@ def test_old_events_are_upcast_step_by_step(tester):
     call(t, "move", what={"cents": 50})
     t = reload(t, mover(3))
     call(t, "move", what={"cents": 1, "currency": "SEK"})
-    kept = [json.loads(t.disk.entries["$events", str(n)]) for n in range(3)]
+    kept = [json.loads(t.disk.entries["@events", str(n)]) for n in range(3)]
     assert [(e["version"], e["data"]) for e in kept] == [
         (1, {"amount": 3}), (2, {"cents": 50}), (3, {"cents": 1, "currency": "SEK"}),
     ]  # fmt: skip
@@ -369,13 +369,13 @@ def test_the_fold_of_the_events_is_the_state(moves, data):
         if name == "crash":
             t.load()
         elif not call(t, name, amount=amount).code:
-            count = len(t.instance.object.__dict__["$events"])
+            count = len(t.instance.object.__dict__["@events"])
             turns.append((count, dict(t.disk.fields), dict(t.disk.entries)))
     assert not call(t, "both", amount=1).code
     again = reload(t, account(EventLog(fold=2)))
     again.disk.fields["balance"] = b"4711"  # it is made anew, whatever it was
     assert not call(again, "both", amount=1).code
-    turns_end = len(t.instance.object.__dict__["$events"])
+    turns_end = len(t.instance.object.__dict__["@events"])
     call(t, "both", amount=1)
     assert fields(again) == fields(t)
     # As of an earlier turn, as `state get --at` finds it, with the rest of the events.
@@ -385,7 +385,7 @@ def test_the_fold_of_the_events_is_the_state(moves, data):
     then.disk.entries.update(entries)
     then.seq = 1
     then.load()
-    for entry in [json.loads(t.disk.entries["$events", str(n)]) for n in range(count, turns_end)]:
+    for entry in [json.loads(t.disk.entries["@events", str(n)]) for n in range(count, turns_end)]:
         what = entry["data"]
         name = "deposit" if entry["event"] == "Deposited" else "withdraw"
         assert not call(then, name, **what).code
