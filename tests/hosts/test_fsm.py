@@ -221,6 +221,34 @@ def test_a_postponed_event_may_make_a_transition(tester):
     assert t.instance.object.sent == [1, 99, 2]
 
 
+def test_an_older_event_goes_first_as_soon_as_it_can(tester):
+    @fsm_actor(name="a", states=["one", "two", "three"], initial="one")
+    class Steps:
+        log: list[str] = state(default_factory=list)
+
+        @handler("late", postpone_in=["one", "two"])
+        def late(self):
+            self.log.append("late")
+
+        @handler("next", postpone_in=["one"])
+        def next(self):
+            self.log.append("next")
+            self.fsm_state = "three"
+
+        @handler("last", postpone_in=["one"])
+        def last(self):
+            self.log.append("last")
+
+        @handler("go")
+        def go(self):
+            self.fsm_state = "two"
+
+    t = tester(Steps)
+    for event in ("late", "next", "last", "go"):
+        t.ok(event)
+    assert t.instance.object.log == ["next", "late", "last"]
+
+
 @pytest.mark.parametrize(("weight", "code", "why"), [(-1, "failed", "negative"), (0, "rejected", "nothing")])
 def test_a_postponed_event_that_fails_leaves_nothing_but_a_dead_letter(tester, weight, code, why):
     t = tester(Line)

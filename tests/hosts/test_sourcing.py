@@ -46,6 +46,7 @@ def account(log=EventLog(), factor=1):  # noqa: B008
         tags: list[str] = state(default_factory=list)
         by_reason: StateMap[int] = state_map()
         moves: StateList[int] = state_list()
+        lists: StateMap[list[int]] = state_map()
 
         @handler("deposit")
         def deposit(self, amount: int, tags: list[str] = []) -> int:  # noqa: B006
@@ -73,6 +74,11 @@ def account(log=EventLog(), factor=1):  # noqa: B008
         def history(self, start: int = 0) -> list:
             return list(self.events(start))
 
+        @handler("look")
+        def look(self) -> int:
+            self.apply(Deposited(len(self.lists["all"])))
+            return len(self.tags) + len(self.lists["all"])
+
         @handler("cheat")
         def cheat(self, how: str) -> None:
             self.apply(Deposited(1))
@@ -83,6 +89,7 @@ def account(log=EventLog(), factor=1):  # noqa: B008
             self.balance += factor * e.amount
             self.tags.extend(e.tags)
             self.moves.append(e.amount)
+            self.lists.setdefault("all", []).append(e.amount)
 
         @event(name="taken")
         def withdrawn(self, e: Withdrawn) -> None:
@@ -98,6 +105,7 @@ CHEATS = {
     "map": lambda a: a.by_reason.update(x=1),
     "list": lambda a: a.moves.append(1),
     "item": lambda a: a.moves.__setitem__(0, 7),
+    "inside an entry": lambda a: a.lists["all"].append(1),
     "before an event": lambda a: (a.tags.append("x"), a.apply(Deposited(1))),
     "no event": lambda a: a.apply(Parcelled()),
     "wrong event": lambda a: a.apply(Deposited("1")),
@@ -145,6 +153,13 @@ def test_a_refusal_and_a_failure_leave_no_event(tester):
     assert len(json.loads(call(t, "history").value)) == 1
     assert call(t, "both", amount=1).value == b"5"
     assert len(json.loads(call(t, "history").value)) == 3
+
+
+def test_looking_is_no_change(tester):
+    t = tester(account())
+    call(t, "deposit", amount=5)
+    t.load()
+    assert call(t, "look").value == b"2"
 
 
 @pytest.mark.parametrize("how", CHEATS)
