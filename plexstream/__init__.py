@@ -29,6 +29,7 @@ from plexstream.sdk.servers import gen_server_actor
 from plexstream.sdk.sourcing import EventSourced, event
 from plexstream.sdk.spec import EventLog, Retry, Snapshots
 from plexstream.sdk.supervision import Child, Supervisor
+from plexstream.sdk.time import Reminder, cron
 
 if TYPE_CHECKING:
     from plexstream.client import AsyncClient, Client
@@ -45,6 +46,7 @@ __all__ = [
     "EventSourced",
     "FoldError",
     "Reject",
+    "Reminder",
     "Retry",
     "Snapshots",
     "StateList",
@@ -52,6 +54,7 @@ __all__ = [
     "Supervisor",
     "TransitionError",
     "actor",
+    "cron",
     "event",
     "event_actor",
     "fsm_actor",

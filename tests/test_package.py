@@ -7,10 +7,10 @@ from importlib import metadata
 import plexstream
 
 EXPORTED = {
-    "AsyncClient", "Child", "Client", "EventLog", "EventSourced", "FoldError", "Reject", "Retry",
-    "Snapshots", "StateList", "StateMap", "Supervisor", "TransitionError", "actor", "event", "event_actor",
-    "fsm_actor", "gen_server_actor", "handler", "host", "init_handler", "on_activate", "on_deactivate",
-    "state", "state_list", "state_map", "state_timeout", "subscribe",
+    "AsyncClient", "Child", "Client", "EventLog", "EventSourced", "FoldError", "Reject", "Reminder", "Retry",
+    "Snapshots", "StateList", "StateMap", "Supervisor", "TransitionError", "actor", "cron", "event",
+    "event_actor", "fsm_actor", "gen_server_actor", "handler", "host", "init_handler", "on_activate",
+    "on_deactivate", "state", "state_list", "state_map", "state_timeout", "subscribe",
 }  # fmt: skip
 
 

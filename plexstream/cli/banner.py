@@ -21,7 +21,7 @@ def banner(title: str, config: Config, url: str, types: Mapping[str, ActorType])
     log = f"Kafka at {config.kafka}" if config.kafka else f"embedded, durable, in {config.log_dir}"
     lines = [f"[bold]{title}[/]" + (f" [cyan]{escape(str(config.app))}[/]" if types else "")]
     for t in types.values():
-        names = [name for name in t.handlers if not name.startswith("$")]  # those are the system's
+        names = [name for name in t.handlers if not name.startswith("@")]  # those are of its behaviour
         lines.append(f"  {escape(t.name)}: {escape(', '.join(names) or 'no handlers')}")
     lines += ["", f"  [dim]log [/]  {escape(log)}", f"  [dim]http[/]  {url}"]
     if types:
@@ -32,7 +32,7 @@ def banner(title: str, config: Config, url: str, types: Mapping[str, ActorType])
 def _examples(url: str, types: Mapping[str, ActorType]) -> list[str]:
     """Calls of the first actor type's handlers."""
     spec = next(iter(types.values()))
-    handlers = [h for h in spec.handlers.values() if h.name != "*" and not h.name.startswith("$")]
+    handlers = [h for h in spec.handlers.values() if h.name != "*" and not h.name.startswith("@")]
     # Changes first: what a reading handler says is more telling after them.
     handlers.sort(key=lambda h: h.read_only)
     return [_curl(url, spec.name, handler) for handler in handlers[:_EXAMPLES]]

@@ -3,6 +3,7 @@
 PlexstreamError
 ├── ConfigError              a setting, a flag or a file is wrong; names the key
 ├── BadAddress               text that is no actor address
+├── BadSchedule              a cron expression, a time zone or an interval that is none
 ├── Malformed                bytes that are not the record they should be
 ├── LogError                 the log refused or could not answer
 │   ├── LogUnavailable       broker away, timed out; trying again may help
@@ -48,6 +49,10 @@ class ConfigError(PlexstreamError):
 
 class BadAddress(PlexstreamError, ValueError):
     """Text that is no actor address."""
+
+
+class BadSchedule(PlexstreamError, ValueError):
+    """A cron expression, a time zone or an interval that is none. The message says what it may be."""
 
 
 class Malformed(PlexstreamError, ValueError):

@@ -6,6 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from plexstream.model.journal import Begin, Change, Command, Completion, Out, Step
+from plexstream.model.snapshot import Snapshot
+
+
+class CronInfo(NamedTuple):
+    """A handler that every actor of a type calls by a schedule, as text of a `Schedule`."""
+
+    handler: str
+    schedule: str
 
 
 class TypeInfo(NamedTuple):
@@ -22,6 +30,7 @@ class TypeInfo(NamedTuple):
     snapshot_interval: int  # 0: not by time; -1: as configured
     snapshot_on_deactivation: bool
     hooks: frozenset[str] = frozenset()  # those of `model.life.HOOKS` that it declares
+    crons: tuple[CronInfo, ...] = ()
     shared: frozenset[str] = frozenset()  # handlers that run while another one waits
     concurrent: bool = False  # all of them do: there is no state
     visible: bool = False  # what a handler changes is seen by others at each of its steps
@@ -93,12 +102,14 @@ Outcome = Result | Suspended | Again
 
 
 class Reader(Protocol):
-    """How an actor host reads the collections of an actor that is loaded."""
+    """How an actor host reads what an actor that is loaded has besides its plain fields."""
 
     def get(self, field: str, key: str) -> bytes | None: ...
     def scan(self, field: str) -> Iterator[tuple[str, bytes]]: ...
     def apply(self, patch: Sequence[Change]) -> None:
         """What has changed while a handler runs again from a state of before; else nothing is to be done."""
+    def timer(self, id: str) -> Snapshot | None: ...
+    def timers(self) -> Iterator[Snapshot]: ...
 
 
 class ActorHost(Protocol):

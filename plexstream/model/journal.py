@@ -27,6 +27,7 @@ class OutKind(IntEnum):
     TIMER = 5  # `payload` to `handler` of `target` at `due`
     CANCEL = 6  # timer `id` of this actor
     DEADLETTER = 7  # the cause itself, put aside for `key`
+    TICK = 8  # `handler` every `due` ms while the actor is in memory, or no more: never in a journal
 
 
 DONE, REJECTED, FAILED, WAITING, MEANWHILE = (s.value for s in Status)
@@ -111,7 +112,7 @@ class Control(IntEnum):
     CANCEL = -1  # the handler gets an error where it waits
     PAUSE = -2  # it does not go on
     RESUME = -3
-    RESTART = -4  # all from command `value` on is forgotten: it runs again from there
+    NOTED = -4  # the step only takes note: the handler did not go on with it, or failed
 
 
 class Completion(NamedTuple):

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from plexstream.model.journal import Out
+from plexstream.model.snapshot import Piece, Snapshot
+
+ALARM = "$alarm"
+REMINDER = "$remind/"
+CRON = "$cron/"
+"""Ids, or what they begin with. A `send_after` has the numbers of its turn and its place in it as its id."""
+
 
 class Timer(NamedTuple):
     """The message of a timer. No part but the payload may hold a NUL."""
@@ -24,3 +32,9 @@ def decode_timer(data: bytes) -> Timer:
     """The inverse of `encode_timer`."""
     target, handler, schedule, payload = data.split(b"\0", 3)
     return Timer(target.decode(), handler.decode(), schedule.decode(), payload)
+
+
+def timer_piece(actor: str, out: Out, offset: int, seq: int) -> Snapshot:
+    """The piece of state that an outgoing item of kind TIMER makes."""
+    data = encode_timer(Timer(out.target, out.handler, out.note, out.payload))
+    return Snapshot(Piece.TIMER.value, actor, out.id, None, offset, seq, out.due, data)

@@ -12,7 +12,7 @@ from plexstream.model.host import ActorHost, TypeInfo
 from plexstream.model.journal import Change, Out
 from plexstream.model.life import Life
 from plexstream.model.message import Envelope
-from plexstream.model.snapshot import Piece
+from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.processor.lives import Lives, life_change
 from plexstream.processor.pieces import Pieces
 
@@ -35,8 +35,8 @@ class Actor:
     """One actor that is loaded."""
 
     __slots__ = (
-        "address", "attempts", "group", "holder", "info", "instance", "last", "life", "queue", "reader",
-        "retry_at", "seq", "shared", "time",
+        "address", "armed", "attempts", "evicted", "group", "holder", "info", "instance", "last", "life",
+        "queue", "reader", "retry_at", "seq", "shared", "ticks", "time",
     )  # fmt: skip
 
     def __init__(
@@ -55,10 +55,12 @@ class Actor:
         self.queue: deque[Waiting] | None = None  # not None: busy, its head is tried again at `retry_at`
         self.retry_at = 0
         self.attempts = 0
-        self.holder: Invocation | None = (
-            None  # the handler that waits; others wait for it, if they are not shared
-        )
+        # The handler that waits; others wait for it, if they are not shared.
+        self.holder: Invocation | None = None
         self.shared: dict[int, Invocation] = {}  # handlers that wait and keep nobody from running
+        self.evicted = False
+        self.ticks: dict[str, Out] = {}  # timers in memory, by name
+        self.armed = not info.crons  # whether the timers that its type declares are set
 
 
 class Refusal(NamedTuple):
@@ -69,7 +71,7 @@ class Refusal(NamedTuple):
 
 
 class EntryReader:
-    """How a host reads an actor's collections.
+    """How a host reads an actor's collections and timers.
 
     `hidden`: they have expired, and no turn has said so yet.
     """
@@ -89,6 +91,12 @@ class EntryReader:
             return iter(())
         return ((key, value) for _, key, value in self._pieces.entries(self._address, field))
 
+    def timer(self, id: str) -> Snapshot | None:
+        return self._pieces.newest_timer(self._address, id)
+
+    def timers(self) -> Iterator[Snapshot]:
+        return self._pieces.timers_of(self._address)
+
     def apply(self, patch: Sequence[Change]) -> None:
         """Nothing: the pieces know."""
 
@@ -101,6 +109,12 @@ class PastReader:
     def __init__(self, base: Sequence[Change]) -> None:
         self._entries = {(c.field, c.key): c.value for c in base if c.key is not None and c.value is not None}
         self.now: EntryReader | None = None
+
+    def timer(self, id: str) -> Snapshot | None:
+        return None if self.now is None else self.now.timer(id)
+
+    def timers(self) -> Iterator[Snapshot]:
+        return iter(()) if self.now is None else self.now.timers()
 
     def get(self, field: str, key: str) -> bytes | None:
         return self._entries.get((field, key)) if self.now is None else self.now.get(field, key)
@@ -243,6 +257,7 @@ class Actors:
         if actor.instance is not None:
             self._host.deactivate(actor.instance)
         del self.active[actor.address]
+        actor.evicted = True
         self._by_type[actor.info.name] -= 1
         if actor.info.snapshot_on_deactivation:
             self.to_save.append(actor.address)

@@ -34,6 +34,7 @@ from plexstream.processor.actors import Actor, PastReader, Refusal, Waiting
 from plexstream.processor.fold import MAILBOX, TIMER
 from plexstream.processor.invocation import PARKED, WAKE, Cause, Invocation, begin_of, cause_of, no_cause
 from plexstream.processor.records import error_body
+from plexstream.processor.recurring import again
 
 if TYPE_CHECKING:
     from plexstream.processor.processor import Processor
@@ -49,6 +50,7 @@ _REPLY, _ERROR, _DEAD = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.DEADLE
 _TIMER, _CANCEL_TIMER = OutKind.TIMER.value, OutKind.CANCEL.value
 _CANCEL, _PAUSE, _RESUME = Control.CANCEL.value, Control.PAUSE.value, Control.RESUME.value
 PROMISES = "$promise"
+NOTED = Completion(Control.NOTED, False, b"null")
 RUN_ANNOUNCED = 1_000
 """Milliseconds after which an effect that still runs gets a record, so that others see what is waited for."""
 STUCK_RETRY = 10_000
@@ -154,7 +156,7 @@ class Invocations:
             p.inbox.waiting.add(cause.offset)
         if dropped is not None:
             actor.reader.hidden = False
-        self._outcome(inv, outcome, [], no_cause())
+        self._outcome(inv, outcome, [], no_cause(), again(e, p.now, outcome.outs))
 
     def begin_failed(self, actor: Actor, cause: Cause, e: Envelope, result: Result) -> None:
         """A handler has failed before it waited, and is tried again while others go on."""
@@ -163,7 +165,7 @@ class Invocations:
         inv.actor = actor
         inv.cause = cause
         self._hold(actor, inv)
-        self._ended(inv, result, [], no_cause(), None)
+        self._ended(inv, result, [], no_cause(), again(e, self.p.now))
 
     def _hold(self, actor: Actor, inv: Invocation) -> None:
         self.live.setdefault(actor.address, {})[inv.number] = inv
@@ -186,7 +188,7 @@ class Invocations:
         """A command of a handler is done: it is told, and goes on if that is what it waits for."""
         inv.outstanding.pop(completion.number, None)
         if inv.task is None or inv.paused:
-            self._record(inv, WAITING, cause, completions=[completion], outs=outs)
+            self._record(inv, WAITING, cause, completions=[completion, NOTED], outs=outs)
             if not (inv.paused or inv.retry_at or inv.stuck):
                 self._to_revive.append(inv)
             return  # it is told when it runs again
@@ -222,12 +224,14 @@ class Invocations:
             if command.number not in known:
                 inv.outstanding[command.number] = command
         inv.unrecorded.extend(s.commands)
-        sent = [*(outs or ()), *s.outs]
+        made, changes = p.sent(inv.actor, s.outs)
+        sent = [*(outs or ()), *made]
+        patch = [*s.patch, *changes]
         if (
-            completions or sent or s.done or s.patch or more or cause.topic or inv.fresh is not None
+            completions or sent or s.done or patch or more or cause.topic or inv.fresh is not None
             or any(c.kind != _RUN for c in s.commands)
         ):  # fmt: skip
-            self._record(inv, WAITING, cause, completions=[*completions, *s.done], patch=s.patch, outs=sent)
+            self._record(inv, WAITING, cause, completions=[*completions, *s.done], patch=patch, outs=sent)
         elif inv.unrecorded:
             # Only side effects, and nothing that has happened yet: the record comes with their results.
             self._announce[inv] = p.now
@@ -241,7 +245,7 @@ class Invocations:
     def _again(
         self,
         inv: Invocation,
-        again: Again,
+        new_run: Again,
         completions: list[Completion],
         cause: Cause,
         outs: list[Out] | None,
@@ -254,10 +258,12 @@ class Invocations:
             self._record(inv, WAITING, no_cause())
         actor.seq += 1
         number = actor.seq
-        base = p.base_of(actor, again.base, again.patch)
-        begin = inv.begin._replace(payload=again.payload, time=p.now, base=base)
+        base = p.base_of(actor, new_run.base, new_run.patch)
+        made, changes = p.sent(actor, new_run.outs)
+        begin = inv.begin._replace(payload=new_run.payload, time=p.now, base=base)
         self._record(
-            inv, DONE, cause, completions=completions, patch=again.patch, outs=[*(outs or ()), *again.outs],
+            inv, DONE, cause, completions=completions, patch=[*new_run.patch, *changes],
+            outs=[*(outs or ()), *made],
             next=number, begin=begin,
         )  # fmt: skip
         self._forget(inv)
@@ -286,13 +292,15 @@ class Invocations:
             return
         if code and self._again_later(inv, actor, result):
             if completions or outs or cause.topic or not inv.steps:
-                self._record(inv, WAITING, cause, completions=completions, outs=outs)
+                self._record(inv, WAITING, cause, completions=[*completions, NOTED], outs=outs)
             return
         sent = [*(outs or ())]
         status = DONE
         patch = result.patch
         if not code:
-            sent += result.outs
+            made, changes = self.p.sent(actor, result.outs)
+            sent += made
+            patch = [*patch, *changes]
             if b.kind == ASK:
                 sent.append(Out(_REPLY, b.id, b.reply_to, "", result.value))
         else:
@@ -363,7 +371,7 @@ class Invocations:
     def pause(self, inv: Invocation, cause: Cause, outs: list[Out]) -> None:
         """Keep a handler from going on."""
         inv.paused = True
-        self._record(inv, WAITING, cause, completions=[Completion(_PAUSE, False, b"null")], outs=outs)
+        self._record(inv, WAITING, cause, completions=[Completion(_PAUSE, False, b"null"), NOTED], outs=outs)
         if inv.task is not None:
             self.p.host.drop(inv.task)  # it runs again when it is resumed
             self._keep(inv, None)
@@ -374,7 +382,7 @@ class Invocations:
         inv.paused = False
         inv.retry_at = 0
         self._retries.pop(inv, None)
-        self._record(inv, WAITING, cause, completions=[Completion(_RESUME, False, b"null")], outs=outs)
+        self._record(inv, WAITING, cause, completions=[Completion(_RESUME, False, b"null"), NOTED], outs=outs)
         if inv.task is None:
             self._to_revive.append(inv)
 
@@ -419,7 +427,7 @@ class Invocations:
     ) -> None:
         _log.error("%s#%d is stuck: %s", inv.address, inv.number, result.detail)
         if completions or outs or cause.topic:
-            self._record(inv, WAITING, cause, completions=completions, outs=outs)
+            self._record(inv, WAITING, cause, completions=[*completions, NOTED], outs=outs)
         inv.stuck = result.detail
         self._retries[inv] = self.p.now + STUCK_RETRY
 
@@ -628,7 +636,8 @@ class Invocations:
             inv.actor = actor
             inv.cause = cause_of(waiting.topic, waiting.offset, e)
             self.live.setdefault(actor.address, {})[inv.number] = inv
-            self._record(inv, WAITING, no_cause())
+            outs = again(e, self.p.now) if waiting.topic == TIMER else []
+            self._record(inv, WAITING, no_cause(), completions=[NOTED], outs=outs)
             queue[i] = Waiting(PARKED, -1, e, inv.number)
 
     def unpark(self, actor: Actor, number: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from plexstream.model.journal import DONE, Change, Out, OutKind, Step, Turn
 from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.model.timer import Timer, encode_timer
+from plexstream.model.timer import timer_piece
 from plexstream.processor.histories import Histories, StepCodec, step_keys
 from plexstream.processor.ports import Due, PieceKey, Store
 
@@ -192,8 +192,7 @@ class Pieces:
             self._set_timer(offset, (_TIMER, turn.sender, turn.message_id, None), None, turn)
         for out in turn.outs:
             if out.kind == _OUT_TIMER:
-                data = encode_timer(Timer(out.target, out.handler, out.note, out.payload))
-                timer = Snapshot(_TIMER, actor, out.id, None, offset, turn.seq, out.due, data)
+                timer = timer_piece(actor, out, offset, turn.seq)
                 self._set_timer(offset, (_TIMER, actor, out.id, None), timer, out)
             elif out.kind == _OUT_CANCEL:
                 self._set_timer(offset, (_TIMER, actor, out.id, None), None, out)
@@ -358,6 +357,24 @@ class Pieces:
         """A timer that is pending, as of the latest acknowledged turn."""
         key = (_TIMER, actor, id, None)
         return self.dirty[key] if key in self.dirty else self.store.get(key)
+
+    def newest_timer(self, actor: str, id: str) -> Snapshot | None:
+        """The same, as of the latest turn, be it acknowledged or not."""
+        newer = self.ahead.get((_TIMER, actor, id, None))
+        if newer is None:
+            return self.timer(actor, id)
+        if type(newer) is Out and newer.kind == _OUT_TIMER:
+            return timer_piece(actor, newer, -1, 0)
+        return None
+
+    def timers_of(self, actor: str) -> Iterator[Snapshot]:
+        """All timers of an actor that are pending, as of the latest turn."""
+        ids = dict.fromkeys(piece.name for piece in self.store.scan(_TIMER, actor))
+        for layer in (self.dirty, self.ahead):
+            ids.update((key[2], None) for key in layer if key[0] == _TIMER and key[1] == actor)
+        for id in ids:
+            if (timer := self.newest_timer(actor, id)) is not None:
+                yield timer
 
     def touched(self, actor: str, id: str) -> bool:
         """Whether a turn that is not acknowledged has set it, taken it back, or was caused by it."""

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from plexstream.model.address import type_of
 from plexstream.model.host import ActorHost, EffectResult, Result
 from plexstream.model.journal import (
     DONE,
@@ -30,7 +31,6 @@ from plexstream.model.journal import (
 from plexstream.model.life import SIGNALS, START
 from plexstream.model.message import ASK, ERROR, REPLY, TELL, Envelope
 from plexstream.model.snapshot import Snapshot
-from plexstream.model.timer import decode_timer
 from plexstream.processor.actors import Actor, Actors, Refusal, Waiting
 from plexstream.processor.careful import Care
 from plexstream.processor.fold import MAILBOX, TIMER
@@ -42,14 +42,17 @@ from plexstream.processor.outbox import Outbox
 from plexstream.processor.pieces import reply_of
 from plexstream.processor.ports import Settings
 from plexstream.processor.records import Answer, BadRecord, Fenced, Group, error_body
+from plexstream.processor.recurring import again, arm, left_out, timer_message
 from plexstream.processor.refusals import bad_record, forward, plain_turn, refusal
 from plexstream.processor.restore import Restore
 from plexstream.processor.system import system
+from plexstream.processor.ticks import TICK, Ticks
 from plexstream.processor.timers import Timers
 
 _OUT_REPLY, _OUT_ERROR = OutKind.REPLY.value, OutKind.ERROR.value
 _OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
 _RETRIED = frozenset(("failed", "error"))
+_ENDS = frozenset(("poisoned", "stopped"))  # also a series of timers
 _DUE_AT_ONCE = 1000
 
 
@@ -77,6 +80,7 @@ class Processor:
         self.actors = Actors(host, self.pieces, partition, partitions)
         self.inbox = InboxState(MAILBOX, self.fold.inboxes.get(MAILBOX))
         self.timers = Timers(self.pieces)
+        self.ticks = Ticks()
         self.outbox = Outbox(self.fold.relayed, self.fold.emitted)
         self.answers: deque[Answer] = deque()
         for offset, turn in restore.still_owed():
@@ -211,6 +215,8 @@ class Processor:
         code, value, patch, outs, read_only, _, _ = result
         if code:
             return self._failed(actor, topic, offset, e, result)
+        if outs and not read_only:
+            outs = self.ticks.take(actor, outs, now)
         for out in outs:
             if out.handler in SIGNALS:
                 ruling = self.actors.lives.sent(actor.address, ruling, actor.life, outs)
@@ -224,11 +230,17 @@ class Processor:
                 self.inbox.finish(offset)
                 return True
             patch, outs = [], []  # a timer is finished by its turn
-        elif kind == ASK:
-            outs.append(Out(_OUT_REPLY, e.id, e.reply_to, "", value))
+        else:
+            if not actor.armed and handler:
+                actor.armed = True
+                outs.extend(arm(actor.info, actor.address, self.pieces, now))
+            if kind == ASK:
+                outs.append(Out(_OUT_REPLY, e.id, e.reply_to, "", value))
         if ruling is not None:
             outs = [*ruling.outs, *outs]
             patch = [*patch, *ruling.changes, *self.actors.live_on(actor, ruling.life)]
+        if topic == TIMER:
+            outs.extend(again(e, now, outs))
         if fresh:
             if actor.life is not None and (ruling is None or not ruling.fresh):
                 patch.append(life_change(actor.life))  # the state expires, the life goes on
@@ -322,9 +334,12 @@ class Processor:
         seq: int = 0,
     ) -> None:  # fmt: skip
         changes, notices = self.actors.failed(e, code, detail)
-        self._append_turn(refusal(
+        turn = refusal(
             self.claim, topic, offset, e, self.now, seq, code, detail, data, attempts, changes, notices
-        ))  # fmt: skip
+        )
+        if topic == TIMER and code not in _ENDS:
+            turn = turn._replace(outs=[*turn.outs, *again(e, self.now)])
+        self._append_turn(turn)
 
     def _append_turn(self, turn: Turn | Step) -> None:
         """A turn without a handler."""
@@ -376,6 +391,20 @@ class Processor:
             elif key is not None and value is not None:
                 entries[field, key] = value
         return [*fields, *(Change(f, k, value) for (f, k), value in entries.items())]
+
+    def sent(self, actor: Actor | None, outs: list[Out]) -> tuple[list[Out], list[Change]]:
+        """What a waiting handler has sent, as it leaves with its step; changes of the actor's life."""
+        assert actor is not None
+        changes: list[Change] = []
+        if outs:
+            outs = self.ticks.take(actor, outs, self.now)
+        if any(out.handler in SIGNALS for out in outs):
+            ruling = self.actors.lives.sent(actor.address, None, actor.life, outs)
+            outs, changes = ruling.outs, [*ruling.changes, *self.actors.live_on(actor, ruling.life)]
+        if not actor.armed:
+            actor.armed = True
+            outs = [*outs, *arm(actor.info, actor.address, self.pieces, self.now)]
+        return outs, changes
 
     def append_step(self, actor: Actor, step: Step) -> None:
         """A step is on its way to the log."""
@@ -433,7 +462,7 @@ class Processor:
         elif self.fold.timer_attempts > self.settings.poison_claims:
             deaths = self.fold.timer_attempts - 1
             detail = f"it killed its process {deaths} times in a row"
-            self._refuse(TIMER, -1, _timer_message(timer), "poisoned", detail, None, deaths)
+            self._refuse(TIMER, -1, timer_message(timer), "poisoned", detail, None, deaths)
         else:
             self._fire(timer)
         self._with_care()
@@ -454,6 +483,11 @@ class Processor:
             for timer in self.timers.pop_due(self.now, _DUE_AT_ONCE):
                 if self._live(timer):  # the one before may have taken it back
                     self._fire(timer)
+            for actor, e in self.ticks.pop_due(self.now):
+                if actor.queue is None and not actor.evicted:  # the one before may have changed that
+                    last = actor.last
+                    self._invoke(actor, TICK, -1, e, False)
+                    actor.last = last  # it does not keep an idle actor in memory
         self.invocations.tick()
         if self.actors.busy:
             for actor in list(self.actors.busy.values()):
@@ -473,11 +507,11 @@ class Processor:
 
     def next_wake(self) -> int | None:
         """When `tick` has something to do next, in ms since the epoch."""
-        times = [
-            t
-            for t in (self.timers.next_due(), self.actors.next_retry(), self.invocations.next_due())
-            if t is not None
-        ]
+        dues = (
+            self.timers.next_due(), self.ticks.next_due(), self.actors.next_retry(),
+            self.invocations.next_due(),
+        )  # fmt: skip
+        times = [t for t in dues if t is not None]
         if self._since_mark or self._moved:
             times.append(self._marked_at + self.settings.mark_interval)
         return min(times, default=None)
@@ -486,7 +520,7 @@ class Processor:
         return self.timers.live(timer.address, timer.name, timer.offset)
 
     def _fire(self, timer: Snapshot) -> None:
-        e = _timer_message(timer)
+        e = timer_message(timer)
         if e.handler == WAKE:
             if not self.invocations.wake(timer):
                 # Whoever slept has ended: the timer only has to go.
@@ -495,7 +529,11 @@ class Processor:
                 )
             return
         if e.target == timer.address:
-            self._execute(TIMER, -1, e)
+            turn = left_out(self.claim, e, self.now, self.host.type_info(type_of(e.target)))
+            if turn is None:
+                self._execute(TIMER, -1, e)
+            else:
+                self._append_turn(turn)
             return
         # Another actor's: a turn of the one that set it sends the message on.
         actor = self.actors.active.get(timer.address) or self.actors.load(timer.address, self.now)
@@ -643,11 +681,3 @@ class Processor:
         """Bring the fold up to what has left."""
         self.fold.relayed = self.outbox.mails.done(self.fold.next)
         self.fold.emitted = self.outbox.emits.done(self.fold.next)
-
-
-def _timer_message(timer: Snapshot) -> Envelope:
-    """What a timer says when it is due. Its number is the journal offset by which it was set."""
-    to, handler, _, payload = decode_timer(timer.data)
-    return Envelope(
-        TELL, timer.name, to, handler, payload, timer.address, time=timer.time, origin_seq=timer.offset
-    )

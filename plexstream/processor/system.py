@@ -138,7 +138,7 @@ def _cancel(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[st
     p.invocations.complete(inv, Completion(Control.CANCEL, True, error), cause, _done(e, inv))
 
 
-def _kill(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+def _end(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
     """``{"invocation": number}``: it ends at once, and its caller gets a Killed error."""
     inv = _find(p, actor, e, body)
     outs = _done(e, inv)
@@ -166,7 +166,7 @@ HANDLERS: dict[str, Callable[[Any, Actor, Cause, Envelope, dict[str, Any]], None
     "$complete": _complete,
     "$promise": _promise,
     "$cancel": _cancel,
-    "$kill": _kill,
+    "$end": _end,
     "$pause": _pause,
     "$resume": _resume,
 }

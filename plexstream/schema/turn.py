@@ -56,7 +56,7 @@ def encode_fields(t: Turn | tuple[Any, ...]) -> bytes:
         else cached_long(status) + _BOOL[fresh] + blob(idem.encode()),
         encode_patch(patch) if patch else _NOTHING,
         string(handler), cached_long(len(message)), message,
-        _PLAIN_CAUSE[kind] if not (sender or origin or cause_seq or index)
+        _PLAIN_CAUSE[kind] if 0 <= kind < 4 and not (sender or origin or cause_seq or index)
         else string(sender) + cached_long(kind) + string(origin) + long(cause_seq) + cached_long(index),
         _outs(outs) if outs else _NOTHING,
     ))  # fmt: skip

@@ -10,6 +10,7 @@ from plexstream.sdk.errors import OutsideHandler
 from plexstream.sdk.spec import Retry
 from plexstream.sdk.steps import Promise, Start, TaskApi
 from plexstream.sdk.supervision import Lifecycle
+from plexstream.sdk.time import TimeApi, Timing
 from plexstream.sdk.waiting import Waitable
 
 
@@ -23,6 +24,7 @@ class TurnApi(Protocol):
     def signal(self, to: str, name: str, payload: dict[str, Any], ref: str) -> str:
         """Send a signal, and return its reference: `ref`, or a new one where that is empty."""
 
+    def time(self) -> TimeApi: ...
     def self_id(self) -> str: ...
     def now(self) -> int: ...
     def random(self) -> float: ...
@@ -59,7 +61,7 @@ def _turn(what: str) -> TurnApi:
     return turn
 
 
-class Host(Lifecycle):
+class Host(Lifecycle, Timing):
     """The system as a handler sees it. There is one object, `host`."""
 
     def _signal(self, what: str, to: str, name: str, payload: dict[str, Any], ref: str = "") -> str:

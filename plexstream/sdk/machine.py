@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plexstream.sdk.arguments import Arguments
-from plexstream.sdk.current import current, host
+from plexstream.sdk.current import current
 from plexstream.sdk.errors import Reject, TransitionError
+from plexstream.sdk.host import host
 from plexstream.sdk.savepoint import Savepoint
 from plexstream.sdk.wrap import Run, finish
 
 STATE = "fsm_state"
-MEMORY, POSTPONED = "$fsm", "$postponed"
-"""Durable fields: timer and numbers of the machine; the events that it keeps, by number."""
-TIMEOUT = "$state_timeout"
+MEMORY, POSTPONED = "@fsm", "@postponed"
+"""Durable fields: timer and numbers of the machine; the events that it keeps, by number. No user's and no
+system's name begins with ``@``: fields of behaviours expire and are cleared with the user's own."""
+TIMEOUT = "@state_timeout"
 """The message by which an actor tells itself that it has been in a state for long enough."""
 Method = Callable[..., Any]
 
@@ -52,6 +54,11 @@ class Machine:
             raise TransitionError(f"{self.name} has no state {to!r}; declared are {', '.join(self.allowed)}")
         if to == state:
             return
+        if state not in self.allowed:
+            raise TransitionError(
+                f"{self.name} is in the state {state!r}, which is not declared any more: declare it, "
+                "and what may follow it"
+            )
         if to not in self.allowed[state]:
             may = ", ".join(sorted(self.allowed[state])) or "none: it is final"
             raise TransitionError(f"{self.name} cannot go from {state!r} to {to!r}; allowed are {may}")

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from plexstream.sdk.arguments import Arguments
-from plexstream.sdk.current import current, host
+from plexstream.sdk.current import current
 from plexstream.sdk.declare import compose, declare, fields_of
 from plexstream.sdk.errors import DeclarationError, Reject
 from plexstream.sdk.facets import Facet
+from plexstream.sdk.host import host
 from plexstream.sdk.marks import HandlerMark, HookMark, Marked, marked
 from plexstream.sdk.spec import ActorType, Field, Handler
 from plexstream.sdk.values import plain, typed
 
 C = TypeVar("C", bound=type)
 
-HANDLERS, REMOVED = "$handlers", "$removed"
+HANDLERS, REMOVED = "@handlers", "@removed"
 MAX_HANDLERS = 1_000
 """Event handlers of one actor: each of them costs something at each event."""
 _KEEP_REMOVED = 16

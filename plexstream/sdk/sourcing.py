@@ -19,7 +19,7 @@ from plexstream.sdk.wrap import finish, like
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-EVENTS, FOLD = "$events", "$fold"
+EVENTS, FOLD = "@events", "@fold"
 _FOLDS = "__plexstream_folds__"
 _IMMUTABLE = frozenset((int, str, bool, float, type(None), bytes))
 
@@ -103,7 +103,7 @@ class EventSourced:
             raise FoldError(f"{type(self).__name__} has no fold of {type(event).__name__}; it has {known}")
         data = plain(event)
         event = typed(data, fold.type)  # folded now as it will be folded from the log
-        guard = self.__dict__.get("$guard")
+        guard = self.__dict__.get("@guard")
         if guard is not None:
             guard.check(self)
         self.__dict__[EVENTS].append({"event": fold.name, "version": fold.version, "data": data})
@@ -125,7 +125,7 @@ class EventSourced:
 
     def __setattr__(self, name: str, value: Any) -> None:
         spec: ActorType | None = type(self).__dict__.get("__plexstream__")
-        if spec is not None and name in spec.fields and not self.__dict__.get("$folding"):
+        if spec is not None and name in spec.fields and not self.__dict__.get("@folding"):
             raise FoldError(
                 f"{type(self).__name__}.{name} is changed outside a fold: apply an event whose fold does it"
             )
@@ -207,12 +207,12 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     async def run(actor: Any, args: tuple[Any, ...], rest: Mapping[str, Any]) -> Any:
         if actor.__dict__[FOLD] != _folds(actor).log.fold:
             fold_anew(actor)
-        guard = actor.__dict__["$guard"] = _Guard(actor)
+        guard = actor.__dict__["@guard"] = _Guard(actor)
         try:
             result = await finish(function(actor, *args, **rest))
             guard.check(actor)
         finally:
-            actor.__dict__["$guard"] = None
+            actor.__dict__["@guard"] = None
         return result
 
     return like(function, run, waits=inspect.iscoroutinefunction(function))
@@ -280,11 +280,11 @@ def _read(actor: EventSourced, folds: Folds, entry: Mapping[str, Any]) -> tuple[
 def _run(actor: EventSourced, fold: Fold, event: Any) -> None:
     turn = current.turn
     sent = turn.sent() if turn is not None else 0
-    actor.__dict__["$folding"] = True
+    actor.__dict__["@folding"] = True
     try:
         fold.function(actor, event)
     finally:
-        actor.__dict__["$folding"] = False
+        actor.__dict__["@folding"] = False
     if turn is not None and turn.sent() != sent:
         raise FoldError(f"{type(actor).__name__}: the fold of {fold.name} sent something; only handlers may")
 
@@ -296,4 +296,4 @@ def _folds(actor: EventSourced) -> Folds:
 
 def _own_fields(actor: EventSourced) -> dict[str, Field]:
     spec: ActorType = type(actor).__plexstream__  # type: ignore[attr-defined]
-    return {name: field for name, field in spec.fields.items() if not name.startswith("$")}
+    return {name: field for name, field in spec.fields.items() if not name.startswith("@")}

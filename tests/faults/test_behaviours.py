@@ -61,11 +61,16 @@ def survive(node: Served, crash: Crash) -> None:
     assert node.report("purse/p") == 12
 
 
+def text(*arguments: str) -> str:
+    """What a command prints."""
+    command = [sys.executable, "-m", "plexstream", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def command(*arguments: str) -> list[dict[str, Any]]:
-    found = subprocess.run(
-        [sys.executable, "-m", "plexstream", *arguments], capture_output=True, text=True, check=True
-    ).stdout
-    return [json.loads(line) for line in found.splitlines()]
+    return [json.loads(line) for line in text(*arguments).splitlines()]
 
 
 def put_aside(log: Log, prefix: str) -> None:
@@ -76,19 +81,20 @@ def put_aside(log: Log, prefix: str) -> None:
 
 
 def look(to: list[str]) -> None:
-    """The journal holds the events, and each offset has its state."""
+    """The journal holds the events, each offset has its state, and the code does it again."""
+    assert "all as recorded" in text("replay", "--re-execute", str(MACHINES), *to)
     turns = command("journal", "show", "--actor", "purse/p", "--json", *to)
     events = [
         change["value"]["data"]
         for turn in turns
         for change in turn["patch"]
-        if change["field"] == "$events" and change["key"] != "#"
+        if change["field"] == "@events" and change["key"] != "#"
     ]
     assert events == [{"amount": 5}, {"amount": 7}]
     for turn, balance in zip(turns, (5, 12), strict=True):
         [then] = command("state", "get", "purse/p", "--at", str(turn["offset"]), *to)
         assert then["state"]["balance"] == balance
-        assert sum(e["data"]["amount"] for e in then["state"]["$events"]) == balance
+        assert sum(e["data"]["amount"] for e in then["state"]["@events"]) == balance
 
 
 def test_embedded(serve: Start, tmp_path: Path) -> None:

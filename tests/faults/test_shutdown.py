@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 
 import pytest
 from load import Load, reckon
@@ -10,14 +11,18 @@ from nodes import Cluster, Start
 from serving import PARTITIONS, Served, alive
 
 from plexstream import AsyncClient
+from plexstream.inspection.history import entries
+from plexstream.model.journal import Mark
 from plexstream.model.topics import Topics
 
 pytestmark = pytest.mark.slow
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 
-def again(load: Load, node: Served, number: int, twice: bool = False) -> None:
-    """Stop the node under load, and start it again."""
+def again(
+    load: Load, node: Served, number: int, twice: bool = False, look: Callable[[], None] = lambda: None
+) -> None:
+    """Stop the node under load, look what it left behind, and start it again."""
     load.more(80)
     workers = node.workers()
     assert node.process is not None
@@ -25,17 +30,28 @@ def again(load: Load, node: Served, number: int, twice: bool = False) -> None:
         node.process.send_signal(number)
     assert node.terminate(number) == 0, node.log()[-3000:]
     assert not any(map(alive, workers))
+    look()
     node.start().ready(PARTITIONS)
 
 
 @pytest.mark.kafka
 def test_on_kafka(cluster: Cluster) -> None:
     node = cluster.node("node", 1).ready(PARTITIONS)
-    client = lambda: AsyncClient(log=cluster.log, topics=Topics(cluster.prefix))  # noqa: E731
+    topics = Topics(cluster.prefix)
+    client = lambda: AsyncClient(log=cluster.log, topics=topics)  # noqa: E731
+
+    def released() -> None:
+        """Each partition was let go in good order, not found out about by the next owner."""
+        for partition in range(PARTITIONS):
+            end = cluster.log.range((topics.journal, partition))[1]
+            *_, last = entries(cluster.log, topics, partition, max(0, end - 50), end)
+            assert type(last.record) is Mark, (partition, last)
+            assert last.record.release, (partition, last)
+
     with Load(13, [client, lambda: AsyncClient(node.url)]) as load:
         for number in SIGNALS:
-            again(load, node, number)
-        again(load, node, signal.SIGTERM, twice=True)
+            again(load, node, number, look=released)
+        again(load, node, signal.SIGTERM, twice=True, look=released)
         load.more()
     assert "Traceback" not in node.log()
     reckon(load, node, cluster.outputs)

@@ -3,6 +3,8 @@
 import pytest
 
 from plexstream.hosts.native import NativeHost
+from plexstream.model.journal import OutKind
+from plexstream.model.timer import timer_piece
 
 ADDRESS = "default/default/a/1"
 
@@ -13,12 +15,19 @@ class Disk:
     def __init__(self):
         self.fields = {}
         self.entries = {}
+        self.timers_by_id = {}
 
     def get(self, field, key):
         return self.entries.get((field, key))
 
     def scan(self, field):
         return iter(sorted((k, v) for (f, k), v in self.entries.items() if f == field))
+
+    def timer(self, id):
+        return self.timers_by_id.get(id)
+
+    def timers(self):
+        return iter(self.timers_by_id.values())
 
     def apply(self, patch):
         for field, key, value in patch:
@@ -50,6 +59,11 @@ class Tester:
         if not result.code and not result.read_only:
             self.seq += 1
             self.disk.apply(result.patch)
+            for out in result.outs:
+                if out.kind == OutKind.TIMER:
+                    self.disk.timers_by_id[out.id] = timer_piece(ADDRESS, out, 0, self.seq)
+                elif out.kind == OutKind.CANCEL:
+                    self.disk.timers_by_id.pop(out.id, None)
         return result
 
     def ok(self, handler, payload=b"", **options):

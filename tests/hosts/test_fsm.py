@@ -131,6 +131,16 @@ def test_a_final_state(tester):
     assert "none: it is final" in t.call("jump", b'{"to": "idle"}').detail
 
 
+def test_a_state_that_the_code_does_not_have_any_more(tester):
+    t = tester(Line)
+    t.disk.fields["fsm_state"] = b'"ringing"'
+    t.load()
+    result = t.call("jump", b'{"to": "idle"}')
+    assert (result.code, result.data) == ("rejected", {"state": "ringing", "events": []})
+    with pytest.raises(TransitionError, match="'ringing', which is not declared any more"):
+        t.instance.object.fsm_state = "idle"
+
+
 def test_a_state_timeout(tester):
     t = tester(Line)
     [timer] = timers(t.ok("dial", now=1000))
@@ -211,6 +221,34 @@ def test_a_postponed_event_may_make_a_transition(tester):
     assert t.instance.object.sent == [1, 99, 2]
 
 
+def test_an_older_event_goes_first_as_soon_as_it_can(tester):
+    @fsm_actor(name="a", states=["one", "two", "three"], initial="one")
+    class Steps:
+        log: list[str] = state(default_factory=list)
+
+        @handler("late", postpone_in=["one", "two"])
+        def late(self):
+            self.log.append("late")
+
+        @handler("next", postpone_in=["one"])
+        def next(self):
+            self.log.append("next")
+            self.fsm_state = "three"
+
+        @handler("last", postpone_in=["one"])
+        def last(self):
+            self.log.append("last")
+
+        @handler("go")
+        def go(self):
+            self.fsm_state = "two"
+
+    t = tester(Steps)
+    for event in ("late", "next", "last", "go"):
+        t.ok(event)
+    assert t.instance.object.log == ["next", "late", "last"]
+
+
 @pytest.mark.parametrize(("weight", "code", "why"), [(-1, "failed", "negative"), (0, "rejected", "nothing")])
 def test_a_postponed_event_that_fails_leaves_nothing_but_a_dead_letter(tester, weight, code, why):
     t = tester(Line)
@@ -232,7 +270,7 @@ def test_a_postponed_event_that_fails_leaves_nothing_but_a_dead_letter(tester, w
 def test_a_postponed_event_that_no_longer_fits_is_put_aside(tester):
     t = tester(Line)
     send(t, 1)
-    key = ("$postponed", "000000000001")
+    key = ("@postponed", "000000000001")
     t.disk.entries[key] = t.disk.entries[key].replace(b'"weight":1', b'"weight":"1"')
     t.load()
     t.ok("dial")
@@ -400,7 +438,7 @@ class LineMachine(RuleBasedStateMachine):
         assert obj.fsm_state == self.state
         assert obj.sent == self.sent
         assert obj.total == len(self.sent)
-        assert len(obj.__dict__["$postponed"]) == len(self.kept)
+        assert len(obj.__dict__["@postponed"]) == len(self.kept)
         assert (self.timer is not None) == (self.state == "connecting")
 
 

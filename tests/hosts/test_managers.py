@@ -162,6 +162,26 @@ def test_one_that_refuses_stays_as_it_was(tester):
     assert handlers(t) == before
 
 
+def test_a_refusal_takes_back_what_was_changed_inside(tester):
+    class Inside:
+        anything: object = state(default=None)
+
+        @handler("set")
+        def set(self, to: object):
+            self.anything = to
+
+        @handler("change")
+        def change(self):
+            self.anything["x"].append(1)
+            raise Reject("no")
+
+    t = tester(manager(Inside))
+    add(t, "inside")
+    notify(t, "set", to={"x": []})
+    report, result = notify(t, "change")
+    assert (report["rejected"], result.patch) == ({"inside": "no"}, [])
+
+
 def test_a_class_that_is_gone_comes_back(tester):
     t = tester(manager(*ALL))
     add(t, "counter")

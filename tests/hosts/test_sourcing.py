@@ -46,6 +46,7 @@ def account(log=EventLog(), factor=1):  # noqa: B008
         tags: list[str] = state(default_factory=list)
         by_reason: StateMap[int] = state_map()
         moves: StateList[int] = state_list()
+        lists: StateMap[list[int]] = state_map()
 
         @handler("deposit")
         def deposit(self, amount: int, tags: list[str] = []) -> int:  # noqa: B006
@@ -73,6 +74,11 @@ def account(log=EventLog(), factor=1):  # noqa: B008
         def history(self, start: int = 0) -> list:
             return list(self.events(start))
 
+        @handler("look")
+        def look(self) -> int:
+            self.apply(Deposited(len(self.lists["all"])))
+            return len(self.tags) + len(self.lists["all"])
+
         @handler("cheat")
         def cheat(self, how: str) -> None:
             self.apply(Deposited(1))
@@ -83,6 +89,7 @@ def account(log=EventLog(), factor=1):  # noqa: B008
             self.balance += factor * e.amount
             self.tags.extend(e.tags)
             self.moves.append(e.amount)
+            self.lists.setdefault("all", []).append(e.amount)
 
         @event(name="taken")
         def withdrawn(self, e: Withdrawn) -> None:
@@ -98,6 +105,7 @@ CHEATS = {
     "map": lambda a: a.by_reason.update(x=1),
     "list": lambda a: a.moves.append(1),
     "item": lambda a: a.moves.__setitem__(0, 7),
+    "inside an entry": lambda a: a.lists["all"].append(1),
     "before an event": lambda a: (a.tags.append("x"), a.apply(Deposited(1))),
     "no event": lambda a: a.apply(Parcelled()),
     "wrong event": lambda a: a.apply(Deposited("1")),
@@ -124,13 +132,13 @@ def test_events_stand_in_the_journal_beside_what_they_fold_to(tester):
     result = call(t, "deposit", amount=5, tags=["x"])
     assert result.value == b"5"
     patch = {(c.field, c.key): c.value for c in result.patch}
-    assert json.loads(patch["$events", "0"]) == {
+    assert json.loads(patch["@events", "0"]) == {
         "event": "Deposited", "version": 1, "data": {"amount": 5, "tags": ["x"]},
     }  # fmt: skip
     assert patch["balance", None] == b"5"
     assert call(t, "withdraw", amount=2, reason="tea").value == b"3"
-    assert json.loads(t.disk.entries["$events", "1"])["event"] == "taken"
-    assert "$fold" not in t.disk.fields
+    assert json.loads(t.disk.entries["@events", "1"])["event"] == "taken"
+    assert "@fold" not in t.disk.fields
     t.load()
     assert fields(t) == (3, ["x"], {"tea": 2}, [5])
     assert json.loads(call(t, "history", start=1).value) == [{"amount": 2, "reason": "tea"}]
@@ -145,6 +153,13 @@ def test_a_refusal_and_a_failure_leave_no_event(tester):
     assert len(json.loads(call(t, "history").value)) == 1
     assert call(t, "both", amount=1).value == b"5"
     assert len(json.loads(call(t, "history").value)) == 3
+
+
+def test_looking_is_no_change(tester):
+    t = tester(account())
+    call(t, "deposit", amount=5)
+    t.load()
+    assert call(t, "look").value == b"2"
 
 
 @pytest.mark.parametrize("how", CHEATS)
@@ -195,7 +210,7 @@ def test_an_init_handler_applies_events(tester):
     t = tester(Born)
     t.ok("add")
     assert t.instance.object.balance == 11
-    assert t.disk.fields["$fold"] == b"2"
+    assert t.disk.fields["@fold"] == b"2"
 
 
 def reload(t, cls):
@@ -225,7 +240,7 @@ def test_kept_events_are_bounded_where_it_is_asked_for(tester):
     for amount in (1, 2, 3):
         call(t, "deposit", amount=amount)
     assert [e["amount"] for e in json.loads(call(t, "history").value)] == [2, 3]
-    assert sorted(key for field, key in t.disk.entries if field == "$events") == ["#", "1", "2"]
+    assert sorted(key for field, key in t.disk.entries if field == "@events") == ["#", "1", "2"]
     t = reload(t, account(EventLog(fold=2)))
     result = call(t, "deposit", amount=1)
     assert (result.code, "first 1 events were not kept" in result.detail) == ("failed", True)
@@ -292,7 +307,7 @@ def test_old_events_are_upcast_step_by_step(tester):
     call(t, "move", what={"cents": 50})
     t = reload(t, mover(3))
     call(t, "move", what={"cents": 1, "currency": "SEK"})
-    kept = [json.loads(t.disk.entries["$events", str(n)]) for n in range(3)]
+    kept = [json.loads(t.disk.entries["@events", str(n)]) for n in range(3)]
     assert [(e["version"], e["data"]) for e in kept] == [
         (1, {"amount": 3}), (2, {"cents": 50}), (3, {"cents": 1, "currency": "SEK"}),
     ]  # fmt: skip
@@ -369,13 +384,13 @@ def test_the_fold_of_the_events_is_the_state(moves, data):
         if name == "crash":
             t.load()
         elif not call(t, name, amount=amount).code:
-            count = len(t.instance.object.__dict__["$events"])
+            count = len(t.instance.object.__dict__["@events"])
             turns.append((count, dict(t.disk.fields), dict(t.disk.entries)))
     assert not call(t, "both", amount=1).code
     again = reload(t, account(EventLog(fold=2)))
     again.disk.fields["balance"] = b"4711"  # it is made anew, whatever it was
     assert not call(again, "both", amount=1).code
-    turns_end = len(t.instance.object.__dict__["$events"])
+    turns_end = len(t.instance.object.__dict__["@events"])
     call(t, "both", amount=1)
     assert fields(again) == fields(t)
     # As of an earlier turn, as `state get --at` finds it, with the rest of the events.
@@ -385,7 +400,7 @@ def test_the_fold_of_the_events_is_the_state(moves, data):
     then.disk.entries.update(entries)
     then.seq = 1
     then.load()
-    for entry in [json.loads(t.disk.entries["$events", str(n)]) for n in range(count, turns_end)]:
+    for entry in [json.loads(t.disk.entries["@events", str(n)]) for n in range(count, turns_end)]:
         what = entry["data"]
         name = "deposit" if entry["event"] == "Deposited" else "withdraw"
         assert not call(then, name, **what).code

@@ -11,6 +11,7 @@ from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.node.takeover import split_fields
 from plexstream.processor import Processor, Restore, Settings
 from plexstream.processor.pieces import Pieces
+from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore
 
 
@@ -32,7 +33,7 @@ class World:
     def restart(self):
         """As after the loss of process and disk."""
         self.journal.append(Claim("t", "n", self.now, {}))
-        self.pieces = Pieces(MemoryStore(), split_fields, 1000)
+        self.pieces = Pieces(MemoryStore(), split_fields, 1000, codec)
         restore = Restore(self.pieces, Partition(), True)
         for offset, record in enumerate(self.journal):
             restore.take(offset, record)

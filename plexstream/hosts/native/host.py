@@ -18,6 +18,7 @@ from plexstream.hosts.native.instance import FieldEntries, Instance, entry_decod
 from plexstream.hosts.native.replay import Replay, new_task
 from plexstream.hosts.native.start import starter
 from plexstream.hosts.native.task import NeedsGreenlet, Task
+from plexstream.hosts.native.time import crons_of
 from plexstream.hosts.native.turn import MAX_DETAIL, Turn
 from plexstream.model.errors import CallError, Failed, TooLarge
 from plexstream.model.host import Again, Outcome, Reader, Result, Suspended, TypeInfo
@@ -78,7 +79,7 @@ class _Type:
             spec.name, version, round(spec.idle_timeout * 1000), spec.max_active,
             round(spec.state_ttl * 1000), retry.attempts, delays, spec.snapshots.turns,
             -1 if spec.snapshots.seconds is None else round(spec.snapshots.seconds * 1000),
-            spec.snapshots.on_deactivation, HOOKS & spec.handlers.keys(), _shared(spec),
+            spec.snapshots.on_deactivation, HOOKS & spec.handlers.keys(), crons_of(spec), _shared(spec),
             spec.kind == "service", spec.kind == "workflow",
             frozenset(n for n, h in spec.handlers.items() if h.retry is not None),
         )  # fmt: skip
@@ -185,6 +186,7 @@ class NativeHost:
             return _failure("bad_arguments", f"{t.name}.{handler}: {error}", read_only=read_only)
         turn = self._turn
         turn.begin(instance, bound, seq, now, sender, chain)
+        turn.firing = message_id if sender == instance.address else ""
         if bound.role == "run":
             turn.base = instance.fields()
         if bound.waits:

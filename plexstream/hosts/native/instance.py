@@ -75,12 +75,13 @@ class Instance:
     def __init__(
         self, type: Any, obj: Any, address: str, plain: PlainFields, encoded: Mapping[str, bytes],
         reader: Reader,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.reader = reader
         self.type = type
         self.object = obj
         self.address = address
         self.plain = plain
+        self.reader = reader
         self.encoded = dict(encoded)
         self.cells: list[tuple[str, _Cells]] = []
         self.attributes: dict[str, Any] = obj.__dict__

@@ -9,16 +9,13 @@ from plexstream.hosts.native.task import Task
 from plexstream.hosts.native.turn import Turn
 from plexstream.model.errors import NonDeterministic
 from plexstream.model.host import Effect, Outcome, Result, Suspended
-from plexstream.model.journal import MEANWHILE, OutKind, Step
+from plexstream.model.journal import MEANWHILE, Change, Command, Completion, Control, Out, Step
 
 if TYPE_CHECKING:
     from plexstream.hosts.native.host import NativeHost
 
-_BY_HANDLER = frozenset(
-    k.value for k in (OutKind.TELL, OutKind.ASK, OutKind.EMIT, OutKind.TIMER, OutKind.CANCEL)
-)
-SLEEP_MARK = "~"
-"""In the ids of timers that a sleep waits for, which the processor sets and cancels by itself."""
+_NOTED = Control.NOTED.value
+_NO_NEWS = frozenset((Control.PAUSE.value, Control.RESUME.value, _NOTED))
 
 
 def new_task(turn: Turn) -> Task:
@@ -35,80 +32,77 @@ def new_task(turn: Turn) -> Task:
 
 
 class Replay:
-    """Feeds a history to a handler that begins anew, and holds it to what is recorded."""
+    """Feeds a history to a handler that begins anew, and holds it to what is recorded.
+
+    Invariant: `_commands`, …, `_outs` are what came about and no step has recorded.
+    """
 
     def __init__(self, host: NativeHost, task: Task, history: Sequence[Step]) -> None:
         self._host = host
         self._task = task
         self._history = history
-        self._effects: dict[int, Effect] = {}
-        self._kept = Suspended(task, [], [], self._effects, [], [])
         self._early = frozenset(task.early)
-        self._left = sum(_sent(step) for step in history)  # outgoing items that have left already
+        self._commands: list[Command] = []
+        self._done: list[Completion] = []
+        self._effects: dict[int, Effect] = {}
+        self._patch: list[Change] = []
+        self._outs: list[Out] = []
 
     def run(self, begin: Callable[[], Outcome]) -> Outcome:
         """Begin, feed everything, and return what is not recorded yet."""
-        outcome = begin()
+        outcome = self._take(begin())
         for i, step in enumerate(self._history):
-            if step.status == MEANWHILE:  # another handler's turn meanwhile
-                self._apply(step)
+            if step.status == MEANWHILE:
+                self._task.instance.reader.apply(step.patch)
+                self._task.instance.apply(step.patch)
                 continue
             for completion in step.completions:
-                if completion.number in self._early:  # known as it was asked for
+                if completion.number in self._early or completion.number in _NO_NEWS:
                     continue
                 if type(outcome) is not Suspended:
                     return self._ended_early(outcome, step, i)
-                self._keep(outcome)
-                outcome = self._host.resume(self._task, completion, step.time)
-            if type(outcome) is Suspended and (missed := self._task.missed(step)):
-                self._task.drop()
-                return self._differs(missed + "waits for something else")
-            if type(outcome) is not Suspended and i + 1 < len(self._history):
-                rest = [
-                    s
-                    for s in self._history[i + 1 :]
-                    if s.status != MEANWHILE and (s.commands or s.completions)
-                ]
-                if rest:
-                    return self._ended_early(outcome, rest[0], i)
+                outcome = self._take(self._host.resume(self._task, completion, step.time))
+            if any(c.number == _NOTED for c in step.completions):
+                continue
+            if missed := self._task.missed(step):
+                return self._ended_early(outcome, step, i, missed)
+            self._patch.clear()
+            self._outs.clear()
         if type(outcome) is Suspended:
-            self._keep(outcome)
-            outs = self._kept.outs
-            return self._kept._replace(outs=outs[self._left :])
+            return outcome._replace(
+                commands=self._commands, done=self._done, effects=self._effects, patch=self._patch,
+                outs=self._outs,
+            )  # fmt: skip
         if type(outcome) is Result and not outcome.code:
-            return outcome._replace(outs=[*self._kept.outs, *outcome.outs][self._left :])
+            return outcome._replace(patch=[*self._patch, *outcome.patch], outs=[*self._outs, *outcome.outs])
         return outcome
 
-    def _keep(self, outcome: Suspended) -> None:
+    def _take(self, outcome: Outcome) -> Outcome:
         """Note what came about; what is recorded of it is not to happen again."""
-        recorded = self._task.recorded
-        k = self._kept
-        k.commands.extend(c for c in outcome.commands if c.number not in recorded)
-        k.done.extend(c for c in outcome.done if c.number not in recorded)
-        self._effects.update(outcome.effects)
-        k.outs.extend(outcome.outs)
-        if outcome.patch:
-            self._task.instance.reader.apply(outcome.patch)
+        if type(outcome) is Suspended:
+            recorded = self._task.recorded
+            self._commands.extend(c for c in outcome.commands if c.number not in recorded)
+            self._done.extend(c for c in outcome.done if c.number not in recorded)
+            self._effects.update(outcome.effects)
+            self._outs.extend(outcome.outs)
+            if outcome.patch:
+                self._patch.extend(outcome.patch)
+                self._task.instance.reader.apply(outcome.patch)
+        return outcome
 
-    def _apply(self, step: Step) -> None:
-        self._task.instance.reader.apply(step.patch)
-        self._task.instance.apply(step.patch)
-
-    def _ended_early(self, outcome: Outcome, step: Step, at: int) -> Outcome:
+    def _ended_early(self, outcome: Outcome, step: Step, at: int, missed: str = "") -> Outcome:
         if type(outcome) is Result and outcome.code == "non_deterministic":
             return outcome
-        what = f"failed: {outcome.detail}" if type(outcome) is Result and outcome.code else "returned"
-        named = (
-            self._task.missed(step) or f"{len(self._history) - at} more steps are recorded, but the handler "
-        )
-        return self._differs(named + what)
-
-    def _differs(self, what: str) -> Result:
+        if type(outcome) is Suspended:
+            self._task.drop()
+            what = "waits for something else"
+        elif type(outcome) is Result and outcome.code:
+            what = f"failed: {outcome.detail}"
+        else:
+            what = "ended"
+        left = f"{len(self._history) - at} more steps are recorded, but the handler "
         error = NonDeterministic(
-            f"{self._task.where}: {what}. Undo the change of the code, or allow it with host.version"
+            f"{self._task.where}: {missed or self._task.missed(step) or left}{what}. Undo the change of the "
+            "code, or allow it with host.version"
         )
         return Result(error.code, b"", [], [], False, error.detail, None)
-
-
-def _sent(step: Step) -> int:
-    return sum(1 for out in step.outs if out.kind in _BY_HANDLER and SLEEP_MARK not in out.id)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 
 from plexstream.hosts.native.fields import encode, refuse_nan
+from plexstream.hosts.native.time import TurnTime
 from plexstream.model.address import full, parse
 from plexstream.model.awakeable import make_id, read_id
 from plexstream.model.errors import TooLarge
@@ -48,7 +49,7 @@ class Turn:
 
     __slots__ = (
         "_base", "_make_task", "_max_turn", "_random", "_sender", "_task", "_time", "address", "base",
-        "bound", "chain", "instance", "max_message", "outs", "room", "seq",
+        "bound", "chain", "firing", "instance", "max_message", "outs", "room", "seq",
     )  # fmt: skip
 
     def __init__(self, max_message: int, max_turn: int, make_task: Callable[[Turn], Task]) -> None:
@@ -67,6 +68,7 @@ class Turn:
         self.seq = self._time = 0
         self._sender = ""
         self._random: random.Random | None = None
+        self.firing = ""
 
     def begin(self, instance: Any, bound: Any, seq: int, now: int, sender: str, chain: str) -> None:
         """Start a turn of an actor, by a handler."""
@@ -131,6 +133,10 @@ class Turn:
                 raise TypeError(f"host.{what}: the payload is {type(payload).__name__}; arguments are a dict")
         _check_handler(handler)
         return full(to), self._encode(what, payload)
+
+    def time(self) -> TurnTime:
+        assert self.instance is not None
+        return TurnTime(self, self._encode, self.instance.type.spec.handlers, self.instance.reader)
 
     def _encode(self, what: str, payload: Any) -> bytes:
         try:

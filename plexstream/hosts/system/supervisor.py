@@ -6,9 +6,10 @@ from typing import Any
 
 from plexstream.hosts.system.tree import Tree
 from plexstream.model.life import KILL, KILLED, SHUTDOWN, START, STOP
-from plexstream.sdk.current import current, host
+from plexstream.sdk.current import current
 from plexstream.sdk.declare import actor, handler, init_handler, state, state_list
 from plexstream.sdk.errors import DeclarationError, Reject
+from plexstream.sdk.host import TurnApi, host
 from plexstream.sdk.spec import Retry
 from plexstream.sdk.supervision import TYPE, parse_child, parse_supervisor
 
@@ -147,6 +148,6 @@ def _short(address: str) -> str:
 
 
 def _signal(to: str, name: str, payload: dict[str, Any]) -> str:
-    turn = current.turn
+    turn: TurnApi | None = current.turn
     assert turn is not None
     return turn.signal(to, name, payload, "")
