@@ -175,7 +175,8 @@ class Judge:
         life: dict[str, Any] = {}
         for turn in self.turns[address]:
             letters = [o.key for o in turn.outs if o.kind == OutKind.DEADLETTER]
-            if any(why in ("failed", "poisoned") for why in letters) and life.get("id") and not life.get("stopped"):
+            lives = life.get("id") and not life.get("stopped")
+            if lives and any(why in ("failed", "poisoned") for why in letters):
                 failed.add(life["id"])
             life = _last([turn], "$life") or life
         return failed
