@@ -9,14 +9,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from bench import contenders, machine, table
-from bench.rows import FULL, QUICK, ROWS
+from bench.limits import TASK_S, Budget, at_most
+from bench.rows import FULL, QUICK, ROWS, Task
 from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.testing.broker import LocalBroker
 from plexstream.testing.distribution import VERSION
@@ -34,6 +35,10 @@ def main() -> int:
     parser.add_argument(
         "--kafka", metavar="ADDRESS", help="a broker to use; default: a local one, started for this"
     )
+    parser.add_argument(
+        "--minutes", type=float, default=20.0,
+        help="for all rows: what does not fit is left out, and said (default 20)",
+    )  # fmt: skip
     parser.add_argument("--results", metavar="DIR", type=Path, help="where to write (default bench/results)")
     options = parser.parse_args()
     sizes = QUICK if options.quick else FULL
@@ -46,32 +51,13 @@ def main() -> int:
         faults.append(f"{name}: {why}")
         console.print(f"[yellow]skipped[/] {name}: {why}")
 
-    samples: table.Samples = {}
     began = time.monotonic()
-    with console.status("preparing the peers") as status:
-        who = contenders.find(skipped)
-        with _broker(options.kafka) as (address, version):
-            about = {"when": f"{datetime.datetime.now():%Y-%m-%d %H:%M}", **machine.describe(version)}
-            for row in options.rows:
-                tasks = ROWS[row](address, who, sizes)
-                for number in range(max(t.rounds for t in tasks)):
-                    for task in [t for t in tasks if number < t.rounds]:
-                        status.update(f"{row}: {task.what}, round {number + 1} of {task.rounds}")
-                        start = time.monotonic()
-                        try:
-                            found = task.run()
-                        except Exception as error:  # the other rows are still worth having
-                            skipped(
-                                f"{row}, {task.what}, round {number + 1}", f"{type(error).__name__}: {error}"
-                            )
-                            continue
-                        for metric, value in found.items():
-                            if value >= 0:
-                                samples.setdefault((row, task.what, metric), []).append(value)
-                        said = ", ".join(f"{m} {v:,.2f}" for m, v in found.items())
-                        console.print(
-                            f"{row}: {task.what}: {said}  ({time.monotonic() - start:.0f} s)", highlight=False
-                        )
+    console.print("preparing the peers and the broker")
+    who = contenders.find(skipped)
+    with _broker(options.kafka) as (address, version):
+        about = {"when": f"{datetime.datetime.now():%Y-%m-%d %H:%M}", **machine.describe(version)}
+        tasks = {row: ROWS[row](address, who, sizes) for row in options.rows}
+        samples = _measure(tasks, options.minutes, console, skipped)
     lines = table.lines(samples)
     about["took"] = f"{(time.monotonic() - began) / 60:.0f} min"
     _print(lines, about)
@@ -79,6 +65,42 @@ def main() -> int:
     if results is not None:
         _write(results, lines, samples, about, faults, sizes._asdict())
     return 1 if faults else 0
+
+
+def _measure(
+    rows: dict[str, list[Task]], minutes: float, console: Console, skipped: Callable[[str, str], None]
+) -> table.Samples:
+    """Run every task, round by round. What fails, hangs or does not fit is skipped, with the reason."""
+    samples: table.Samples = {}
+    began, budget = time.monotonic(), Budget(minutes, len(rows))
+    took: dict[tuple[str, str], float] = {}
+    for row, tasks in rows.items():
+        budget.next_row()
+        for number in range(max(t.rounds for t in tasks)):
+            for task in [t for t in tasks if number < t.rounds]:
+                doing = f"{row}: {task.what}, round {number + 1} of {task.rounds}"
+                if not budget.allows(number, took.get((row, task.what), 0.0)):
+                    if number:  # there are figures of it
+                        console.print(f"left out {doing}: the row has had its share of {minutes:g} min")
+                    else:
+                        skipped(doing, f"the {minutes:g} min are over (--minutes)")
+                    continue
+                start = time.monotonic()
+                console.print(f"{(start - began) / 60:4.1f} min  {doing} …", highlight=False)
+                try:
+                    with at_most(TASK_S):
+                        found = task.run()
+                except Exception as error:  # the other rows are still worth having
+                    skipped(doing, f"{type(error).__name__}: {error}")
+                    continue
+                finally:
+                    took[row, task.what] = time.monotonic() - start
+                for metric, value in found.items():
+                    if value >= 0:
+                        samples.setdefault((row, task.what, metric), []).append(value)
+                said = ", ".join(f"{m} {v:,.2f}" for m, v in found.items())
+                console.print(f"          {said}  ({took[row, task.what]:.0f} s)", highlight=False)
+    return samples
 
 
 @contextlib.contextmanager

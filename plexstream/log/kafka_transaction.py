@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from plexstream.log.base import Place
+from plexstream.log.base import Item, Place
 from plexstream.log.kafka_outage import Outage
 from plexstream.log.kafka_settings import READER, TRANSACTION, client_settings, connect, log_error
 from plexstream.log.limits import check_group
@@ -57,8 +57,11 @@ class KafkaTransaction:
         producer = self._usable()
         records = list(records)
         # Before anything is begun: one refused record would cost the whole transaction.
+        places: dict[Place, list[Item]] = {}
         for topic, partition, key, value in records:
-            check_group(topic, ((key, value),), self._log.limit((topic, partition or 0)))
+            places.setdefault((topic, partition or 0), []).append((key, value))
+        for place, items in places.items():
+            check_group(place[0], items, self._log.limit(place))
         if not records and not positions:
             return
         offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]

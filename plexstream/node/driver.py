@@ -33,7 +33,9 @@ MAX_SLICE = 512
 MAX_ARRIVED = 500
 """Records taken and not handled, before reading stops: more would keep others' out of the reader."""
 FLUSH_TURNS = 20_000
-"""Turns that a restart may have to fold again, about 0.1 s of work, before a busy partition is flushed."""
+"""Turns that a restart may have to fold again, about 0.2 s of work, before a busy partition is flushed."""
+FEW_TURNS = 2_000
+"""A partition with no more since its last flush is flushed in each interval: that costs little."""
 
 
 class State(Enum):
@@ -294,7 +296,8 @@ class Driver:
         full = len(pieces.dirty_cores) + len(pieces.dirty) >= settings.flush_pieces
         late = now - upkeep.flushed_at >= settings.flush_interval and (
             # A busy partition is flushed less often: an actor that had many turns is written once.
-            upkeep.behind >= FLUSH_TURNS or p.quiet or now - upkeep.flushed_at >= 5 * settings.flush_interval
+            not FEW_TURNS < upkeep.behind < FLUSH_TURNS
+            or now - upkeep.flushed_at >= 5 * settings.flush_interval
         )
         if full or late or pieces.dirty_bytes >= settings.flush_bytes:
             upkeep.flush(now)

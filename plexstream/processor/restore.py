@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
-from plexstream.model.journal import Claim, JournalRecord, Partition, Step, Turn
+from plexstream.model.journal import Claim, JournalRecord, Mark, Partition, Step, Turn
 from plexstream.processor.fold import Fold
 from plexstream.processor.pieces import Pieces
 
@@ -27,7 +28,7 @@ class Restore:
         self.exact = exact
         self.begin = partition.floor if exact else min(partition.floor, partition.unsaved)
         self.next = self.begin
-        self.owed: list[tuple[int, Turn | Step]] = []
+        self.owed: deque[tuple[int, Turn | Step]] = deque()
         self.on_claim: Callable[[Claim], None] = lambda _: None
 
     def take(self, offset: int, record: JournalRecord) -> bool:
@@ -48,7 +49,15 @@ class Restore:
             self.on_claim(record)
         elif counts and isinstance(record, Turn | Step) and record.outs:
             self.owed.append((offset, record))
+        elif counts and type(record) is Mark:
+            self._settle()
         return counts
+
+    def _settle(self) -> None:
+        """Forget what has left: a long journal must not be held in memory."""
+        first = min(self.fold.relayed, self.fold.emitted)
+        while self.owed and self.owed[0][0] < first:
+            self.owed.popleft()
 
     def misses(self, offset: int) -> bool:
         """Whether records that are needed are gone, where `offset` is the next one that there is."""

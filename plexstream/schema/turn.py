@@ -34,7 +34,8 @@ _BOOL = (b"\x00", b"\x01")
 _ONE = 1  # begins a block of one item that tells its size
 _FROM_MAILBOX = string("mailbox")
 _PLAIN = b"\x00\x00\x00"  # done, not fresh, no idempotency key
-_PLAIN_CAUSE = [b"\x00%c\x00\x00\x00" % (kind << 1) for kind in range(4)]  # no sender, the kind, no origin
+# No sender, the kind, no origin; the other kinds that a number could name have none.
+_PLAIN_CAUSE = {kind: b"\x00%c\x00\x00\x00" % (kind << 1) for kind in range(4)}
 _new = tuple.__new__  # a named tuple's own costs twice the time
 _fields: dict[bytes, str] = {}  # by what comes before the value of a plain field that is set
 
@@ -49,6 +50,7 @@ def encode_fields(t: Turn | tuple[Any, ...]) -> bytes:
     (claim, actor, seq, topic, offset, time, status, fresh, idem, patch,
      handler, id, sender, kind, origin, cause_seq, index, outs) = t  # fmt: skip
     message = id.encode()
+    plain = None if sender or origin or cause_seq or index else _PLAIN_CAUSE.get(kind)
     return b"".join((
         cached_long(claim), string(actor), cached_long(seq), string(topic), long(offset),
         cached_long(time),
@@ -56,8 +58,7 @@ def encode_fields(t: Turn | tuple[Any, ...]) -> bytes:
         else cached_long(status) + _BOOL[fresh] + blob(idem.encode()),
         encode_patch(patch) if patch else _NOTHING,
         string(handler), cached_long(len(message)), message,
-        _PLAIN_CAUSE[kind] if 0 <= kind < 4 and not (sender or origin or cause_seq or index)
-        else string(sender) + cached_long(kind) + string(origin) + long(cause_seq) + cached_long(index),
+        plain or string(sender) + cached_long(kind) + string(origin) + long(cause_seq) + cached_long(index),
         _outs(outs) if outs else _NOTHING,
     ))  # fmt: skip
 

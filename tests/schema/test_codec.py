@@ -157,3 +157,12 @@ def test_a_block_of_many_items_and_of_several_blocks():
     assert decode_journal(two_blocks).outs == [out] * 3
     with_size = data[:-1] + (long(-2) + long(2 * len(item)) + item * 2) * 2 + b"\0"
     assert decode_journal(with_size, outs=False).outs == []
+
+
+@pytest.mark.parametrize("kind", [-(2**31), -64, -4, -1, 0, 1, 2, 3, 4, 63, 64, 2**31 - 1])
+@pytest.mark.parametrize("origin", ["", "journal/1"])
+def test_any_kind_of_cause_is_read_as_it_was_written(kind, origin):
+    # Those that there are have a shortcut where there is neither sender nor origin.
+    turn = Turn(1, "a", 1, "mailbox", 1, 1, 0, False, "", [], "h", "i", "", kind, origin, 0, 0, [])
+    assert encode_journal(turn) == by_fastavro("Turn", turn)
+    assert decode_journal(encode_journal(turn)) == turn

@@ -2,6 +2,7 @@
 
 from collections import deque
 
+from plexstream.hosts.system.tree import Tree
 from plexstream.log.memory import MemoryLog
 from plexstream.model.journal import Claim, Inbox, Turn
 from plexstream.model.snapshot import Piece
@@ -11,6 +12,7 @@ from plexstream.processor import Processor, actors
 from plexstream.processor.careful import Care
 from plexstream.processor.fold import Fold, InboxFold
 from plexstream.processor.inbox import InboxState
+from plexstream.processor.lives import Lives, Ruling
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.restore import Restore
 from plexstream.processor.timers import Timers
@@ -216,6 +218,21 @@ def poison_never_put_aside(patch):
         self.poison = -1
 
     patch.setattr(Care, "__init__", mutant)
+
+
+def old_lives_heeded(patch):
+    def mutant(self, address, ref):
+        return next((c for c in self.children if c.address == address), None)
+
+    patch.setattr(Tree, "_current", mutant)
+
+
+def lives_forgotten(patch):
+    patch.setattr(Lives, "of", lambda self, address: None)
+
+
+def failures_not_told(patch):
+    patch.setattr(Lives, "failed", lambda self, *_: Ruling(None, [], []))
 
 
 ALL = [

@@ -36,6 +36,7 @@ MAX_TOPIC = 200
 MAX_HANDLER = 256
 MAX_DETAIL = 2_000
 """Characters of an error's text."""
+_new = tuple.__new__  # a named tuple's own costs twice the time
 _TOPIC = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_TOPIC}}}")
 _TIMER_ID = re.compile(r"\d{1,20}\.\d{1,10}", re.ASCII)
 KEYS = "$keys"
@@ -176,7 +177,7 @@ class Turn:
             raise ValueError(f"host.emit: a key of {len(key.encode())} bytes, at most {MAX_KEY} are allowed")
         elif not key.isascii():
             key.encode()  # refuses what is no Unicode text
-        self.outs.append(Out(_EMIT, "", topic, "", self._encode("emit", value), key))
+        self.outs.append(_new(Out, (_EMIT, "", topic, "", self._encode("emit", value), key, "", 0)))
 
     def send_after(self, delay: float, handler: str, payload: Any, to: str | None) -> str:
         if not 0 <= delay <= MAX_DELAY:

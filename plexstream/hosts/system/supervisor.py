@@ -95,7 +95,7 @@ class SupervisorActor:
         if event == "started":
             self.tree.started(_short(child), ref, self)
         else:
-            self.tree.ended(_short(child), ref, event, reason, host.now(), self)
+            self.tree.ended(_short(child), ref, event, reason, self)
 
     @handler("__stop__")
     def on_stop(self, reason: str) -> None:
@@ -109,6 +109,9 @@ class SupervisorActor:
         self.tree.late(child, ref, self)
 
     # What the tree can do
+
+    def now(self) -> int:
+        return host.now()
 
     def start(self, address: str, args: dict[str, Any], restart: bool, resumes: bool) -> str:
         return _signal(

@@ -19,6 +19,9 @@ _FINE = (NORMAL, SHUTDOWN)
 class Acts(Protocol):
     """What a supervisor can do."""
 
+    def now(self) -> int:
+        """The time, in ms since the epoch."""
+
     def start(self, address: str, args: dict[str, Any], restart: bool, resumes: bool) -> str:
         """Start a child; returns the reference of its new life."""
 
@@ -172,9 +175,9 @@ class Tree:
         if child is not None and child.status == "starting":
             child.status = "running"
             self._done("start", child.id)
-            self._go_on(acts, 0)
+            self._go_on(acts)
 
-    def ended(self, address: str, ref: str, what: str, reason: str, now: int, acts: Acts) -> None:
+    def ended(self, address: str, ref: str, what: str, reason: str, acts: Acts) -> None:
         """A child has failed, or exited, or kept its state after a failure (`what`)."""
         child = self._current(address, ref)
         if child is None or child.status == "stopped":
@@ -190,21 +193,21 @@ class Tree:
             self._cancel(child, acts)
             child.status = "stopped"
             self._done("stop", child.id)
-            self._go_on(acts, now)
+            self._go_on(acts)
             return
         child.reason = reason
         if child.status == "starting":
             child.status = "stopped"
             self._done("start", child.id)
-            self._start_failed(child, reason, now, acts)
+            self._start_failed(child, reason, acts)
         elif not self.todo:
-            self._decide(child, what, reason, now, acts)
+            self._decide(child, what, reason, acts)
         else:
             if what == "exited":
                 child.status = "stopped"
             if all(id != child.id for _, id in self.todo):
                 self.waiting.append(Event(child.id, ref, what, reason))
-        self._go_on(acts, now)
+        self._go_on(acts)
 
     def late(self, id: str, ref: str, acts: Acts) -> None:
         """A child has taken too long to stop."""
@@ -220,7 +223,7 @@ class Tree:
 
     # Decisions
 
-    def _decide(self, child: Node, what: str, reason: str, now: int, acts: Acts) -> None:
+    def _decide(self, child: Node, what: str, reason: str, acts: Acts) -> None:
         """A child has ended while nothing is under way."""
         abnormal = what == "failed" or reason not in _FINE
         if what == "exited":
@@ -232,21 +235,22 @@ class Tree:
         if not again or (what == "failed" and child.on_failure == "stop"):
             acts.note("stop", child.id, reason, len(self.restarts))
             self.todo = [("stop", child.id)]
-        elif self._may_restart(child, reason, now, acts):
+        elif self._may_restart(child, reason, acts):
             self.todo = self._restart_plan(child)
 
-    def _start_failed(self, child: Node, reason: str, now: int, acts: Acts) -> None:
+    def _start_failed(self, child: Node, reason: str, acts: Acts) -> None:
         if self.phase == "stopping":
             return
         if child.on_failure == "escalate":
             self._leave("escalate", child.id, reason, acts)
         elif child.restart == "temporary" or child.on_failure == "stop":
             acts.note("stop", child.id, reason, len(self.restarts))
-        elif self._may_restart(child, reason, now, acts):
+        elif self._may_restart(child, reason, acts):
             self.todo.insert(0, ("start", child.id))
 
-    def _may_restart(self, child: Node, reason: str, now: int, acts: Acts) -> bool:
+    def _may_restart(self, child: Node, reason: str, acts: Acts) -> bool:
         """Count one more restart; give up where that is too many."""
+        now = acts.now()
         begin = now - round(self.window * 1000)
         self.restarts = [t for t in self.restarts if t > begin] + [now]
         if len(self.restarts) > self.max_restarts:
@@ -280,13 +284,13 @@ class Tree:
         busy = bool(self.todo)
         self.todo += steps
         if not busy:
-            self._go_on(acts, 0)
+            self._go_on(acts)
 
     def _done(self, step: str, id: str) -> None:
         if self.todo and self.todo[0] == (step, id):
             del self.todo[0]
 
-    def _go_on(self, acts: Acts, now: int) -> None:
+    def _go_on(self, acts: Acts) -> None:
         """Take steps until one has to wait for its outcome."""
         while True:
             while self.todo and self._step(*self.todo[0], acts):
@@ -296,7 +300,7 @@ class Tree:
             event = self.waiting.pop(0)
             child = self.find(event.child)
             if child is not None and child.ref == event.ref:
-                self._decide(child, event.what, event.reason, now, acts)
+                self._decide(child, event.what, event.reason, acts)
 
     def _step(self, step: str, id: str, acts: Acts) -> bool:
         """Take a step; whether it is over at once."""

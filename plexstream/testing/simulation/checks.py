@@ -20,6 +20,7 @@ from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.model import Model
 from plexstream.testing.simulation.network import Network
 from plexstream.testing.simulation.semantics import Actor, blank
+from plexstream.testing.simulation.supervised import Judge, is_supervised
 
 Stored = tuple[int, Store, str]  # journal offset that it reflects, the store, whose
 
@@ -36,6 +37,8 @@ class Checks:
         self.models = [
             Model(p, history.get((topics.journal, p), []), self.mailboxes[p]) for p in range(partitions)
         ]  # fmt: skip
+
+        self.judge = Judge()
 
     def run(self, stores: list[list[Stored]]) -> None:
         """Check everything; `stores` are those of each partition.
@@ -54,6 +57,10 @@ class Checks:
         self._dead_letters()
         self._replies()
         self._calls()
+        for model in self.models:
+            for turn in model.supervised:
+                self.judge.take(turn)
+        self.judge.check()
         for model in self.models:
             if model.timers:
                 raise Violation(f"partition {model.partition}: timers never fired: {model.timers}")
@@ -222,9 +229,13 @@ def stored(store: Store) -> dict[str, Any]:
     actors: dict[str, dict[str, Any]] = {}
     entries: dict[str, dict[str, Any]] = {}
     for piece in store.scan(Piece.ACTOR):
+        if is_supervised(piece.address):
+            continue
         actors[piece.address] = {"seq": piece.seq, **blank(), **json.loads(piece.data)}
     for piece in store.scan(Piece.ENTRY):
         assert piece.key is not None
+        if is_supervised(piece.address):
+            continue
         entries.setdefault(piece.address, {}).setdefault(piece.name, {})[piece.key] = json.loads(piece.data)
     for address, fields in entries.items():
         actor = actors.setdefault(address, {"seq": -1, **blank()})

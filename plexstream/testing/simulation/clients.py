@@ -13,6 +13,7 @@ from plexstream.model.errors import LogError
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.topics import Topics
 from plexstream.schema.codec import decode_envelope, encode_envelope
+from plexstream.testing.simulation import supervised
 from plexstream.testing.simulation.network import Network, SimAppender
 from plexstream.testing.simulation.plan import Plan
 
@@ -85,6 +86,9 @@ class SimClient:
         random = self.random
         self._number += 1
         op = f"{self.name}:{self._number}"
+        if self.plan.workers and random.random() < 0.4:
+            target, handler = supervised.call(random, self.plan.workers, self.plan.kill > 0)
+            return self._send_new("origin", TELL, op, target, handler, {"op": op}, step)
         target = full(random.choice(self.addresses))
         roll = random.random()
         if random.random() < self.plan.bad:
@@ -102,6 +106,13 @@ class SimClient:
         if roll < 0.9:
             return self._send_new("origin", TELL, op, target, handler, arguments, step)
         return self._send_new("plain", random.choice((ASK, TELL)), op, target, handler, arguments, step)
+
+    def plant(self, step: int) -> None:
+        """Declare the tree of supervisors."""
+        self._number += 1
+        op = f"{self.name}:{self._number}"
+        arguments = {"spec": supervised.tree(self.plan.workers)}
+        self._send_new("origin", TELL, op, supervised.ROOT, "configure", arguments, step)
 
     def _work(self, op: str, target: str) -> tuple[str, dict[str, Any]]:
         random = self.random

@@ -15,6 +15,7 @@ from plexstream.model.message import ASK, Envelope
 from plexstream.schema.codec import decode_envelope, decode_journal
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.semantics import Actor
+from plexstream.testing.simulation.supervised import is_supervised
 
 _ANSWER = {int(OutKind.REPLY): 2, int(OutKind.ERROR): 3}
 
@@ -39,6 +40,7 @@ class Model:
         causes: mailbox offsets that have had a turn.
         mails: what turns have sent to mailboxes, by origin.
         emitted, put_aside: output records and dead letters, in order.
+        supervised: turns that `supervised.Judge` judges.
         answers: replies and errors that turns carry, by (message id, kind) as payloads.
     """
 
@@ -60,6 +62,7 @@ class Model:
         self.emitted: list[tuple[str, bytes]] = []
         self.put_aside: list[tuple[Sent, str]] = []
         self.answers: dict[str, list[tuple[int, bytes]]] = {}
+        self.supervised: list[Turn] = []
         self.ops: dict[str, int] = {}
         self.codes: dict[str, int] = {}
 
@@ -105,7 +108,15 @@ class Model:
         )
         if e.origin:
             self._from(e.origin, e.origin_seq, e.origin_index, t)
-        self._message(offset, t, e)
+        if is_supervised(t.actor):
+            self._supervised(offset, t)
+        else:
+            self._message(offset, t, e)
+
+    def _supervised(self, offset: int, t: Turn) -> None:
+        """A turn that `supervised` judges, once all partitions are known."""
+        self.supervised.append(t)
+        self._outs(offset, t)
 
     def _from(self, origin: str, seq: int, index: int, t: Turn) -> None:
         sent = (origin, seq, index)
@@ -182,6 +193,9 @@ class Model:
         timer = self.timers.pop((t.sender, t.message_id), None)
         if timer is None:
             raise Violation(f"timer {t.message_id} of {t.sender} is not pending (any more)")
+        if is_supervised(t.actor):
+            self._supervised(offset, t)
+            return
         _claim_that(t.time >= timer.due, f"a timer fires {timer.due - t.time} ms early")
         if t.status == 2:
             reasons = [(o.kind, o.key, o.payload) for o in t.outs]

@@ -41,6 +41,7 @@ class Plan(NamedTuple):
     bad: float  # malformed and senseless messages
     kill: float
     late: int  # ms after which something may still be appended for a dead sender
+    workers: int = 0  # supervised ones besides the pool's; 0: no tree
 
 
 def plan(random: Random, steps: int) -> Plan:

@@ -46,7 +46,9 @@ class Simulation:
     ) -> None:  # fmt: skip
         self.seed = seed
         self.random = Random(f"plexstream {seed}")
-        self.plan: Plan = plan(self.random, steps)._replace(**change or {})
+        # Drawn apart, so that seeds without a tree are what they were before there were trees.
+        workers = Random(f"tree {seed}").choice((0, 0, 0, 1, 3))
+        self.plan: Plan = plan(self.random, steps)._replace(**{"workers": workers, **(change or {})})
         self.hits: Counter[str] = Counter()
         self.step = 0
         self._tell = tell
@@ -95,6 +97,8 @@ class Simulation:
         self.note(f"seed {self.seed}: {self.plan}")
         with shrunk(self.plan):
             self._assign()
+            if self.plan.workers:
+                self.clients[0].plant(self.step)
             for _ in range(self.plan.steps):
                 self.step += 1
                 self._now += self.random.choice((0, 0, 1, 1, 2, 5, 12))
@@ -111,6 +115,10 @@ class Simulation:
 
     def _count(self, checks: Checks) -> None:
         """What only the log tells of."""
+        if checks.judge.restarts:
+            self.hits["a child restarted"] += checks.judge.restarts
+        if checks.judge.gave_up:
+            self.hits["a supervisor gave up"] += checks.judge.gave_up
         for partition, model in enumerate(checks.models):
             if model.voided:
                 self.hits["records of zombies"] += model.voided
