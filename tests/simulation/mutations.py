@@ -8,7 +8,7 @@ from plexstream.model.journal import Claim, Inbox, Turn
 from plexstream.model.snapshot import Piece
 from plexstream.node.driver import Driver
 from plexstream.node.upkeep import Upkeep
-from plexstream.processor import Processor, actors
+from plexstream.processor import Processor, actors, processor
 from plexstream.processor.careful import Care
 from plexstream.processor.fold import Fold, InboxFold
 from plexstream.processor.inbox import InboxState
@@ -189,6 +189,19 @@ def timers_fire_after_their_end(patch):
 
 def timers_lost_in_takeovers(patch):
     patch.setattr(MemoryStore, "due", lambda self, after, limit: [])
+
+
+def series_not_set_anew(patch):
+    patch.setattr(processor, "again", lambda e, now, outs=(): [])
+
+
+def series_end_with_a_failure(patch):
+    def mutant(self, turn):
+        rest = [out for out in turn.outs if not (turn.cause_topic == "timer" and out.id == turn.message_id)]
+        append(self, turn._replace(outs=rest))
+
+    append = Processor._append_turn
+    patch.setattr(Processor, "_append_turn", mutant)
 
 
 def busy_actors_evicted(patch):

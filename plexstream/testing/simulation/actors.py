@@ -29,6 +29,9 @@ KEPT = 4
 TTL = 0.15
 """Seconds without a turn after which a brief cell begins anew."""
 OUTPUT = "audit"
+EVERY = 100
+"""Milliseconds between two of a series; fewer than `TTL`, which would let it begin anew for ever."""
+RINGS = 3
 
 
 @actor(
@@ -43,6 +46,7 @@ class Cell:
     total: int = state(default=0)
     sent: int = state(default=0)
     timers: dict[str, str] = state(default_factory=dict)
+    rings: dict[str, int] = state(default_factory=dict)
     counts: Any = state_map()
     inbox: Any = state_map()
     items: Any = state_list()
@@ -128,6 +132,43 @@ class Cell:
         if timer.startswith("t0") and (other := "t1" + timer[2:]) in self.timers:
             host.cancel(self.timers.pop(other))
         return self._note(op)
+
+    @handler("series")
+    def series(self, op: str, name: str, misfire: Any) -> dict[str, Any]:
+        """Begin a series, anew if there is one of the name."""
+        self.rings[name] = 0
+        arguments = {"op": f"{op}/r", "name": name}
+        host.remind(name, "rang", arguments, every=EVERY / 1000, misfire=misfire)
+        return self._note(op)
+
+    @handler("rang")
+    def rang(self, op: str, name: str) -> dict[str, Any]:
+        """One of a series has come; after some of them it ends. Some fail at every other millisecond."""
+        self.rings[name] = self.rings.get(name, 0) + 1
+        if name == "bad" and host.now() % 2:
+            raise RuntimeError("an odd time")
+        if self.rings[name] >= RINGS:
+            host.forget(name)
+        return self._note(op)
+
+    @handler("unset")
+    def unset(self, op: str, name: str) -> dict[str, Any]:
+        """End a series, if there is one."""
+        host.forget(name)
+        return self._note(op)
+
+    @handler("wake")
+    def wake(self, op: str, delay: int) -> dict[str, Any]:
+        """Set the alarm, instead of any that there is."""
+        host.alarm.set_in(delay / 1000)
+        return self._note(op)
+
+    @handler("__alarm__")
+    def alarm(self) -> dict[str, Any]:
+        """The alarm has come; every other time it is set again."""
+        if self.n % 2:
+            host.alarm.set_in(0.02)
+        return self._note("alarm")
 
     @handler("refuse")
     def refuse(self, op: str) -> dict[str, Any]:

@@ -118,6 +118,8 @@ class SimClient:
         random = self.random
         roll = random.random()
         timer = f"t{random.randrange(4)}.{self.name}"
+        # One that fails in a brief cell begins anew for ever: only turns keep its state.
+        series = random.choice(("good", "bad")) if "/cell/" in target else "good"
         if roll < 0.35:
             return "add", {"op": op, "amount": random.randrange(4)}
         if roll < 0.5:
@@ -127,10 +129,17 @@ class SimClient:
         if roll < 0.74:
             to = random.choice(self.addresses) if random.random() < 0.3 else None
             return "later", {"op": op, "timer": timer, "delay": random.choice((0, 5, 50, 400)), "to": to}
-        if roll < 0.84:
+        if roll < 0.8:
             return "drop", {"op": op, "timer": timer}
-        if roll < 0.9:
+        if roll < 0.83:
             return "refuse", {"op": op}
+        if roll < 0.84:
+            return "unset", {"op": op, "name": series}
+        if roll < 0.89:
+            return "wake", {"op": op, "delay": random.choice((0, 5, 50))}
+        if roll < 0.92:
+            misfire = random.choice(("once", "all", "skip"))
+            return "series", {"op": op, "name": series, "misfire": misfire}
         if roll < 0.96:
             return "break", {"op": op, "times": random.choice((1, 2, 99))}
         return "shrink", {"op": op}

@@ -13,6 +13,7 @@ from plexstream.model.errors import Malformed
 from plexstream.model.journal import Claim, Out, OutKind, Turn
 from plexstream.model.message import ASK, Envelope
 from plexstream.schema.codec import decode_envelope, decode_journal
+from plexstream.testing.simulation.actors import EVERY
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.semantics import Actor
 from plexstream.testing.simulation.supervised import is_supervised
@@ -28,7 +29,9 @@ class Timer(NamedTuple):
 
     due: int
     target: str
+    handler: str
     payload: bytes
+    schedule: str  # as text; "": it comes once
 
 
 class Model:
@@ -160,7 +163,8 @@ class Model:
             return
         actor.offset = self.next
         _claim_that(t.fresh == fresh, f"fresh is {t.fresh}, expected {fresh}")
-        self.ops[arguments["op"]] = self.ops.get(arguments["op"], 0) + 1
+        op = arguments.get("op", "alarm")
+        self.ops[op] = self.ops.get(op, 0) + 1
         if ask:
             reply = outs.pop() if outs else None
             right = reply and reply.kind == OutKind.REPLY and json.loads(reply.payload) == expected.value
@@ -190,18 +194,24 @@ class Model:
             _claim_that(code == "poisoned", f"nothing here fails with {code}")
 
     def _timer_turn(self, offset: int, t: Turn) -> None:
-        timer = self.timers.pop((t.sender, t.message_id), None)
+        timer = self.timers.get((t.sender, t.message_id))
         if timer is None:
             raise Violation(f"timer {t.message_id} of {t.sender} is not pending (any more)")
         if is_supervised(t.actor):
             self._supervised(offset, t)
             return
         _claim_that(t.time >= timer.due, f"a timer fires {timer.due - t.time} ms early")
+        whole = t
+        poisoned = t.status == 2 and t.outs[:1] and t.outs[0].key == "poisoned"
+        if timer.schedule and not poisoned:
+            t = self._series(t, timer)
         if t.status == 2:
             reasons = [(o.kind, o.key, o.payload) for o in t.outs]
-            _claim_that(reasons == [(OutKind.DEADLETTER, "poisoned", timer.payload)], "a timer fails")
+            odd = timer.handler == "rang" and t.time % 2 == 1 and not poisoned
+            code = "failed" if odd else "poisoned"
+            _claim_that(reasons == [(OutKind.DEADLETTER, code, timer.payload)], "a timer fails")
         elif t.actor == timer.target:
-            self._handled(t, "fired", timer.payload, False)
+            self._handled(t, timer.handler, timer.payload, False)
         else:
             actor = self.actor(t.sender)
             _claim_that(t.fresh == actor.expired(t.time), f"fresh is {t.fresh}")
@@ -209,7 +219,26 @@ class Model:
             _claim_that(t.actor == t.sender and t.seq == actor.seq, "the turn of another")
             got = [(o.kind, o.target, o.payload) for o in t.outs]
             _claim_that(got == [(OutKind.TELL, timer.target, timer.payload)], f"it sends {got}")
-        self._outs(offset, t)
+        self._drop_timer(t.sender, t.message_id)
+        self._outs(offset, whole)
+
+    def _series(self, t: Turn, timer: Timer) -> Turn:
+        """The turn without what sets the next of its series, which must be there and be right."""
+        next = t.outs[-1] if t.outs else None
+        if next is not None and next.kind == OutKind.CANCEL and next.id == t.message_id:
+            return t  # the handler has ended it
+        due = timer.due + EVERY
+        if "all" not in timer.schedule:
+            while due <= t.time:
+                due += EVERY
+        _, _, handler, payload, schedule = timer
+        right = Out(OutKind.TIMER, t.message_id, t.actor, handler, payload, "", schedule, due)
+        _claim_that(next == right, f"the next of the series is {next}, expected {right}")
+        return t._replace(outs=t.outs[:-1])
+
+    def _drop_timer(self, actor: str, id: str) -> None:
+        self.timers.pop((actor, id), None)
+        self.actor(actor).pending.discard(id)
 
     def _outs(self, offset: int, t: Turn) -> None:
         """What the turn sends."""
@@ -224,9 +253,10 @@ class Model:
             elif out.kind == OutKind.DEADLETTER:
                 self.put_aside.append(((origin, offset, index), out.key))
             elif out.kind == OutKind.TIMER:
-                self.timers[t.actor, out.id] = Timer(out.due, out.target, out.payload)
+                self.timers[t.actor, out.id] = Timer(out.due, out.target, out.handler, out.payload, out.note)
+                self.actor(t.actor).pending.add(out.id)
             elif out.kind == OutKind.CANCEL:
-                self.timers.pop((t.actor, out.id), None)
+                self._drop_timer(t.actor, out.id)
 
     def state(self) -> dict[str, Any]:
         """Everything that a store must hold now, in a form that `stored` gives, too."""

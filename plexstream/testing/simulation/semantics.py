@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from plexstream.model.address import parse
 from plexstream.model.journal import OutKind
-from plexstream.testing.simulation.actors import KEPT, OUTPUT, TTL
+from plexstream.testing.simulation.actors import KEPT, OUTPUT, RINGS, TTL
 
 KNOWN = ("cell", "brief")
 TTL_MS = round(TTL * 1000)
@@ -27,7 +27,8 @@ class Refusal(Exception):
 
 def blank() -> dict[str, Any]:
     """The state of an actor that had no turn."""
-    return {"n": 0, "last": "", "total": 0, "sent": 0, "timers": {}, "counts": {}, "inbox": {}, "items": []}
+    plain: dict[str, Any] = {"n": 0, "last": "", "total": 0, "sent": 0, "timers": {}, "rings": {}}
+    return {**plain, "counts": {}, "inbox": {}, "items": []}
 
 
 class Actor:
@@ -39,6 +40,7 @@ class Actor:
         self.seq = 0
         self.time = 0
         self.offset = -1
+        self.pending: set[str] = set()  # ids of its timers, kept up by the model
         self.state = blank()
         self.views: list[dict[str, Any]] = []  # all that `get` could ever answer
 
@@ -79,7 +81,7 @@ class Actor:
 
     def _run(self, handler: str, a: dict[str, Any], outs: list[tuple[int, str, str, Any]], seq: int) -> Any:
         s = self.state
-        op = a["op"]
+        op = a.get("op", "alarm")
         if handler == "add":
             s["total"] += a["amount"]
             key = str(a["amount"])
@@ -112,6 +114,21 @@ class Actor:
             s["timers"].pop(a["timer"], None)
             if a["timer"].startswith("t0") and (other := "t1" + a["timer"][2:]) in s["timers"]:
                 outs.append((OutKind.CANCEL, "", "", s["timers"].pop(other)))
+        elif handler == "series":
+            s["rings"][a["name"]] = 0
+            outs.append((OutKind.TIMER, self.address, "rang", {"op": f"{op}/r", "name": a["name"]}))
+            self.pending.add(f"$remind/{a['name']}")
+        elif handler == "rang":
+            s["rings"][a["name"]] = s["rings"].get(a["name"], 0) + 1
+            if s["rings"][a["name"]] >= RINGS:
+                self._forget(a["name"], outs)
+        elif handler == "unset":
+            self._forget(a["name"], outs)
+        elif handler == "wake":
+            outs.append((OutKind.TIMER, self.address, "__alarm__", {}))
+        elif handler == "__alarm__":
+            if s["n"] % 2:
+                outs.append((OutKind.TIMER, self.address, "__alarm__", {}))
         elif handler == "refuse":
             if s["n"] % 2 == 0:
                 raise Refusal({"n": s["n"]})
@@ -126,6 +143,10 @@ class Actor:
         s["n"] += 1
         s["last"] = op
         return {"n": s["n"], "op": op}
+
+    def _forget(self, name: str, outs: list[tuple[int, str, str, Any]]) -> None:
+        if f"$remind/{name}" in self.pending:
+            outs.append((OutKind.CANCEL, "", "", f"$remind/{name}"))
 
     def _tell(self, target: str, op: str, outs: list[tuple[int, str, str, Any]]) -> None:
         self.state["sent"] += 1
