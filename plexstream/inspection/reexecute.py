@@ -20,7 +20,7 @@ from plexstream.model.address import type_of
 from plexstream.model.errors import Malformed, ReplayDiffers
 from plexstream.model.host import Result
 from plexstream.model.journal import Change, Out, OutKind, Turn
-from plexstream.model.life import FIELD, SIGNALS, decode_life
+from plexstream.model.life import EXIT, FIELD, SIGNALS, decode_life
 from plexstream.model.message import ASK, Envelope
 from plexstream.model.timer import CRON, decode_timer
 from plexstream.model.topics import Topics
@@ -31,6 +31,7 @@ from plexstream.schema.codec import decode_envelope
 
 _MAX_LOADED = 10_000
 _AHEAD = 1_000
+_CANCEL = OutKind.CANCEL.value
 _REPLY, _ERROR, _DEAD = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.DEADLETTER.value
 _TIMER, _TICK = OutKind.TIMER.value, OutKind.TICK.value
 _CODES = {1: "rejected", 2: "failed"}
@@ -226,6 +227,9 @@ def _compare_outs(turn: Turn, result: Result) -> list[str]:
         o for o in turn.outs
         if o.handler not in SIGNALS and not (_by_the_system(o, turn) and o.id not in said)
     ]  # fmt: skip
+    if any(o.handler == EXIT and o.target == turn.actor for o in result.outs):
+        # An actor that ends itself has its timers taken back by the processor.
+        now, recorded = ([o for o in outs if o.kind not in (_TIMER, _CANCEL)] for outs in (now, recorded))
     found = []
     for index in range(max(len(recorded), len(now))):
         old = recorded[index] if index < len(recorded) else None

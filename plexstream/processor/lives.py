@@ -43,10 +43,11 @@ from plexstream.model.life import (
 )  # fmt: skip
 from plexstream.model.message import Envelope
 from plexstream.model.snapshot import Piece
+from plexstream.model.timer import CRON, decode_timer
 from plexstream.processor.pieces import Pieces
 
 _ENTRY = Piece.ENTRY.value
-_TELL = OutKind.TELL.value
+_TELL, _TIMER, _CANCEL = OutKind.TELL.value, OutKind.TIMER.value, OutKind.CANCEL.value
 _FATAL = frozenset(("failed", "error", "too_large", "poisoned"))
 """Errors that are the actor's own. The others are its callers'."""
 _MAX_REASON = 500
@@ -133,6 +134,7 @@ class Lives:
                 )
                 return Ruling(adopted, changes, [_out(parent, STARTED, ref=ref)])
             told = self._told(address, RESTARTED, parent)
+            told = told._replace(outs=told.outs + self._timers_back(address, declared=False))
             changes = told.changes + changes
         begun = Life(
             ref or f"{now.starts + 1}", now.starts + 1, parent=parent, resumes=said.get("resumes") is True
@@ -241,6 +243,7 @@ class Lives:
         if end is None:
             return Ruling(life, list(changes.values()), kept, fresh=ruling is not None and ruling.fresh)
         assert life is not None
+        kept = [out for out in kept if out.kind != _TIMER or out.target != address]
         ended = self._end(address, life, end[:_MAX_REASON], changes=changes)
         return ended._replace(outs=kept + ended.outs, fresh=ruling is not None and ruling.fresh)
 
@@ -254,7 +257,7 @@ class Lives:
             if said is not None and e.handler == START:
                 before = life or Life()
                 stopped = Life(said["ref"] or before.id, before.starts + 1, True, reason)
-                return Ruling(stopped, [], _undelivered(e, said, reason))
+                return Ruling(stopped, [], _undelivered(e, said, reason) + self._timers_back(address))
             if said is not None and life is None:  # nobody is there to get it
                 return Ruling(None, [], _undelivered(e, said, reason))
         if life is None or life.stopped or code not in _FATAL:
@@ -270,7 +273,8 @@ class Lives:
             return Ruling(life._replace(failed=True), told.changes, [out, *told.outs])
         told = self._told(address, reason, "")
         if life.id or any(c.field == LINKS for c in told.changes):
-            return told._replace(life=life._replace(stopped=True, reason=reason))
+            ended = life._replace(stopped=True, reason=reason)
+            return told._replace(life=ended, outs=told.outs + self._timers_back(address))
         # Nobody started it, so nothing ends it: it goes on as it was before the message.
         return told._replace(changes=[c for c in told.changes if c.field == MONITORS],
                              outs=[o for o in told.outs if o.handler == DOWN], life=life)  # fmt: skip
@@ -280,7 +284,7 @@ class Lives:
         changes: dict[tuple[str, str], Change] | None = None,
     ) -> Ruling:  # fmt: skip
         told = self._told(address, reason, without, changes or {})
-        outs = told.outs
+        outs = told.outs + self._timers_back(address)
         if life.parent and life.parent != without:
             outs = [_out(life.parent, EXITED, ref=life.id, reason=reason), *outs]
         return Ruling(life._replace(stopped=True, reason=reason, failed=False), told.changes, outs)
@@ -301,6 +305,17 @@ class Lives:
             elif field == WATCHING:
                 outs.append(_out(json.loads(value), DEMONITOR, ref=key))
         return Ruling(None, changes, outs)
+
+    def _timers_back(self, address: str, declared: bool = True) -> list[Out]:
+        """An actor's timers for itself end with its life. Those for others are messages on their way.
+
+        Without `declared` but for those that its type declares, which another life has, too.
+        """
+        return [
+            Out(_CANCEL, t.name, "", "", b"")
+            for t in self._pieces.timers_of(address)
+            if decode_timer(t.data).target == address and (declared or not t.name.startswith(CRON))
+        ]
 
     def _known(
         self, address: str, changed: dict[tuple[str, str], Change]

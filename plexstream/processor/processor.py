@@ -231,7 +231,10 @@ class Processor:
                 return True
             patch, outs = [], []  # a timer is finished by its turn
         else:
-            if not actor.armed and handler:
+            ended = ruling is not None and ruling.life is not None and ruling.life.stopped
+            if ruling is not None and ruling.fresh:
+                actor.armed = not actor.info.crons
+            if not actor.armed and handler and not ended:
                 actor.armed = True
                 outs.extend(arm(actor.info, actor.address, self.pieces, now))
             if kind == ASK:
@@ -239,7 +242,7 @@ class Processor:
         if ruling is not None:
             outs = [*ruling.outs, *outs]
             patch = [*patch, *ruling.changes, *self.actors.live_on(actor, ruling.life)]
-        if topic == TIMER:
+        if topic == TIMER and not (actor.life is not None and actor.life.stopped):
             outs.extend(again(e, now, outs))
         if fresh:
             if actor.life is not None and (ruling is None or not ruling.fresh):
@@ -337,7 +340,9 @@ class Processor:
         turn = refusal(
             self.claim, topic, offset, e, self.now, seq, code, detail, data, attempts, changes, notices
         )
-        if topic == TIMER and code not in _ENDS:
+        # Where the failure ends the actor's life, it has taken the timer back.
+        ended = code == "stopped" or any(o.kind == _OUT_CANCEL and o.id == e.id for o in notices)
+        if topic == TIMER and code not in _ENDS and not ended:
             turn = turn._replace(outs=[*turn.outs, *again(e, self.now)])
         self._append_turn(turn)
 

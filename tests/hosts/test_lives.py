@@ -9,7 +9,7 @@ sys.path.append(str(Path(__file__).parent))
 
 from world import World
 
-from plexstream import Reject, Retry, actor, handler, host, init_handler, state, state_map
+from plexstream import Reject, Retry, actor, cron, handler, host, init_handler, state, state_map
 
 
 @actor(name="worker", retry=Retry(attempts=2, interval=0))
@@ -41,6 +41,48 @@ class Worker:
     def leave(self, reason="normal"):
         self.n += 100
         host.exit(reason)
+
+
+@actor(name="ticker", retry=Retry(attempts=1))
+class Ticker:
+    n: int = state(default=0)
+
+    @handler("begin")
+    def begin(self):
+        host.send_after(1, "tick")
+        host.send_after(1, "line", to="boss/9", text="still sent")
+
+    @handler("tick")
+    def tick(self):
+        self.n += 1
+        host.send_after(1, "tick")
+
+    @handler("leave")
+    def leave(self):
+        host.send_after(1, "tick")
+        host.exit()
+
+    @handler("fail")
+    def fail(self):
+        raise ValueError
+
+
+@actor(name="clock", retry=Retry(attempts=1))
+class Clock:
+    n: int = state(default=0)
+
+    @cron("* * * * *")
+    @handler("tick")
+    def tick(self):
+        self.n += 1
+        if self.n == 2:
+            host.exit()
+        if self.n == 4:
+            raise ValueError
+
+    @handler("skip")
+    def skip(self):
+        self.n = 3
 
 
 @actor(name="boss")
@@ -96,7 +138,7 @@ class Tidy:
 
 @pytest.fixture(params=[0, 1, 3], ids=["", "crash after each turn", "crash after three"])
 def world(request):
-    return World(Worker, Boss, Trapper, Tidy, crash_every=request.param)
+    return World(Worker, Boss, Trapper, Tidy, Ticker, Clock, crash_every=request.param)
 
 
 def do(world, boss, *calls):
@@ -254,3 +296,31 @@ def test_who_wants_to_stop_in_its_own_time_may(world):
 def test_users_send_no_signals():
     world = World(Boss)
     assert world.ask("boss/1", "do", calls=[["tell", "boss/2", "$kill"]]) == "failed"
+
+
+@pytest.mark.parametrize("how", ["leave", "fail", "$stop", "$kill"])
+def test_timers_end_with_a_life_but_for_what_they_send_to_others(world, how):
+    do(world, "boss/1", ["spawn", "ticker", "1"])
+    world.ask("ticker/1", "begin")
+    world.run(1000)
+    assert world.field("ticker/1", "n") == 1
+    world.ask("ticker/1", "begin")
+    world.ask("ticker/1", how)
+    world.run(5000)
+    assert world.ask("ticker/1", "begin") == "stopped"
+    assert world.put_aside() == [("line", "unknown_handler")] * 2
+    do(world, "boss/1", ["spawn", "ticker", "1"])
+    world.run(5000)
+    assert world.field("ticker/1", "n") is None
+
+
+def test_what_a_type_does_by_the_clock_ends_and_begins_with_a_life(world):
+    for last in (2, 3):
+        do(world, "boss/1", ["spawn", "clock", "1"])
+        if last == 3:
+            world.ask("clock/1", "skip")  # its next tick fails
+        for _ in range(4):
+            world.run(60_000)
+        assert world.life("clock/1").stopped
+        assert world.field("clock/1", "n") == last
+    assert world.put_aside() == [("tick", "failed")]
