@@ -21,7 +21,7 @@ from plexstream.sdk.declare import (
     state_map,
     subscribe,
 )
-from plexstream.sdk.errors import FoldError, Reject, TransitionError
+from plexstream.sdk.errors import FoldError, Reject, TerminalError, TransitionError
 from plexstream.sdk.fsm import fsm_actor, state_timeout
 from plexstream.sdk.host import host
 from plexstream.sdk.managers import event_actor
@@ -30,28 +30,65 @@ from plexstream.sdk.sourcing import EventSourced, event
 from plexstream.sdk.spec import EventLog, Retry, Snapshots
 from plexstream.sdk.supervision import Child, Supervisor
 from plexstream.sdk.time import Reminder, cron
+from plexstream.sdk.workflows import (
+    query_handler,
+    run_handler,
+    service,
+    signal_handler,
+    workflow,
+    workflow_actor,
+)
 
 if TYPE_CHECKING:
     from plexstream.client import AsyncClient, Client
+    from plexstream.model.errors import (
+        AlreadyDone,
+        CallError,
+        Cancelled,
+        Deadlock,
+        Failed,
+        Killed,
+        Rejected,
+        StepFailed,
+        TimedOut,
+    )
 
 __version__ = "0.1.0"
 
-_LAZY = {"Client": "plexstream.client", "AsyncClient": "plexstream.client"}
+_ERRORS = (
+    "AlreadyDone", "CallError", "Cancelled", "Deadlock", "Failed", "Killed", "Rejected", "StepFailed",
+    "TimedOut",
+)  # fmt: skip
+_LAZY = {
+    "AsyncClient": "plexstream.client",
+    "Client": "plexstream.client",
+    **dict.fromkeys(_ERRORS, "plexstream.model.errors"),
+}
 
 __all__ = [
+    "AlreadyDone",
     "AsyncClient",
+    "CallError",
+    "Cancelled",
     "Child",
     "Client",
+    "Deadlock",
     "EventLog",
     "EventSourced",
+    "Failed",
     "FoldError",
+    "Killed",
     "Reject",
+    "Rejected",
     "Reminder",
     "Retry",
     "Snapshots",
     "StateList",
     "StateMap",
+    "StepFailed",
     "Supervisor",
+    "TerminalError",
+    "TimedOut",
     "TransitionError",
     "actor",
     "cron",
@@ -64,11 +101,17 @@ __all__ = [
     "init_handler",
     "on_activate",
     "on_deactivate",
+    "query_handler",
+    "run_handler",
+    "service",
+    "signal_handler",
     "state",
     "state_list",
     "state_map",
     "state_timeout",
     "subscribe",
+    "workflow",
+    "workflow_actor",
 ]
 
 

@@ -7,10 +7,13 @@ from importlib import metadata
 import plexstream
 
 EXPORTED = {
-    "AsyncClient", "Child", "Client", "EventLog", "EventSourced", "FoldError", "Reject", "Reminder", "Retry",
-    "Snapshots", "StateList", "StateMap", "Supervisor", "TransitionError", "actor", "cron", "event",
-    "event_actor", "fsm_actor", "gen_server_actor", "handler", "host", "init_handler", "on_activate",
-    "on_deactivate", "state", "state_list", "state_map", "state_timeout", "subscribe",
+    "AlreadyDone", "AsyncClient", "CallError", "Cancelled", "Child", "Client", "Deadlock", "EventLog",
+    "EventSourced", "Failed", "FoldError", "Killed", "Reject", "Rejected", "Reminder", "Retry",
+    "Snapshots", "StateList", "StateMap", "StepFailed", "Supervisor", "TerminalError", "TimedOut",
+    "TransitionError", "actor", "cron", "event", "event_actor", "fsm_actor", "gen_server_actor",
+    "handler", "host", "init_handler", "on_activate", "on_deactivate", "query_handler", "run_handler",
+    "service", "signal_handler", "state", "state_list", "state_map", "state_timeout", "subscribe",
+    "workflow", "workflow_actor",
 }  # fmt: skip
 
 

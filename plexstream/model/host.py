@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -16,6 +17,24 @@ class CronInfo(NamedTuple):
     schedule: str
 
 
+class RetryInfo(NamedTuple):
+    """How often something is tried, and how many milliseconds lie before attempt 2, 3, …; the last repeats.
+
+    `jitter`: the share by which a wait is made shorter, from 0 to 1.
+    """
+
+    attempts: int
+    delays: tuple[int, ...]
+    jitter: float = 0.0
+
+    def delay(self, failed: int, seed: str) -> int:
+        """Milliseconds to wait after so many failed attempts. The same `seed` always has the same jitter."""
+        delay = self.delays[min(failed, len(self.delays)) - 1]
+        if self.jitter:
+            delay = round(delay * (1 - self.jitter * zlib.crc32(f"{seed} {failed}".encode()) / 0xFFFFFFFF))
+        return delay
+
+
 class TypeInfo(NamedTuple):
     """What a processor must know of an actor type. Times are in milliseconds."""
 
@@ -24,8 +43,7 @@ class TypeInfo(NamedTuple):
     idle_timeout: int
     max_active: int
     state_ttl: int  # 0: kept for ever
-    retry_attempts: int
-    retry_delays: tuple[int, ...]  # before attempt 2, 3, …; the last one repeats
+    retry: RetryInfo  # of tells
     snapshot_turns: int
     snapshot_interval: int  # 0: not by time; -1: as configured
     snapshot_on_deactivation: bool
@@ -34,7 +52,7 @@ class TypeInfo(NamedTuple):
     shared: frozenset[str] = frozenset()  # handlers that run while another one waits
     concurrent: bool = False  # all of them do: there is no state
     visible: bool = False  # what a handler changes is seen by others at each of its steps
-    retried: frozenset[str] = frozenset()  # handlers whose callers wait while they are tried again
+    retried: Mapping[str, RetryInfo] = {}
 
 
 class Result(NamedTuple):

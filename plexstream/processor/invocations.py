@@ -49,7 +49,7 @@ _ASK, _RUN, _SLEEP, _AWAKEABLE, _PROMISE = (
 _REPLY, _ERROR, _DEAD = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.DEADLETTER.value
 _TIMER, _CANCEL_TIMER = OutKind.TIMER.value, OutKind.CANCEL.value
 _CANCEL, _PAUSE, _RESUME = Control.CANCEL.value, Control.PAUSE.value, Control.RESUME.value
-PROMISES = "$promise"
+PROMISES = "@promise"
 NOTED = Completion(Control.NOTED, False, b"null")
 RUN_ANNOUNCED = 1_000
 """Milliseconds after which an effect that still runs gets a record, so that others see what is waited for."""
@@ -408,11 +408,11 @@ class Invocations:
         """Whether a handler that has failed is tried again, from what is recorded."""
         info, b = actor.info, inv.begin
         retried = b.kind == TELL or b.handler in info.retried
-        if not retried or result.code not in ("failed", "error") or inv.attempts + 1 >= info.retry_attempts:
+        retry = info.retried.get(b.handler, info.retry)
+        if not retried or result.code not in ("failed", "error") or inv.attempts + 1 >= retry.attempts:
             return False
-        delays = info.retry_delays
-        inv.retry_at = self.p.now + delays[min(inv.attempts, len(delays) - 1)]
         inv.attempts += 1
+        inv.retry_at = self.p.now + retry.delay(inv.attempts, inv.reference())
         inv.why = result.detail
         self._retries[inv] = inv.retry_at
         return True

@@ -298,14 +298,17 @@ class Processor:
     def _failed(self, actor: Actor, topic: str, offset: int, e: Envelope, result: Result) -> bool:
         info = actor.info
         waits = e.kind == ASK and e.handler in info.retried
-        retried = result.code in _RETRIED and e.handler != START and actor.attempts + 1 < info.retry_attempts
+        retry = info.retried.get(e.handler, info.retry)
+        retried = result.code in _RETRIED and e.handler != START and actor.attempts + 1 < retry.attempts
+        if result.patch:  # a workflow's run: what became of it is kept
+            self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result)
+            return True
         if retried and (waits or (e.kind == TELL and info.concurrent)):
             self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result)
             return True
         if retried and e.kind == TELL:
-            delays = info.retry_delays
-            actor.retry_at = self.now + delays[min(actor.attempts, len(delays) - 1)]
             actor.attempts += 1
+            actor.retry_at = self.now + retry.delay(actor.attempts, e.id)
             if actor.queue is None:
                 actor.queue = deque()
                 self.actors.busy[actor.address] = actor

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from plexstream.processor.processor import Processor
 
 _REPLY, _ERROR = OutKind.REPLY.value, OutKind.ERROR.value
-PROMISES = "$promise"
+PROMISES = "@promise"
 
 
 def system(p: Processor, actor: Actor, topic: str, offset: int, e: Envelope) -> bool:

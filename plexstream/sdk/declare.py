@@ -74,6 +74,7 @@ def handler(
     invocation: Invocation = "call",
     states: Iterable[str] = (),
     postpone_in: Iterable[str] = (),
+    retry: Retry | None = None,
 ) -> Callable[[F], F]:
     """Declare a method as the handler of messages called `names` (default: the method's name).
 
@@ -85,6 +86,8 @@ def handler(
         states: the states of an `fsm_actor` in which it handles them; default: all that no other handler of
             the message names.
         postpone_in: the states in which an `fsm_actor` keeps them for later.
+        retry: how it is tried again when it raises, from its latest step; its callers wait meanwhile.
+            Default: tells as the actor's `retry` says, asks not at all.
     """
     given: list[str] = []
     for name in names:
@@ -98,13 +101,16 @@ def handler(
     if read_only and invocation == "cast":
         raise DeclarationError("a handler that is read_only and a cast would do nothing: write one of them")
 
-    def mark(function: F) -> F:
+    def put(function: F) -> F:
         own = tuple(given) or (function.__name__,)
         check_name("handler", own[0])
-        put_mark(function, HandlerMark(own, read_only, invocation, tuple(states), tuple(postpone_in)))
+        mark = HandlerMark(
+            own, read_only, invocation, tuple(states), tuple(postpone_in), retry=retry
+        )
+        put_mark(function, mark)
         return function
 
-    return mark
+    return put
 
 
 def init_handler(function: F) -> F:
@@ -227,7 +233,7 @@ def declare(
     return cls
 
 
-def compose(spec: ActorType, found: list[Marked]) -> None:
+def compose(spec: ActorType, found: list[Marked], roles: bool = False) -> None:
     """The handlers of an actor that is no FSM: one for each name.
 
     Raises:
@@ -240,6 +246,10 @@ def compose(spec: ActorType, found: list[Marked]) -> None:
             raise DeclarationError(f"{where} folds events: derive {spec.cls.__name__} from EventSourced")
         if not isinstance(mark, HandlerMark) or mark.states or mark.postpone_in:
             raise DeclarationError(f"{where} depends on states: declare {spec.cls.__name__} with @fsm_actor")
+        if mark.role and not roles:
+            raise DeclarationError(
+                f"{where} is a {mark.role} handler: declare {spec.cls.__name__} with @workflow"
+            )
         for name in mark.names:
             if name in spec.handlers:
                 raise DeclarationError(f"{where}: the handler {name!r} is declared twice")
@@ -249,7 +259,7 @@ def compose(spec: ActorType, found: list[Marked]) -> None:
 def as_handler(name: str, function: Callable[..., Any], mark: HandlerMark) -> Handler:
     """A marked method as the handler of one message name."""
     run = without_result(function) if mark.invocation == "cast" else function
-    return Handler(name, run, mark.read_only, mark.invocation)
+    return Handler(name, run, mark.read_only, mark.invocation, mark.role, mark.retry)
 
 
 def fields_of(cls: type) -> dict[str, Field]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plexstream.sdk.errors import DeclarationError
-from plexstream.sdk.spec import Invocation
+from plexstream.sdk.spec import Invocation, Retry, Role
 
 _MARK = "__plexstream_mark__"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
@@ -17,13 +17,15 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class HandlerMark:
-    """A method that answers messages. `states` and `postpone_in` are an FSM's."""
+    """A method that answers messages. `states` and `postpone_in` are an FSM's, `role` is a workflow's."""
 
     names: tuple[str, ...]
     read_only: bool = False
     invocation: Invocation = "call"
     states: tuple[str, ...] = ()
     postpone_in: tuple[str, ...] = ()
+    role: Role = ""
+    retry: Retry | None = None
 
 
 @dataclass(frozen=True, slots=True)

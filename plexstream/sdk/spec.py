@@ -9,6 +9,7 @@ from typing import Any, Literal
 FieldKind = Literal["plain", "map", "list"]
 Invocation = Literal["call", "cast"]
 Behaviour = Literal["actor", "gen_server", "gen_fsm", "gen_event", "event_sourced"]
+Role = Literal["", "run", "signal", "query"]
 Kind = Literal["object", "service", "workflow"]
 
 
@@ -100,7 +101,7 @@ class Handler:
     function: Callable[..., Any]
     read_only: bool
     invocation: Invocation = "call"  # a cast has no result
-    role: Literal["", "run", "signal", "query"] = ""  # in a workflow
+    role: Role = ""  # in a workflow
     retry: Retry | None = None  # None: as its actor type
 
 

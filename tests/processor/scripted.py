@@ -2,7 +2,7 @@
 
 import json
 
-from plexstream.model.host import Result, TypeInfo
+from plexstream.model.host import Result, RetryInfo, TypeInfo
 from plexstream.model.journal import Change, Claim, Out, OutKind
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.processor import Processor, Restore, Settings
@@ -25,7 +25,7 @@ class Host:
         self.calls = []
         self.gone = []
         self.readers = {}
-        self.info = TypeInfo("a", "1", 1000, 100, 0, 3, (100, 200), 0, 0, False)._replace(**info)
+        self.info = TypeInfo("a", "1", 1000, 100, 0, RetryInfo(3, (100, 200)), 0, 0, False)._replace(**info)
 
     def type_info(self, type):
         return self.info if type == "a" else None

@@ -21,7 +21,7 @@ from plexstream.hosts.native.task import NeedsGreenlet, Task
 from plexstream.hosts.native.time import crons_of
 from plexstream.hosts.native.turn import MAX_DETAIL, Turn
 from plexstream.model.errors import CallError, Failed, TooLarge
-from plexstream.model.host import Again, Outcome, Reader, Result, Suspended, TypeInfo
+from plexstream.model.host import Again, Outcome, Reader, Result, RetryInfo, Suspended, TypeInfo
 from plexstream.model.journal import Begin, Change, Completion, Step
 from plexstream.model.life import HOOKS, START
 from plexstream.model.text import text
@@ -36,6 +36,8 @@ _log = logging.getLogger("plexstream.actor")
 MAX_MESSAGE = 1_000_000
 """Bytes of one payload: with its envelope and Kafka's framing it fits the 1,048,588 bytes that a broker takes
 by default; the rest is room for two addresses (512 bytes each), handler, key, headers."""
+WORKFLOW, RESULT = "@workflow", "result"
+"""Collection and key under which a workflow keeps what its run has come to."""
 MAX_TURN = 4_194_304
 """Bytes that one turn may change and send in all: the journal takes larger records than other topics."""
 
@@ -73,16 +75,27 @@ class _Type:
         self.collections = [
             (f, entry_decoder(f, f"{spec.name}.{f.name}")) for f in spec.fields.values() if f.kind != "plain"
         ]
-        retry = spec.retry
-        delays = tuple(round(retry.delay(a) * 1000) for a in range(1, max(2, min(retry.attempts, 64))))
         self.info = TypeInfo(
             spec.name, version, round(spec.idle_timeout * 1000), spec.max_active,
-            round(spec.state_ttl * 1000), retry.attempts, delays, spec.snapshots.turns,
+            round(spec.state_ttl * 1000), _retry_info(spec.retry), spec.snapshots.turns,
             -1 if spec.snapshots.seconds is None else round(spec.snapshots.seconds * 1000),
             spec.snapshots.on_deactivation, HOOKS & spec.handlers.keys(), crons_of(spec), _shared(spec),
             spec.kind == "service", spec.kind == "workflow",
-            frozenset(n for n, h in spec.handlers.items() if h.retry is not None),
+            {n: _retry_info(h.retry) for n, h in spec.handlers.items() if h.retry is not None},
         )  # fmt: skip
+
+
+def _retry_info(retry: Retry) -> RetryInfo:
+    delays = [round(retry.delay(a) * 1000) for a in range(1, max(2, min(retry.attempts, 64)))]
+    attempts = retry.attempts
+    if retry.max_duration:
+        spent = 0.0
+        for attempt in range(1, min(retry.attempts, 100_000)):
+            spent += delays[min(attempt, len(delays)) - 1] / 1000
+            if spent > retry.max_duration:
+                attempts = attempt
+                break
+    return RetryInfo(attempts, tuple(delays), retry.jitter)
 
 
 def _shared(spec: ActorType) -> frozenset[str]:
@@ -188,6 +201,9 @@ class NativeHost:
         turn.begin(instance, bound, seq, now, sender, chain)
         turn.firing = message_id if sender == instance.address else ""
         if bound.role == "run":
+            kept = _kept(instance)
+            if kept is not None:
+                return kept
             turn.base = instance.fields()
         if bound.waits:
             return self._begin_task(turn, arguments)
@@ -234,6 +250,8 @@ class NativeHost:
             if len(data) > turn.max_message:
                 size, limit = len(data), turn.max_message
                 raise TooLarge(f"{where} returned {size} bytes, at most {limit} are allowed")
+        if bound.role == "run":
+            instance.hidden(WORKFLOW)[RESULT] = ["v", value]
         if bound.read_only:
             if turn.outs or (changed := instance.changed()):
                 what = "sent something" if turn.outs else f"changed {', '.join(changed)}"
@@ -260,7 +278,11 @@ class NativeHost:
             raise error
         if ended is not None and ended.error is not None:
             error = ended.error
-        return self._explain(error, f"{instance.type.name}.{bound.name}", instance.address, bound.read_only)
+        result = self._explain(error, f"{instance.type.name}.{bound.name}", instance.address, bound.read_only)
+        if bound.role == "run" and result.code != "non_deterministic":
+            entry = encode(["e", {"code": result.code, "detail": result.detail, "data": result.data}])
+            result = result._replace(patch=[Change(WORKFLOW, RESULT, entry)])
+        return result
 
     # Handlers that wait
 
@@ -366,6 +388,10 @@ class NativeHost:
             arguments = bound.bind(begin.payload)
         except WrongArguments as error:
             return _failure("non_deterministic", f"{t.name}.{begin.handler}: {error}")
+        if bound.role == "run" and begin.base is None:
+            kept = _kept(instance)  # it waited in the journal for the run that has ended
+            if kept is not None:
+                return kept
         turn = self._new_turn()
         turn.begin(instance, bound, seq, begin.time, begin.sender, begin.chain)
         bound.waits = True
@@ -425,6 +451,17 @@ def _trace(error: BaseException) -> str:
         return "".join(traceback.format_exception(error, limit=-20)).rstrip()
     except Exception:
         return type(error).__name__
+
+
+def _kept(instance: Instance) -> Result | None:
+    """What a workflow's run has come to, if it has ended."""
+    entry = instance.hidden(WORKFLOW).get(RESULT)
+    instance.end_reading()
+    if entry is None:
+        return None
+    if entry[0] == "e":
+        return _failure(entry[1]["code"], entry[1]["detail"], entry[1].get("data"))
+    return Result("", encode(entry[1]), [], [])
 
 
 _ASYNCIO = (

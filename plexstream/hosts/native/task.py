@@ -34,7 +34,7 @@ _ASK, _RUN, _SLEEP, _AWAKEABLE, _PROMISE, _VALUE = (k.value for k in CommandKind
 _KINDS = {k.value: k.name.lower() for k in CommandKind}
 _CANCEL = Control.CANCEL.value
 _OUT_ASK = OutKind.ASK.value
-PROMISES = "$promise"
+PROMISES = "@promise"
 WARN_HISTORY = 10_000
 MAX_HISTORY = 50_000
 """Commands of one invocation: as many are read again whenever it comes back into memory."""
@@ -202,7 +202,7 @@ class Task:
         return self.ended
 
     def _command(self, kind: int, name: str, due: int = 0) -> Handle[Any]:
-        if self.refusal:
+        if self.refusal and kind != _VALUE:
             raise TypeError(self.refusal)
         index = self._count
         self._count = index + 1

@@ -39,7 +39,7 @@ MAX_DETAIL = 2_000
 _new = tuple.__new__  # a named tuple's own costs twice the time
 _TOPIC = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_TOPIC}}}")
 _TIMER_ID = re.compile(r"\d{1,20}\.\d{1,10}", re.ASCII)
-KEYS = "$keys"
+KEYS = "@keys"
 COMPLETE = "$complete"
 _OUT = 32
 """Bytes that an outgoing item has in the journal besides its payload, about."""
