@@ -34,7 +34,7 @@ def load_actors(path: str | Path) -> Loaded:
     The file's folder is importable while it loads and afterwards, as for a script.
 
     Raises:
-        ConfigError: there is no such file, it raises while being imported, it declares no actor, or one wrongly.
+        ConfigError: there is no such file, importing it raises, it declares no actor, or one wrongly.
     """
     file = Path(path).resolve()
     if not file.is_file():
