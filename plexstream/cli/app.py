@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from plexstream import __version__
-from plexstream.cli import bench, calls, doctor, journal, replay, serve, state, topics, tree
+from plexstream.cli import bench, calls, doctor, journal, replay, serve, state, timers, topics, tree
 from plexstream.cli.output import Group
 
 EXIT_CODES = (
@@ -59,6 +59,7 @@ _add(calls.tell, _CALL)
 
 app.add_typer(state.app, name="state", rich_help_panel="Look inside")
 app.add_typer(journal.app, name="journal", rich_help_panel="Look inside")
+_add(timers.timers, "Look inside")
 _add(tree.tree, "Look inside")
 _add(replay.replay, "Look inside")
 app.add_typer(topics.app, name="topics", rich_help_panel="Operate")

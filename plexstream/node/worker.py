@@ -32,6 +32,8 @@ RECLAIM_S = 0.5
 """How soon a lost partition that is still assigned is claimed again."""
 EFFECT_THREADS = 64
 """Plain functions of `host.run` that may block at the same time; ``async def`` ones are not limited."""
+MAX_BACK_MS = 5_000
+"""How far the clock may be set back before partitions are claimed anew; meanwhile no timer fires."""
 RELEASE_S = 20.0
 """How long letting go in good order may take before it is done the hard way."""
 
@@ -186,9 +188,19 @@ class Worker:
         for client in (self.mailbox, self.journal, self.snapshots, self.appender):
             client.close()
 
+    def _look_at_the_clock(self) -> None:
+        """A processor's time never goes back: where the clock was set back by much, each one begins anew."""
+        now = round(self._clock() * 1000)
+        if now < self._now - MAX_BACK_MS:
+            back = (self._now - now) / 1000
+            _log.warning("the clock was set back by %.1f s: every partition is claimed anew", back)
+            for driver in self.drivers.values():
+                driver.lose(f"the clock was set back by {back:.1f} s")
+        self._now = now
+
     def step(self) -> bool:
         """One round: read, execute, append, acknowledge. Returns whether anything happened."""
-        self._now = round(self._clock() * 1000)
+        self._look_at_the_clock()
         self._follow_assignment()
         busy = restoring = arrived = False
         for driver in self.drivers.values():

@@ -85,6 +85,39 @@ def test_an_idle_worker_waits_no_longer_than_until_the_next_timer(stepped, clien
     assert stepped.waits == [IDLE_S]
 
 
+def test_a_clock_that_is_set_back_does_not_hold_up_timers(stepped, client):
+    stepped.now += 86_400  # wrong by a day
+    client.tell(ALICE, "later", {"amount": 1, "delay": 0})
+    stepped.until(lambda: stepped.balance == 1)
+    first = stepped.worker.drivers[HOME]
+    stepped.now -= 1  # which is as good as nothing
+    stepped.settle()
+    assert stepped.worker.drivers[HOME] is first
+    stepped.now -= 86_399
+    stepped.until(lambda: first.state is State.LOST)
+    assert "set back by 86399.0 s" in first.why
+    stepped.until(stepped.worker.ready)
+    client.tell(ALICE, "later", {"amount": 2, "delay": 10})
+    stepped.until(lambda: stepped.worker.drivers[HOME].processor.timers.next_due() is not None)
+    stepped.settle()
+    assert stepped.balance == 1
+    stepped.now += 10
+    stepped.until(lambda: stepped.balance == 3)
+
+
+def test_a_clock_that_is_set_forward_fires_each_timer_once(stepped, client):
+    for amount in (1, 2, 4):
+        client.tell(ALICE, "later", {"amount": amount, "delay": 3600 * amount})
+    stepped.settle()
+    stepped.now += 86_400
+    stepped.until(lambda: stepped.balance == 7)
+    stepped.now -= 86_400
+    stepped.until(stepped.worker.ready)
+    stepped.now += 86_400
+    stepped.settle()
+    assert stepped.balance == 7
+
+
 @pytest.mark.parametrize("method", ["receive", "pump", "acknowledged"])
 @pytest.mark.parametrize("error", [StoreCorrupt("torn"), LogUnavailable("away"), ZeroDivisionError("a bug")])
 def test_an_error_in_one_partition_costs_that_partition_its_reign(

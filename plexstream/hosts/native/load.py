@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from plexstream.hosts.native.host import NativeHost
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.model.errors import ConfigError
+from plexstream.sdk.errors import DeclarationError
 from plexstream.sdk.spec import ActorType
 
 
@@ -32,7 +34,7 @@ def load_actors(path: str | Path) -> Loaded:
     The file's folder is importable while it loads and afterwards, as for a script.
 
     Raises:
-        ConfigError: there is no such file, it raises while being imported, or it declares no actor.
+        ConfigError: there is no such file, importing it raises, it declares no actor, or one wrongly.
     """
     file = Path(path).resolve()
     if not file.is_file():
@@ -52,6 +54,10 @@ def load_actors(path: str | Path) -> Loaded:
     types = actor_types(module)
     if not types:
         raise ConfigError(f"{path}: declares no actor; decorate a class with @actor")
+    try:
+        NativeHost(types)  # checks what the decorators alone cannot: type hints, cron expressions
+    except DeclarationError as error:
+        raise ConfigError(f"{path}: {error}") from error
     return Loaded(types, hashlib.sha256(file.read_bytes()).hexdigest()[:12])
 
 
