@@ -21,7 +21,7 @@ from plexstream.sdk.declare import (
     state_map,
     subscribe,
 )
-from plexstream.sdk.errors import FoldError, Reject, TransitionError
+from plexstream.sdk.errors import FoldError, Reject, SagaFailed, TransitionError
 from plexstream.sdk.fsm import fsm_actor, state_timeout
 from plexstream.sdk.host import host
 from plexstream.sdk.managers import event_actor
@@ -48,6 +48,7 @@ __all__ = [
     "Reject",
     "Reminder",
     "Retry",
+    "SagaFailed",
     "Snapshots",
     "StateList",
     "StateMap",

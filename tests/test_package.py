@@ -8,8 +8,8 @@ import plexstream
 
 EXPORTED = {
     "AsyncClient", "Child", "Client", "EventLog", "EventSourced", "FoldError", "Reject", "Reminder", "Retry",
-    "Snapshots", "StateList", "StateMap", "Supervisor", "TransitionError", "actor", "cron", "event",
-    "event_actor", "fsm_actor", "gen_server_actor", "handler", "host", "init_handler", "on_activate",
+    "SagaFailed", "Snapshots", "StateList", "StateMap", "Supervisor", "TransitionError", "actor", "cron",
+    "event", "event_actor", "fsm_actor", "gen_server_actor", "handler", "host", "init_handler", "on_activate",
     "on_deactivate", "state", "state_list", "state_map", "state_timeout", "subscribe",
 }  # fmt: skip
 
