@@ -21,7 +21,7 @@ from plexstream.sdk.declare import (
     state_map,
     subscribe,
 )
-from plexstream.sdk.errors import FoldError, Reject, TerminalError, TransitionError
+from plexstream.sdk.errors import FoldError, Reject, SagaFailed, TerminalError, TransitionError
 from plexstream.sdk.fsm import fsm_actor, state_timeout
 from plexstream.sdk.host import host
 from plexstream.sdk.managers import event_actor
@@ -82,6 +82,7 @@ __all__ = [
     "Rejected",
     "Reminder",
     "Retry",
+    "SagaFailed",
     "Snapshots",
     "StateList",
     "StateMap",

@@ -23,6 +23,13 @@ class TerminalError(Reject):
     """Raised by a handler or a step that failed for good: like `Reject`, by the name that workflows know."""
 
 
+class SagaFailed(TerminalError):
+    """Something within ``with host.saga()`` failed, and what came before it was undone, as far as possible.
+
+    Its `data` is the report of `Saga.undo`.
+    """
+
+
 class DeclarationError(TypeError):
     """An actor class is declared in a way that cannot work. Raised while the module is imported."""
 

@@ -7,6 +7,7 @@ from typing import Any, NoReturn, Protocol
 
 from plexstream.sdk.current import current
 from plexstream.sdk.errors import OutsideHandler
+from plexstream.sdk.saga import Saga
 from plexstream.sdk.spec import Retry
 from plexstream.sdk.steps import Promise, Start, TaskApi
 from plexstream.sdk.supervision import Lifecycle
@@ -211,6 +212,10 @@ class Host(Lifecycle, Timing):
     def select(self, timeout: float | None = None, **handles: Any) -> Any:
         """Wait for the first of named handles: its name and result."""
         return _wait(self.start.select(timeout, **handles))
+
+    def saga(self) -> Saga:
+        """Compensations that undo what this handler has done before something went wrong."""
+        return Saga(_turn("saga").task())
 
     def version(self, change: str, latest: int = 1) -> int:
         """Which version of a piece of code this run of the handler has: for changes while handlers wait.
