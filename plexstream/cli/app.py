@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from plexstream import __version__
-from plexstream.cli import bench, calls, doctor, journal, replay, serve, state, timers, topics, tree
+from plexstream.cli import bench, calls, control, doctor, journal, replay, serve, state, timers, topics, tree
 from plexstream.cli.output import Group
 
 EXIT_CODES = (
@@ -56,6 +56,10 @@ _add(serve.run, _SERVE)
 _add(serve.edge, _SERVE)
 _add(calls.call, _CALL)
 _add(calls.tell, _CALL)
+app.add_typer(control.awakeables, name="awakeable", rich_help_panel=_CALL)
+app.add_typer(control.promises, name="promise", rich_help_panel=_CALL)
+for function in (control.cancel, control.kill, control.pause, control.resume):
+    _add(function, _CALL)
 
 app.add_typer(state.app, name="state", rich_help_panel="Look inside")
 app.add_typer(journal.app, name="journal", rich_help_panel="Look inside")

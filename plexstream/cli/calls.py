@@ -1,12 +1,18 @@
-"""``call`` and ``tell``: one message from the command line."""
+"""``call`` and ``tell``: one message from the command line, and the way to a node."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from plexstream.cli import options
+
+if TYPE_CHECKING:
+    from plexstream.client import Client
 
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="type/id, or tenant/namespace/type/id.")]
 HandlerName = Annotated[str, typer.Argument(metavar="HANDLER", help="Name of the handler.")]
@@ -82,13 +88,27 @@ def _make(
     kind: str, address: str, handler: str, arguments: list[str] | None, url: str | None, kafka: str | None,
     prefix: str | None, timeout: float | None, idempotency_key: str, file: Any,
 ) -> Any:  # fmt: skip
-    from plexstream.client import Client
     from plexstream.model.address import parse
-    from plexstream.model.errors import ConfigError
-    from plexstream.node.config import load_config
 
     parse(address)
     payload = parse_arguments(arguments or [])
+    with reaching(url, kafka, prefix, file) as client:
+        send = client.ask if kind == "ask" else client.tell
+        return send(address, handler, payload, timeout=timeout, idempotency_key=idempotency_key)
+
+
+@contextmanager
+def reaching(url: str | None, kafka: str | None, prefix: str | None, file: Path | None) -> Iterator[Client]:
+    """A client of the node at `url` or as configured, or straight over Kafka.
+
+    Raises:
+        ConfigError: both ways are given.
+        LogUnavailable: nobody listens there.
+    """
+    from plexstream.client import Client
+    from plexstream.model.errors import ConfigError
+    from plexstream.node.config import load_config
+
     if url is not None and kafka is not None:
         raise ConfigError("--url and --kafka are both given: choose one way to the actor")
     config = load_config(file, kafka=kafka, prefix=prefix)
@@ -96,20 +116,17 @@ def _make(
         from plexstream.log.open import open_log
 
         log = open_log(config.log_url(), config.kafka_settings)
-        client = Client(log=log, topics=config.topics())
-    else:
-        log = None
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.http_host, config.http_host)
-        goal = url or f"http://{host}:{config.http_port}"
-        _check_listens(goal)
-        client = Client(goal)
-    try:
-        with client:
-            send = client.ask if kind == "ask" else client.tell
-            return send(address, handler, payload, timeout=timeout, idempotency_key=idempotency_key)
-    finally:
-        if log is not None:
+        try:
+            with Client(log=log, topics=config.topics()) as client:
+                yield client
+        finally:
             log.close()
+        return
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.http_host, config.http_host)
+    goal = url or f"http://{host}:{config.http_port}"
+    _check_listens(goal)
+    with Client(goal) as client:
+        yield client
 
 
 def _check_listens(url: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from plexstream.client.over_http import LIMITS, Attempt, exchange
-from plexstream.client.request import Request, goal, request, result
+from plexstream.client.request import Request, action, completion, goal, request, result, settlement
 from plexstream.edge.calls import Calls
 from plexstream.edge.loop import LoopCalls
 from plexstream.log.base import Log
@@ -74,6 +74,45 @@ class AsyncClient:
     ) -> None:
         """As `Client.tell`."""
         await self._make(request(True, target, handler, arguments, named, timeout, idempotency_key))
+
+    async def resolve_awakeable(self, id: str, value: Any = None, *, timeout: float | None = None) -> None:
+        """As `Client.resolve_awakeable`."""
+        await self._make(completion(id, {"value": value}, timeout))
+
+    async def reject_awakeable(self, id: str, reason: str, *, timeout: float | None = None) -> None:
+        """As `Client.reject_awakeable`."""
+        await self._make(completion(id, {"error": reason}, timeout))
+
+    async def resolve_promise(
+        self, target: str, name: str, value: Any = None, *, timeout: float | None = None
+    ) -> None:
+        """As `Client.resolve_promise`."""
+        await self._make(settlement(target, name, {"value": value}, timeout))
+
+    async def reject_promise(
+        self, target: str, name: str, reason: str, *, timeout: float | None = None
+    ) -> None:
+        """As `Client.reject_promise`."""
+        await self._make(settlement(target, name, {"error": reason}, timeout))
+
+    async def cancel(self, invocation: str, *, timeout: float | None = None) -> int:
+        """As `Client.cancel`."""
+        return await self._act("cancel", invocation, timeout)
+
+    async def kill(self, invocation: str, *, timeout: float | None = None) -> int:
+        """As `Client.kill`."""
+        return await self._act("kill", invocation, timeout)
+
+    async def pause(self, invocation: str, *, timeout: float | None = None) -> int:
+        """As `Client.pause`."""
+        return await self._act("pause", invocation, timeout)
+
+    async def resume(self, invocation: str, *, timeout: float | None = None) -> int:
+        """As `Client.resume`."""
+        return await self._act("resume", invocation, timeout)
+
+    async def _act(self, what: str, invocation: str, timeout: float | None) -> int:
+        return int(result(await self._make(action(what, invocation, timeout)))["invocation"])
 
     async def _make(self, call: Request) -> bytes:
         if self._calls is not None:

@@ -10,7 +10,9 @@ import msgspec
 from plexstream.edge.calls import DEFAULT_TIMEOUT, MAX_TIMEOUT
 from plexstream.log.base import Log
 from plexstream.model import address
-from plexstream.model.errors import BadArguments, ConfigError
+from plexstream.model.awakeable import read_id
+from plexstream.model.control import ACTIONS, COMPLETE, PROMISE, read_invocation
+from plexstream.model.errors import BadAddress, BadArguments, ConfigError, UnknownInvocation
 from plexstream.model.topics import Topics
 
 _encode = msgspec.json.Encoder().encode
@@ -59,6 +61,32 @@ def request(
     if not 0 < timeout <= MAX_TIMEOUT:
         raise BadArguments(f"timeout {timeout!r}: give seconds above 0, at most {MAX_TIMEOUT:.0f}")
     return Request(tell, address.full(target), handler, payload, timeout, idempotency_key)
+
+
+def completion(id: str, outcome: Mapping[str, Any], timeout: float | None) -> Request:
+    """Complete an awakeable; `outcome` has its value, or its error.
+
+    Raises:
+        UnknownInvocation: `id` is none of an awakeable.
+        BadArguments: the value is no JSON; the timeout cannot be.
+    """
+    found = read_id(id)
+    try:
+        return request(False, found.address, COMPLETE, {"id": id, **outcome}, {}, timeout, "")
+    except BadAddress:
+        raise UnknownInvocation(f"{id[:80]!r} is no id of an awakeable") from None
+
+
+def settlement(target: str, name: str, outcome: Mapping[str, Any], timeout: float | None) -> Request:
+    """Complete a promise of the actor `target`. Raises BadAddress, BadArguments."""
+    return request(False, target, PROMISE, {"name": name, **outcome}, {}, timeout, "")
+
+
+def action(what: str, invocation: str, timeout: float | None) -> Request:
+    """Do something to a handler that waits, `what` of ACTIONS. Raises BadAddress, BadArguments."""
+    target, number = read_invocation(invocation)
+    of = {} if number is None else {"invocation": number}
+    return request(False, target, ACTIONS[what], of, {}, timeout, "")
 
 
 def result(payload: bytes) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from plexstream.client.over_http import LIMITS, Attempt, exchange
-from plexstream.client.request import Request, goal, request, result
+from plexstream.client.request import Request, action, completion, goal, request, result, settlement
 from plexstream.edge.calls import Calls
 from plexstream.log.base import Log
 from plexstream.model.topics import Topics
@@ -75,9 +75,7 @@ class Client:
             BadAddress: `target` is no address.
             LogUnavailable: the server or the log was not reached, or the outcome is unknown.
         """
-        return result(
-            self._make(request(False, target, handler, arguments, named, timeout, idempotency_key))
-        )
+        return result(self._make(request(False, target, handler, arguments, named, timeout, idempotency_key)))
 
     def tell(
         self,
@@ -92,6 +90,58 @@ class Client:
     ) -> None:
         """Send a message to the actor `target`; returns when it is durable. Otherwise as `ask`."""
         self._make(request(True, target, handler, arguments, named, timeout, idempotency_key))
+
+    def resolve_awakeable(self, id: str, value: Any = None, *, timeout: float | None = None) -> None:
+        """Give an awakeable its value: the handler that made it goes on.
+
+        Raises:
+            UnknownInvocation: nobody waits for it; its handler may have ended.
+            AlreadyDone: it has a value, and keeps it.
+        """
+        self._make(completion(id, {"value": value}, timeout))
+
+    def reject_awakeable(self, id: str, reason: str, *, timeout: float | None = None) -> None:
+        """Let the handler that made an awakeable get a `Rejected` error. Otherwise as `resolve_awakeable`."""
+        self._make(completion(id, {"error": reason}, timeout))
+
+    def resolve_promise(
+        self, target: str, name: str, value: Any = None, *, timeout: float | None = None
+    ) -> None:
+        """Give a promise of the actor `target` its value. Raises AlreadyDone where it has one."""
+        self._make(settlement(target, name, {"value": value}, timeout))
+
+    def reject_promise(self, target: str, name: str, reason: str, *, timeout: float | None = None) -> None:
+        """Let who waits for a promise get a `Rejected` error. Otherwise as `resolve_promise`."""
+        self._make(settlement(target, name, {"error": reason}, timeout))
+
+    def cancel(self, invocation: str, *, timeout: float | None = None) -> int:
+        """Let a handler that waits get a `Cancelled` error where it waits: it may clean up first.
+
+        Args:
+            invocation: ``address#number``; an address alone means the one handler that waits there.
+
+        Returns:
+            Its number.
+
+        Raises:
+            UnknownInvocation: no such handler waits.
+        """
+        return self._act("cancel", invocation, timeout)
+
+    def kill(self, invocation: str, *, timeout: float | None = None) -> int:
+        """End a handler that waits at once, without a word to its code. Otherwise as `cancel`."""
+        return self._act("kill", invocation, timeout)
+
+    def pause(self, invocation: str, *, timeout: float | None = None) -> int:
+        """Keep a handler that waits from going on, whatever comes about. Otherwise as `cancel`."""
+        return self._act("pause", invocation, timeout)
+
+    def resume(self, invocation: str, *, timeout: float | None = None) -> int:
+        """Let a paused handler go on, or try a failed or stuck one again at once. Otherwise as `cancel`."""
+        return self._act("resume", invocation, timeout)
+
+    def _act(self, what: str, invocation: str, timeout: float | None) -> int:
+        return int(result(self._make(action(what, invocation, timeout)))["invocation"])
 
     def _make(self, call: Request) -> bytes:
         calls = self._calls

@@ -64,11 +64,11 @@ class Actors:
             if method == "POST":
                 payload = await read_body(receive, self._max_body, length) or b"{}"
                 check_arguments(payload)
-                timeout = _timeout(scope["query_string"], prefer)
+                timeout = timeout_of(scope["query_string"], prefer)
                 kind = "tell" if tell else "ask"
             elif method in ("GET", "HEAD") and not tell:
                 payload = query_arguments(scope["query_string"])
-                timeout = _timeout(b"", prefer)
+                timeout = timeout_of(b"", prefer)
                 kind = "read"
                 headers = READ_ONLY
             else:
@@ -187,7 +187,7 @@ def query_arguments(query: bytes) -> bytes:
     return _encode(arguments)
 
 
-def _timeout(query: bytes, prefer: bytes) -> float:
+def timeout_of(query: bytes, prefer: bytes) -> float:
     """Seconds, from the query's `timeout` or from RFC 7240's ``Prefer: wait=…``."""
     if not query and not prefer:
         return DEFAULT_TIMEOUT

@@ -1,11 +1,12 @@
 """The HTTP front: which path goes where, and every error as a problem document.
 
-    POST /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}        ask
-    POST /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}/send   tell
-    GET  /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}        ask of a read-only handler
-    POST /v1/topics/{name}                                              append records
-    GET  /v1/topics/{name}                                              read records
-    GET  /v1/status, /health/live, /health/ready, /metrics
+POST /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}        ask
+POST /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}/send   tell
+GET  /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}        ask of a read-only handler
+POST /v1/awakeables/…, /v1/promises/…, /v1/invocations/…            see `edge.control`
+POST /v1/topics/{name}                                              append records
+GET  /v1/topics/{name}                                              read records
+GET  /v1/status, /health/live, /health/ready, /metrics
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -24,8 +26,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from plexstream.edge import problems
-from plexstream.edge.actors import Actors, Receive, Scope, Send, read_body
+from plexstream.edge import control, problems
+from plexstream.edge.actors import Actors, Receive, Scope, Send, read_body, timeout_of
 from plexstream.edge.calls import MAX_PAYLOAD, Calls
 from plexstream.edge.metrics import CallMetrics
 from plexstream.edge.paths import ACTORS
@@ -106,6 +108,10 @@ class _Pages:
             Route("/metrics", _guarded(self._scrape)),
             Route("/v1/status", _guarded(self._show_status)),
             Route("/v1/topics/{name}", _guarded(self._topic), methods=["GET", "POST"]),
+            *(
+                Route(f"/v1/{what}/{{rest:path}}", _guarded(self._control), methods=["POST"])
+                for what in control.PATHS
+            ),
         ]
         app = Starlette(
             routes=routes,
@@ -128,6 +134,24 @@ class _Pages:
 
     async def _scrape(self, request: Request) -> Response:
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def _control(self, request: Request) -> Response:
+        begin = perf_counter()
+        outcome = "cancelled"
+        try:
+            length = request.headers.get("content-length", "").encode()
+            body = await read_body(request.receive, self._calls.max_payload, length)
+            order = control.order(request.scope["raw_path"], body)
+            timeout = timeout_of(request.scope["query_string"], request.headers.get("prefer", "").encode())
+            on_loop = self._calls.on_loop()
+            answer = await on_loop.ask(order.target, order.handler, order.payload, timeout=timeout)
+            outcome = "ok"
+        except Exception as error:
+            outcome = problems.of(error).code
+            raise
+        finally:
+            self._metrics.observe("control", outcome, perf_counter() - begin)
+        return Response(answer, headers=_echo(request), media_type="application/json")
 
     async def _topic(self, request: Request) -> Response:
         return await (self._publish(request) if request.method == "POST" else self._consume(request))

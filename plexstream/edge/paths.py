@@ -43,7 +43,7 @@ def _route(raw_path: bytes) -> Route | Problem:
     if len(raw_path) > MAX_PATH:
         return Problem(400, "bad_address", f"a path of {len(raw_path)} bytes; at most {MAX_PATH} are allowed")
     try:
-        parts = [_part(part) for part in raw_path[len(ACTORS) :].split(b"/")]
+        parts = parts_of(raw_path[len(ACTORS) :])
     except BadAddress as error:
         return Problem(400, "bad_address", str(error))
     send = False
@@ -61,6 +61,15 @@ def _route(raw_path: bytes) -> Route | Problem:
     except BadAddress as error:
         return Problem(400, "bad_address", str(error))
     return Route(target, parts[-1], send)
+
+
+def parts_of(raw: bytes) -> list[str]:
+    """The parts of a path, decoded.
+
+    Raises:
+        BadAddress: one of them is no printable text, or has a slash in it.
+    """
+    return [_part(part) for part in raw.split(b"/")]
 
 
 def _part(raw: bytes) -> str:

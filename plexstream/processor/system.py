@@ -51,7 +51,7 @@ def system(p: Processor, actor: Actor, topic: str, offset: int, e: Envelope) -> 
 def _body(e: Envelope) -> dict[str, Any]:
     try:
         body = json.loads(e.payload or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadArguments(f"{e.handler}: the payload is no JSON: {error}") from None
     if not isinstance(body, dict):
         raise BadArguments(f"{e.handler}: the payload is {type(body).__name__}, and should be an object")
@@ -70,7 +70,10 @@ def _value(e: Envelope, body: dict[str, Any], known: set[str]) -> tuple[bool, by
         if not isinstance(error, str):
             raise BadArguments(f"{e.handler}: error is a text, not {error!r}")
         return True, error_body("rejected", error, None)
-    return False, json.dumps(body.get("value")).encode()
+    try:
+        return False, json.dumps(body.get("value"), allow_nan=False).encode()
+    except ValueError as error:  # Python reads and writes NaN, others do not
+        raise BadArguments(f"{e.handler}: the value is no JSON: {error}") from None
 
 
 def _complete(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:

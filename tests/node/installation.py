@@ -17,11 +17,13 @@ from plexstream.node.worker import Worker
 from plexstream.processor import Settings
 
 BANK = Path(__file__).parent.parent / "cli" / "bank.py"
+WAITING = Path(__file__).with_name("waiting.py")
 PARTITIONS = 2
 
 
 class Installation:
-    def __init__(self, log: Log, state_dir: Path, settings: Settings | None = None) -> None:
+    def __init__(self, log: Log, state_dir: Path, settings: Settings | None = None, app: Path = BANK) -> None:
+        self.app = app
         self.log = log
         self.topics = Topics("test.")
         self.state_dir = state_dir
@@ -29,7 +31,7 @@ class Installation:
         topology.apply(log, self.topics, PARTITIONS)
 
     def __enter__(self) -> Installation:
-        app = load_actors(BANK)
+        app = load_actors(self.app)
         host = NativeHost(app.types, app.version)
         self.worker = Worker(
             self.log, self.topics, PARTITIONS, host, self.settings, self.state_dir, "test-node"

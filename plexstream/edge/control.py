@@ -1,0 +1,101 @@
+"""Control over HTTP: completing awakeables and promises, and what is done to handlers that wait.
+
+    POST /v1/awakeables/{id}/resolve|reject
+    POST /v1/promises/[{tenant}/{namespace}/]{type}/{id}/{name}/resolve|reject
+    POST /v1/invocations/[{tenant}/{namespace}/]{type}/{id}[/{number}]/cancel|kill|pause|resume
+
+A system outside knows no more than the path: what it posts to ``resolve`` is the value, whatever JSON it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from plexstream.edge.paths import MAX_PATH, parts_of
+from plexstream.edge.problems import Problem
+from plexstream.model import address
+from plexstream.model.awakeable import read_id
+from plexstream.model.control import ACTIONS, COMPLETE, PROMISE
+from plexstream.model.errors import BadAddress, UnknownInvocation
+
+PATHS = {
+    "awakeables": "{id}/resolve or reject",
+    "promises": "{type}/{id}/{name}/resolve or reject",
+    "invocations": f"{{type}}/{{id}}/{{number}}/{', '.join(ACTIONS)}",
+}
+"""What is below ``/v1/``, with its shape for people."""
+_encode = msgspec.json.Encoder().encode
+
+
+class Order(NamedTuple):
+    """A message to the system."""
+
+    target: str
+    handler: str
+    payload: bytes
+
+
+class _Rejection(msgspec.Struct, forbid_unknown_fields=True):
+    error: str = "rejected from outside"
+
+
+def order(raw_path: bytes, body: bytes) -> Order:
+    """What a request asks the system for.
+
+    Raises:
+        Problem: 400 for a path or a body that cannot be, 404 for a path of no known shape.
+        UnknownInvocation: the id is none of an awakeable.
+    """
+    if len(raw_path) > MAX_PATH:
+        raise Problem(400, "bad_address", f"a path of {len(raw_path)} bytes; at most {MAX_PATH} are allowed")
+    _, what, *parts = parts_of(raw_path[1:])
+    verb = parts.pop() if parts else ""
+    if what == "awakeables" and len(parts) == 1:
+        return _awakeable(parts[0], verb, body)
+    if what == "promises" and len(parts) in (3, 5) and verb in ("resolve", "reject"):
+        target, name = address.full("/".join(parts[:-1])), parts[-1]
+        return Order(target, PROMISE, _payload({"name": name}, verb, body))
+    if what == "invocations" and len(parts) in (2, 3, 4, 5) and verb in ACTIONS:
+        number = _number(parts.pop()) if len(parts) in (3, 5) else None
+        of = {} if number is None else {"invocation": number}
+        return Order(address.full("/".join(parts)), ACTIONS[verb], _encode(of))
+    raise _no_route(what)
+
+
+def _awakeable(id: str, verb: str, body: bytes) -> Order:
+    if verb not in ("resolve", "reject"):
+        raise _no_route("awakeables")
+    found = read_id(id)
+    try:
+        target = address.full(found.address)
+    except BadAddress:
+        raise UnknownInvocation(f"{id[:80]!r} is no id of an awakeable") from None
+    return Order(target, COMPLETE, _payload({"id": id}, verb, body))
+
+
+def _payload(of: dict[str, Any], verb: str, body: bytes) -> bytes:
+    try:
+        if verb == "resolve":
+            body = body or b"null"
+            body.decode()
+            msgspec.json.decode(body)  # only to see that it is JSON: numbers stay as they are written
+            return _encode({**of, "value": msgspec.Raw(body)})
+        rejection = msgspec.json.decode(body, type=_Rejection) if body else _Rejection()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        wanted = "the value as JSON" if verb == "resolve" else 'empty, or {"error": "the reason"}'
+        raise Problem(400, "bad_json", f"the body must be {wanted}: {error}") from None
+    return _encode({**of, "error": rejection.error})
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise Problem(
+            400, "bad_address", f"{text[:40]!r} is no number of an invocation: `plexstream ps` lists them"
+        )
+    return int(text)
+
+
+def _no_route(what: str) -> Problem:
+    return Problem(404, "not_found", f"no such route: write /v1/{what}/{PATHS[what]}")

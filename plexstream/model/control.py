@@ -1,0 +1,33 @@
+"""Messages to the system: what completes a wait, and what is done to a handler that waits.
+
+Each is an ordinary message to the actor, with one of these as its handler.
+"""
+
+from __future__ import annotations
+
+from plexstream.model import address
+from plexstream.model.errors import BadArguments
+
+COMPLETE = "$complete"
+"""An awakeable gets its value: ``{"id": …, "value": …}`` or ``{"id": …, "error": text}``."""
+PROMISE = "$promise"
+"""A promise of the actor does: ``{"name": …, "value": …}`` or with ``"error"``."""
+ACTIONS = {"cancel": "$cancel", "kill": "$end", "pause": "$pause", "resume": "$resume"}
+"""What can be done to an invocation: ``{"invocation": number}``, or ``{}`` for the one that waits."""
+
+
+def read_invocation(text: str) -> tuple[str, int | None]:
+    """Take ``address#number`` apart; without a number it is None, and means the one that waits.
+
+    An address that itself ends in ``#`` and digits is written with a ``#`` behind it.
+
+    Raises:
+        BadAddress: what is before the number is no address.
+        BadArguments: the number is longer than any.
+    """
+    before, mark, number = text.rpartition("#")
+    if not mark or not (number.isascii() and (number.isdigit() or not number)):
+        return address.full(text), None
+    if len(number) > 18:
+        raise BadArguments(f"invocation {text[:80]!r}: a number has at most 18 digits")
+    return address.full(before), int(number) if number else None
