@@ -1,10 +1,10 @@
-"""The actors that asks, recovery, kills and memory are measured with."""
+"""The actors that asks, recovery, kills, memory and durable execution are measured with."""
 
 from __future__ import annotations
 
 import hashlib
 
-from plexstream import StateMap, actor, handler, state, state_map
+from plexstream import StateMap, actor, handler, host, state, state_map
 
 
 @actor(name="tally")
@@ -18,6 +18,38 @@ class Tally:
         """One more; returns how many."""
         self.count += amount
         return self.count
+
+
+@actor(name="trip")
+class Trip:
+    """Waits: for three side effects, or for a time."""
+
+    waited: int = state(default=0)
+
+    @handler("steps")
+    async def steps(self, amount: int) -> int:
+        """Three side effects that take no time, each recorded before the next begins; adds one in each."""
+        amount = await host.run("first", one_more, amount)
+        amount = await host.run("second", one_more, amount)
+        return await host.run("third", one_more, amount)
+
+    @handler("wait")
+    async def wait(self, until: int) -> int:
+        """A side effect, then sleep until a time, in ms since the epoch; returns how often it did."""
+        await host.run("first", one_more, 0)
+        await host.sleep_until(until)
+        self.waited += 1
+        return self.waited
+
+    @handler("waits", read_only=True)
+    def waits(self) -> int:
+        """How often it has slept."""
+        return self.waited
+
+
+def one_more(amount: int) -> int:
+    """A side effect."""
+    return amount + 1
 
 
 @actor(name="vault")

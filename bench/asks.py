@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.load import TALLY
 from bench.processes import ROOT, Node, free_port, measure
 from bench.work import PARTITIONS
 from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.log.open import open_log
 
 APP = ROOT / "bench" / "apps.py"
+ACTORS = "/v1/actors/"
 CALLERS = (1, 64, 256, 1000)
 WAYS = ("client, Kafka", "threads, Kafka", "client, embedded", "HTTP, Kafka", "HTTP, embedded")
 """`client` is AsyncClient, `threads` is Client, which is measured with one caller."""
@@ -58,28 +60,32 @@ def discard(address: str, prefix: str) -> None:
     KafkaAdmin(address, {}).delete(names)
 
 
-def _asked(*arguments: str) -> list[Asked]:
-    found = measure("load", *arguments)["levels"]
+def asked(work: str, *arguments: str) -> list[Asked]:
+    """Measure as `bench.load` is told to."""
+    found = measure("load", work, *arguments)["levels"]
     return [Asked(int(f["callers"]), f["rate"], f["p50"], f["p99"]) for f in found]
 
 
-def ask(way: str, address: str, seconds: float) -> list[Asked]:
+def ask(
+    way: str, address: str, seconds: float, work: str = TALLY, callers: tuple[int, ...] = CALLERS
+) -> list[Asked]:
     """One repetition of one way: every number of callers.
 
     Parameters:
         way: one of `WAYS`.
+        work: as `bench.load` has it.
     """
-    numbers = [str(n) for n in CALLERS]
+    numbers = [str(n) for n in callers]
     if way.endswith("Kafka"):
         with kafka_node(address) as (node, prefix, _):
             if way.startswith("HTTP"):
-                return _asked("http", node.url, "-", str(seconds), *numbers)
+                return asked(work, "http", node.url, ACTORS, str(seconds), *numbers)
             kind = "threads" if way.startswith("threads") else "kafka"
-            return _asked(kind, address, prefix, str(seconds), *numbers)
+            return asked(work, kind, address, prefix, str(seconds), *numbers)
     with tempfile.TemporaryDirectory(prefix="plexstream-bench-") as folder:
         if way.startswith("client"):
-            return _asked("embedded", folder, "-", str(seconds), *numbers)
+            return asked(work, "embedded", folder, "-", str(seconds), *numbers)
         options = ["--partitions", str(PARTITIONS)]
         with Node(APP, Path(folder) / "node", free_port(), options, "dev") as node:
             node.wait_ready()
-            return _asked("http", node.url, "-", str(seconds), *numbers)
+            return asked(work, "http", node.url, ACTORS, str(seconds), *numbers)

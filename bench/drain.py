@@ -31,22 +31,23 @@ DRAIN_S = 180.0
 
 def fill(log: Log, topics: Topics, work: Work, records: int) -> None:
     """Put so many messages into the mailboxes."""
-    appender = log.appender()
-    open_groups = 0
-    waiting: list[list[Item]] = [[] for _ in range(PARTITIONS)]
+    items: list[list[Item]] = [[] for _ in range(PARTITIONS)]
     now = int(time.time() * 1000)
     for number in range(records):
         key, _, value = work.next()
         address, envelope, partition = mail(key, value, number, now)
-        waiting[partition].append((address, envelope))
-        if len(waiting[partition]) == GROUP:
-            appender.append((topics.mailbox, partition), waiting[partition], None)
-            waiting[partition] = []
+        items[partition].append((address, envelope))
+    append(log, topics, items)
+
+
+def append(log: Log, topics: Topics, items: list[list[Item]]) -> None:
+    """Put messages into the mailboxes, by partition."""
+    appender = log.appender()
+    open_groups = 0
+    for partition, some in enumerate(items):
+        for begin in range(0, len(some), GROUP):
+            appender.append((topics.mailbox, partition), some[begin : begin + GROUP], None)
             open_groups += 1 - len(appender.poll(0.0))
-    for partition, items in enumerate(waiting):
-        if items:
-            appender.append((topics.mailbox, partition), items, None)
-            open_groups += 1
     while open_groups:
         acks = appender.poll(1.0)
         assert all(ack.error is None for ack in acks)

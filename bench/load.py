@@ -1,8 +1,10 @@
 """Asks in a closed loop: so many callers, each with one call on its way. Run as a process; prints JSON.
 
-python -m bench.load kafka ADDRESS PREFIX SECONDS CALLERS...
-python -m bench.load embedded FOLDER PREFIX SECONDS CALLERS...     the node in the same process
-python -m bench.load http URL - SECONDS CALLERS...
+python -m bench.load WORK kafka ADDRESS PREFIX SECONDS CALLERS...
+python -m bench.load WORK embedded FOLDER PREFIX SECONDS CALLERS...     the node in the same process
+python -m bench.load WORK http URL PATH SECONDS CALLERS...         PATH is of the actors: /v1/actors/
+
+WORK is tally/add, a count that each call adds to, or trip/steps, three side effects.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 
 import uvloop
 
-from bench.apps import Tally
+from bench.apps import Tally, Trip
 from bench.http import Connection
 from bench.inside import Inside
 from plexstream import AsyncClient, Client
@@ -31,10 +33,15 @@ Level = dict[str, float]  # callers, rate, p50, p99
 Call = Callable[[int], Awaitable[int]]  # the number of an actor -> what it answered
 
 
-class Answers:
-    """Whether every call took effect once: each actor's answers rise by one."""
+TALLY, TRIP = "tally/add", "trip/steps"
+STEPS = 3
 
-    def __init__(self) -> None:
+
+class Answers:
+    """Whether every call took effect once: each tally's answers rise by one, each trip's are the same."""
+
+    def __init__(self, work: str) -> None:
+        self._work = work
         self._seen: dict[int, list[int]] = {}
 
     def take(self, actor: int, answer: int) -> None:
@@ -42,10 +49,10 @@ class Answers:
         self._seen.setdefault(actor, []).append(answer)
 
     def check(self) -> None:
-        """Raise AssertionError unless each actor answered 1, 2, …, n."""
+        """Raise AssertionError unless each tally answered 1, 2, …, n, and each trip what three steps make."""
         for actor, answers in self._seen.items():
-            exact = sorted(answers) == list(range(1, len(answers) + 1))
-            assert exact, f"tally/{actor}: calls lost or repeated"
+            due = range(1, len(answers) + 1) if self._work == TALLY else [1 + STEPS] * len(answers)
+            assert sorted(answers) == list(due), f"{self._work} of {actor}: calls lost or repeated"
 
 
 async def closed_loop(call: Call, callers: int, seconds: float, answers: Answers, least: int = 0) -> Level:
@@ -73,9 +80,11 @@ def _level(callers: int, took: list[float], spent: float) -> Level:
     return {"callers": callers, "rate": len(took) / spent, "p50": at[0], "p99": at[1]}
 
 
-async def levels(calls: Callable[[int], Awaitable[Call]], callers: list[int], seconds: float) -> list[Level]:
+async def levels(
+    work: str, calls: Callable[[int], Awaitable[Call]], callers: list[int], seconds: float
+) -> list[Level]:
     """Every number of callers, after a warm-up that makes all actors."""
-    answers, found = Answers(), []
+    answers, found = Answers(work), []
     await closed_loop(await calls(64), 64, min(1.5, seconds), answers, ACTORS)
     for number in callers:
         call = await calls(number)
@@ -86,20 +95,23 @@ async def levels(calls: Callable[[int], Awaitable[Call]], callers: list[int], se
     return found
 
 
-async def _by_client(client: AsyncClient, callers: list[int], seconds: float) -> list[Level]:
+async def _by_client(work: str, client: AsyncClient, callers: list[int], seconds: float) -> list[Level]:
+    type, handler = work.split("/")
+
     async def calls(_: int) -> Call:
         async def call(actor: int) -> int:
-            answer: int = await client.ask(f"tally/{actor}", "add", amount=1)
+            answer: int = await client.ask(f"{type}/{actor}", handler, amount=1)
             return answer
 
         return call
 
-    return await levels(calls, callers, seconds)
+    return await levels(work, calls, callers, seconds)
 
 
-async def _by_http(url: str, callers: list[int], seconds: float) -> list[Level]:
+async def _by_http(work: str, url: str, path: str, callers: list[int], seconds: float) -> list[Level]:
     host, _, port = url.removeprefix("http://").partition(":")
-    requests = [_request(url, f"/v1/actors/tally/{n}/add") for n in range(ACTORS)]
+    type, handler = work.split("/")
+    requests = [_request(url, f"{path}{type}/{n}/{handler}") for n in range(ACTORS)]
 
     async def calls(number: int) -> Call:
         free = [await Connection.open(host, int(port)) for _ in range(number)]
@@ -113,7 +125,7 @@ async def _by_http(url: str, callers: list[int], seconds: float) -> list[Level]:
 
         return call
 
-    return await levels(calls, callers, seconds)
+    return await levels(work, calls, callers, seconds)
 
 
 def _request(url: str, path: str) -> bytes:
@@ -122,16 +134,17 @@ def _request(url: str, path: str) -> bytes:
     return head.encode() + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-async def _embedded(folder: str, callers: list[int], seconds: float) -> list[Level]:
-    with Inside(f"embedded:{folder}/log", Topics(), Path(folder) / "state", {"tally": Tally}) as inside:
+async def _embedded(work: str, folder: str, callers: list[int], seconds: float) -> list[Level]:
+    actors = {"tally": Tally, "trip": Trip}
+    with Inside(f"embedded:{folder}/log", Topics(), Path(folder) / "state", actors) as inside:
         inside.start()
         async with AsyncClient(log=inside.log, topics=inside.topics) as client:
-            return await _by_client(client, callers, seconds)
+            return await _by_client(work, client, callers, seconds)
 
 
-async def _kafka(address: str, prefix: str, callers: list[int], seconds: float) -> list[Level]:
+async def _kafka(work: str, address: str, prefix: str, callers: list[int], seconds: float) -> list[Level]:
     async with AsyncClient(f"kafka://{address}", topics=Topics(prefix)) as client:
-        return await _by_client(client, callers, seconds)
+        return await _by_client(work, client, callers, seconds)
 
 
 def threads(address: str, prefix: str, seconds: float) -> Level:
@@ -151,17 +164,17 @@ def threads(address: str, prefix: str, seconds: float) -> Level:
 
 def main() -> None:
     """Measure as the command line says."""
-    way, where, prefix, seconds, *callers = sys.argv[1:]
+    work, way, where, prefix, seconds, *callers = sys.argv[1:]
     numbers, spent = [int(c) for c in callers], float(seconds)
     found: Any
     if way == "http":
-        found = uvloop.run(_by_http(where, numbers, spent))
+        found = uvloop.run(_by_http(work, where, prefix, numbers, spent))
     elif way == "embedded":
-        found = uvloop.run(_embedded(where, numbers, spent))
+        found = uvloop.run(_embedded(work, where, numbers, spent))
     elif way == "threads":
         found = [threads(where, prefix, spent)]
     else:
-        found = uvloop.run(_kafka(where, prefix, numbers, spent))
+        found = uvloop.run(_kafka(work, where, prefix, numbers, spent))
     print(json.dumps({"levels": found, "threads": threading.active_count()}))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import confluent_kafka
 
-from bench import venvs
+from bench import restate, venvs
 from bench.processes import ROOT
 from plexstream import __version__
 
@@ -28,7 +28,7 @@ def describe(kafka: str) -> dict[str, str]:
         "librdkafka": str(confluent_kafka.libversion()[0]),
         "confluent-kafka": version("confluent-kafka"),
         "rocksdict": version("rocksdict"),
-        "peers": ", ".join((*venvs.RAW, *venvs.QUIX)).replace("==", " "),
+        "peers": ", ".join((*venvs.RAW, *venvs.QUIX, *restate.PYTHON, *restate.SERVER)).replace("==", " "),
         "load at the start": f"{os.getloadavg()[0]:.2f}",
     }
 

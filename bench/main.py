@@ -115,9 +115,8 @@ def _broker(address: str | None) -> Iterator[tuple[str, str]]:
 
 def _print(lines: list[table.Line], about: dict[str, str]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 170)
-    shown = Table("what", "figure", f"÷ {contenders.RAW}", f"÷ {contenders.QUIX}", "target met", box=None)
-    for column in shown.columns[1:4]:
-        column.justify = "right"
+    shown = Table("what", "figure", "ratio to peers", "target met", box=None)
+    shown.columns[1].justify = "right"
     row = ""
     for line in lines:
         if row and line.row != row:

@@ -160,14 +160,18 @@ def free_port() -> int:
         return port
 
 
-def measure(module: str, *arguments: str, timeout: float = 300.0) -> dict[str, Any]:
-    """Run `python -m bench.<module>` in a process of its own; returns the JSON it prints last."""
+def measure(module: str, *arguments: str, timeout: float = 300.0, ends: int = 0) -> dict[str, Any]:
+    """Run `python -m bench.<module>` in a process of its own; returns the JSON it prints last.
+
+    Parameters:
+        ends: its exit code; negative where it kills itself.
+    """
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-m", f"bench.{module}", *arguments],
         env=env, cwd=ROOT, capture_output=True, timeout=timeout, check=False, text=True,
     )  # fmt: skip
-    if done.returncode:
+    if done.returncode != ends:
         raise RuntimeError(f"bench.{module} ended with {done.returncode}:\n{done.stderr[-2000:]}")
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

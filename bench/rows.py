@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
-from bench import asks, counter, kill, memory, recovery
+from bench import asks, counter, durable, kill, memory, recovery, restate
 from bench.contenders import FED, MAILBOX, QUIX, RAW, Contender
+from bench.load import TALLY, TRIP
 
 Measured = Mapping[str, float]  # by metric
 EMBEDDED = "plexstream, embedded"
@@ -26,10 +28,13 @@ class Sizes(NamedTuple):
     actors: int
     megabytes: int
     peers_killed: bool
+    trips: int
+    waiting: int
+    waiting_s: float  # they must all have begun by then
 
 
-FULL = Sizes(3, 10_000, 50_000, 200_000, 5.0, 3.0, 400_000, 100_000, 100_000, 512, True)
-QUICK = Sizes(1, 10_000, 10_000, 40_000, 2.0, 1.0, 60_000, 40_000, 20_000, 64, False)
+FULL = Sizes(3, 10_000, 50_000, 200_000, 5.0, 3.0, 400_000, 100_000, 100_000, 512, True, 20_000, 10_000, 20)
+QUICK = Sizes(1, 10_000, 10_000, 40_000, 2.0, 1.0, 60_000, 40_000, 20_000, 64, False, 3_000, 2_000, 10)
 
 
 class Task(NamedTuple):
@@ -119,10 +124,43 @@ def memory_row(address: str, peers: list[Contender], s: Sizes) -> list[Task]:
     return [*tasks, Task("large state", lambda: memory.larger_than_memory(address, s.megabytes)._asdict(), 1)]
 
 
+def durable_row(address: str, _: list[Contender], s: Sizes) -> list[Task]:
+    """Metrics: as `asks_row`, after the work; rate and cpu of a step; seconds to resume; bytes."""
+
+    def both(ask: Callable[[str], list[asks.Asked]]) -> Callable[[], Measured]:
+        def run() -> Measured:
+            return {
+                f"{work} {metric} {level.callers}": getattr(level, metric)
+                for work in (TALLY, TRIP)
+                for level in ask(work)
+                for metric in ("rate", "p50", "p99")
+            }
+
+        return run
+
+    def own(way: str) -> Task:
+        return Task(way, both(lambda work: durable.called(way, address, s.ask_s, work)), s.rounds)
+
+    def other(sdk: str) -> Task:
+        def ask(work: str) -> list[asks.Asked]:
+            return durable.called_restate(restate.find(), sdk, s.ask_s, work)
+
+        return Task(sdk, both(ask), s.rounds)
+
+    tasks = [own(way) for way in durable.WAYS]
+    tasks += [other(sdk) for sdk in (restate.PYTHON_SDK, restate.TYPESCRIPT_SDK)]
+    for where, log in ((address, "Kafka"), ("", "embedded")):
+        tasks.append(Task(f"steps, {log}", partial(durable.steps, where, s.trips), s.rounds))
+        resumed = partial(durable.resumed, where, s.waiting, s.waiting_s)
+        tasks.append(Task(f"resumed, {log}", resumed, s.rounds))
+    return [*tasks, Task("waiting", partial(durable.memory, "", s.actors), 1)]
+
+
 ROWS: dict[str, Callable[[str, list[Contender], Sizes], list[Task]]] = {
     "counter": counter_row,
     "asks": asks_row,
     "kill": kill_row,
     "recovery": recovery_row,
     "memory": memory_row,
+    "durable": durable_row,
 }

@@ -6,8 +6,10 @@ import statistics
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from bench import asks
+from bench import asks, durable
 from bench.contenders import FED, MAILBOX, QUIX, RAW
+from bench.load import TALLY, TRIP
+from bench.restate import PYTHON_SDK, TYPESCRIPT_SDK
 from bench.rows import EMBEDDED
 
 Samples = dict[tuple[str, str, str], list[float]]  # row, what, metric -> values
@@ -54,7 +56,10 @@ def show(figure: float, unit: str) -> str:
 
 def lines(samples: Samples) -> list[Line]:
     """All lines that there are samples for."""
-    made = [*_counter(samples), *_asks(samples), *_kill(samples), *_recovery(samples), *_memory(samples)]
+    made = [
+        *_counter(samples), *_asks(samples), *_kill(samples), *_recovery(samples), *_memory(samples),
+        *_durable(samples),
+    ]  # fmt: skip
     return [line for line in made if line is not None]
 
 
@@ -66,14 +71,15 @@ def _median(samples: Samples, row: str, what: str, metric: str) -> float | None:
 def _line(
     samples: Samples, row: str, what: str, metric: str, label: str, unit: str,
     compare: tuple[str, str] | None = None, targets: list[Target] | None = None,
+    peers: tuple[str, ...] = (RAW, QUIX),
 ) -> Line | None:  # fmt: skip
     """A line; `compare`: the row and metric that the peers are compared by."""
     figure = _median(samples, row, what, metric)
     if figure is None:
         return None
     ratios: dict[str, float] = {}
-    if compare is not None and what not in (RAW, QUIX):
-        for peer in (RAW, QUIX):
+    if compare is not None and what not in peers:
+        for peer in peers:
             other = _median(samples, compare[0], peer, compare[1])
             if other:
                 ratios[peer] = figure / other
@@ -187,6 +193,48 @@ def _memory(samples: Samples) -> list[Line | None]:
     return [*found, stored, grown]
 
 
+def _durable(samples: Samples) -> list[Line | None]:
+    found: list[Line | None] = []
+    sdks = (PYTHON_SDK, TYPESCRIPT_SDK)
+    for work, said in ((TALLY, "counter"), (TRIP, "three steps")):
+        for way in (*durable.WAYS, *sdks):
+            for callers in durable.CALLERS:
+                for metric, unit in (("rate", "calls/s"), ("p50", "ms"), ("p99", "ms")):
+                    name = f"{work} {metric} {callers}"
+                    label = f"{said}, {way}, {callers} caller{'s' * (callers > 1)}" + (
+                        "" if metric == "rate" else f": {metric}"
+                    )
+                    other = _median(samples, "durable", PYTHON_SDK, name)
+                    targets = _durable_targets(metric, other) if way not in sdks else []
+                    found.append(
+                        _line(
+                            samples, "durable", way, name, label, unit, ("durable", name), targets, sdks
+                        )
+                    )
+    for log in ("Kafka", "embedded"):
+        steps, resumed = f"steps, {log}", f"resumed, {log}"
+        cpu, go_on = f"CPU time of a step, {log}", f"waiting handlers go on after kill -9, {log}"
+        cores = [Target(False, 50.0, "≥ 20,000 steps/s per core")]
+        soon = [Target(False, 5.0, "< 5 s")]
+        found += [
+            _line(samples, "durable", steps, "rate", steps, "steps/s"),
+            _line(samples, "durable", steps, "cpu_us", cpu, "µs", None, cores),
+            _line(samples, "durable", resumed, "seconds", go_on, "s", None, soon),
+        ]
+    found.append(
+        _line(samples, "durable", "waiting", "bytes", "memory of a waiting handler, embedded", "bytes")
+    )
+    return found
+
+
+def _durable_targets(metric: str, other: float | None) -> list[Target]:
+    if other is None or metric == "p99":
+        return []
+    if metric == "rate":
+        return [Target(True, 10 * other, "≥ 10 × Restate, Python")]
+    return [Target(False, other, "< Restate, Python")]
+
+
 def markdown(found: list[Line], about: Mapping[str, str], faults: list[str]) -> str:
     """The table as a page."""
     text = [f"# Benchmarks of {about['when']}", ""]
@@ -196,7 +244,7 @@ def markdown(found: list[Line], about: Mapping[str, str], faults: list[str]) -> 
         "A ratio is the line's figure divided by the peer's of the same run. See `bench/README.md`.",
         "",
     ]
-    text += [f"| what | figure | ÷ {RAW} | ÷ {QUIX} | target met |", "|---|--:|--:|--:|---|"]
+    text += ["| what | figure | ratio to peers | target met |", "|---|--:|---|---|"]
     for line in found:
         text.append("| " + " | ".join(cells(line)) + " |")
     if faults:
@@ -205,6 +253,6 @@ def markdown(found: list[Line], about: Mapping[str, str], faults: list[str]) -> 
 
 
 def cells(line: Line) -> list[str]:
-    """The texts of a line."""
-    ratios = [f"{line.ratios[peer]:.2g}" if peer in line.ratios else "" for peer in (RAW, QUIX)]
-    return [line.what, show(line.figure, line.unit), *ratios, line.verdict()]
+    """The texts of a line: what, figure, ratios, verdict."""
+    ratios = ", ".join(f"{ratio:.2g} × {peer}" for peer, ratio in line.ratios.items())
+    return [line.what, show(line.figure, line.unit), ratios, line.verdict()]

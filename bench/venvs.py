@@ -10,6 +10,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plexstream" / "bench"
 # The same client and store as plexstream's own.
 RAW = (
     f"confluent-kafka=={version('confluent-kafka')}",
@@ -25,16 +26,15 @@ class Unavailable(Exception):
 
 def python(requirements: tuple[str, ...]) -> str:
     """The interpreter of an environment with these packages. Raises Unavailable."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plexstream" / "bench"
     name = hashlib.sha256("\n".join((sys.version, *requirements)).encode()).hexdigest()[:12]
-    folder = cache / name
+    folder = CACHE / name
     if (folder / "ready").exists():
         return str(folder / "bin" / "python")
     shutil.rmtree(folder, ignore_errors=True)
-    cache.mkdir(parents=True, exist_ok=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
     try:
-        _run([sys.executable, "-m", "venv", str(folder)])
-        _run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *requirements])
+        run([sys.executable, "-m", "venv", str(folder)])
+        run([str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", *requirements])
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", "") or str(error)
         raise Unavailable(f"{' '.join(requirements)} cannot be installed: {said.strip()[-300:]}") from None
@@ -42,6 +42,7 @@ def python(requirements: tuple[str, ...]) -> str:
     return str(folder / "bin" / "python")
 
 
-def _run(command: list[str]) -> None:
+def run(command: list[str]) -> None:
+    """Run to its end. Raises OSError or SubprocessError."""
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run(command, env=env, check=True, capture_output=True, text=True, timeout=300)
