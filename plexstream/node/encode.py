@@ -72,9 +72,9 @@ def answer_items(
 ) -> dict[Place, list[Item]]:
     """Answers that no turn carries, by the place they go to."""
     into: dict[Place, list[Item]] = {}
-    for reply_to, id, kind, payload in answers:
-        place = (topics.reply, partition_of(reply_to, partitions))
-        envelope = Envelope(kind, id, reply_to, "", payload, time=time)
+    for reply_to, id, kind, payload, handler, sender in answers:
+        place = (topics.mailbox if handler else topics.reply, partition_of(reply_to, partitions))
+        envelope = Envelope(kind, id, reply_to, handler, payload, sender, time=time)
         into.setdefault(place, []).append((reply_to.encode(), encode_envelope(envelope)))
     return into
 

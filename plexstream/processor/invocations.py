@@ -31,6 +31,7 @@ from plexstream.model.journal import (
 from plexstream.model.message import ASK, ERROR, TELL, Envelope
 from plexstream.model.snapshot import Snapshot
 from plexstream.processor.actors import Actor, PastReader, Refusal, Waiting
+from plexstream.processor.deadlock import probe_queue
 from plexstream.processor.fold import MAILBOX, TIMER
 from plexstream.processor.invocation import PARKED, WAKE, Cause, Invocation, begin_of, cause_of, no_cause
 from plexstream.processor.records import error_body
@@ -58,6 +59,8 @@ STUCK_RETRY = 10_000
 REVIVED_AT_ONCE = 500
 KEPT_TASKS = 20_000
 """Waiting handlers of a partition in memory; others run again from their start when they go on."""
+PROBE_AFTER = 1_000
+"""Milliseconds after which asks that wait for a waiting handler look for a circle, again and again."""
 PARK_AFTER = 5_000
 """Milliseconds after which a message that waits for a waiting handler is copied into the journal."""
 
@@ -85,15 +88,18 @@ class Invocations:
         self.effects: deque[EffectCall] = deque()
         self._gated: deque[tuple[int, Invocation, int, Effect]] = deque()
         self._to_revive: deque[Invocation] = deque()
+        self._to_load: deque[str] = deque()
         self._announce: dict[Invocation, int] = {}  # runs that have no record yet, since when
         self._retries: dict[Invocation, int] = {}
         self._kept: dict[Invocation, None] = {}  # those with a task, the longest first
-        self._parked_at = processor.now
+        self._parked_at = self._probed_at = processor.now
         self.crowded: dict[str, Actor] = {}  # messages wait for their waiting handlers
         histories = processor.pieces.histories
         for address, pending in histories.pending.items():
             for number in sorted(pending):
                 self._restore(address, number, pending[number].begin, pending[number].steps)
+            if len(pending) > 1:
+                self._to_load.append(address)  # some wait for others: perhaps in a circle
         processor.actors.on_load = self._attach
 
     # From the journal
@@ -120,6 +126,7 @@ class Invocations:
             else:
                 assert actor.queue is not None
                 actor.queue.append(Waiting(PARKED, -1, inv.envelope(), number))
+                self.crowded[actor.address] = actor
 
     def _actor(self, inv: Invocation) -> Actor | None:
         """The actor of an invocation, loaded if it is not; None where it cannot be."""
@@ -549,11 +556,22 @@ class Invocations:
     def tick(self) -> None:
         """Let handlers go on that were restored, failed, or wait for effects to be announced."""
         p = self.p
-        if self.crowded and p.now - self._parked_at >= PARK_AFTER:
-            self._parked_at = p.now
-            for actor in self.crowded.values():
-                self._park(actor)
-            self.crowded.clear()
+        if self.crowded and p.now - self._probed_at >= PROBE_AFTER:
+            self._probed_at = p.now
+            park = p.now - self._parked_at >= PARK_AFTER
+            for address, actor in list(self.crowded.items()):
+                if actor.holder is None:
+                    del self.crowded[address]
+                    continue
+                probe_queue(p, actor)
+                if park:
+                    self._park(actor)
+            if park:
+                self._parked_at = p.now
+        for _ in range(min(len(self._to_load), REVIVED_AT_ONCE)):
+            address = self._to_load.popleft()
+            if address not in p.actors.active:
+                p.actors.load(address, p.now)
         for _ in range(min(len(self._to_revive), REVIVED_AT_ONCE)):
             self._revive(self._to_revive.popleft())
         if self._retries:
@@ -639,6 +657,16 @@ class Invocations:
             outs = again(e, self.p.now) if waiting.topic == TIMER else []
             self._record(inv, WAITING, no_cause(), completions=[NOTED], outs=outs)
             queue[i] = Waiting(PARKED, -1, e, inv.number)
+
+    def refuse_parked(self, actor: Actor, number: int, code: str, detail: str) -> None:
+        """A message that waits in the journal is answered with an error."""
+        inv = self.live.get(actor.address, {}).get(number)
+        if inv is not None:
+            inv.actor = actor
+            b = inv.begin
+            out = Out(_ERROR, b.id, b.reply_to, "", error_body(code, detail, None))
+            self._record(inv, FAILED, no_cause(), outs=[out])
+            self._forget(inv)
 
     def unpark(self, actor: Actor, number: int) -> None:
         """The actor is free for a message that waits in the journal."""

@@ -20,12 +20,17 @@ class BadRecord(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A reply that no turn carries: of a read-only handler, or kept for an idempotency key."""
+    """A reply that no turn carries: of a read-only handler, or kept for an idempotency key.
+
+    With `handler`, a message from `sender` that may get lost.
+    """
 
     reply_to: str
     id: str
     kind: int  # REPLY or ERROR
     payload: bytes
+    handler: str = ""
+    sender: str = ""
 
 
 class Group(NamedTuple):

@@ -25,6 +25,7 @@ from plexstream.model.journal import (
 )
 from plexstream.model.message import ASK, Envelope
 from plexstream.processor.actors import Actor
+from plexstream.processor.deadlock import FOUND, PROBE, found, probe
 from plexstream.processor.invocation import Cause, Invocation, cause_of
 from plexstream.processor.records import error_body
 
@@ -166,6 +167,8 @@ def _resume(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[st
 
 
 HANDLERS: dict[str, Callable[[Any, Actor, Cause, Envelope, dict[str, Any]], None]] = {
+    PROBE: probe,
+    FOUND: found,
     "$complete": _complete,
     "$promise": _promise,
     "$cancel": _cancel,

@@ -73,10 +73,14 @@ class World:
             p.acknowledged(len(self.journal) - 1)
             appended = True
             turns += sum(type(r) is Turn for r in records)
-        for answer in p.answers:
-            self.replies[answer.id] = _answer(answer.kind, answer.payload)
-        p.answers.clear()
         moved = appended or at < len(self.mailbox)
+        for reply_to, id, kind, payload, handler, sender in p.answers:
+            if handler:
+                self.mailbox.append(Envelope(kind, id, reply_to, handler, payload, sender))
+                moved = True
+            else:
+                self.replies[id] = _answer(kind, payload)
+        p.answers.clear()
         self._turns += turns
         if self._crash_every and turns and self._turns % self._crash_every == 0:
             self.restart()  # what is owed was not sent, and all that was is sent again
@@ -87,7 +91,14 @@ class World:
 
     def _send(self, offset, turn):
         for index, out in enumerate(turn.outs):
-            if out.kind in (OutKind.REPLY, OutKind.ERROR):
+            if "/" in out.target and OutKind.ASK <= out.kind <= OutKind.ERROR:
+                asks = out.kind == OutKind.ASK
+                self.mailbox.append(Envelope(
+                    out.kind, out.id, out.target, out.handler, out.payload, turn.actor,
+                    turn.actor if asks else "", headers={"chain": out.note} if asks else {},
+                    origin="journal/0", origin_seq=offset, origin_index=index,
+                ))  # fmt: skip
+            elif out.kind in (OutKind.REPLY, OutKind.ERROR):
                 self.replies[out.id] = _answer(2 if out.kind == OutKind.REPLY else 3, out.payload)
             elif out.kind == OutKind.TELL:
                 self.mailbox.append(Envelope(

@@ -1,0 +1,90 @@
+"""Actors that wait for each other in a circle, found by messages that follow the asks (edge chasing).
+
+An ask that reaches an actor of its own chain is refused at once. A circle of several chains (A asks B while
+B asks A) shows nowhere in one place: so an ask that has waited for a while sends a probe along what its
+target's handler waits for. A probe that comes back to the handler that asked has found a circle, and that ask
+fails; of all asks in a circle only that of the handler whose name comes first, so that the others go on.
+
+K. M. Chandy, J. Misra, L. M. Haas: Distributed Deadlock Detection. ACM TOCS 1 (1983). Probes are not
+journaled: one that is lost is sent again after the next while.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from plexstream.model.journal import CommandKind
+from plexstream.model.message import ASK, TELL, Envelope
+from plexstream.processor.actors import Actor
+from plexstream.processor.invocation import PARKED, Cause
+from plexstream.processor.records import Answer
+
+if TYPE_CHECKING:
+    from plexstream.processor.processor import Processor
+
+PROBE, FOUND = "$probe", "$deadlock"
+_ASK = CommandKind.ASK.value
+_MAX_CHAIN = 64
+
+
+def probe_queue(p: Processor, actor: Actor) -> None:
+    """Send probes for the asks that wait for an actor's waiting handler."""
+    holder = actor.holder
+    if holder is None or actor.queue is None:
+        return
+    targets = list(_asked(actor))
+    if not targets:
+        return
+    for waiting in actor.queue:
+        e = waiting.envelope
+        chain = e.headers.get("chain") if e.headers else None
+        if e.kind == ASK and chain:
+            passed = [chain.rpartition("\n")[2], holder.reference()]
+            body = {"chain": passed, "victim": actor.address, "ask": e.id}
+            for target in targets:
+                _send(p, actor, target, PROBE, body)
+
+
+def probe(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+    """A probe has come: it ends here, goes on, or has found a circle."""
+    p.inbox.finish(cause.offset)
+    chain, holder = body.get("chain"), actor.holder
+    if holder is None or not e.sender or not isinstance(chain, list) or not 0 < len(chain) <= _MAX_CHAIN:
+        return
+    if holder.reference() in chain:
+        if chain[0] == holder.reference() == min(chain):
+            _send(p, actor, str(body.get("victim")), FOUND, {**body, "chain": [*chain, chain[0]]})
+        return
+    for target in _asked(actor):
+        _send(p, actor, target, PROBE, {**body, "chain": [*chain, holder.reference()]})
+
+
+def found(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+    """An ask that waits here waits for itself: it fails, which lets the others go on."""
+    p.inbox.finish(cause.offset)
+    if actor.queue is None or actor.holder is None or not e.sender:
+        return
+    for waiting in actor.queue:
+        if waiting.envelope.id == body.get("ask") and waiting.envelope.kind == ASK:
+            actor.queue.remove(waiting)
+            chain = " -> ".join(map(str, body.get("chain", ())))
+            detail = f"{actor.address} is asked by what it waits for: {chain}"
+            if waiting.topic == PARKED:
+                p.invocations.refuse_parked(actor, waiting.parked, "deadlock", detail)
+            else:
+                p.refuse(waiting.topic, waiting.offset, waiting.envelope, "deadlock", detail, None)
+            return
+
+
+def _asked(actor: Actor) -> Iterator[str]:
+    assert actor.holder is not None
+    for command in actor.holder.outstanding.values():
+        if command.kind == _ASK:
+            yield command.name.partition(" ")[0]
+
+
+def _send(p: Processor, actor: Actor, to: str, handler: str, body: dict[str, Any]) -> None:
+    if "/" in to:
+        p.answers.append(Answer(to, "", TELL, json.dumps(body).encode(), handler, actor.address))
