@@ -1,41 +1,17 @@
 """A host with the actors of one test, and state that outlives an instance."""
 
+import sys
+from pathlib import Path
+
 import pytest
+
+sys.path.append(str(Path(__file__).parent))  # pytest's import mode adds no directories
+
+from disk import ADDRESS, Disk
 
 from plexstream.hosts.native import NativeHost
 from plexstream.model.journal import OutKind
 from plexstream.model.timer import timer_piece
-
-ADDRESS = "default/default/a/1"
-
-
-class Disk:
-    """What the processor would keep of one actor."""
-
-    def __init__(self):
-        self.fields = {}
-        self.entries = {}
-        self.timers_by_id = {}
-
-    def get(self, field, key):
-        return self.entries.get((field, key))
-
-    def scan(self, field):
-        return iter(sorted((k, v) for (f, k), v in self.entries.items() if f == field))
-
-    def timer(self, id):
-        return self.timers_by_id.get(id)
-
-    def timers(self):
-        return iter(self.timers_by_id.values())
-
-    def apply(self, patch):
-        for field, key, value in patch:
-            where, name = (self.fields, field) if key is None else (self.entries, (field, key))
-            if value is None:
-                where.pop(name, None)
-            else:
-                where[name] = value
 
 
 class Tester:

@@ -17,7 +17,7 @@ from plexstream.hosts.native.fields import PlainFields, encode, refuse_nan
 from plexstream.hosts.native.instance import FieldEntries, Instance, entry_decoder
 from plexstream.hosts.native.replay import Replay, new_task
 from plexstream.hosts.native.start import starter
-from plexstream.hosts.native.task import NeedsGreenlet, Task
+from plexstream.hosts.native.task import Task
 from plexstream.hosts.native.time import crons_of
 from plexstream.hosts.native.turn import MAX_DETAIL, Turn
 from plexstream.model.errors import CallError, Failed, TooLarge
@@ -225,21 +225,24 @@ class NativeHost:
                 else:
                     return self._suspend(turn, coroutine, waiting)
             return self._finish(turn, value)
-        except NeedsGreenlet:
+        except BaseException as error:
+            task = turn.waits()
+            if task is None or not task.needs_greenlet:
+                return self._fail(turn, error)
             instance.roll_back()
             bound.waits = True
             base = turn.base
             turn.begin(instance, bound, seq, now, sender, chain)
             turn.base = base
             return self._begin_task(turn, arguments)
-        except BaseException as error:
-            return self._fail(turn, error)
         finally:
             current.turn = None
 
     def _finish(self, turn: Turn, value: Any) -> Result:
         """The handler has returned. Raises what is wrong with its result or the state."""
         instance, bound = turn.instance, turn.bound
+        if (task := turn.waits()) is not None:
+            task.check()
         where = f"{instance.type.name}.{bound.name}"
         if value is None:
             data = b"null"
@@ -328,9 +331,10 @@ class NativeHost:
             return self._go_on(task)
         turn, instance = task.turn, task.instance
         patch: list[Change] = []
-        if task.refusal:
+        if task.ended is not None or task.refusal:
+            outcome = self._fail(turn, task.ended or TypeError(task.refusal))
             task.drop()
-            return self._fail(turn, TypeError(task.refusal))
+            return outcome
         if instance.type.info.visible:
             try:
                 patch = instance.take_changes(turn.room)

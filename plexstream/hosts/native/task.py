@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from plexstream.hosts.native.effect import NativeEffect
 from plexstream.hosts.native.instance import Instance
@@ -26,6 +26,7 @@ from plexstream.model.errors import (
     call_error,
 )
 from plexstream.model.journal import Command, CommandKind, Completion, Control, Out, OutKind, Step
+from plexstream.sdk.current import current
 from plexstream.sdk.spec import Retry
 from plexstream.sdk.waiting import Handle, Waitable
 
@@ -47,7 +48,7 @@ class NeedsGreenlet(BaseException):
     """A plain ``def`` handler waits for the first time: it runs again in a greenlet, as ever after."""
 
 
-class Dropped(BaseException):
+class Dropped(GreenletExit):
     """The task leaves memory: raised where its handler waits."""
 
 
@@ -91,6 +92,7 @@ class Task:
         self._order = 0
         self._max_result = max_result
         self.ended: Unchanged | None = None
+        self.needs_greenlet = False
 
     # For the handler: TaskApi
 
@@ -100,6 +102,7 @@ class Task:
         if not self.blocking:
             raise TypeError(f"{self.where} is async: await what it waits for")
         if self.greenlet is None or getcurrent() is not self.greenlet:
+            self.needs_greenlet = True
             raise NeedsGreenlet
         parent = self.greenlet.parent
         assert parent is not None
@@ -298,13 +301,30 @@ class Task:
                 return f"step {command.number} is recorded as {describe(command)}, but the handler "
         return ""
 
+    def check(self) -> None:
+        """Raise again what ended the run, or kept it from waiting, in case the handler has swallowed it."""
+        if self.ended is not None:
+            raise self.ended
+        if self.needs_greenlet:
+            raise NeedsGreenlet
+
     def drop(self) -> None:
-        """Let the handler go; what it does on its way out counts for nothing."""
-        if self.coroutine is not None:
-            self.coroutine.close()
-        elif self.greenlet is not None and not self.greenlet.dead:
-            self.greenlet.parent = getcurrent()
-            self.greenlet.throw(Dropped)
+        """Let the handler go; what it does on its way out counts for nothing, be it that it waits again."""
+        before, current.turn = current.turn, self.turn
+        try:
+            if self.coroutine is not None:
+                self.coroutine.close()
+            elif self.greenlet is not None and not self.greenlet.dead:
+                self.greenlet.parent = getcurrent()
+                self.greenlet.throw(Dropped)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            _log.debug("%s: dropped, it raised %s", self.where, type(error).__name__)
+        finally:
+            current.turn = before
+            self.take()
+            self.instance.roll_back()
 
 
 def describe(command: Command) -> str:
