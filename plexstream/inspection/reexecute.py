@@ -148,7 +148,7 @@ class _Again:
             return [f"the actor cannot be loaded: {type(error).__name__}: {error}"]
         result = self._host.invoke(
             instance, turn.handler, e.payload, turn.seq, turn.time, turn.sender, turn.message_id,
-            e.headers.get("read_only") == "1",
+            e.headers.get("read_only") == "1", fresh=turn.fresh,
         )  # fmt: skip
         if type(result) is not Result:
             return ["the handler waits now, and did not then"]

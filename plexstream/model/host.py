@@ -153,10 +153,12 @@ class ActorHost(Protocol):
         message_id: str,
         must_read: bool,
         chain: str = "",
+        fresh: bool = False,
     ) -> Outcome:
         """Handle one message as turn number `seq` at time `now` (ms).
 
-        With `must_read`, only by a read-only handler. `chain` goes with what it asks of others.
+        With `must_read`, only by a read-only handler. `chain` goes with what it asks of others. `fresh`: the
+        actor begins anew, though it had turns before.
         """
 
     def resume(self, task: Any, completion: Completion, now: int) -> Outcome:

@@ -201,7 +201,7 @@ class Processor:
         if handler:
             result = self.host.invoke(
                 actor.instance, handler, payload, seq, now, e.sender, e.id, must_read,
-                e.headers.get("chain", "") if e.headers else "",
+                e.headers.get("chain", "") if e.headers else "", fresh,
             )  # fmt: skip
         else:  # no code runs: the actor's first turn may be still to come
             assert ruling is not None

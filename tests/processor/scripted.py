@@ -40,7 +40,7 @@ class Host:
     def deactivate(self, instance):
         self.gone.append(instance[0])
 
-    def invoke(self, instance, handler, payload, seq, now, sender, id, must_read, chain=""):
+    def invoke(self, instance, handler, payload, seq, now, sender, id, must_read, chain="", fresh=False):
         self.calls.append((instance[0], handler, id, seq))
         if handler in self.script:
             return self.script[handler](instance)

@@ -184,6 +184,7 @@ class NativeHost:
         message_id: str,
         must_read: bool,
         chain: str = "",
+        fresh: bool = False,
     ) -> Outcome:
         t: _Type = instance.type
         bound = t.handlers.get(handler) or t.handlers.get("*")
@@ -200,6 +201,7 @@ class NativeHost:
         turn = self._turn
         turn.begin(instance, bound, seq, now, sender, chain)
         turn.firing = message_id if sender == instance.address else ""
+        turn.fresh = fresh
         if bound.role == "run":
             kept = _kept(instance)
             if kept is not None:
@@ -210,8 +212,8 @@ class NativeHost:
         current.turn = turn
         coroutine = None
         try:
-            if seq == 1 and t.spec.init is not None and not read_only and handler != START:
-                t.spec.init(instance.object, *([{}] if t.init_config else []))
+            if seq == 1 or fresh:
+                _init(turn)
             if bound.rest:
                 value = bound.function(instance.object, *arguments[:-1], **arguments[-1])
             else:
@@ -231,9 +233,9 @@ class NativeHost:
                 return self._fail(turn, error)
             instance.roll_back()
             bound.waits = True
-            base = turn.base
+            base, firing = turn.base, turn.firing
             turn.begin(instance, bound, seq, now, sender, chain)
-            turn.base = base
+            turn.base, turn.firing, turn.fresh = base, firing, fresh
             return self._begin_task(turn, arguments)
         finally:
             current.turn = None
@@ -291,13 +293,12 @@ class NativeHost:
 
     def _begin_task(self, turn: Turn, arguments: tuple[Any, ...]) -> Outcome:
         task, bound, instance = turn.task(), turn.bound, turn.instance
-        spec = instance.type.spec
         rest = arguments[-1] if bound.rest else {}
         plain = arguments[:-1] if bound.rest else arguments
 
         def start() -> Any:
-            if turn.seq == 1 and spec.init is not None and not bound.read_only:
-                spec.init(instance.object, *([{}] if instance.type.init_config else []))
+            if turn.seq == 1 or turn.fresh:
+                _init(turn)
             return bound.function(instance.object, *plain, **rest)
 
         self._turn = self._new_turn()  # this one is the task's
@@ -398,6 +399,7 @@ class NativeHost:
                 return kept
         turn = self._new_turn()
         turn.begin(instance, bound, seq, begin.time, begin.sender, begin.chain)
+        turn.fresh = bool(history) and history[0].fresh
         bound.waits = True
         task = turn.task()
         task.expect(history)
@@ -455,6 +457,14 @@ def _trace(error: BaseException) -> str:
         return "".join(traceback.format_exception(error, limit=-20)).rstrip()
     except Exception:
         return type(error).__name__
+
+
+def _init(turn: Turn) -> None:
+    """In an actor's first turn, and in one that begins anew: its init hook, before the handler."""
+    instance, bound = turn.instance, turn.bound
+    spec = instance.type.spec
+    if spec.init is not None and not bound.read_only and bound.name != START:
+        spec.init(instance.object, *([{}] if instance.type.init_config else []))
 
 
 def _kept(instance: Instance) -> Result | None:

@@ -50,7 +50,7 @@ class Turn:
 
     __slots__ = (
         "_base", "_make_task", "_max_turn", "_random", "_sender", "_task", "_time", "address", "base",
-        "bound", "chain", "firing", "instance", "max_message", "outs", "room", "seq",
+        "bound", "chain", "firing", "fresh", "instance", "max_message", "outs", "room", "seq",
     )  # fmt: skip
 
     def __init__(self, max_message: int, max_turn: int, make_task: Callable[[Turn], Task]) -> None:
@@ -70,6 +70,7 @@ class Turn:
         self._sender = ""
         self._random: random.Random | None = None
         self.firing = ""
+        self.fresh = False  # its actor's state was dropped before
 
     def begin(self, instance: Any, bound: Any, seq: int, now: int, sender: str, chain: str) -> None:
         """Start a turn of an actor, by a handler."""

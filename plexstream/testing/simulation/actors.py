@@ -202,11 +202,13 @@ class SimHost(NativeHost):
 
     def invoke(
         self, instance: Any, handler: str, payload: bytes, seq: int, now: int, sender: str, message_id: str,
-        must_read: bool, chain: str = "",
+        must_read: bool, chain: str = "", fresh: bool = False,
     ) -> Outcome:  # fmt: skip
         if handler == "kill":
             raise Killed(message_id)
-        return super().invoke(instance, handler, payload, seq, now, sender, message_id, must_read, chain)
+        return super().invoke(
+            instance, handler, payload, seq, now, sender, message_id, must_read, chain, fresh
+        )
 
 
 def make_host() -> SimHost:

@@ -52,9 +52,10 @@ class Actor:
         """One message, handled; the state changes if no error comes of it."""
         before = json.dumps(self.state)
         outs: list[tuple[int, str, str, Any]] = []
-        if self.expired(now):
+        fresh = self.expired(now)
+        if fresh:
             self.state = blank()
-        if seq == 1:
+        if fresh or seq == 1:
             self.state["total"] = 7
         try:
             value = self._run(handler, arguments, outs, seq)
