@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
-import threading
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from greenlet import getcurrent, greenlet
 
-from plexstream.hosts.native.arguments import Bind, WrongArguments, binder, takes_rest
-from plexstream.hosts.native.fields import PlainFields, encode, refuse_nan
-from plexstream.hosts.native.instance import FieldEntries, Instance, entry_decoder
+from plexstream.hosts.native.arguments import WrongArguments
+from plexstream.hosts.native.failures import ASYNCIO, describe, explain, failure, is_fatal
+from plexstream.hosts.native.fields import encode, refuse_nan
+from plexstream.hosts.native.instance import FieldEntries, Instance
+from plexstream.hosts.native.prepared import Type
 from plexstream.hosts.native.replay import Replay, new_task
-from plexstream.hosts.native.start import starter
 from plexstream.hosts.native.task import Task
-from plexstream.hosts.native.time import crons_of
-from plexstream.hosts.native.turn import MAX_DETAIL, Turn
-from plexstream.model.errors import CallError, Failed, TooLarge
-from plexstream.model.host import Again, Outcome, Reader, Result, RetryInfo, Suspended, TypeInfo
+from plexstream.hosts.native.turn import Turn
+from plexstream.model.errors import Failed, TooLarge
+from plexstream.model.host import Again, Outcome, Reader, Result, Suspended, TypeInfo
 from plexstream.model.journal import Begin, Change, Completion, Step
-from plexstream.model.life import HOOKS, START
-from plexstream.model.text import text
+from plexstream.model.life import START
 from plexstream.sdk.current import current
-from plexstream.sdk.errors import Reject
-from plexstream.sdk.spec import ActorType, Handler, Retry
+from plexstream.sdk.spec import ActorType
 from plexstream.sdk.waiting import Waitable
 
 _new = tuple.__new__  # a named tuple's own costs twice the time
@@ -42,70 +36,6 @@ MAX_TURN = 4_194_304
 """Bytes that one turn may change and send in all: the journal takes larger records than other topics."""
 
 
-class _Bound:
-    """A handler with its arguments' check."""
-
-    __slots__ = ("bind", "function", "is_async", "name", "read_only", "rest", "retry", "role", "waits")
-
-    def __init__(self, handler: Handler, where: str, retry: Retry) -> None:
-        function = handler.function
-        self.function = function
-        self.name = handler.name
-        self.read_only = handler.read_only
-        self.role = handler.role
-        self.retry = handler.retry or retry
-        self.waits = False  # known once it has waited, if it is a plain def
-        self.bind: Bind = binder(function, where)
-        self.rest = takes_rest(self.bind)
-        self.is_async = inspect.iscoroutinefunction(function)
-
-
-class _Type:
-    """An actor type made ready to run."""
-
-    def __init__(self, spec: ActorType, version: str) -> None:
-        self.name = spec.name
-        self.spec = spec
-        self.plain = PlainFields(spec)
-        self.handlers = {n: _Bound(h, f"{spec.name}.{n}", spec.retry) for n, h in spec.handlers.items()}
-        self.handlers[START] = _Bound(
-            Handler(START, starter(spec), False), f"{spec.name}.{START}", spec.retry
-        )
-        self.init_config = spec.init is not None and len(inspect.signature(spec.init).parameters) > 1
-        self.collections = [
-            (f, entry_decoder(f, f"{spec.name}.{f.name}")) for f in spec.fields.values() if f.kind != "plain"
-        ]
-        self.info = TypeInfo(
-            spec.name, version, round(spec.idle_timeout * 1000), spec.max_active,
-            round(spec.state_ttl * 1000), _retry_info(spec.retry), spec.snapshots.turns,
-            -1 if spec.snapshots.seconds is None else round(spec.snapshots.seconds * 1000),
-            spec.snapshots.on_deactivation, HOOKS & spec.handlers.keys(), crons_of(spec), _shared(spec),
-            spec.kind == "service", spec.kind == "workflow",
-            {n: _retry_info(h.retry) for n, h in spec.handlers.items() if h.retry is not None},
-        )  # fmt: skip
-
-
-def _retry_info(retry: Retry) -> RetryInfo:
-    delays = [round(retry.delay(a) * 1000) for a in range(1, max(2, min(retry.attempts, 64)))]
-    attempts = retry.attempts
-    if retry.max_duration:
-        spent = 0.0
-        for attempt in range(1, min(retry.attempts, 100_000)):
-            spent += delays[min(attempt, len(delays)) - 1] / 1000
-            if spent > retry.max_duration:
-                attempts = attempt
-                break
-    return RetryInfo(attempts, tuple(delays), retry.jitter)
-
-
-def _shared(spec: ActorType) -> frozenset[str]:
-    """The handlers that run while another one waits."""
-    return frozenset(
-        n for n, h in spec.handlers.items()
-        if spec.kind == "service" or h.read_only or h.role in ("signal", "query")
-    )  # fmt: skip
-
-
 class NativeHost:
     """Runs actor types of Python classes.
 
@@ -118,7 +48,7 @@ class NativeHost:
     def __init__(
         self, types: Mapping[str, ActorType], version: str = "", *, max_message: int = MAX_MESSAGE
     ) -> None:
-        self._types = {name: _Type(spec, version) for name, spec in types.items()}
+        self._types = {name: Type(spec, version) for name, spec in types.items()}
         self._max_message = max_message
         self._turn = self._new_turn()
 
@@ -186,18 +116,18 @@ class NativeHost:
         chain: str = "",
         fresh: bool = False,
     ) -> Outcome:
-        t: _Type = instance.type
+        t: Type = instance.type
         bound = t.handlers.get(handler) or t.handlers.get("*")
         if bound is None:
             known = ", ".join(sorted(t.spec.handlers)) or "none"
-            return _failure("unknown_handler", f"{t.name} has no handler {handler!r}; it has {known}")
+            return failure("unknown_handler", f"{t.name} has no handler {handler!r}; it has {known}")
         read_only = bound.read_only
         if must_read and not read_only:
-            return _failure("not_read_only", f"{t.name}.{handler} may change state: use POST, not GET")
+            return failure("not_read_only", f"{t.name}.{handler} may change state: use POST, not GET")
         try:
             arguments = bound.bind(payload)
         except WrongArguments as error:
-            return _failure("bad_arguments", f"{t.name}.{handler}: {error}", read_only=read_only)
+            return failure("bad_arguments", f"{t.name}.{handler}: {error}", read_only=read_only)
         turn = self._turn
         turn.begin(instance, bound, seq, now, sender, chain)
         turn.firing = message_id if sender == instance.address else ""
@@ -283,7 +213,9 @@ class NativeHost:
             raise error
         if ended is not None and ended.error is not None:
             error = ended.error
-        result = self._explain(error, f"{instance.type.name}.{bound.name}", instance.address, bound.read_only)
+        result = explain(
+            error, f"{instance.type.name}.{bound.name}", instance.address, bound.read_only, turn.max_message
+        )
         if bound.role == "run" and result.code != "non_deterministic":
             entry = encode(["e", {"code": result.code, "detail": result.detail, "data": result.data}])
             result = result._replace(patch=[Change(WORKFLOW, RESULT, entry)])
@@ -385,14 +317,14 @@ class NativeHost:
         return Suspended(task, [], [], {}, [], [])
 
     def replay(self, instance: Instance, begin: Begin, seq: int, history: Sequence[Step]) -> Outcome:
-        t: _Type = instance.type
+        t: Type = instance.type
         bound = t.handlers.get(begin.handler) or t.handlers.get("*")
         if bound is None:
-            return _failure("non_deterministic", f"{t.name} has no handler {begin.handler!r} any more")
+            return failure("non_deterministic", f"{t.name} has no handler {begin.handler!r} any more")
         try:
             arguments = bound.bind(begin.payload)
         except WrongArguments as error:
-            return _failure("non_deterministic", f"{t.name}.{begin.handler}: {error}")
+            return failure("non_deterministic", f"{t.name}.{begin.handler}: {error}")
         if bound.role == "run" and begin.base is None:
             kept = _kept(instance)  # it waited in the journal for the run that has ended
             if kept is not None:
@@ -407,56 +339,6 @@ class NativeHost:
 
     def drop(self, task: Task) -> None:
         task.drop()
-
-    def _explain(self, error: BaseException, where: str, address: str, read_only: bool) -> Result:
-        if isinstance(error, Reject):
-            data, problem = _error_data(error.data, self._turn.max_message)
-            return _failure("rejected", f"{error.reason}{problem}", data, read_only)
-        if isinstance(error, RuntimeError) and "no running event loop" in str(error):
-            error = TypeError(_ASYNCIO.format(where))
-        if isinstance(error, CallError):
-            data, problem = _error_data(error.data, self._turn.max_message)
-            return _failure(error.code, f"{error.detail}{problem}", data, read_only)
-        _log.warning("%s: %s raised\n%s", address, where, _trace(error))
-        return _failure("failed", f"{where} raised {describe(error)}", None, read_only)
-
-
-def is_fatal(error: BaseException) -> bool:
-    """Whether an error is not the handler's: Ctrl-C. All else, be it SystemExit, fails the turn."""
-    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
-
-
-def describe(error: BaseException) -> str:
-    """An error's type and text, whatever its ``__str__`` does."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__
-
-
-def _failure(code: str, detail: str, data: Any = None, read_only: bool = False) -> Result:
-    return Result(code, b"", [], [], read_only, text(detail, MAX_DETAIL), data)
-
-
-def _error_data(data: Any, limit: int) -> tuple[Any, str]:
-    """What goes with an error, and what is said where it cannot."""
-    if data is None:
-        return None, ""
-    try:
-        encoded = encode(data)
-        refuse_nan(data, "the error's data")
-    except Exception as error:
-        return None, f" (its data cannot be sent: {describe(error)})"
-    if len(encoded) > limit:
-        return None, f" (its data of {len(encoded)} bytes is over the limit of {limit})"
-    return msgspec.json.decode(encoded), ""
-
-
-def _trace(error: BaseException) -> str:
-    try:
-        return "".join(traceback.format_exception(error, limit=-20)).rstrip()
-    except Exception:
-        return type(error).__name__
 
 
 def _init(turn: Turn) -> None:
@@ -474,15 +356,9 @@ def _kept(instance: Instance) -> Result | None:
     if entry is None:
         return None
     if entry[0] == "e":
-        return _failure(entry[1]["code"], entry[1]["detail"], entry[1].get("data"))
+        return failure(entry[1]["code"], entry[1]["detail"], entry[1].get("data"))
     return Result("", encode(entry[1]), [], [])
 
 
-_ASYNCIO = (
-    "{} awaits something that is no step of plexstream: a handler must not wait on asyncio; "
-    "do that in host.run(name, async_function)"
-)
-
-
 def _foreign(turn: Turn) -> str:
-    return _ASYNCIO.format(f"{turn.instance.type.name}.{turn.bound.name}")
+    return ASYNCIO.format(f"{turn.instance.type.name}.{turn.bound.name}")

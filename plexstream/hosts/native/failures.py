@@ -1,0 +1,76 @@
+"""What callers hear of errors that handlers raise."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from typing import Any
+
+import msgspec
+
+from plexstream.hosts.native.fields import encode, refuse_nan
+from plexstream.hosts.native.turn import MAX_DETAIL
+from plexstream.model.errors import CallError
+from plexstream.model.host import Result
+from plexstream.model.text import text
+from plexstream.sdk.errors import Reject
+
+_log = logging.getLogger("plexstream.actor")
+ASYNCIO = (
+    "{} awaits something that is no step of plexstream: a handler must not wait on asyncio; "
+    "do that in host.run(name, async_function)"
+)
+
+
+def explain(error: BaseException, where: str, address: str, read_only: bool, limit: int) -> Result:
+    """What a caller hears of an error that a handler raised; `limit`: bytes of its data."""
+    if isinstance(error, Reject):
+        data, problem = _error_data(error.data, limit)
+        return failure("rejected", f"{error.reason}{problem}", data, read_only)
+    if isinstance(error, RuntimeError) and "no running event loop" in str(error):
+        error = TypeError(ASYNCIO.format(where))
+    if isinstance(error, CallError):
+        data, problem = _error_data(error.data, limit)
+        return failure(error.code, f"{error.detail}{problem}", data, read_only)
+    _log.warning("%s: %s raised\n%s", address, where, _trace(error))
+    return failure("failed", f"{where} raised {describe(error)}", None, read_only)
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether an error is not the handler's: Ctrl-C. All else, be it SystemExit, fails the turn."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
+def describe(error: BaseException) -> str:
+    """An error's type and text, whatever its ``__str__`` does."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
+
+def failure(code: str, detail: str, data: Any = None, read_only: bool = False) -> Result:
+    """A message that had no effect."""
+    return Result(code, b"", [], [], read_only, text(detail, MAX_DETAIL), data)
+
+
+def _error_data(data: Any, limit: int) -> tuple[Any, str]:
+    """What goes with an error, and what is said where it cannot."""
+    if data is None:
+        return None, ""
+    try:
+        encoded = encode(data)
+        refuse_nan(data, "the error's data")
+    except Exception as error:
+        return None, f" (its data cannot be sent: {describe(error)})"
+    if len(encoded) > limit:
+        return None, f" (its data of {len(encoded)} bytes is over the limit of {limit})"
+    return msgspec.json.decode(encoded), ""
+
+
+def _trace(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error, limit=-20)).rstrip()
+    except Exception:
+        return type(error).__name__
