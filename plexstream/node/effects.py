@@ -17,6 +17,9 @@ from typing import NamedTuple
 from plexstream.model.host import EffectResult
 from plexstream.processor import EffectCall
 
+SHORT_S = 0.05
+"""An effect that runs no longer than this is waited for; others end when a reader looks, up to 20 ms late."""
+
 
 class Done(NamedTuple):
     """An effect that has come to its end; `owner` gave it."""
@@ -31,13 +34,16 @@ class Effects:
 
     Parameters:
         threads: at most so many plain functions at the same time.
-        wake: called from any thread when `done` has something.
+        wake: called from any thread when something has come to its end since the last `take`.
     """
 
     def __init__(self, threads: int, wake: Callable[[], None]) -> None:
         self._threads = threads
         self._wake = wake
-        self.done: deque[Done] = deque()
+        self._done: deque[Done] = deque()
+        self._came = threading.Event()
+        self._running = 0
+        self._begun = 0.0  # the last one
         self._queue: SimpleQueue[tuple[object, EffectCall] | None] = SimpleQueue()
         self._pool: list[threading.Thread] = []
         self._busy = 0
@@ -47,7 +53,9 @@ class Effects:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def run(self, owner: object, call: EffectCall) -> None:
-        """Start an effect. Called by the worker's thread only, as `tick` and `take` are."""
+        """Start an effect. Called by the worker's thread only, as `take` and `wait` are."""
+        self._running += 1
+        self._begun = time.monotonic()
         if call.effect.is_async:
             if self._loop is None:
                 self._loop = self._start_loop()
@@ -63,8 +71,10 @@ class Effects:
     def take(self) -> list[Done]:
         """Effects that have come to their end; those to be tried again are kept until it is time."""
         found: list[Done] = []
-        while self.done:
-            done = self.done.popleft()
+        self._came.clear()
+        while self._done:
+            done = self._done.popleft()
+            self._running -= 1
             if not done.call.effect.is_async:
                 self._busy -= 1
             if done.result.retry_after < 0:
@@ -80,6 +90,14 @@ class Effects:
                 self.run(owner, call)
         return found
 
+    def short(self) -> bool:
+        """Whether one is running that may be a short one."""
+        return self._running > 0 and time.monotonic() - self._begun < SHORT_S
+
+    def wait(self, seconds: float) -> None:
+        """Wait until one has come to its end, so many seconds at most."""
+        self._came.wait(seconds)
+
     def close(self) -> None:
         """Start nothing more. What runs is not waited for: it counts for nothing."""
         for _ in self._pool:
@@ -93,12 +111,19 @@ class Effects:
             self._finish(owner, call, call.effect.run())
 
     def _finish(self, owner: object, call: EffectCall, result: EffectResult) -> None:
-        self.done.append(Done(owner, call, result))
-        self._wake()
+        self._done.append(Done(owner, call, result))
+        if not self._came.is_set():  # else the worker has yet to look
+            self._came.set()
+            self._wake()
 
     def _start_loop(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
-        threading.Thread(target=loop.run_forever, name="plexstream-effects", daemon=True).start()
+
+        def work() -> None:
+            loop.run_forever()
+            loop.close()
+
+        threading.Thread(target=work, name="plexstream-effects", daemon=True).start()
         return loop
 
     def _start(self, owner: object, call: EffectCall) -> None:

@@ -556,18 +556,8 @@ class Invocations:
     def tick(self) -> None:
         """Let handlers go on that were restored, failed, or wait for effects to be announced."""
         p = self.p
-        if self.crowded and p.now - self._probed_at >= PROBE_AFTER:
-            self._probed_at = p.now
-            park = p.now - self._parked_at >= PARK_AFTER
-            for address, actor in list(self.crowded.items()):
-                if actor.holder is None:
-                    del self.crowded[address]
-                    continue
-                probe_queue(p, actor)
-                if park:
-                    self._park(actor)
-            if park:
-                self._parked_at = p.now
+        if self.crowded:
+            self._see_to_crowds()
         for _ in range(min(len(self._to_load), REVIVED_AT_ONCE)):
             address = self._to_load.popleft()
             if address not in p.actors.active:
@@ -585,11 +575,32 @@ class Invocations:
                 if p.now - since >= RUN_ANNOUNCED:
                     self._record(inv, WAITING, no_cause())
 
+    def _see_to_crowds(self) -> None:
+        """Look for circles among those who wait, and park what waits for them."""
+        p = self.p
+        full = len(p.inbox.waiting) >= p.settings.max_waiting  # nothing is read, not even what they wait for
+        probe = p.now - self._probed_at >= PROBE_AFTER
+        park = full or (probe and p.now - self._parked_at >= PARK_AFTER)
+        for address, actor in list(self.crowded.items()) if probe or park else ():
+            if actor.holder is None:
+                del self.crowded[address]
+                continue
+            if probe:
+                probe_queue(p, actor)
+            if park:
+                self._park(actor)
+        if probe:
+            self._probed_at = p.now
+        if park:
+            self._parked_at = p.now
+
     def next_due(self) -> int | None:
         """When `tick` has something to do, in ms since the epoch."""
         times = [*self._retries.values(), *(t + RUN_ANNOUNCED for t in self._announce.values())]
-        if self._to_revive:
+        if self._to_revive or self._to_load:
             times.append(self.p.now)
+        if self.crowded:
+            times.append(self._probed_at + PROBE_AFTER)
         return min(times, default=None)
 
     def _revive(self, inv: Invocation) -> None:
@@ -607,12 +618,17 @@ class Invocations:
         if actor.holder is not inv and inv.number not in actor.shared:
             return  # parked: its turn comes
         history = p.pieces.histories.read(inv.address, inv.number)
+        begun = any(step.commands for step in history)
         key = inv.begin.idempotency_key
-        if key and not any(step.commands for step in history):
+        if key and not begun:
             kept, found = p.pieces.reply(inv.address, key, p.now)
             if found:  # the message was parked while the same call was on its way
                 self._end(inv, DONE, no_cause(), [], [], p.kept_reply(kept, inv.begin))
                 return
+        if not begun and any(c.number == _CANCEL for step in history for c in step.completions):
+            detail = f"{inv.reference()} was cancelled before it began"
+            self._ended(inv, Result("cancelled", b"", [], [], False, detail), [], no_cause(), None)
+            return
         past: PastReader | None = None
         try:
             if inv.begin.base is not None:
@@ -668,12 +684,16 @@ class Invocations:
             self._record(inv, FAILED, no_cause(), outs=[out])
             self._forget(inv)
 
-    def unpark(self, actor: Actor, number: int) -> None:
-        """The actor is free for a message that waits in the journal."""
+    def unpark(self, actor: Actor, number: int) -> bool:
+        """The actor is free for a message that waits in the journal; False where that has ended."""
         inv = self.live.get(actor.address, {}).get(number)
-        if inv is not None:
-            actor.holder = inv
-            self._to_revive.append(inv)
+        if inv is None:
+            return False
+        actor.holder = inv
+        self._to_revive.append(inv)
+        if actor.queue:
+            self.crowded[actor.address] = actor
+        return True
 
     def release_effects(self) -> None:
         """Effects start once the record of what led to them is on the log."""
@@ -686,7 +706,7 @@ class Invocations:
 
     def _drop_tasks(self) -> None:
         """Take handlers out of memory that have waited longest, if nothing of theirs runs."""
-        for inv in list(self._kept)[: KEPT_TASKS // 5]:
+        for inv in list(self._kept)[: max(1, KEPT_TASKS // 5)]:
             if not (inv.running or inv.unrecorded or inv.group > self.p.actors.acknowledged_group):
                 self.p.host.drop(inv.task)
                 self._keep(inv, None)

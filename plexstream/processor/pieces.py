@@ -181,7 +181,7 @@ class Pieces:
                     fields.pop(field, None)
                 else:
                     fields[field] = value
-            if turn.status == DONE or type(turn) is Step:
+            if turn.status == DONE or type(turn) is Step:  # no number names two invocations
                 core.seq = turn.seq
                 core.time = turn.time
             core.offset = offset

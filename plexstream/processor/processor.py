@@ -311,6 +311,7 @@ class Processor:
             actor.retry_at = self.now + retry.delay(actor.attempts, e.id)
             if actor.queue is None:
                 actor.queue = deque()
+            if actor.holder is None:
                 self.actors.busy[actor.address] = actor
             actor.queue.appendleft(Waiting(topic, offset, e))
             if offset >= 0:
@@ -366,8 +367,9 @@ class Processor:
             if head.topic == TIMER and not self.timers.live(e.sender, e.id, e.origin_seq):
                 continue  # taken back while it waited
             if head.topic == PARKED:
-                self.invocations.unpark(actor, head.parked)
-                return
+                if self.invocations.unpark(actor, head.parked):
+                    return
+                continue
             if not self._invoke(actor, head.topic, head.offset, head.envelope, False):
                 return  # it put itself back at the head
             if actor.holder is not None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from installation import BANK, PARTITIONS, wait_until
 
@@ -146,3 +148,15 @@ def test_an_error_in_one_partition_costs_that_partition_its_reign(
     stepped.until(lambda: stepped.worker.ready() and stepped.balance == 5)  # claimed anew, nothing lost
     other = 1 - HOME
     assert stepped.worker.drivers[other] is before[other]
+
+
+def test_a_worker_does_not_wait_for_records_while_a_short_effect_runs(stepped):
+    """Nothing interrupts a Kafka reader that waits: each step of a handler took 20 ms."""
+    stepped.settle()
+    stepped.worker._effects._running = 1
+    stepped.worker._effects._begun = time.monotonic() + 3600
+    stepped.worker.step()
+    assert stepped.waits == [0.0]
+    stepped.worker._effects._begun -= 7200  # it is not a short one
+    stepped.worker.step()
+    assert stepped.waits == [0.0, IDLE_S]

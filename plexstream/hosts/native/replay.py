@@ -60,6 +60,8 @@ class Replay:
                 if completion.number in self._early or completion.number in _NO_NEWS:
                     continue
                 if type(outcome) is not Suspended:
+                    if self._only_noted(i):
+                        break  # it came while the handler was not in memory, and too late
                     return self._ended_early(outcome, step, i)
                 outcome = self._take(self._host.resume(self._task, completion, step.time))
             if any(c.number == _NOTED for c in step.completions):
@@ -76,6 +78,14 @@ class Replay:
         if type(outcome) is Result and not outcome.code:
             return outcome._replace(patch=[*self._patch, *outcome.patch], outs=[*self._outs, *outcome.outs])
         return outcome
+
+    def _only_noted(self, at: int) -> bool:
+        """Whether the handler did not go on with any of the steps from `at` on."""
+        return all(
+            step.status == MEANWHILE
+            or (any(c.number == _NOTED for c in step.completions) and not self._task.missed(step))
+            for step in self._history[at:]
+        )
 
     def _take(self, outcome: Outcome) -> Outcome:
         """Note what came about; what is recorded of it is not to happen again."""
