@@ -171,7 +171,10 @@ class ActorHost(Protocol):
         """
 
     def drop(self, task: Any) -> None:
-        """A waiting handler leaves memory; `replay` brings it back."""
+        """A waiting handler leaves memory; `replay` brings it back.
+
+        Its instance is as of the actor's latest turn again.
+        """
 
     def twin(self, instance: Any) -> Any:
         """Another instance of the actor as of its latest turn, while a waiting handler has the first."""

@@ -345,7 +345,6 @@ class Invocations:
         if inv.task is not None:
             self.p.host.drop(inv.task)
             self._keep(inv, None)
-            inv.instance = None  # what the handler had changed is not to be seen
         self._end(inv, status, cause, [], [], outs)
 
     def end_all(self, actor: Actor, code: str, detail: str) -> None:
@@ -359,6 +358,7 @@ class Invocations:
             outs = [Out(_ERROR, b.id, b.reply_to, "", body)] if b.kind == ASK else []
             if inv.task is not None:
                 self.p.host.drop(inv.task)
+            self._keep_instance(inv, actor)
             self._record(inv, FAILED, no_cause(), outs=[*outs, *self._cancelled(inv)])
             self._forget(inv)
         actor.holder = None
@@ -382,7 +382,6 @@ class Invocations:
         if inv.task is not None:
             self.p.host.drop(inv.task)  # it runs again when it is resumed
             self._keep(inv, None)
-            inv.instance = None
 
     def go_on(self, inv: Invocation, cause: Cause, outs: list[Out]) -> None:
         """Let a handler go on that was paused, is stuck, or waits to be tried again."""

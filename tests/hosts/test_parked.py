@@ -37,6 +37,10 @@ class Patient:
         name, _ = await host.select(one=host.promise("one"), two=host.promise("two"))
         return name
 
+    @handler("look", read_only=True)
+    def look(self) -> int:
+        return self.n
+
     @handler("add")
     def add(self, fails: int = 0) -> int:
         TRIES.append(1)
@@ -134,3 +138,13 @@ def test_where_reading_would_stop_messages_are_parked_at_once(world):
     assert world.p.inbox.waiting
     call(world, "add")
     assert not world.p.inbox.waiting
+
+
+@pytest.mark.parametrize("between", [["$end"], ["$pause", "$resume"], ["$pause", "look", "$resume"]])
+def test_a_handler_that_is_dropped_takes_no_update_with_it_that_is_not_acknowledged_yet(world, between):
+    for handler_ in ("add", "wait", *between, "$promise", "add"):
+        arguments = {"name": "a"} if handler_ in ("wait", "$promise") else {}
+        world.tell("patient/1", handler_, **arguments)
+    world.p.receive(list(enumerate(world.mailbox)), world.now)
+    world.run()
+    assert world.field("patient/1", "n") == (2 if "$end" in between else 3)
