@@ -119,6 +119,10 @@ class Invocation:
         """Its name outside: ``address#number``."""
         return f"{self.address}#{self.number}"
 
+    def trial(self) -> str:
+        """Its name among the timers that are tried with care: one that no timer has."""
+        return f"{self.address}#~{self.number}"
+
     def envelope(self) -> Envelope:
         """Its message."""
         b = self.begin

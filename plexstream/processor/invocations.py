@@ -89,6 +89,7 @@ class Invocations:
         self._gated: deque[tuple[int, Invocation, int, Effect]] = deque()
         self._to_revive: deque[Invocation] = deque()
         self._to_load: deque[str] = deque()
+        self._on_trial: Invocation | None = None
         self._announce: dict[Invocation, int] = {}  # runs that have no record yet, since when
         self._retries: dict[Invocation, int] = {}
         self._kept: dict[Invocation, None] = {}  # those with a task, the longest first
@@ -561,8 +562,11 @@ class Invocations:
             address = self._to_load.popleft()
             if address not in p.actors.active:
                 p.actors.load(address, p.now)
-        for _ in range(min(len(self._to_revive), REVIVED_AT_ONCE)):
-            self._revive(self._to_revive.popleft())
+        if p.careful or self._on_trial is not None:
+            self._revive_with_care()
+        else:
+            for _ in range(min(len(self._to_revive), REVIVED_AT_ONCE)):
+                self._revive(self._to_revive.popleft())
         if self._retries:
             for inv, at in list(self._retries.items()):
                 if at <= p.now and not inv.paused:
@@ -601,6 +605,33 @@ class Invocations:
         if self.crowded:
             times.append(self._probed_at + PROBE_AFTER)
         return min(times, default=None)
+
+    def _revive_with_care(self) -> None:
+        """After crashes in a row: one at a time, announced before. What killed its process is ended."""
+        p = self.p
+        if not p.quiet:
+            return
+        inv, self._on_trial = self._on_trial, None
+        if inv is None:
+            # Who was announced last comes first: only so can it be found guilty in reign after reign.
+            suspects = (i for i in self._to_revive if i.trial() == p.fold.timer)
+            inv = next(suspects, self._to_revive[0] if self._to_revive else None)
+            if inv is not None:
+                self._to_revive.remove(inv)
+                self._on_trial = inv
+                p.announce(inv.trial())
+            return
+        p.was_tried()
+        deaths = p.fold.timer_attempts - 1
+        if p.fold.timer != inv.trial() or deaths < p.settings.poison_claims:
+            self._revive(inv)
+        elif self._ready(inv):
+            b, detail = inv.begin, f"{inv.reference()} killed its process {deaths} times in a row"
+            if b.kind == ASK:
+                out = Out(_ERROR, b.id, b.reply_to, "", error_body("poisoned", detail, None))
+            else:
+                out = Out(_DEAD, b.id, inv.address, b.handler, b.payload, "poisoned", detail, deaths)
+            self._end(inv, FAILED, no_cause(), [], [], [out])
 
     def _revive(self, inv: Invocation) -> None:
         """Run a handler again from its start up to where it was."""

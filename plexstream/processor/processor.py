@@ -387,6 +387,19 @@ class Processor:
         """The number of the append that comes next."""
         return self._number
 
+    @property
+    def careful(self) -> bool:
+        """Whether what may kill the process is tried one by one."""
+        return self._care.left > 0
+
+    def announce(self, trial: str) -> None:
+        """Note in the log what is tried next."""
+        self._pending.append(self._mark(timer=trial))
+
+    def was_tried(self) -> None:
+        """One more has been tried."""
+        self._care.left = max(0, self._care.left - 1)
+
     def go_on(self, actor: Actor) -> None:
         """The handler that waited has ended: others get their turn."""
         if actor.queue is not None and not self._releasing:
@@ -487,6 +500,7 @@ class Processor:
         self._clock(now)
         if self._releasing:
             return
+        self.invocations.tick()
         if self._care.left or self._care.timer is not None:  # the last one that was announced is tried, too
             self._timers_with_care()
         else:
@@ -498,7 +512,6 @@ class Processor:
                     last = actor.last
                     self._invoke(actor, TICK, -1, e, False)
                     actor.last = last  # it does not keep an idle actor in memory
-        self.invocations.tick()
         if self.actors.busy:
             for actor in list(self.actors.busy.values()):
                 if actor.retry_at <= self.now:
