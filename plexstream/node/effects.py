@@ -51,6 +51,7 @@ class Effects:
         self._order = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping: asyncio.Task[None] | None = None  # kept, so that it comes to its end
 
     def run(self, owner: object, call: EffectCall) -> None:
         """Start an effect. Called by the worker's thread only, as `take` and `wait` are."""
@@ -103,7 +104,7 @@ class Effects:
         for _ in self._pool:
             self._queue.put(None)
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._loop.call_soon_threadsafe(self._stop, self._loop)
 
     def _work(self) -> None:
         while (given := self._queue.get()) is not None:
@@ -134,3 +135,13 @@ class Effects:
         task = self._loop.create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        async def stop() -> None:
+            ending = list(self._tasks)
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+            loop.stop()
+
+        self._stopping = loop.create_task(stop())

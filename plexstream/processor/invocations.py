@@ -227,7 +227,7 @@ class Invocations:
         self._keep(inv, s.task)
         inv.stuck = ""
         known = {c.number for c in s.done}
-        more = bool(inv.outstanding)
+        waits = bool(inv.outstanding)
         for command in s.commands:
             if command.number not in known:
                 inv.outstanding[command.number] = command
@@ -236,7 +236,8 @@ class Invocations:
         sent = [*(outs or ()), *made]
         patch = [*s.patch, *changes]
         if (
-            completions or sent or s.done or patch or more or cause.topic or inv.fresh is not None
+            completions or sent or s.done or patch or cause.topic or inv.fresh is not None
+            or (waits and inv.unrecorded)
             or any(c.kind != _RUN for c in s.commands)
         ):  # fmt: skip
             self._record(inv, WAITING, cause, completions=[*completions, *s.done], patch=patch, outs=sent)

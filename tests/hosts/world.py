@@ -1,11 +1,12 @@
 """One partition with native actors, its mailbox and its journal: what turns send comes back as messages."""
 
 import json
+from collections import deque
 
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.model.address import full
-from plexstream.model.journal import Claim, OutKind, Partition, Turn
+from plexstream.model.journal import Claim, OutKind, Partition, Step, Turn
 from plexstream.model.life import FIELD, decode_life
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.node.takeover import split_fields
@@ -25,6 +26,7 @@ class World:
         self.journal = []
         self.now = 1_000_000
         self.replies = {}
+        self.hold_effects = False  # whether side effects take longer than the test
         self._number = 0
         self._turns = 0
         self._crash_every = crash_every
@@ -39,13 +41,20 @@ class World:
             restore.take(offset, record)
         self.p = Processor(0, 1, self.host, restore, Settings(), self.now)
 
-    def tell(self, to, handler, _kind=TELL, **arguments):
+    def tell(self, to, handler, _kind=TELL, _key="", _read=False, **arguments):
         self._number += 1
-        payload = json.dumps(arguments).encode()
-        self.mailbox.append(
-            Envelope(_kind, f"m{self._number}", full(to), handler, payload, reply_to="edge" if _kind else "")
-        )
+        self.mailbox.append(Envelope(
+            _kind, f"m{self._number}", full(to), handler, json.dumps(arguments).encode(),
+            reply_to="edge" if _kind else "", idempotency_key=_key,
+            headers={"read_only": "1"} if _read else {},
+        ))  # fmt: skip
         return f"m{self._number}"
+
+    def start(self, to, handler, **arguments):
+        """An ask that is not waited for: the id of its reply."""
+        id = self.tell(to, handler, _kind=ASK, **arguments)
+        self.run()
+        return id
 
     def ask(self, to, handler, **arguments):
         """The result, or the error's code."""
@@ -72,8 +81,9 @@ class World:
             self.journal += records
             p.acknowledged(len(self.journal) - 1)
             appended = True
-            turns += sum(type(r) is Turn for r in records)
-        moved = appended or at < len(self.mailbox)
+            turns += sum(type(r) in (Turn, Step) for r in records)
+        due = p.invocations.next_due()
+        moved = appended or at < len(self.mailbox) or (due is not None and due <= self.now)
         for reply_to, id, kind, payload, handler, sender in p.answers:
             if handler:
                 self.mailbox.append(Envelope(kind, id, reply_to, handler, payload, sender))
@@ -84,6 +94,11 @@ class World:
         self._turns += turns
         if self._crash_every and turns and self._turns % self._crash_every == 0:
             self.restart()  # what is owed was not sent, and all that was is sent again
+        effects = p.invocations.effects if p is self.p else deque()
+        while effects and not self.hold_effects:
+            call = effects.popleft()
+            p.effect_done(call, call.effect.run(), self.now)
+            moved = True
         while p is self.p and p.outbox.mails.queue:
             self._send(*p.outbox.mails.queue.popleft())
             moved = True
@@ -91,28 +106,36 @@ class World:
 
     def _send(self, offset, turn):
         for index, out in enumerate(turn.outs):
-            if "/" in out.target and OutKind.ASK <= out.kind <= OutKind.ERROR:
+            if out.kind in (OutKind.REPLY, OutKind.ERROR) and "/" not in out.target:
+                self.replies[out.id] = _answer(out.kind, out.payload)
+            elif out.kind <= OutKind.ERROR:
                 asks = out.kind == OutKind.ASK
                 self.mailbox.append(Envelope(
-                    out.kind, out.id, out.target, out.handler, out.payload, turn.actor,
-                    turn.actor if asks else "", headers={"chain": out.note} if asks else {},
-                    origin="journal/0", origin_seq=offset, origin_index=index,
-                ))  # fmt: skip
-            elif out.kind in (OutKind.REPLY, OutKind.ERROR):
-                self.replies[out.id] = _answer(2 if out.kind == OutKind.REPLY else 3, out.payload)
-            elif out.kind == OutKind.TELL:
-                self.mailbox.append(Envelope(
-                    TELL, f"{offset}.{index}", out.target, out.handler, out.payload, turn.actor,
+                    out.kind, out.id or f"{offset}.{index}", out.target, out.handler, out.payload, turn.actor,
+                    reply_to=turn.actor if asks else "", headers={"chain": out.note} if asks else {},
                     origin="journal/0", origin_seq=offset, origin_index=index,
                 ))  # fmt: skip
 
     # Looking
 
+    def steps(self, handler=None):
+        return [r for r in self.journal if type(r) is Step and handler in (None, r.handler)]
+
+    def waiting(self):
+        """The handlers that have not ended."""
+        live = self.p.invocations.live.values()
+        return sorted((i.begin.handler, i.number) for found in live for i in found.values())
+
     def turns(self, handler=None):
         return [r for r in self.journal if type(r) is Turn and handler in (None, r.handler)]
 
     def put_aside(self):
-        return [(o.handler, o.key) for t in self.turns() for o in t.outs if o.kind == OutKind.DEADLETTER]
+        return [
+            (o.handler, o.key)
+            for t in [*self.turns(), *self.steps()]
+            for o in t.outs
+            if o.kind == OutKind.DEADLETTER
+        ]
 
     def field(self, address, name):
         data = self.pieces.core(full(address)).fields.get(name)

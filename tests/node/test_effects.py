@@ -1,94 +1,150 @@
-"""Effects run off the worker's thread; their ends reach it, all and soon."""
+"""Side effects off the worker's thread: how many at once, tried again when, and told whatever happens."""
 
-from __future__ import annotations
-
+import asyncio
 import threading
+import time
 
 import pytest
 
-from plexstream.model.host import EffectResult
+from plexstream import Reject
+from plexstream.hosts.native.effect import NativeEffect
 from plexstream.node.effects import Effects
 from plexstream.processor import EffectCall
+from plexstream.sdk.spec import Retry
 
-MANY = 3_000
-GIVE_UP_S = 20.0
-
-
-class Wakes:
-    """A worker that looks only when it is woken."""
-
-    def __init__(self) -> None:
-        self.woken = threading.Event()
-        self.count = 0
-
-    def __call__(self) -> None:
-        self.count += 1
-        self.woken.set()
+LONG = 30.0  # seconds: a machine under load, never a measure of speed
 
 
-class Effect:
-    """Ends at once, or when it is let go."""
+class Pool:
+    def __init__(self, threads=2):
+        self.woken = threading.Semaphore(0)
+        self.effects = Effects(threads, self.woken.release)
 
-    def __init__(self, is_async: bool = False, gate: threading.Event | None = None) -> None:
-        self.is_async = is_async
-        self.gate = gate
+    def run(self, function, *arguments, number=0, retry=None):
+        effect = NativeEffect(function, arguments, retry or Retry(attempts=1), "a.b", 1000)
+        self.effects.run(self, EffectCall("a", 1, number, effect))
 
-    def run(self) -> EffectResult:
-        if self.gate is not None:
-            self.gate.wait(GIVE_UP_S)
-        return EffectResult(False, b"1")
+    def done(self, count=1):
+        """Those that end next, so many of them."""
+        found = []
+        end = time.monotonic() + LONG
+        while len(found) < count:
+            assert time.monotonic() < end
+            self.woken.acquire(timeout=0.01)
+            found += self.effects.take()
+        return found
 
-    async def run_async(self) -> EffectResult:
-        return EffectResult(False, b"1")
+
+@pytest.fixture
+def pool():
+    pool = Pool()
+    yield pool
+    pool.effects.close()
 
 
-def call(number: int, effect: Effect) -> EffectCall:
-    return EffectCall("default/default/a/b", 1, number, effect)
+def test_plain_functions_run_on_so_many_threads_at_most(pool):
+    running, most, lock, go = [0], [0], threading.Lock(), threading.Event()
+
+    def work():
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        go.wait(LONG)
+        with lock:
+            running[0] -= 1
+        return threading.current_thread().name
+
+    for number in range(6):
+        pool.run(work, number=number)
+    go.set()
+    done = pool.done(6)
+    assert most[0] <= 2
+    assert sorted(d.call.number for d in done) == list(range(6))
+    assert {d.result.value for d in done} == {b'"plexstream-effect"'}
+    assert all(d.owner is pool for d in done)
+
+
+def test_async_functions_share_one_loop(pool):
+    barrier = []
+
+    async def work(n):
+        barrier.append(n)
+        while len(barrier) < 50:  # all at the same time, or never
+            await asyncio.sleep(0)
+        return id(asyncio.get_running_loop())
+
+    for number in range(50):
+        pool.run(work, number, number=number)
+    assert len({d.result.value for d in pool.done(50)}) == 1
+
+
+def test_one_that_fails_is_tried_again_and_only_its_end_is_told(pool):
+    tries = []
+
+    def work():
+        tries.append(threading.current_thread().name)
+        if len(tries) < 3:
+            raise ValueError("not yet")
+        return "at last"
+
+    pool.run(work, retry=Retry(attempts=5, interval=0.001))
+    [done] = pool.done()
+    assert done.result.value == b'"at last"'
+    assert len(tries) == 3
+
+
+class Untold(BaseException):
+    def __str__(self):
+        raise RuntimeError("no text")
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_no_end_goes_unnoticed_by_a_worker_that_looks_only_when_woken(is_async):
-    wakes = Wakes()
-    effects = Effects(8, wakes)
-    seen: list[int] = []
-    for number in range(8):
-        effects.run(None, call(number, Effect(is_async)))
-    started = 8
-    while len(seen) < MANY:
-        assert wakes.woken.wait(GIVE_UP_S), f"{started - len(seen)} effects ended and nobody was told"
-        wakes.woken.clear()
-        for done in effects.take():
-            seen.append(done.call.number)
-            if started < MANY:
-                effects.run(None, call(started, Effect(is_async)))
-                started += 1
-    assert sorted(seen) == list(range(MANY))
-    assert wakes.count <= MANY
-    effects.close()
+@pytest.mark.parametrize("error", [
+    ValueError("no"), Untold(), SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError(), StopIteration(),
+    GeneratorExit(),
+], ids=lambda e: type(e).__name__)  # fmt: skip
+def test_whatever_it_raises_is_told_and_the_next_one_runs(pool, error, is_async):
+    async def later():
+        raise error
+
+    def at_once():
+        raise error
+
+    pool.run(later if is_async else at_once)
+    [done] = pool.done()
+    assert done.result.failed
+    assert b"step_failed" in done.result.value
+    pool.run(later_ok if is_async else str, "x")
+    assert pool.done()[0].result.value == b'"x"'
 
 
-def test_a_wait_ends_with_the_effect_and_not_before():
-    gate = threading.Event()
-    effects = Effects(1, lambda: None)
-    assert not effects.short()
-    effects.run(None, call(0, Effect(gate=gate)))
-    effects.wait(0.001)
-    assert not effects.take()
-    gate.set()
-    effects.wait(GIVE_UP_S)
-    assert [done.call.number for done in effects.take()] == [0]
-    assert not effects.short()
-    effects.close()
+async def later_ok(value):
+    return value
 
 
-def test_one_that_takes_long_is_not_waited_for(monkeypatch):
-    now = 100.0
-    monkeypatch.setattr("plexstream.node.effects.time.monotonic", lambda: now)
-    gate = threading.Event()
-    effects = Effects(1, lambda: None)
-    effects.run(None, call(0, Effect(gate=gate)))
-    assert effects.short()
-    now += 0.06
-    assert not effects.short()
-    gate.set()
-    effects.close()
+def test_a_refusal_ends_it_at_once(pool):
+    def work():
+        raise Reject("no", data={"why": 1})
+
+    pool.run(work, retry=Retry(attempts=5))
+    [done] = pool.done()
+    assert b'"rejected"' in done.result.value
+    assert b'"why":1' in done.result.value
+
+
+def test_a_plain_function_that_gives_a_coroutine_is_told_what_to_do(pool):
+    pool.run(lambda: later_ok(1), retry=Retry(attempts=5))
+    assert b"async def" in pool.done()[0].result.value
+
+
+def test_closing_waits_for_nothing():
+    pool = Pool()
+    go = threading.Event()
+    pool.run(go.wait, LONG)
+    pool.run(asyncio.sleep, LONG)
+    pool.effects.close()
+    go.set()
+    threads = [t for t in threading.enumerate() if t.name.startswith("plexstream-effect")]
+    for thread in threads:
+        thread.join(LONG)
+        assert not thread.is_alive()

@@ -65,7 +65,7 @@ class NativeEffect:
         try:
             self._begin()
             return self._done(await self._function(*self._arguments))
-        except Exception as error:
+        except BaseException as error:  # a loop of others, too: not theirs to end
             return self._failed(error)
 
     def _begin(self) -> None:
