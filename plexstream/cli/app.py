@@ -7,7 +7,20 @@ from typing import Annotated, Any
 import typer
 
 from plexstream import __version__
-from plexstream.cli import bench, calls, control, doctor, journal, replay, serve, state, timers, topics, tree
+from plexstream.cli import (
+    bench,
+    calls,
+    control,
+    doctor,
+    journal,
+    ps,
+    replay,
+    serve,
+    state,
+    timers,
+    topics,
+    tree,
+)
 from plexstream.cli.output import Group
 
 EXIT_CODES = (
@@ -61,6 +74,7 @@ app.add_typer(control.promises, name="promise", rich_help_panel=_CALL)
 for function in (control.cancel, control.kill, control.pause, control.resume):
     _add(function, _CALL)
 
+_add(ps.ps, "Look inside")
 app.add_typer(state.app, name="state", rich_help_panel="Look inside")
 app.add_typer(journal.app, name="journal", rich_help_panel="Look inside")
 _add(timers.timers, "Look inside")

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plexstream.cli import options
-from plexstream.cli.output import print_json, stderr, stdout, when
+from plexstream.cli.output import NO, print_json, reading, stderr, stdout, when
 
 if TYPE_CHECKING:
     from plexstream.inspection.history import Entry
     from plexstream.log.base import Log
-    from plexstream.model.journal import Turn
     from plexstream.model.topics import Topics
 
-app = typer.Typer(no_args_is_help=True, help="Read the journal: what every turn did.")
+app = typer.Typer(no_args_is_help=True, help="Read the journal: what every turn and step did.")
 
 ActorAddress = Annotated[
     str | None, typer.Option("--actor", metavar="ADDRESS", help="Only the turns of this actor.")
 ]
-_STATUS = ("done", "rejected", "failed")
 
 
 @app.command()
@@ -52,6 +50,10 @@ def tail(
 
 @app.command()
 def show(
+    invocation: Annotated[
+        str | None,
+        typer.Argument(metavar="[ADDRESS#NUMBER]", help="One invocation, step by step; see `plexstream ps`."),
+    ] = None,
     partition: options.Partition = None,
     actor: ActorAddress = None,
     start: Annotated[
@@ -64,13 +66,24 @@ def show(
     as_json: options.Json = False,
     config: options.ConfigFile = None,
 ) -> None:
-    """Print records of the journal from an offset on.
+    """Print records of the journal from an offset on, or one invocation step by step.
+
+    An invocation is a message handled by an actor; its number is that of the turn at which it began. One
+    that has ended is shown as far as the journal still has it.
 
     [bold]Examples[/]
 
       plexstream journal show --partition 3 --from 1000
       plexstream journal show --actor account/alice --json
+      plexstream journal show 'order/17#3'
     """
+    if invocation is not None:
+        if partition is not None or actor is not None or start:
+            from plexstream.model.errors import ConfigError
+
+            raise ConfigError(f"{invocation} is one invocation: leave out --partition, --actor and --from")
+        _show_invocation(invocation, kafka, data, prefix, as_json, config)
+        return
     _run(partition, actor, start, count, False, kafka, data, prefix, as_json, config)
 
 
@@ -116,6 +129,44 @@ def _run(
             _follow(log, topics, numbers, address, as_json)
         elif not shown:
             stderr().print("no records")
+
+
+def _show_invocation(
+    name: str, kafka: Any, data: Any, prefix: Any, as_json: bool, file: Any
+) -> None:  # fmt: skip
+    from rich.markup import escape
+
+    from plexstream.cli.journal_text import plain_body, step_lines
+    from plexstream.cli.logs import load, open_installation, partitions_of
+    from plexstream.inspection.invocations import recorded
+    from plexstream.model.address import parse
+    from plexstream.model.control import read_invocation
+    from plexstream.model.errors import ConfigError
+
+    address, number = read_invocation(name)
+    if number is None:
+        raise ConfigError(
+            f"{name}: add its number, as in {name}#1: `plexstream ps` and `journal tail` show it"
+        )
+    chosen = load(file, data, kafka, prefix)
+    with open_installation(chosen) as log:
+        partitions_of(log, chosen)
+        with reading("reading the journal") as progress:
+            found = recorded(log, chosen.topics(), address, number, progress)
+    if not found:
+        stderr().print(
+            f"the log has no invocation {parse(address).short}#{number}: is the number right? One that has "
+            "ended is trimmed off the journal once the snapshots have passed it, but with keep_history",
+            markup=False,
+        )
+        raise typer.Exit(NO)
+    if as_json:
+        for r in found:
+            print_json({"offset": r.offset, **plain_body(r.step)})
+        return
+    out = stdout()
+    for line in step_lines(number, found):
+        out.print(escape(line), soft_wrap=True)
 
 
 def _from(
@@ -172,88 +223,15 @@ def _wanted(entry: Entry, address: str | None) -> bool:
 
 def _print(partition: int, entry: Entry, as_json: bool) -> None:
     if as_json:
-        print_json(_plain(partition, entry))
+        from plexstream.cli.journal_text import plain
+
+        print_json(plain(partition, entry))
         return
     from rich.markup import escape
 
+    from plexstream.cli.journal_text import text_of
+
     head = f"[cyan]{partition}/{entry.offset}[/] [dim]{when(entry.time)}[/] "
-    text = escape(_text(entry))
+    text = escape(text_of(entry.record))
     mark = "" if entry.counts else " [red]does not count[/]"
     stdout().print(f"{head}{text}{mark}", soft_wrap=True)
-
-
-def _text(entry: Entry) -> str:
-    from plexstream.model.journal import Claim, Mark, Turn
-
-    r = entry.record
-    if type(r) is Turn:
-        return _turn_text(r)
-    if type(r) is Claim:
-        code = ", ".join(f"{name} {version}" for name, version in r.code.items())
-        return f"claim by {r.node}" + (f" ({code})" if code else "")
-    if type(r) is Mark:
-        if r.attempt >= 0:
-            return f"mark: about to try mailbox offset {r.attempt} with care"
-        inboxes = ", ".join(f"{i.topic} done below {i.low}" for i in r.inboxes)
-        left = min(r.relayed, r.emitted)
-        return f"{'release' if r.release else 'mark'}: {inboxes or 'no inbox'}, left below {left}"
-    return "unreadable"
-
-
-def _turn_text(turn: Turn) -> str:
-    from plexstream.model.address import parse
-    from plexstream.model.journal import OutKind
-
-    actor = parse(turn.actor).short if turn.actor else "–"
-    cause = turn.cause_topic if turn.cause_offset < 0 else f"{turn.cause_topic}/{turn.cause_offset}"
-    parts = [f"{actor} #{turn.seq} {turn.handler or '–'} ({cause})"]
-    if turn.status:
-        parts.append(_STATUS[turn.status])
-    if turn.fresh:
-        parts.append("state begins anew")
-    for c in turn.patch:
-        name = c.field if c.key is None else f"{c.field}[{c.key}]"
-        parts.append(f"{name} deleted" if c.value is None else f"{name}={_short(c.value)}")
-    for out in turn.outs:
-        kind = OutKind(out.kind).name.lower()
-        target = f" {out.target}" if out.kind in (0, 1, 4, 5) else ""
-        handler = f" {out.handler}" if out.handler else ""
-        parts.append(f"→ {kind}{target}{handler} {_short(out.payload)}".rstrip())
-    return "  ".join(parts)
-
-
-def _short(data: bytes, limit: int = 60) -> str:
-    text = data.decode(errors="replace")
-    return text if len(text) <= limit else f"{text[:limit]}…"
-
-
-def _plain(partition: int, entry: Entry) -> dict[str, Any]:
-    from plexstream.model.journal import OutKind, Turn
-
-    r = entry.record
-    head = {"partition": partition, "offset": entry.offset, "time": entry.time, "counts": entry.counts}
-    if r is None:
-        return {**head, "kind": "unreadable"}
-    body: dict[str, Any] = dict(r._asdict())
-    body["record_time"] = body.pop("time")
-    if type(r) is Turn:
-        body["status"] = _STATUS[r.status]
-        body["patch"] = [{**c._asdict(), "value": _value(c.value)} for c in r.patch]
-        body["outs"] = [
-            {**o._asdict(), "kind": OutKind(o.kind).name.lower(), "payload": _value(o.payload)}
-            for o in r.outs
-        ]
-    elif "inboxes" in body:
-        body["inboxes"] = [
-            {**i._asdict(), "origins": [o._asdict() for o in i.origins]} for i in body["inboxes"]
-        ]
-    return {**head, "kind": type(r).__name__.lower(), **body}
-
-
-def _value(data: bytes | None) -> Any:
-    import msgspec
-
-    try:
-        return None if data is None else msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return data

@@ -78,7 +78,7 @@ def _plain(row: Pending) -> dict[str, Any]:
 
     plain = row._asdict()
     plain["schedule"] = json.loads(row.schedule) if row.schedule else None
-    plain["arguments"] = json.loads(row.arguments)
+    plain["arguments"] = json.loads(row.arguments or b"null")
     return plain
 
 

@@ -98,7 +98,7 @@ def _timers(store: Store, address: str) -> Iterator[dict[str, Any]]:
         to, handler, schedule, payload = decode_timer(piece.data)
         yield {
             "id": piece.name, "due": piece.time, "to": to, "handler": handler,
-            **({"schedule": schedule} if schedule else {}), "arguments": _decode(payload),
+            **({"schedule": schedule} if schedule else {}), "arguments": _decode(payload or b"null"),
         }  # fmt: skip
 
 

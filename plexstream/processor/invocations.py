@@ -301,7 +301,8 @@ class Invocations:
             return
         if code and self._again_later(inv, actor, result):
             if completions or outs or cause.topic or not inv.steps:
-                self._record(inv, WAITING, cause, completions=[*completions, NOTED], outs=outs)
+                failure = Completion(Control.NOTED, True, error_body(code, result.detail, None))
+                self._record(inv, WAITING, cause, completions=[*completions, failure], outs=outs)
             return
         sent = [*(outs or ())]
         status = DONE

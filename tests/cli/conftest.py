@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from plexstream.cli.app import app
 
 BANK = Path(__file__).with_name("bank.py")
+WAITING = Path(__file__).parents[1] / "node" / "waiting.py"
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +135,30 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> str:
         process.call("account/alice/note", key="k", text="a text")
         process.call("account/alice/deposit", amount=7)
         process.call("account/bob/deposit", amount=1)
+        assert process.end(signal.SIGTERM) == 0
+    finally:
+        process.close()
+    return str(process.data)
+
+
+@pytest.fixture(scope="module")
+def waited(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A data folder of a node with actors that wait, which is stopped."""
+    process = Process(tmp_path_factory.mktemp("waiting") / "data", "dev", str(WAITING))
+    try:
+        process.start()
+        for path, arguments in (
+            ("waiter/sleep/nap", {}), ("waiter/ask/through", {"to": "waiter/sleep"}),
+            ("waiter/outside/outside", {}), ("waiter/broken/broken", {}),
+        ):  # fmt: skip
+            answer = httpx.post(f"{process.url}/v1/actors/{path}/send", json=arguments)
+            assert answer.status_code == 202
+        assert process.call("waiter/done/steps") == [1, {"is": 2}]
+        end = time.monotonic() + 20
+        letters = f"{process.url}/v1/topics/plex.out.ids"
+        while httpx.get(letters).status_code != 200:
+            assert time.monotonic() < end
+            time.sleep(0.05)
         assert process.end(signal.SIGTERM) == 0
     finally:
         process.close()

@@ -1,0 +1,187 @@
+"""Handlers that wait, as the log has them: what for, since when, and each step that led there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from plexstream.inspection.history import Progress, entries, rebuild
+from plexstream.log.base import Log
+from plexstream.model.address import partition_of, type_of
+from plexstream.model.awakeable import make_id
+from plexstream.model.journal import MEANWHILE, Begin, Command, CommandKind, Completion, Control, Step, Turn
+from plexstream.model.message import ASK
+from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.model.topics import Topics
+from plexstream.processor.ports import Store
+from plexstream.schema.codec import decode_step
+from plexstream.store.rocks import RocksStore
+
+_STEP = Piece.STEP.value
+WAITS, PAUSED, QUEUED, RUNS, RETRIES = "waits", "paused", "queued", "runs", "tries again"
+
+
+class Wait(NamedTuple):
+    """Something that a handler has asked for and does not have.
+
+    `what` names it: target and handler of an ask, the step's name of a run, the promise's name, or the id
+    that completes an awakeable.
+    """
+
+    number: int
+    kind: str  # ask, run, sleep, awakeable or promise
+    what: str
+    since: int  # ms since the Unix epoch, like all times here
+    due: int  # of a sleep; else 0
+
+
+class Invocation(NamedTuple):
+    """A handler that has not ended, named ``address#number``.
+
+    `status`: it "waits"; it is "paused"; it is "queued" behind another handler of its actor; it "runs", or
+    is about to; it "tries again" after a failure, which `failure` tells.
+    """
+
+    address: str
+    number: int
+    handler: str
+    kind: str  # ask or tell
+    caller: str  # who asked: an actor, or empty for one outside
+    message: str  # id of the message
+    status: str
+    began: int
+    since: int  # of its latest step
+    steps: int
+    waits: list[Wait]
+    failure: str
+
+
+def invocations(
+    log: Log, topics: Topics, partition: int, type_name: str | None = None, progress: Progress | None = None
+) -> Iterator[Invocation]:
+    """The handlers of a partition that have not ended, by address and number.
+
+    Raises:
+        HistoryGone: the log alone does not tell.
+    """
+    with tempfile.TemporaryDirectory(prefix="plexstream-ps-") as folder:
+        store = RocksStore(Path(folder))  # there may be more than fit into memory
+        try:
+            wanted = None if type_name is None else lambda address: type_of(address) == type_name
+            rebuild(log, topics, partition, store=store, wanted=wanted, progress=progress)
+            yield from pending(store)
+        finally:
+            store.close()
+
+
+def pending(store: Store, address: str | None = None) -> Iterator[Invocation]:
+    """The handlers in a store that have not ended, of an actor or of all."""
+    before = ""
+    pieces = groupby(store.scan(_STEP, address), key=lambda piece: (piece.address, piece.name))
+    for (of, name), group in pieces:
+        yield _sum(of, int(name), (decode_step(p.data) for p in group), behind=of == before)
+        before = of
+
+
+def _sum(address: str, number: int, steps: Iterable[Step], behind: bool) -> Invocation:
+    begin: Begin | None = None
+    waits: dict[int, Wait] = {}
+    paused = waited = False
+    count = since = 0
+    failure = ""
+    for step in steps:
+        begin = step.begin or begin
+        count += 1
+        if step.status != MEANWHILE or not since:
+            since = step.time
+        if step.invocation != number:
+            continue  # the last of the run before, which this one continues
+        failure = ""
+        for command in step.commands:
+            waited = True
+            waits[command.number] = _wait(address, number, command, step.time)
+        for completion in step.completions:
+            waits.pop(completion.number, None)
+            if completion.number in (Control.PAUSE, Control.RESUME):
+                paused = completion.number == Control.PAUSE
+            elif completion.number == Control.NOTED and completion.failed:
+                failure = failure_of(completion)
+    assert begin is not None, f"{address}#{number} has no first step"
+    if paused:
+        status = PAUSED
+    elif waits:
+        status = WAITS
+    elif behind and not waited:
+        status = QUEUED
+    else:
+        status = RETRIES if failure else RUNS
+    kind = "ask" if begin.kind == ASK else "tell"
+    return Invocation(
+        address, number, begin.handler, kind, begin.sender, begin.id, status, begin.time, since, count,
+        list(waits.values()), failure,
+    )  # fmt: skip
+
+
+def _wait(address: str, number: int, command: Command, time: int) -> Wait:
+    kind = CommandKind(command.kind)
+    what = command.name
+    if kind == CommandKind.AWAKEABLE:
+        what = make_id(f"{address}#{number}.{command.number}", command.name)
+    return Wait(command.number, kind.name.lower(), what, time, command.due)
+
+
+def failure_of(completion: Completion) -> str:
+    """What an error says, for people."""
+    try:
+        body = msgspec.json.decode(completion.value, type=dict[str, object])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return completion.value.decode(errors="replace")
+    return f"{body.get('code', 'error')}: {body.get('detail', '')}"
+
+
+class Recorded(NamedTuple):
+    """A step, or the one turn of a handler that did not wait, and its journal offset."""
+
+    offset: int
+    step: Step | Turn
+
+
+def recorded(
+    log: Log, topics: Topics, address: str, number: int, progress: Progress | None = None
+) -> list[Recorded]:
+    """What the log still has of an invocation, in order; of one that has ended, what is not trimmed.
+
+    Raises:
+        HistoryGone: the log alone does not tell.
+    """
+    partition = partition_of(address, log.partitions(topics.journal) or 1)
+    found: dict[int, Recorded] = {}
+    store = rebuild(log, topics, partition, wanted=address.__eq__, progress=progress).store
+    for piece in store.scan(_STEP, address, f"{number:020}"):
+        _note(found, number, _of_piece(piece))
+    first, end = log.range((topics.journal, partition))
+    for entry in entries(log, topics, partition, first, end, progress=progress):
+        r = entry.record
+        if entry.counts and isinstance(r, Step | Turn) and r.actor == address:
+            _note(found, number, Recorded(entry.offset, r))
+    return [found[at] for at in sorted(found)]
+
+
+def _of_piece(piece: Snapshot) -> Recorded:
+    return Recorded(piece.offset, decode_step(piece.data))
+
+
+def _note(found: dict[int, Recorded], number: int, r: Recorded) -> None:
+    step = r.step
+    if type(step) is Turn:
+        ours = step.seq == number and not found
+    else:
+        assert type(step) is Step
+        ours = number in (step.invocation, step.next)
+    if ours:
+        found[r.offset] = r
