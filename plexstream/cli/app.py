@@ -20,6 +20,7 @@ from plexstream.cli import (
     timers,
     topics,
     tree,
+    why,
 )
 from plexstream.cli.output import Group
 
@@ -75,6 +76,7 @@ for function in (control.cancel, control.kill, control.pause, control.resume):
     _add(function, _CALL)
 
 _add(ps.ps, "Look inside")
+_add(why.why, "Look inside")
 app.add_typer(state.app, name="state", rich_help_panel="Look inside")
 app.add_typer(journal.app, name="journal", rich_help_panel="Look inside")
 _add(timers.timers, "Look inside")

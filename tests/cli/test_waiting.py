@@ -57,3 +57,15 @@ def test_timers_and_state_of_who_sleeps(cli, waited):
     timers = json.loads(cli("timers", "--json", "--data", waited).stdout)
     assert [t["handler"] for t in timers] == ["$wake"]
     assert "the same" in cli("replay", "--data", waited).stdout
+
+
+def test_why(cli, waited):
+    said = cli("why", "waiter/ask", "--data", waited).stdout
+    assert "has let go of it in good order" in said
+    assert "  asks waiter/sleep nap" in said
+    assert "\n      waiter/sleep  partition" in said
+    assert "sleeps until" in said
+    outside = cli("why", "waiter/outside", "--data", waited).stdout
+    assert "→ plexstream awakeable resolve awk_" in outside
+    found = json.loads(cli("why", "waiter/ask", "--json", "--data", waited).stdout)
+    assert found["asked"]["default/default/waiter/sleep"]["invocations"][0]["handler"] == "nap"
