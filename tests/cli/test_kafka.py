@@ -122,3 +122,46 @@ def test_a_node_and_an_edge(serving, to):
     assert edge.end(signal.SIGTERM) == 0
     assert node.end(signal.SIGTERM) == 0
     assert "Traceback" not in node.out.read_text() + edge.out.read_text()
+
+
+def test_handlers_that_wait_beside_a_live_worker(cli, kafka, topic_prefix, to, tmp_path):
+    cli("topics", "apply", *to, "--partitions", "2")
+    app = load_actors(Path(__file__).parents[1] / "node" / "waiting.py")
+    log = open_log(f"kafka://{kafka}")
+    worker = Worker(
+        log, Topics(topic_prefix), 2, NativeHost(app.types, app.version), Settings(), tmp_path / "state", "n"
+    )  # fmt: skip
+    thread = threading.Thread(target=worker.run, daemon=True)
+    thread.start()
+    worker.assign(range(2))
+
+    def waits(address: str) -> list[dict]:
+        end = time.monotonic() + 30
+        while True:
+            rows = json.loads(cli("ps", "waiter", *to, "--json").stdout)
+            found = [w for r in rows if r["address"] == f"default/default/{address}" for w in r["waits"]]
+            if found:
+                return found
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+    try:
+        cli("tell", "waiter/c", "nap", *to)
+        cli("tell", "waiter/a", "through", "to=waiter/c", *to)
+        cli("tell", "waiter/o", "outside", *to)
+        assert waits("waiter/a")[0]["what"] == "default/default/waiter/c nap"
+        why = json.loads(cli("why", "waiter/a", *to, "--json").stdout)
+        assert why["reasons"] == []
+        asked = why["asked"]["default/default/waiter/c"]
+        assert asked["invocations"][0]["waits"][0]["kind"] == "sleep"
+        cli("awakeable", "resolve", waits("waiter/o")[0]["what"], "7", *to)
+        assert cli("call", "waiter/o", "look", *to).stdout == "[7]\n"
+        assert "→ emit ids" in cli("journal", "show", "waiter/o#1", *to).stdout
+        assert cli("pause", "waiter/c", *to).stdout == "waiter/c#1 is paused\n"
+        assert "waiter/c#1 nap paused" in cli("why", "waiter/a", *to).stdout
+        assert cli("resume", "waiter/c", *to).stdout == "waiter/c#1 goes on\n"
+        assert cli("kill", "waiter/c#1", *to).stdout == "waiter/c#1 is killed\n"
+    finally:
+        worker.stop()
+        thread.join(30)
+        log.close()
