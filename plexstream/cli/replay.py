@@ -130,7 +130,7 @@ def _re_execute(
         for what in first.what:
             out.print(f"         {escape(what)}", soft_wrap=True)
     executed, trimmed = sum(r.executed for r in found), sum(r.trimmed for r in found)
-    unknown = sum(r.unknown for r in found)
+    unknown, waited = sum(r.unknown for r in found), sum(r.waited for r in found)
     if different:
         verdict = f"[red]{len(different)} partitions differ[/]"
     else:
@@ -140,6 +140,8 @@ def _re_execute(
         out.print(f"{trimmed:,} turns were not: the retention of the mailbox has dropped their messages")
     if unknown:
         out.print(f"{unknown:,} turns were not: {file} declares no actors of their types", soft_wrap=True)
+    if waited:
+        out.print(f"{waited:,} handlers were not: they waited, and are checked where a node runs them again")
     late = [r for r in found if r.begin > 0]
     if late:
         begins = ", ".join(f"{r.partition} from offset {r.begin}" for r in late[:5])

@@ -227,7 +227,7 @@ def rebuild(
     store: Store | None = None,
     settings: Settings | None = None,
     progress: Progress | None = None,
-    on_turn: Callable[[int, Turn, Pieces], None] | None = None,
+    on_turn: Callable[[int, Turn | Step, Pieces], None] | None = None,
 ) -> Rebuilt:
     """Fold a partition's state from the log alone.
 
@@ -235,7 +235,7 @@ def rebuild(
         until: the journal offset before which to stop; None: its present end.
         wanted: whether to fold the actor of an address; None: all. To leave most out is much faster.
         store: an empty one to fill; None: in memory.
-        on_turn: called before each turn that counts and from whose state on everything is known is folded.
+        on_turn: called before each turn or step is folded that counts, from where on everything is known.
 
     Raises:
         TopicMissing: there is no such topic.
@@ -274,7 +274,7 @@ def rebuild(
                 malformed += 1
                 restore.skip(r.offset)
                 continue
-            known = on_turn is not None and type(record) is Turn and r.offset >= base
+            known = on_turn is not None and isinstance(record, Turn | Step) and r.offset >= base
             if known and record.claim == restore.fold.claim:  # type: ignore[union-attr]
                 on_turn(r.offset, record, pieces)  # type: ignore[misc, arg-type]
             if restore.take(r.offset, record):

@@ -19,7 +19,7 @@ from plexstream.log.base import Log
 from plexstream.model.address import type_of
 from plexstream.model.errors import Malformed, ReplayDiffers
 from plexstream.model.host import Result
-from plexstream.model.journal import Change, Out, OutKind, Turn
+from plexstream.model.journal import MEANWHILE, WAITING, Change, Out, OutKind, Step, Turn
 from plexstream.model.life import EXIT, FIELD, SIGNALS, decode_life
 from plexstream.model.message import ASK, Envelope
 from plexstream.model.timer import CRON, decode_timer
@@ -57,6 +57,7 @@ class Report(NamedTuple):
     trimmed: int  # turns whose messages are no longer in the mailbox
     without_code: int  # turns that no handler made: refusals, timers passed on, tools
     unknown: int  # turns of types that the code does not have
+    waited: int  # handlers that waited and have ended: they are not executed again
     first: TurnDiffers | None
 
 
@@ -101,10 +102,15 @@ class _Again:
         self._types = {**app.types, **SYSTEM_TYPES}
         self._host = NativeHost(self._types, app.version, max_message=max_message)
         self._loaded: dict[str, Any] = {}
-        self.executed = self.trimmed = self.without_code = self.unknown = 0
+        self.executed = self.trimmed = self.without_code = self.unknown = self.waited = 0
 
-    def turn(self, offset: int, turn: Turn, pieces: Pieces) -> None:
+    def turn(self, offset: int, turn: Turn | Step, pieces: Pieces) -> None:
         """Execute one recorded turn on the state before it. Raises _Found."""
+        if type(turn) is Step:
+            self.waited += turn.status not in (WAITING, MEANWHILE)
+            self._loaded.pop(turn.actor, None)
+            return
+        assert type(turn) is Turn
         message = self._message(turn, pieces)
         handled = turn.seq and turn.handler and turn.cause_topic in (MAILBOX, TIMER)
         if not handled or turn.handler in SIGNALS or _stopped(turn, pieces):
@@ -282,7 +288,16 @@ def reexecute(
         rebuild(log, topics, partition, until=until, progress=progress, on_turn=again.turn)
     except _Found as found:
         first = found.difference
-    return Report(partition, begin, again.executed, again.trimmed, again.without_code, again.unknown, first)
+    return Report(
+        partition,
+        begin,
+        again.executed,
+        again.trimmed,
+        again.without_code,
+        again.unknown,
+        again.waited,
+        first,
+    )
 
 
 def check(reports: list[Report]) -> None:

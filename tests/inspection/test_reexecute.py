@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from installation import BANK, PARTITIONS, Installation, wait_until
+from installation import BANK, PARTITIONS, WAITING, Installation, wait_until
 
 from plexstream.hosts.native import load_actors
 from plexstream.inspection.reexecute import check, reexecute
 from plexstream.log.memory import MemoryLog
+from plexstream.model.address import full, partition_of
 from plexstream.model.errors import CallError, ReplayDiffers
 
 
@@ -87,3 +88,14 @@ def test_types_that_the_code_does_not_have_are_counted(used, tmp_path):
     reports = again(used, changed(tmp_path, "@actor\n", '@actor(name="other")\n'))
     assert sum(r.executed for r in reports) == 0
     assert sum(r.unknown for r in reports) == 3 * 8
+
+
+def test_turns_around_a_handler_that_waited(tmp_path):
+    with Installation(MemoryLog(), tmp_path / "state", None, WAITING) as i:
+        i.ask("waiter/x", "add", value=7)
+        i.ask("waiter/x", "steps")
+        assert i.ask("waiter/x", "add", value=8) == [7, 1, "all", 8]
+    home = partition_of(full("waiter/x"), PARTITIONS)
+    report = reexecute(i.log, i.topics, home, load_actors(WAITING))
+    assert report.first is None
+    assert (report.executed, report.waited) == (2, 1)

@@ -55,6 +55,11 @@ class Waiter:
         await host.sleep(0.001)
         raise ValueError("it does not work")
 
+    @handler("add")
+    def add(self, value: int) -> list:
+        self.done = [*self.done, value]
+        return self.done
+
     @handler("look", read_only=True)
     def look(self) -> list:
         return self.done
