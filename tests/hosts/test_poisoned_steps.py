@@ -32,6 +32,7 @@ class Step:
 @pytest.mark.parametrize("kind", [0, 1])
 def test_what_kills_its_process_in_every_reign_is_put_aside(kind):
     world = World(Step)
+    world.hold_effects = True
     ids = [world.tell(f"step/{i}", "go", _kind=kind) for i in range(3)]
     world.run()
     world.run(100_000)  # each waits for its effect, which is given again when it runs again
