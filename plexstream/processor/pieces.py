@@ -16,10 +16,10 @@ from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.timer import timer_piece
 from plexstream.processor.histories import Histories, StepCodec, step_keys
 from plexstream.processor.ports import Due, PieceKey, Store
+from plexstream.processor.records import reply_of
 
 _STEP = Piece.STEP.value
 _ACTOR, _ENTRY, _REPLY, _TIMER = Piece.ACTOR.value, Piece.ENTRY.value, Piece.REPLY.value, Piece.TIMER.value
-_OUT_REPLY, _OUT_ERROR = OutKind.REPLY.value, OutKind.ERROR.value
 _OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
 
 
@@ -395,13 +395,3 @@ class Pieces:
 def _size(step: Step) -> int:
     size = 200 + sum(len(c.value) for c in step.completions)
     return size + len(step.begin.payload) if step.begin else size
-
-
-def reply_of(turn: Turn | Step) -> tuple[int, bytes]:
-    """The kind (REPLY or ERROR of `Kind`) and payload of a turn's reply; an empty one where it sent none."""
-    for out in turn.outs:
-        if out.kind == _OUT_REPLY:
-            return 2, out.payload
-        if out.kind == _OUT_ERROR:
-            return 3, out.payload
-    return 2, b"null"

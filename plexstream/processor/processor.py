@@ -39,9 +39,8 @@ from plexstream.processor.invocation import PARKED, WAKE, cause_of
 from plexstream.processor.invocations import EffectCall, Invocations
 from plexstream.processor.lives import OVERTAKES, Ruling, life_change
 from plexstream.processor.outbox import Outbox
-from plexstream.processor.pieces import reply_of
 from plexstream.processor.ports import Settings
-from plexstream.processor.records import Answer, BadRecord, Fenced, Group, error_body
+from plexstream.processor.records import Answer, BadRecord, Fenced, Group, error_body, reply_of
 from plexstream.processor.recurring import again, arm, left_out, timer_message
 from plexstream.processor.refusals import bad_record, forward, plain_turn, refusal
 from plexstream.processor.restore import Restore

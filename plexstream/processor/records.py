@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from plexstream.model.journal import Mark, Step, Turn
+from plexstream.model.journal import MEANWHILE, Mark, OutKind, Step, Turn
+
+_REPLY, _ERROR = OutKind.REPLY.value, OutKind.ERROR.value
 
 
 class Fenced(Exception):
@@ -50,3 +52,22 @@ def error_body(code: str, detail: str, data: Any) -> bytes:
         return json.dumps(body).encode()
     except (TypeError, ValueError):
         return json.dumps({**body, "data": repr(data)}).encode()
+
+
+def reply_of(turn: Turn | Step) -> tuple[int, bytes]:
+    """The kind (REPLY or ERROR of `Kind`) and payload of a turn's reply; an empty one where it sent none.
+
+    The last step of a handler may also answer the message that let it go on, which is not its reply.
+    """
+    other = None
+    if type(turn) is Step and turn.status != MEANWHILE:
+        begun_by = None if turn.begin is None else turn.begin.id
+        other = turn.message_id if turn.message_id != begun_by else None
+    for out in turn.outs:
+        if out.id == other:
+            continue
+        if out.kind == _REPLY:
+            return 2, out.payload
+        if out.kind == _ERROR:
+            return 3, out.payload
+    return 2, b"null"

@@ -6,12 +6,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plexstream.model.journal import Change, Claim, Inbox, Mark, Origin, Out, OutKind, Partition, Turn
+from plexstream.model.journal import (
+    MEANWHILE,
+    Begin,
+    Change,
+    Claim,
+    Inbox,
+    Mark,
+    Origin,
+    Out,
+    OutKind,
+    Partition,
+    Step,
+    Turn,
+)
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.processor.fold import Fold
 from plexstream.processor.inbox import InboxState
 from plexstream.processor.outbox import Lane, Outbox
 from plexstream.processor.pieces import Pieces, join_fields
+from plexstream.processor.records import reply_of
 from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore
 
@@ -230,3 +244,20 @@ def test_what_the_snapshot_topic_lacks():
 @pytest.mark.parametrize("fields", [{}, {"a": b"1"}, {"a": b'"x"', "b": b"[1,{}]"}])
 def test_fields_are_joined_to_json(fields):
     assert split(join_fields(fields)).keys() == fields.keys()
+
+
+def test_the_answer_to_what_let_a_handler_go_on_is_not_the_handlers_reply():
+    begin = Begin(1, "asked", "h", b"{}", "", "edge", "k", 5, "", None)
+    answer = Out(OutKind.REPLY, "let-go", "edge", "", b'"answer"')
+    reply = Out(OutKind.REPLY, "asked", "edge", "", b'"reply"')
+
+    def step(outs, begin, message_id):
+        return Step(*turn(outs=outs, message_id=message_id), 1, 0, 0, begin, (), ())
+
+    assert reply_of(step([answer, reply], None, "let-go")) == (2, b'"reply"')
+    assert reply_of(step([answer], None, "let-go")) == (2, b"null")  # a tell has begun it
+    assert reply_of(step([answer, reply], begin, "let-go")) == (2, b'"reply"')
+    assert reply_of(step([reply], begin, "asked")) == (2, b'"reply"')
+    meanwhile = step([reply], None, "asked")._replace(status=MEANWHILE)
+    assert reply_of(meanwhile) == (2, b'"reply"')
+    assert reply_of(turn(outs=[reply], message_id="asked")) == (2, b'"reply"')
