@@ -4,14 +4,16 @@ from collections import deque
 
 from plexstream.hosts.system.tree import Tree
 from plexstream.log.memory import MemoryLog
-from plexstream.model.journal import Claim, Inbox, Turn
+from plexstream.model.journal import DONE, Claim, Inbox, Step, Turn
 from plexstream.model.snapshot import Piece
 from plexstream.node.driver import Driver
 from plexstream.node.upkeep import Upkeep
-from plexstream.processor import Processor, actors, processor
+from plexstream.processor import EffectCall, Processor, actors, invocations, processor
 from plexstream.processor.careful import Care
 from plexstream.processor.fold import Fold, InboxFold
+from plexstream.processor.histories import Histories
 from plexstream.processor.inbox import InboxState
+from plexstream.processor.invocations import Invocations
 from plexstream.processor.lives import Lives, Ruling
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.restore import Restore
@@ -246,6 +248,69 @@ def lives_forgotten(patch):
 
 def failures_not_told(patch):
     patch.setattr(Lives, "failed", lambda self, *_: Ruling(None, [], []))
+
+
+def effects_before_acknowledgement(patch):
+    def mutant(self):
+        while self._gated:
+            _, inv, number, effect = self._gated.popleft()
+            inv.running.add(number)
+            self.effects.append(EffectCall(inv.address, inv.number, number, effect))
+
+    patch.setattr(Invocations, "release_effects", mutant)
+
+
+def beginnings_not_recorded_first(patch):
+    record = Invocations._record
+
+    def mutant(self, inv, status, cause, **more):
+        if cause.topic:
+            inv.cause = None
+        record(self, inv, status, cause, **more)
+
+    patch.setattr(Invocations, "_record", mutant)
+
+
+def nobody_waits_for_a_waiting_handler(patch):
+    patch.setattr(Processor, "_wait", lambda self, *_: False)
+
+
+def sleeps_outlive_their_handlers(patch):
+    patch.setattr(Invocations, "_cancelled", lambda self, inv: [])
+
+
+def answers_come_to_others(patch):
+    def mutant(self, reference):
+        address, _, rest = reference.rpartition("#")
+        number = int(rest.partition(".")[2])
+        latest = max(self.live.get(address, {0: None}))
+        return self.live.get(address, {}).get(latest), number
+
+    patch.setattr(Invocations, "_find", mutant)
+
+
+def numbers_given_to_two_invocations(patch):
+    apply = Pieces.apply
+
+    def mutant(self, offset, turn):
+        before = self.core(turn.actor).seq
+        apply(self, offset, turn)
+        if type(turn) is Step and turn.status != DONE and turn.actor in self.cores:
+            self.cores[turn.actor].seq = before
+
+    patch.setattr(Pieces, "apply", mutant)
+
+
+def parked_messages_forgotten(patch):
+    patch.setattr(Invocations, "_attach", lambda self, actor: None)
+
+
+def steps_forgotten_in_takeovers(patch):
+    patch.setattr(Histories, "load", lambda self: None)
+
+
+def circles_not_looked_for(patch):
+    patch.setattr(invocations, "probe_queue", lambda p, actor: None)
 
 
 ALL = [

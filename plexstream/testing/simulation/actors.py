@@ -21,7 +21,7 @@ from plexstream import (
 )
 from plexstream.hosts.native import NativeHost
 from plexstream.model.host import Outcome
-from plexstream.testing.simulation import supervised
+from plexstream.testing.simulation import supervised, waiting
 from plexstream.testing.simulation.errors import Killed
 
 KEPT = 4
@@ -214,4 +214,4 @@ class SimHost(NativeHost):
 def make_host() -> SimHost:
     """A host of all types; it has no state of its own, so that one serves every simulated process."""
     types = [cls.__plexstream__ for cls in (Cell, Brief)]  # type: ignore[attr-defined]
-    return SimHost({**{spec.name: spec for spec in types}, **supervised.types()}, "1")
+    return SimHost({**{spec.name: spec for spec in types}, **supervised.types(), **waiting.types()}, "1")

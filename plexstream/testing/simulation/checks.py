@@ -12,6 +12,7 @@ from plexstream.model.message import ASK, Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
 from plexstream.node.takeover import PARTITION_KEY
+from plexstream.processor.deadlock import FOUND, PROBE
 from plexstream.processor.ports import Store
 from plexstream.schema.codec import decode_dead_letter, decode_envelope, decode_partition
 from plexstream.testing.simulation.actors import OUTPUT
@@ -21,6 +22,11 @@ from plexstream.testing.simulation.model import Model
 from plexstream.testing.simulation.network import Network
 from plexstream.testing.simulation.semantics import Actor, blank
 from plexstream.testing.simulation.supervised import Judge, is_supervised
+from plexstream.testing.simulation.waited import Pending, check_world
+from plexstream.testing.simulation.waiting import is_waiting
+
+UNWRITTEN = ("get", "look", PROBE, FOUND)
+"""Handlers that need no turn."""
 
 Stored = tuple[int, Store, str]  # journal offset that it reflects, the store, whose
 
@@ -61,9 +67,19 @@ class Checks:
             for turn in model.supervised:
                 self.judge.take(turn)
         self.judge.check()
+        check_world([model.waits for model in self.models])
         for model in self.models:
             if model.timers:
                 raise Violation(f"partition {model.partition}: timers never fired: {model.timers}")
+
+    def takeovers(self, found: list[tuple[int, int, Pending]]) -> None:
+        """Every owner knew of all handlers that waited, whatever it restored them from. Raises Violation."""
+        for partition, claim, pending in found:
+            expected = self.models[partition].pending.get(claim)
+            if pending != expected:
+                raise Violation(
+                    f"partition {partition}, claim {claim}: {pending} were found waiting, expected {expected}"
+                )
 
     # Messages
 
@@ -73,7 +89,11 @@ class Checks:
         arrived = [sent for model in self.models for sent in model.arrived if sent[0].startswith("journal/")]
         if twice := [sent for sent, count in Counter(arrived).items() if count > 1]:
             raise Violation(f"messages took effect twice: {twice}")
-        if lost := mails.keys() - set(arrived):
+        received = {
+            (e.origin, e.origin_seq, e.origin_index)
+            for mailbox in self.mailboxes for r in mailbox if (e := _envelope(r)) is not None and e.kind > ASK
+        }  # an answer that comes too late changes nothing
+        if lost := mails.keys() - set(arrived) - received:
             raise Violation(f"messages of turns that count never arrived: {sorted(lost)}")
         for mailbox in self.mailboxes:
             for record in mailbox:
@@ -97,8 +117,10 @@ class Checks:
                         if record.offset in model.causes:
                             raise Violation(f"a repetition took effect: {record.offset} {e}")
                         continue
-                if record.offset in model.causes or (e is not None and e.handler == "get"):
+                if record.offset in model.causes or (e is not None and e.handler in UNWRITTEN):
                     continue
+                if e is not None and e.kind > ASK:
+                    continue  # nobody waits for it any more
                 if e is not None and e.idempotency_key and (e.target, e.idempotency_key) in model.replies:
                     continue
                 raise Violation(f"a message is lost: mailbox {record.partition}@{record.offset} {e}")
@@ -157,6 +179,10 @@ class Checks:
         if call.mode == "read" and kind == 2:
             actor = model.actors.get(e.target)
             view = json.loads(payload)
+            if is_waiting(e.target):
+                if view[0] != view[1] or view[0] > model.waits.n(e.target):
+                    raise Violation(f"{call.op}: a read of {e.target} saw {view}, which never was")
+                return
             if not _view_of(actor, view):
                 raise Violation(f"{call.op}: a read of {e.target} saw {view}, which never was")
             return
@@ -229,12 +255,12 @@ def stored(store: Store) -> dict[str, Any]:
     actors: dict[str, dict[str, Any]] = {}
     entries: dict[str, dict[str, Any]] = {}
     for piece in store.scan(Piece.ACTOR):
-        if is_supervised(piece.address):
+        if is_supervised(piece.address) or is_waiting(piece.address):
             continue
         actors[piece.address] = {"seq": piece.seq, **blank(), **json.loads(piece.data)}
     for piece in store.scan(Piece.ENTRY):
         assert piece.key is not None
-        if is_supervised(piece.address):
+        if is_supervised(piece.address) or is_waiting(piece.address):
             continue
         entries.setdefault(piece.address, {}).setdefault(piece.name, {})[piece.key] = json.loads(piece.data)
     for address, fields in entries.items():

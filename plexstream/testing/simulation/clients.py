@@ -13,7 +13,7 @@ from plexstream.model.errors import LogError
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.topics import Topics
 from plexstream.schema.codec import decode_envelope, encode_envelope
-from plexstream.testing.simulation import supervised
+from plexstream.testing.simulation import supervised, waiting
 from plexstream.testing.simulation.network import Network, SimAppender
 from plexstream.testing.simulation.plan import Plan
 
@@ -89,6 +89,8 @@ class SimClient:
         if self.plan.workers and random.random() < 0.4:
             target, handler = supervised.call(random, self.plan.workers, self.plan.kill > 0)
             return self._send_new("origin", TELL, op, target, handler, {"op": op}, step)
+        if self.plan.waiters and random.random() < 0.5:
+            return self._wait(op, step)
         target = full(random.choice(self.addresses))
         roll = random.random()
         if random.random() < self.plan.bad:
@@ -106,6 +108,36 @@ class SimClient:
         if roll < 0.9:
             return self._send_new("origin", TELL, op, target, handler, arguments, step)
         return self._send_new("plain", random.choice((ASK, TELL)), op, target, handler, arguments, step)
+
+    def _wait(self, op: str, step: int) -> Call:
+        """Something for an actor whose handlers wait."""
+        random = self.random
+        number = random.randrange(self.plan.waiters)
+        target = full(f"waiter/{number}")
+        roll = random.random()
+        if roll < 0.1:
+            return self._send_new("read", ASK, op, target, "look", {}, step, headers={"read_only": "1"})
+        if roll < 0.16:
+            return self._send_new("origin", TELL, op, target, "$cancel", {}, step)
+        if roll < 0.18:
+            return self._send_new("origin", TELL, op, target, "$end", {}, step)
+        if roll < 0.22:
+            self._send_new("origin", TELL, op, target, "$pause", {}, step)
+            self._number += 1
+            return self._send_new("origin", TELL, f"{op} on", target, "$resume", {}, step)
+        handler = "serve"
+        arguments: dict[str, Any] = {"op": op, "fate": random.choice(("", "refuse", "fail"))}
+        if roll < 0.85:
+            script = waiting.script(random, op, number, self.plan.waiters)
+            handler, arguments = random.choice(("work", "toil")), {"op": op, "script": script}
+            for address, name in waiting.promises(script, target):
+                self._number += 1
+                settled = {"error": "no"} if random.random() < 0.2 else {"value": name}
+                more = {"name": name, **settled}
+                self._send_new("origin", TELL, f"{op} {name}", address, "$promise", more, step)
+        self._number += 1
+        mode, kind = random.choice((("keyed", ASK), ("keyed", TELL), ("origin", TELL), ("plain", ASK)))
+        return self._send_new(mode, kind, op, target, handler, arguments, step)
 
     def plant(self, step: int) -> None:
         """Declare the tree of supervisors."""
@@ -188,7 +220,8 @@ class SimClient:
     def _put(self, call: Call) -> None:
         repeat = call.mode in ("keyed", "origin") and self.random.random() < self.plan.duplicates
         items = [call.item, call.item] if repeat else [call.item]
-        call.retry_at = self.clock() + RETRY_MS
+        patience = 10 if waiting.is_waiting(call.envelope.target) else 1
+        call.retry_at = self.clock() + RETRY_MS * patience
         try:
             self.appender.append(call.place, items, call)
         except LogError:

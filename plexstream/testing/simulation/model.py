@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 
 from plexstream.log.base import Record
 from plexstream.model.errors import Malformed
-from plexstream.model.journal import Claim, Out, OutKind, Turn
+from plexstream.model.journal import DONE, Claim, Out, OutKind, Step, Turn
 from plexstream.model.message import ASK, Envelope
 from plexstream.schema.codec import decode_envelope, decode_journal
 from plexstream.testing.simulation.actors import EVERY
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.semantics import Actor
 from plexstream.testing.simulation.supervised import is_supervised
+from plexstream.testing.simulation.waited import Pending, Waits
+from plexstream.testing.simulation.waiting import is_waiting
 
 _ANSWER = {int(OutKind.REPLY): 2, int(OutKind.ERROR): 3}
 
@@ -44,6 +46,8 @@ class Model:
         mails: what turns have sent to mailboxes, by origin.
         emitted, put_aside: output records and dead letters, in order.
         supervised: turns that `supervised.Judge` judges.
+        waits: judges the handlers that wait.
+        pending: those that had not ended at each claim, by its offset.
         answers: replies and errors that turns carry, by (message id, kind) as payloads.
     """
 
@@ -66,6 +70,8 @@ class Model:
         self.put_aside: list[tuple[Sent, str]] = []
         self.answers: dict[str, list[tuple[int, bytes]]] = {}
         self.supervised: list[Turn] = []
+        self.waits = Waits()
+        self.pending: dict[int, Pending] = {}
         self.ops: dict[str, int] = {}
         self.codes: dict[str, int] = {}
 
@@ -76,10 +82,11 @@ class Model:
             found = decode_journal(record.value or b"")
             if type(found) is Claim:
                 self._claim = self.next
+                self.pending[self.next] = self.waits.pending()
                 self.claims += 1
             elif found.claim != self._claim:  # type: ignore[union-attr]
                 self.voided += 1
-            elif type(found) is Turn:
+            elif type(found) is Turn or type(found) is Step:
                 try:
                     self._turn(self.next, found)
                 except Violation as error:
@@ -93,8 +100,12 @@ class Model:
             found = self.actors[address] = Actor(address)
         return found
 
-    def _turn(self, offset: int, t: Turn) -> None:
+    def _turn(self, offset: int, t: Turn | Step) -> None:
+        if is_waiting(t.actor) and t.cause_topic != "mailbox":
+            self._by_itself(offset, t)
+            return
         if t.cause_topic == "timer":
+            assert type(t) is Turn
             self._timer_turn(offset, t)
             return
         _claim_that(t.cause_offset not in self.causes, f"mailbox offset {t.cause_offset} had a turn already")
@@ -106,25 +117,54 @@ class Model:
             _claim_that([o.kind for o in t.outs] == [OutKind.DEADLETTER], "a malformed record is put aside")
             self._outs(offset, t)
             return
-        _claim_that(
-            (t.actor, t.handler, t.message_id) == (e.target, e.handler, e.id), f"the message is {e}"
-        )
+        _claim_that((t.actor, t.message_id) == (e.target, e.id), f"the message is {e}")
         if e.origin:
-            self._from(e.origin, e.origin_seq, e.origin_index, t)
+            self._from(e, t)
+        if is_waiting(t.actor):
+            self._waiting(offset, t, e)
+            return
+        assert type(t) is Turn
+        _claim_that(t.handler == e.handler, f"the message is {e}")
         if is_supervised(t.actor):
             self._supervised(offset, t)
         else:
             self._message(offset, t, e)
+
+    def _waiting(self, offset: int, t: Turn | Step, e: Envelope | None) -> None:
+        """A turn or a step that `waited` judges."""
+        self.waits.take(t, e)
+        if t.idempotency_key:
+            _claim_that((t.actor, t.idempotency_key) not in self.replies, "a key takes effect twice")
+            self._keep(t)
+        if t.status == DONE:
+            for change in t.patch:
+                if change.field == "seen" and change.key:
+                    self.ops[change.key] = self.ops.get(change.key, 0) + 1
+        self._outs(offset, t)
+
+    def _by_itself(self, offset: int, t: Turn | Step) -> None:
+        """A step without a message: after a timer, an effect, a failure."""
+        if t.cause_topic == "timer":
+            timer = self.timers.pop((t.sender, t.message_id), None)
+            _claim_that(timer is not None, f"timer {t.message_id} of {t.sender} is not pending (any more)")
+        self._waiting(offset, t, None)
+
+    def _keep(self, t: Turn | Step) -> None:
+        said = [(kind, o.payload) for o in t.outs if (kind := _ANSWER.get(o.kind))]
+        self.replies[t.actor, t.idempotency_key] = said[-1] if said else (2, b"null")
 
     def _supervised(self, offset: int, t: Turn) -> None:
         """A turn that `supervised` judges, once all partitions are known."""
         self.supervised.append(t)
         self._outs(offset, t)
 
-    def _from(self, origin: str, seq: int, index: int, t: Turn) -> None:
-        sent = (origin, seq, index)
+    def _from(self, e: Envelope, t: Turn | Step) -> None:
+        sent = origin, seq, index = e.origin, e.origin_seq, e.origin_index
         _claim_that(sent not in self.arrived, f"{sent} takes effect a second time")
         self.arrived[sent] = t.cause_offset
+        refused = is_waiting(t.actor) and type(t) is Turn and t.status != DONE
+        if refused or e.kind > ASK or e.handler[:1] == "$" or e.handler == "look":
+            return  # these do not wait for the ones before
         latest = self._latest.get((t.actor, origin), (-1, -1))
         _claim_that((seq, index) > latest, f"{sent} comes after {latest}")
         self._latest[t.actor, origin] = (seq, index)
@@ -139,8 +179,7 @@ class Model:
             self._handled(t, e.handler, e.payload, e.kind == ASK)
         self._outs(offset, t)
         if t.idempotency_key:
-            said = [(kind, o.payload) for o in t.outs if (kind := _ANSWER.get(o.kind))]
-            self.replies[t.actor, t.idempotency_key] = said[0] if said else (2, b"null")
+            self._keep(t)
 
     def _handled(self, t: Turn, handler: str, payload: bytes, ask: bool) -> None:
         """A turn that was done or refused."""
@@ -238,13 +277,14 @@ class Model:
 
     def _drop_timer(self, actor: str, id: str) -> None:
         self.timers.pop((actor, id), None)
-        self.actor(actor).pending.discard(id)
+        if not is_waiting(actor):
+            self.actor(actor).pending.discard(id)
 
-    def _outs(self, offset: int, t: Turn) -> None:
+    def _outs(self, offset: int, t: Turn | Step) -> None:
         """What the turn sends."""
         origin = f"journal/{self.partition}"
         for index, out in enumerate(t.outs):
-            if out.kind == OutKind.TELL:
+            if out.kind in (OutKind.TELL, OutKind.ASK) or (out.kind in _ANSWER and "/" in out.target):
                 self.mails[origin, offset, index] = out
             elif out.kind in (OutKind.REPLY, OutKind.ERROR):
                 self.answers.setdefault(out.id, []).append((_ANSWER[out.kind], out.payload))
@@ -254,7 +294,8 @@ class Model:
                 self.put_aside.append(((origin, offset, index), out.key))
             elif out.kind == OutKind.TIMER:
                 self.timers[t.actor, out.id] = Timer(out.due, out.target, out.handler, out.payload, out.note)
-                self.actor(t.actor).pending.add(out.id)
+                if not is_waiting(t.actor):
+                    self.actor(t.actor).pending.add(out.id)
             elif out.kind == OutKind.CANCEL:
                 self._drop_timer(t.actor, out.id)
 

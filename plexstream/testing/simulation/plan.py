@@ -42,6 +42,11 @@ class Plan(NamedTuple):
     kill: float
     late: int  # ms after which something may still be appended for a dead sender
     workers: int = 0  # supervised ones besides the pool's; 0: no tree
+    waiters: int = 0  # actors whose handlers wait; 0: none
+    kept_tasks: int = 20_000  # of handlers that wait, in the memory of one partition
+    park_after: int = 5_000  # ms
+    announced_after: int = 1_000  # ms
+    probe_after: int = 1_000  # ms
 
 
 def plan(random: Random, steps: int) -> Plan:

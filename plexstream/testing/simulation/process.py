@@ -21,6 +21,7 @@ from plexstream.processor import EffectCall, Settings
 from plexstream.testing.simulation.errors import Killed, Violation
 from plexstream.testing.simulation.network import Network, SimAppender, SimLog
 from plexstream.testing.simulation.stores import CrashStore
+from plexstream.testing.simulation.waited import Pending
 
 PHASES = ("receive", "replay", "pump", "acks", "lanes", "follow")
 RECLAIM_MS = 40
@@ -35,6 +36,7 @@ class SimProcess:
         paused_until: it does nothing before; what it sent goes on.
         stores: survive the process, by partition.
         hits: what happened how often, for the coverage.
+        found: in each takeover, of which partition, with which claim: the handlers that wait.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class SimProcess:
         self.alive = False
         self.restart_at = 0
         self.lives = 0
+        self.found: list[tuple[int, int, Pending]] = []
         self._clock = clock
         self.drivers: dict[int, Driver] = {}
         self.leaving: dict[int, Driver] = {}
@@ -159,7 +162,12 @@ class SimProcess:
         """One effect comes to its end, in any order."""
         if self._effects:
             driver, call = self._effects.pop(self.random.randrange(len(self._effects)))
-            driver.effect_done(call, call.effect.run())
+            result = call.effect.run()
+            if result.retry_after < 0:
+                self.hits["effect done"] += 1
+                driver.effect_done(call, result)
+            else:
+                self._effects.append((driver, call))
 
     def _do_acks(self) -> None:
         self._finish_effect()
@@ -273,6 +281,14 @@ class SimProcess:
             self.hits["careful"] += 1
         if not restore.exact and restore.start:
             self.hits["active from a snapshot that has something"] += 1
+        histories = p.pieces.histories
+        waiting = {
+            (address, number): len(histories.read(address, number))
+            for address, some in histories.pending.items() for number in some
+        }  # fmt: skip
+        self.found.append((partition, p.claim, waiting))
+        if waiting:
+            self.hits["took over handlers that wait"] += 1
         self.note(f"{self.node} active on {partition}, claim {p.claim}, mailbox from {p.position}")
 
     def idle(self) -> bool:
@@ -285,7 +301,7 @@ class SimProcess:
                 return False
             if p.in_flight or p._pending or p._pending_answers or p.answers:
                 return False
-            if p.inbox.waiting or len(p.timers):
+            if p.inbox.waiting or len(p.timers) or p.invocations.live:
                 return False
             if p.position < self.log.range((self.topics.mailbox, driver.partition))[1]:
                 return False

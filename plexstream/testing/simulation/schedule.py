@@ -13,8 +13,10 @@ from plexstream.hosts.native import NativeHost
 from plexstream.log.base import TopicSpec
 from plexstream.model.topics import COPARTITIONED, Topics
 from plexstream.node import driver, lanes, takeover
+from plexstream.processor import invocations
 from plexstream.processor.pieces import Pieces
 from plexstream.store.memory import MemoryStore
+from plexstream.testing.simulation import waiting
 from plexstream.testing.simulation.actors import OUTPUT, make_host
 from plexstream.testing.simulation.checks import Checks, Stored, stored_offset
 from plexstream.testing.simulation.clients import SimClient
@@ -26,7 +28,12 @@ from plexstream.testing.simulation.process import PHASES, SimProcess
 STEPS = 260
 """Steps of a schedule before its faults stop."""
 _START = 1_700_000_000_000
-_ROUNDS = 600  # in which everything must come to rest once the faults have stopped
+_ROUNDS = 1500  # in which everything must come to rest once the faults have stopped
+_WAITS = {
+    "KEPT_TASKS": "kept_tasks", "PARK_AFTER": "park_after", "RUN_ANNOUNCED": "announced_after",
+    "PROBE_AFTER": "probe_after",
+}  # fmt: skip
+"""Limits of handlers that wait, and what the plan calls them."""
 _host: list[NativeHost] = []
 
 
@@ -48,7 +55,13 @@ class Simulation:
         self.random = Random(f"plexstream {seed}")
         # Drawn apart, so that seeds without a tree are what they were before there were trees.
         workers = Random(f"tree {seed}").choice((0, 0, 0, 1, 3))
-        self.plan: Plan = plan(self.random, steps)._replace(**{"workers": workers, **(change or {})})
+        waits = Random(f"waiting {seed}")
+        drawn = {
+            "workers": workers, "waiters": waits.choice((0, 0, 0, 0, 2, 4)),
+            "kept_tasks": waits.choice((1, 3, 20_000)), "park_after": waits.choice((10, 100, 5_000)),
+            "announced_after": waits.choice((1, 30, 1_000)), "probe_after": waits.choice((20, 200)),
+        }  # fmt: skip
+        self.plan: Plan = plan(self.random, steps)._replace(**{**drawn, **(change or {})})
         self.hits: Counter[str] = Counter()
         self.step = 0
         self._tell = tell
@@ -95,6 +108,7 @@ class Simulation:
             Violation: a promise was broken.
         """
         self.note(f"seed {self.seed}: {self.plan}")
+        waiting.world.begin()
         with shrunk(self.plan):
             self._assign()
             if self.plan.workers:
@@ -107,9 +121,12 @@ class Simulation:
             self._heal()
             self._settle("after the faults")
             stores = self._stores()
+            processes = self.processes
             self._rebuild(stores)
             checks = Checks(self.network, self.topics, self.plan.partitions, self.clients)
             checks.run(stores)
+            for process in (*processes, *self.processes):
+                checks.takeovers(process.found)
             self._count(checks)
         return self.hits
 
@@ -120,6 +137,12 @@ class Simulation:
         if checks.judge.gave_up:
             self.hits["a supervisor gave up"] += checks.judge.gave_up
         for partition, model in enumerate(checks.models):
+            if model.waits.parked:
+                self.hits["parked behind a handler"] += model.waits.parked
+            if model.waits.cancelled:
+                self.hits["a handler cancelled"] += model.waits.cancelled
+            if any("deadlock" in map(_last, twin.got) for t in model.waits.ended.values() for twin in t):
+                self.hits["a circle found"] += 1
             if model.voided:
                 self.hits["records of zombies"] += model.voided
             if model.codes.get("poisoned"):
@@ -300,7 +323,14 @@ class Simulation:
             if not p.idle()
             for d in [*p.drivers.values(), *p.leaving.values()]
         ]
-        return f"flows {flows}, clients {clients}, drivers {drivers}"
+        waits: list[Any] = [
+            (i.reference(), i.begin.handler, i.outstanding, i.paused, i.stuck, i.task is not None, i.steps)
+            for p in self.processes
+            for d in p.drivers.values()
+            for found in (d.processor.invocations.live.values() if d.processor else ())
+            for i in found.values()
+        ]
+        return f"flows {flows}, clients {clients}, drivers {drivers}, handlers {waits}"
 
     def _stores(self) -> list[list[Stored]]:
         """Copies of all stores, by partition, with the journal offset that each reflects."""
@@ -333,14 +363,21 @@ class Simulation:
             stores[partition].append((stored_offset(store) or 0, store, "a rebuilt store"))
 
 
+def _last(came_to: list[Any]) -> Any:
+    return came_to[-1]
+
+
 @contextmanager
 def shrunk(plan: Plan) -> Iterator[None]:
     """Make limits that are no settings as small as the plan wants, and silence the logs."""
     before = (takeover._LOAD_BATCH, lanes.MAX_TURNS, driver.MAX_BACKLOG, Pieces.forget_clean)
+    waits = {name: getattr(invocations, name) for name in _WAITS}
     logger = logging.getLogger("plexstream")
     disabled = logger.manager.disable
     forget = Pieces.forget_clean
     takeover._LOAD_BATCH, lanes.MAX_TURNS, driver.MAX_BACKLOG = plan.load_batch, plan.lane_turns, 20
+    for name, field in _WAITS.items():
+        setattr(invocations, name, getattr(plan, field))
 
     def forget_clean(self: Pieces, keep: int) -> None:
         forget(self, min(keep, plan.keep_cores))
@@ -352,4 +389,6 @@ def shrunk(plan: Plan) -> Iterator[None]:
     finally:
         logging.disable(disabled)
         takeover._LOAD_BATCH, lanes.MAX_TURNS, driver.MAX_BACKLOG = before[:3]
+        for name, value in waits.items():
+            setattr(invocations, name, value)
         Pieces.forget_clean = before[3]  # type: ignore[method-assign]
