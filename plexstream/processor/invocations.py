@@ -627,7 +627,7 @@ class Invocations:
         deaths = p.fold.timer_attempts - 1
         if p.fold.timer != inv.trial() or deaths < p.settings.poison_claims:
             self._revive(inv)
-        elif self._ready(inv):
+        elif not inv.ended and self._ready(inv):
             b, detail = inv.begin, f"{inv.reference()} killed its process {deaths} times in a row"
             if b.kind == ASK:
                 out = Out(_ERROR, b.id, b.reply_to, "", error_body("poisoned", detail, None))
