@@ -226,7 +226,7 @@ class Invocations:
         p = self.p
         self._keep(inv, s.task)
         inv.stuck = ""
-        known = {c.number for c in s.done}
+        known = {c.number for c in s.done} if s.done else ()
         waits = bool(inv.outstanding)
         for command in s.commands:
             if command.number not in known:
@@ -243,7 +243,7 @@ class Invocations:
             self._record(inv, WAITING, cause, completions=[*completions, *s.done], patch=patch, outs=sent)
         elif inv.unrecorded:
             # Only side effects, and nothing that has happened yet: the record comes with their results.
-            self._announce[inv] = p.now
+            self._announce.setdefault(inv, p.now)  # the earliest first: time does not go back
         for number, effect in s.effects.items():
             if inv.number_in_flight(number):
                 self._gated.append((inv.group, inv, number, effect))
@@ -575,10 +575,11 @@ class Invocations:
                     del self._retries[inv]
                     inv.retry_at = 0
                     self._revive(inv)
-        if self._announce:
-            for inv, since in list(self._announce.items()):
-                if p.now - since >= RUN_ANNOUNCED:
-                    self._record(inv, WAITING, no_cause())
+        while self._announce:
+            inv, since = next(iter(self._announce.items()))
+            if p.now - since < RUN_ANNOUNCED:
+                break
+            self._record(inv, WAITING, no_cause())  # which takes it out
 
     def _see_to_crowds(self) -> None:
         """Look for circles among those who wait, and park what waits for them."""
@@ -601,7 +602,9 @@ class Invocations:
 
     def next_due(self) -> int | None:
         """When `tick` has something to do, in ms since the epoch."""
-        times = [*self._retries.values(), *(t + RUN_ANNOUNCED for t in self._announce.values())]
+        times = [*self._retries.values()]
+        if self._announce:
+            times.append(next(iter(self._announce.values())) + RUN_ANNOUNCED)
         if self._to_revive or self._to_load:
             times.append(self.p.now)
         if self.crowded:
