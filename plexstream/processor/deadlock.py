@@ -22,14 +22,14 @@ from plexstream.processor.invocation import PARKED, Cause
 from plexstream.processor.records import Answer
 
 if TYPE_CHECKING:
-    from plexstream.processor.processor import Processor
+    from plexstream.processor.handling import Handling
 
 PROBE, FOUND = "$probe", "$deadlock"
 _ASK = CommandKind.ASK.value
 _MAX_CHAIN = 64
 
 
-def probe_queue(p: Processor, actor: Actor) -> None:
+def probe_queue(p: Handling, actor: Actor) -> None:
     """Send probes for the asks that wait for an actor's waiting handler."""
     holder = actor.holder
     if holder is None or actor.queue is None:
@@ -47,7 +47,7 @@ def probe_queue(p: Processor, actor: Actor) -> None:
                 _send(p, actor, target, PROBE, body)
 
 
-def probe(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+def probe(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
     """A probe has come: it ends here, goes on, or has found a circle."""
     p.inbox.finish(cause.offset)
     chain, holder = body.get("chain"), actor.holder
@@ -61,7 +61,7 @@ def probe(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str,
         _send(p, actor, target, PROBE, {**body, "chain": [*chain, holder.reference()]})
 
 
-def found(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+def found(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
     """An ask that waits here waits for itself: it fails, which lets the others go on."""
     p.inbox.finish(cause.offset)
     if actor.queue is None or actor.holder is None or not e.sender:
@@ -85,6 +85,6 @@ def _asked(actor: Actor) -> Iterator[str]:
             yield command.name.partition(" ")[0]
 
 
-def _send(p: Processor, actor: Actor, to: str, handler: str, body: dict[str, Any]) -> None:
+def _send(p: Handling, actor: Actor, to: str, handler: str, body: dict[str, Any]) -> None:
     if "/" in to:
         p.answers.append(Answer(to, "", TELL, json.dumps(body).encode(), handler, actor.address))

@@ -83,6 +83,8 @@ class Fold:
     def turn(self, turn: Turn | Step) -> None:
         """A turn or a step that counts finishes its cause."""
         self.turns += 1
+        if type(turn) is Step and self.timer and self.timer == f"{turn.actor}#~{turn.invocation}":
+            self.timer, self.timer_attempts = "", 0  # a waiting handler that goes on is not what kills
         if turn.cause_offset < 0:
             if self.timer and self.timer == f"{turn.sender}#{turn.message_id}":
                 self.timer, self.timer_attempts = "", 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from plexstream.model.journal import Begin, Change, Command, Control, Step
+from plexstream.model.journal import Begin, Change, Command, Completion, Control, Step
 from plexstream.model.message import TELL, Envelope
 
 if TYPE_CHECKING:
@@ -14,6 +14,13 @@ WAKE = "$wake"
 """Handler of the timers that sleeps wait for."""
 PARKED = "parked"
 """Where a message comes from that waits in the journal for its actor."""
+
+
+PROMISES = "@promise"
+"""Collection in which an actor keeps its promises."""
+NOTED = Completion(Control.NOTED, False, b"null")
+STUCK_RETRY = 10_000
+"""Milliseconds after which a handler whose code does not fit its history is tried again."""
 
 
 class Cause(NamedTuple):

@@ -26,17 +26,16 @@ from plexstream.model.journal import (
 from plexstream.model.message import ASK, Envelope
 from plexstream.processor.actors import Actor
 from plexstream.processor.deadlock import FOUND, PROBE, found, probe
-from plexstream.processor.invocation import Cause, Invocation, cause_of
+from plexstream.processor.invocation import PROMISES, Cause, Invocation, cause_of
 from plexstream.processor.records import error_body
 
 if TYPE_CHECKING:
-    from plexstream.processor.processor import Processor
+    from plexstream.processor.handling import Handling
 
 _REPLY, _ERROR = OutKind.REPLY.value, OutKind.ERROR.value
-PROMISES = "@promise"
 
 
-def system(p: Processor, actor: Actor, topic: str, offset: int, e: Envelope) -> bool:
+def system(p: Handling, actor: Actor, topic: str, offset: int, e: Envelope) -> bool:
     """Handle a message of the system; False where its handler is none of the processor's."""
     handle = HANDLERS.get(e.handler)
     if handle is None:
@@ -77,7 +76,7 @@ def _value(e: Envelope, body: dict[str, Any], known: set[str]) -> tuple[bool, by
         raise BadArguments(f"{e.handler}: the value is no JSON: {error}") from None
 
 
-def _complete(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+def _complete(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
     """``{"id": …, "value": …}`` or ``{"id": …, "error": text}``: an awakeable gets its value."""
     failed, value = _value(e, body, {"id"})
     found = read_id(str(body.get("id", "")))
@@ -92,7 +91,7 @@ def _complete(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[
     p.invocations.complete(inv, Completion(command.number, failed, value), cause, outs)
 
 
-def _promise(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+def _promise(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
     """``{"name": …, "value": …}`` or with ``"error"``: a promise of the actor gets its value."""
     failed, value = _value(e, body, {"name"})
     name = body.get("name")
@@ -114,7 +113,7 @@ def _promise(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[s
     p.invocations.settled(actor, patch)
 
 
-def _find(p: Processor, actor: Actor, e: Envelope, body: dict[str, Any]) -> Invocation:
+def _find(p: Handling, actor: Actor, e: Envelope, body: dict[str, Any]) -> Invocation:
     """The invocation that is meant: by its number, or the one that waits."""
     number = body.get("invocation")
     live = p.invocations.live.get(actor.address, {})
@@ -135,14 +134,14 @@ def _done(e: Envelope, inv: Invocation) -> list[Out]:
     return _answer(e, {"address": inv.address, "invocation": inv.number})
 
 
-def _cancel(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+def _cancel(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
     """``{"invocation": number}``: its handler gets a Cancelled error where it waits."""
     inv = _find(p, actor, e, body)
     error = error_body("cancelled", f"{inv.reference()} was cancelled", None)
     p.invocations.complete(inv, Completion(Control.CANCEL, True, error), cause, _done(e, inv))
 
 
-def _end(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+def _end(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
     """``{"invocation": number}``: it ends at once, and its caller gets a Killed error."""
     inv = _find(p, actor, e, body)
     outs = _done(e, inv)
@@ -154,13 +153,13 @@ def _end(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, 
     p.invocations.end(inv, FAILED, cause, outs)
 
 
-def _pause(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+def _pause(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
     """``{"invocation": number}``: it does not go on, whatever comes about."""
     inv = _find(p, actor, e, body)
     p.invocations.pause(inv, cause, _done(e, inv))
 
 
-def _resume(p: Processor, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+def _resume(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
     """``{"invocation": number}``: it goes on; one that is stuck or waits for a retry tries at once."""
     inv = _find(p, actor, e, body)
     p.invocations.go_on(inv, cause, _done(e, inv))

@@ -8,7 +8,7 @@ from plexstream.model.journal import DONE, Claim, Inbox, Step, Turn
 from plexstream.model.snapshot import Piece
 from plexstream.node.driver import Driver
 from plexstream.node.upkeep import Upkeep
-from plexstream.processor import EffectCall, Processor, actors, invocations, processor
+from plexstream.processor import EffectCall, Processor, actors, handling, invocations
 from plexstream.processor.careful import Care
 from plexstream.processor.fold import Fold, InboxFold
 from plexstream.processor.histories import Histories
@@ -194,7 +194,7 @@ def timers_lost_in_takeovers(patch):
 
 
 def series_not_set_anew(patch):
-    patch.setattr(processor, "again", lambda e, now, outs=(): [])
+    patch.setattr(handling, "again", lambda e, now, outs=(): [])
 
 
 def series_end_with_a_failure(patch):

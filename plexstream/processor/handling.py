@@ -1,0 +1,366 @@
+"""What becomes of a message: it is executed, waits for its actor, is refused, or tried again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from plexstream.model.host import Result
+from plexstream.model.journal import (
+    DONE,
+    Begin,
+    Change,
+    Out,
+    OutKind,
+    Step,
+    Turn,
+)
+from plexstream.model.life import SIGNALS, START
+from plexstream.model.message import ASK, ERROR, REPLY, TELL, Envelope
+from plexstream.model.snapshot import Snapshot
+from plexstream.processor.actors import Actor, Refusal, Waiting
+from plexstream.processor.fold import MAILBOX, TIMER
+from plexstream.processor.invocation import PARKED, cause_of
+from plexstream.processor.ledger import Ledger
+from plexstream.processor.lives import OVERTAKES, Ruling, life_change
+from plexstream.processor.records import Answer, BadRecord, Group, error_body, reply_of
+from plexstream.processor.recurring import again, arm
+from plexstream.processor.refusals import bad_record, plain_turn, refusal
+from plexstream.processor.system import system
+
+_OUT_REPLY, _OUT_ERROR = OutKind.REPLY.value, OutKind.ERROR.value
+_OUT_CANCEL = OutKind.CANCEL.value
+_RETRIED = frozenset(("failed", "error"))
+_ENDS = frozenset(("poisoned", "stopped"))  # also a series of timers
+
+
+class Handling(Ledger):
+    """Handles messages."""
+
+    # Messages
+
+    @property
+    def position(self) -> int:
+        """The mailbox offset to read from."""
+        return self.inbox.position
+
+    def receive(self, messages: Sequence[tuple[int, Envelope | BadRecord]], now: int) -> None:
+        """Handle mailbox records by their offsets: each is executed, queued, or dropped as a repetition."""
+        self._clock(now)
+        inbox, care = self.inbox, self._care
+        for offset, message in messages:
+            if type(message) is BadRecord:
+                if inbox.admit(offset, "", 0, 0):
+                    self._append_turn(bad_record(self.claim, offset, message, self.now))
+                continue
+            assert type(message) is Envelope
+            if inbox.admit(offset, message.origin, message.origin_seq, message.origin_index):
+                if offset == care.poison:
+                    care.poison = -1
+                    detail = f"it killed its process {self.fold.attempts} times in a row"
+                    self._refuse(MAILBOX, offset, message, "poisoned", detail, None, self.fold.attempts)
+                elif care.left:
+                    inbox.waiting.add(offset)
+                    care.held.append(Waiting(MAILBOX, offset, message))
+                else:
+                    self._execute(MAILBOX, offset, message)
+        if care.left:
+            self._with_care()
+
+    def _execute(self, topic: str, offset: int, e: Envelope) -> None:
+        actor = self.actors.active.get(e.target)
+        if actor is None:
+            loaded = self.actors.load(e.target, self.now)
+            if type(loaded) is Refusal:
+                code, detail = loaded
+                if "malformed" in e.headers:  # a record of a source that names no actor
+                    code, detail = "malformed", e.headers["malformed"]
+                self._refuse(topic, offset, e, code, detail, None, 1)
+                return
+            assert type(loaded) is Actor
+            actor = loaded
+        if e.kind > ASK:
+            self.invocations.reply(offset, e)
+            return
+        if e.handler.startswith("$") and system(self, actor, topic, offset, e):
+            return
+        must_read = bool(e.headers) and e.headers.get("read_only") == "1"
+        if actor.queue is not None and not must_read and self._wait(actor, topic, offset, e):
+            return
+        self._invoke(actor, topic, offset, e, must_read)
+
+    def _wait(self, actor: Actor, topic: str, offset: int, e: Envelope) -> bool:
+        """Let a message wait for its busy actor; False where it need not."""
+        holder, queue = actor.holder, actor.queue
+        assert queue is not None
+        if holder is None and e.handler in OVERTAKES:
+            return False
+        if holder is not None:
+            if e.handler in actor.info.shared or e.handler in OVERTAKES:
+                return False
+            if e.headers and holder.reference() in e.headers.get("chain", "").split("\n"):
+                detail = f"{actor.address} is asked by what it waits for: {e.headers['chain']}"
+                self._refuse(topic, offset, e, "deadlock", detail.replace("\n", " -> "), None, 1)
+                return True
+            self.invocations.crowded[actor.address] = actor
+        queue.append(Waiting(topic, offset, e))
+        if offset >= 0:
+            self.inbox.waiting.add(offset)
+        return True
+
+    def _invoke(self, actor: Actor, topic: str, offset: int, e: Envelope, must_read: bool) -> bool:
+        """Run a handler and note what it did; False where it will be tried again."""
+        if e.idempotency_key and self._answer_again(actor, offset, e):
+            return True
+        now = self.now
+        handler, payload = e.handler, e.payload
+        ruling: Ruling | None = None
+        if actor.life is not None or handler in SIGNALS:
+            ruling = self.actors.lives.rule(actor.address, actor.life, actor.seq > 0, actor.info, e)
+            handler, payload = ruling.handler, ruling.payload
+        ttl = actor.info.state_ttl
+        fresh = ruling.fresh if ruling is not None else False
+        dropped: list[Change] = []
+        expired = ttl and actor.seq and now - actor.time > ttl and actor.address not in self.invocations.live
+        ends = ruling is not None and (fresh or (ruling.life is not None and ruling.life.stopped))
+        if ends and actor.address in self.invocations.live:
+            self.invocations.end_all(
+                actor, "killed", f"{actor.address} was started anew or killed by {e.handler}"
+            )
+        if fresh or expired:
+            fresh = True
+            try:
+                dropped = self._expire(actor)
+            except Exception as error:  # the user's hook
+                what = f"{actor.address} cannot be renewed: {type(error).__name__}: {error}"
+                return self._failed(actor, topic, offset, e, Result("failed", b"", [], [], False, what))
+        seq = actor.seq + 1
+        if actor.instance is None:
+            self.actors.twin(actor)
+        if handler:
+            result = self.host.invoke(
+                actor.instance, handler, payload, seq, now, e.sender, e.id, must_read,
+                e.headers.get("chain", "") if e.headers else "", fresh,
+            )  # fmt: skip
+        else:  # no code runs: the actor's first turn may be still to come
+            assert ruling is not None
+            seq = actor.seq
+            result = Result(ruling.code, b"null", [], [], False, ruling.detail)
+        actor.last = now
+        if type(result) is not Result:
+            cause = cause_of(topic, offset, e)
+            self.invocations.begin(actor, cause, e, seq, result, dropped if fresh else None)  # type: ignore[arg-type]
+            return True
+        code, value, patch, outs, read_only, _, _ = result
+        if code:
+            return self._failed(actor, topic, offset, e, result)
+        if outs and not read_only:
+            outs = self.ticks.take(actor, outs, now)
+        for out in outs:
+            if out.handler in SIGNALS:
+                ruling = self.actors.lives.sent(actor.address, ruling, actor.life, outs)
+                outs = []
+                break
+        kind = e.kind
+        if read_only and not (kind == ASK and "/" in e.reply_to):
+            if kind == ASK:
+                self._pending_answers.append(Answer(e.reply_to, e.id, REPLY, value))
+            if offset >= 0:
+                self.inbox.finish(offset)
+                return True
+            patch, outs = [], []  # a timer is finished by its turn
+        else:
+            ended = ruling is not None and ruling.life is not None and ruling.life.stopped
+            if ruling is not None and ruling.fresh:
+                actor.armed = not actor.info.crons
+            if not actor.armed and handler and not ended:
+                actor.armed = True
+                outs.extend(arm(actor.info, actor.address, self.pieces, now))
+            if kind == ASK:
+                outs.append(Out(_OUT_REPLY, e.id, e.reply_to, "", value))
+        if ruling is not None:
+            outs = [*ruling.outs, *outs]
+            patch = [*patch, *ruling.changes, *self.actors.live_on(actor, ruling.life)]
+        if topic == TIMER and not (actor.life is not None and actor.life.stopped):
+            outs.extend(again(e, now, outs))
+        if fresh:
+            if actor.life is not None and (ruling is None or not ruling.fresh):
+                patch.append(life_change(actor.life))  # the state expires, the life goes on
+            actor.reader.hidden = False
+        actor.seq = seq
+        actor.time = now
+        actor.group = self._number
+        turn: Turn | Step = Turn(
+            self.claim, actor.address, seq, topic, offset, now, 0, fresh, e.idempotency_key,
+            [*dropped, *patch] if fresh else patch, e.handler, e.id, e.sender, kind,
+            e.origin, e.origin_seq, e.origin_index, outs,
+        )  # fmt: skip
+        if actor.holder is not None:
+            turn = self.invocations.meanwhile(actor, turn)  # type: ignore[arg-type]
+        if patch or outs or e.idempotency_key or fresh or offset < 0:
+            self.pieces.run_ahead(turn)
+        self._pending.append(turn)
+        self.running_ahead += 1
+        if self.inbox.waiting:
+            self.inbox.finish(offset)
+        if patch and actor.address in self.invocations.live:
+            self.invocations.settled(actor, patch)
+        return True
+
+    def _expire(self, actor: Actor) -> list[Change]:
+        """Begin anew: the state is past its time to live."""
+        self.actors.renew(actor)
+        entries = self.pieces.entries(actor.address)
+        return [Change(field, key, None) for field, key, _ in entries if field[:1] != "$"]
+
+    def _answer_again(self, actor: Actor, offset: int, e: Envelope) -> bool:
+        """Answer from the kept reply, if there is one for the idempotency key."""
+        kept, found = self.pieces.reply(actor.address, e.idempotency_key, self.now)
+        if not found:
+            return False
+        assert kept is not None
+        kind, payload = (kept.seq, kept.data) if type(kept) is Snapshot else reply_of(kept)  # type: ignore[arg-type]
+        if e.kind == ASK and "/" in e.reply_to:
+            out = Out(_OUT_REPLY if kind == REPLY else _OUT_ERROR, e.id, e.reply_to, "", payload)
+            actor.seq += 1
+            self._append_turn(
+                plain_turn(self.claim, MAILBOX, offset, e, self.now, actor.seq, DONE, [out], [])
+            )
+            return True
+        if e.kind == ASK:
+            self._pending_answers.append(Answer(e.reply_to, e.id, kind, payload))
+        self.inbox.finish(offset)
+        return True
+
+    # Failures
+
+    def _failed(self, actor: Actor, topic: str, offset: int, e: Envelope, result: Result) -> bool:
+        info = actor.info
+        waits = e.kind == ASK and e.handler in info.retried
+        retry = info.retried.get(e.handler, info.retry)
+        retried = result.code in _RETRIED and e.handler != START and actor.attempts + 1 < retry.attempts
+        if result.patch:  # a workflow's run: what became of it is kept
+            self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result)
+            return True
+        if retried and (waits or (e.kind == TELL and info.concurrent)):
+            self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result)
+            return True
+        if retried and e.kind == TELL:
+            actor.attempts += 1
+            actor.retry_at = self.now + retry.delay(actor.attempts, e.id)
+            if actor.queue is None:
+                actor.queue = deque()
+            if actor.holder is None:
+                self.actors.busy[actor.address] = actor
+            actor.queue.appendleft(Waiting(topic, offset, e))
+            if offset >= 0:
+                self.inbox.waiting.add(offset)
+            return False
+        if result.read_only and e.kind == ASK and "/" not in e.reply_to:
+            body = error_body(result.code, result.detail, result.data)
+            self._pending_answers.append(Answer(e.reply_to, e.id, ERROR, body))
+            self.inbox.finish(offset)
+            return True
+        actor.group = self._number
+        code, detail, data, attempts = result.code, result.detail, result.data, actor.attempts + 1
+        self._refuse(topic, offset, e, code, detail, data, attempts, actor.seq + 1)
+        return True
+
+    def refuse(self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any) -> None:
+        """Answer a message of the system with an error."""
+        self._refuse(topic, offset, e, code, detail, data, 1)
+
+    def _refuse(
+        self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any, attempts: int,
+        seq: int = 0,
+    ) -> None:  # fmt: skip
+        changes, notices = self.actors.failed(e, code, detail)
+        turn = refusal(
+            self.claim, topic, offset, e, self.now, seq, code, detail, data, attempts, changes, notices
+        )
+        # Where the failure ends the actor's life, it has taken the timer back.
+        ended = code == "stopped" or any(o.kind == _OUT_CANCEL and o.id == e.id for o in notices)
+        if topic == TIMER and code not in _ENDS and not ended:
+            turn = turn._replace(outs=[*turn.outs, *again(e, self.now)])
+        self._append_turn(turn)
+
+    def _retry(self, actor: Actor) -> None:
+        """Try the head of a busy actor's queue again, and go on with what waits behind it."""
+        queue = actor.queue
+        assert queue is not None
+        while queue:
+            head = queue.popleft()
+            e = head.envelope
+            if head.topic == TIMER and not self.timers.live(e.sender, e.id, e.origin_seq):
+                continue  # taken back while it waited
+            if head.topic == PARKED:
+                if self.invocations.unpark(actor, head.parked):
+                    return
+                continue
+            if not self._invoke(actor, head.topic, head.offset, head.envelope, False):
+                return  # it put itself back at the head
+            if actor.holder is not None:
+                self.invocations.crowded[actor.address] = actor
+                return  # it waits
+            actor.attempts = 0
+            self.inbox.finish(head.offset)
+        actor.queue = None
+        self.actors.busy.pop(actor.address, None)
+
+    # For handlers that wait
+
+    def go_on(self, actor: Actor) -> None:
+        """The handler that waited has ended: others get their turn."""
+        if actor.queue is not None and not self._releasing:
+            self._retry(actor)
+
+    def base_of(self, actor: Actor, fields: list[Change], patch: Sequence[Change] = ()) -> list[Change]:
+        """The whole state of an actor from its plain fields and its entries, with `patch` on top of these."""
+        entries = {(f, k): value for f, k, value in self.pieces.entries(actor.address)}
+        for field, key, value in patch:
+            if key is not None and value is None:
+                entries.pop((field, key), None)
+            elif key is not None and value is not None:
+                entries[field, key] = value
+        return [*fields, *(Change(f, k, value) for (f, k), value in entries.items())]
+
+    def sent(self, actor: Actor | None, outs: list[Out]) -> tuple[list[Out], list[Change]]:
+        """What a waiting handler has sent, as it leaves with its step; changes of the actor's life."""
+        assert actor is not None
+        changes: list[Change] = []
+        if outs:
+            outs = self.ticks.take(actor, outs, self.now)
+        if any(out.handler in SIGNALS for out in outs):
+            ruling = self.actors.lives.sent(actor.address, None, actor.life, outs)
+            outs, changes = ruling.outs, [*ruling.changes, *self.actors.live_on(actor, ruling.life)]
+        if not actor.armed:
+            actor.armed = True
+            outs = [*outs, *arm(actor.info, actor.address, self.pieces, self.now)]
+        return outs, changes
+
+    def kept_reply(self, kept: Turn | Step | Snapshot | None, begin: Begin) -> list[Out]:
+        """What a kept reply says to another call with its idempotency key."""
+        if kept is None or begin.kind != ASK:
+            return []
+        kind, payload = (kept.seq, kept.data) if type(kept) is Snapshot else reply_of(kept)  # type: ignore[arg-type]
+        return [Out(_OUT_REPLY if kind == REPLY else _OUT_ERROR, begin.id, begin.reply_to, "", payload)]
+
+    # With care
+
+    def _with_care(self) -> None:
+        """After crashes in a row: one message at a time, each announced before it is tried."""
+        care = self._care
+        # What was announced is done with first, retries and all: it must not be blamed for the next one.
+        while care.held and care.timer is None and self.quiet and not self.actors.busy:
+            offset = care.announce()
+            if offset >= 0:
+                self._pending.append(self._mark(attempt=offset))
+                return
+            for waiting in care.take():
+                self._execute(waiting.topic, waiting.offset, waiting.envelope)
+
+    def _apply(self, group: Group, offsets: Sequence[int]) -> None:
+        super()._apply(group, offsets)
+        if self._care.held:
+            self._with_care()

@@ -1,0 +1,225 @@
+"""What a partition hands to its log, and what comes back: turns on their way, acknowledgements, what left."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from plexstream.model.host import ActorHost
+from plexstream.model.journal import (
+    Claim,
+    JournalRecord,
+    Mark,
+    OutKind,
+    Step,
+    Turn,
+)
+from plexstream.processor.actors import Actor, Actors
+from plexstream.processor.careful import Care
+from plexstream.processor.fold import MAILBOX, TIMER
+from plexstream.processor.inbox import InboxState
+from plexstream.processor.invocations import Invocations
+from plexstream.processor.outbox import Outbox
+from plexstream.processor.ports import Settings
+from plexstream.processor.records import Answer, Fenced, Group
+from plexstream.processor.restore import Restore
+from plexstream.processor.ticks import Ticks
+from plexstream.processor.timers import Timers
+
+_OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
+
+
+class Ledger:
+    """The records of one partition under one claim, from their turn to their acknowledgement and beyond.
+
+    Parameters:
+        partition: its number; `partitions`: how many there are.
+        host: runs the handlers.
+        restore: the journal folded up to and with this processor's own claim.
+        settings: limits and intervals.
+        now: milliseconds since the epoch.
+    """
+
+    invocations: Invocations
+
+    def __init__(
+        self, partition: int, partitions: int, host: ActorHost, restore: Restore, settings: Settings, now: int
+    ) -> None:
+        self.partition = partition
+        self.settings = settings
+        self.fold = restore.fold
+        self.pieces = restore.pieces
+        self.claim = self.fold.claim
+        self.now = now
+        self.host = host
+        self.actors = Actors(host, self.pieces, partition, partitions)
+        self.inbox = InboxState(MAILBOX, self.fold.inboxes.get(MAILBOX))
+        self.timers = Timers(self.pieces)
+        self.ticks = Ticks()
+        self.outbox = Outbox(self.fold.relayed, self.fold.emitted)
+        self.answers: deque[Answer] = deque()
+        for offset, turn in restore.still_owed():
+            self._owe(offset, turn)
+        self._number = 1
+        self._pending: list[Turn | Step | Mark] = []
+        self._pending_answers: list[Answer] = []
+        self.in_flight: deque[Group] = deque()
+        self.running_ahead = 0  # turns executed and not acknowledged
+        self._since_mark = 0
+        self._marked_at = now
+        self._moved = False  # whether a lane got on since the last mark
+        self._releasing = False
+        self._care = Care(self.fold, settings)
+        self.pieces.histories.new_from = self.fold.next
+
+    # To the log
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is on its way to the log."""
+        return not (self.in_flight or self._pending)
+
+    @property
+    def group_number(self) -> int:
+        """The number of the append that comes next."""
+        return self._number
+
+    def append(self, actor: Actor, turn: Turn | Step) -> None:
+        """A turn of the system is on its way to the log."""
+        actor.group = self._number
+        self._append_turn(turn)
+
+    def _append_turn(self, turn: Turn | Step) -> None:
+        """A turn without a handler."""
+        self.pieces.run_ahead(turn)
+        self._pending.append(turn)
+        self.running_ahead += 1
+        self.inbox.finish(turn.cause_offset)
+
+    def append_step(self, actor: Actor, step: Step) -> None:
+        """A step is on its way to the log."""
+        actor.group = self._number
+        self.pieces.run_ahead(step)
+        self._pending.append(step)
+        self.running_ahead += 1
+        if step.cause_topic == MAILBOX:
+            self.inbox.finish(step.cause_offset)
+
+    def _mark(self, attempt: int = -1, timer: str = "", release: bool = False) -> Mark:
+        self._since_mark = 0
+        self._marked_at = self.now
+        self._moved = False
+        self.settle()
+        # With an attempt, too: what was done before it without a turn must not be done again before it is.
+        inboxes = (self.inbox.plain(),)
+        fold = self.fold
+        return Mark(self.claim, self.now, inboxes, fold.relayed, fold.emitted, attempt, timer, release)
+
+    def take(self) -> list[Turn | Step | Mark] | None:
+        """Records to append as one group, or None. A group proves the ownership that waiting answers need."""
+        if not self._pending:
+            if not self._pending_answers:
+                return None
+            self._pending.append(self._mark())
+        group = Group(self._number, self._pending, self._pending_answers)
+        self.in_flight.append(group)
+        self._pending = []
+        self._pending_answers = []
+        self._number += 1
+        return group.records
+
+    def _clock(self, now: int) -> None:
+        self.now = max(self.now, now)  # a clock that is set back must not order turns anew
+
+    # From the log
+
+    def acknowledged(self, offset: int) -> tuple[int, int] | None:
+        """The oldest group is on the log, its last record at `offset`.
+
+        Returns None where nobody wrote in between; else the offsets (first, last) of the journal that
+        the driver must read and give to `gap` before any further acknowledgement.
+
+        Raises:
+            Fenced: the offset is unknown or impossible.
+        """
+        group = self.in_flight[0]
+        first = self.fold.next
+        last = first + len(group.records) - 1
+        if offset == last:
+            self.in_flight.popleft()
+            self._apply(group, range(first, last + 1))
+            return None
+        if offset < last:
+            raise Fenced(f"partition {self.partition}: append acknowledged at {offset}, expected {last}")
+        return first, offset
+
+    def gap(self, records: Sequence[tuple[int, JournalRecord | None]]) -> None:
+        """What stands in the journal around the oldest group; None for what cannot be read.
+
+        Raises:
+            Fenced: another has claimed the partition.
+        """
+        mine: list[int] = []
+        if not records or len(records) != records[-1][0] - self.fold.next + 1:
+            # Only a newer owner trims what this one has not read, its claim perhaps.
+            raise Fenced(f"partition {self.partition}: the journal is trimmed beyond {self.fold.next}")
+        for offset, record in records:
+            if type(record) is Claim:
+                raise Fenced(f"partition {self.partition}: claimed by {record.node} at offset {offset}")
+            if isinstance(record, Turn | Step | Mark) and record.claim == self.claim:
+                mine.append(offset)
+        group = self.in_flight.popleft()
+        if len(mine) != len(group.records):
+            found = f"{len(mine)} of {len(group.records)} records are in the journal"
+            raise Fenced(f"partition {self.partition}: {found}")
+        self._apply(group, mine)
+
+    def _apply(self, group: Group, offsets: Sequence[int]) -> None:
+        fold, pieces = self.fold, self.pieces
+        for offset, record in zip(offsets, group.records, strict=True):
+            if type(record) is Turn or type(record) is Step:
+                fold.next = offset + 1
+                fold.turn(record)
+                pieces.apply(offset, record)
+                self.running_ahead -= 1
+                self._since_mark += 1
+                if record.cause_topic == TIMER:
+                    self.timers.remove(record.sender, record.message_id)
+                if record.outs:
+                    self._owe(offset, record)
+                actor = self.actors.active.get(record.actor)
+                if actor is not None:
+                    every = actor.info.snapshot_turns
+                    if every and record.seq % every == 0:
+                        self.actors.to_save.append(record.actor)
+            else:
+                fold.take(offset, record)
+        self.actors.acknowledged_group = group.number
+        self.invocations.release_effects()
+        self.answers.extend(group.answers)
+
+    def _owe(self, offset: int, turn: Turn | Step) -> None:
+        """An acknowledged turn's outgoing items may leave, its timers may fire."""
+        self.outbox.owe(offset, turn)
+        for out in turn.outs:
+            if out.kind == _OUT_TIMER:
+                self.timers.add(out.due, turn.actor, out.id)
+            elif out.kind == _OUT_CANCEL:
+                self.timers.remove(turn.actor, out.id)
+
+    # What left
+
+    def relayed(self, offset: int) -> None:
+        """All mails and replies of turns up to `offset` have arrived."""
+        self.outbox.mails.arrived(offset)
+        self._moved = True
+
+    def emitted(self, offset: int) -> None:
+        """All output records of turns up to `offset` are committed."""
+        self.outbox.emits.arrived(offset)
+        self._moved = True
+
+    def settle(self) -> None:
+        """Bring the fold up to what has left."""
+        self.fold.relayed = self.outbox.mails.done(self.fold.next)
+        self.fold.emitted = self.outbox.emits.done(self.fold.next)
