@@ -32,6 +32,7 @@ def append(world):
     while (records := world.p.take()) is not None:
         world.journal += records
         world.p.acknowledged(len(world.journal) - 1)
+    world.p.tick(world.now)
 
 
 @pytest.mark.slow
