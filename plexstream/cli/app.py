@@ -72,7 +72,7 @@ _add(calls.call, _CALL)
 _add(calls.tell, _CALL)
 app.add_typer(control.awakeables, name="awakeable", rich_help_panel=_CALL)
 app.add_typer(control.promises, name="promise", rich_help_panel=_CALL)
-for function in (control.cancel, control.kill, control.pause, control.resume):
+for function in (control.cancel, control.kill, control.pause, control.resume, control.restart):
     _add(function, _CALL)
 
 _add(ps.ps, "Look inside")

@@ -1,4 +1,4 @@
-"""Completing what handlers wait for, and ``cancel``, ``kill``, ``pause``, ``resume`` of those that wait."""
+"""Completing what handlers wait for, and what can be done to handlers that wait."""
 
 from __future__ import annotations
 
@@ -144,9 +144,29 @@ def resume(
     _act("resume", invocation, url, kafka, prefix, timeout, config)
 
 
+def restart(
+    invocation: Invocation,
+    step: Annotated[
+        int, typer.Option("--from", min=0, help="Number of the step, as [cyan]journal show[/] tells.")
+    ] = 0,
+    url: Url = None, kafka: options.Kafka = None, prefix: options.Prefix = None, timeout: Timeout = None,
+    config: options.ConfigFile = None,
+) -> None:  # fmt: skip
+    """Let a handler that waits run again from a step, as if what is recorded since had not been.
+
+    Side effects from that step on happen again. What was told to others stays told.
+
+    [bold]Examples[/]
+
+      plexstream restart 'order/17#3' --from 2
+      plexstream restart order/17
+    """
+    _act("restart", invocation, url, kafka, prefix, timeout, config, (step,))
+
+
 def _act(
     what: str, invocation: str, url: str | None, kafka: str | None, prefix: str | None,
-    timeout: float | None, file: Any,
+    timeout: float | None, file: Any, more: tuple[int, ...] = (),
 ) -> None:  # fmt: skip
     from plexstream.model.address import parse
     from plexstream.model.control import read_invocation
@@ -154,8 +174,11 @@ def _act(
     address, _ = read_invocation(invocation)
     client: Client
     with reaching(url, kafka, prefix, file) as client:
-        number = getattr(client, what)(invocation, timeout=timeout)
-    done = {"cancel": "is cancelled", "kill": "is killed", "pause": "is paused", "resume": "goes on"}[what]
+        number = getattr(client, what)(invocation, *more, timeout=timeout)
+    done = {
+        "cancel": "is cancelled", "kill": "is killed", "pause": "is paused", "resume": "goes on",
+        "restart": f"runs again from step {more[0] if more else 0}",
+    }[what]  # fmt: skip
     stdout().print(f"{parse(address).short}#{number} {done}", markup=False)
 
 

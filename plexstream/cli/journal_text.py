@@ -149,6 +149,8 @@ def _parts(r: Turn | Step, status: bool = True) -> Iterator[str]:
 def _completion(c: Completion) -> str:
     if c.number == Control.NOTED:
         return f"to be tried again: {failure_of(c)}" if c.failed else "noted"
+    if c.number == Control.RESTART:
+        return f"restart from {c.value.decode(errors='replace')}"
     if c.number < 0:
         return Control(c.number).name.lower()
     return f"← {c.number} {'failed: ' + failure_of(c) if c.failed else _short(c.value)}"

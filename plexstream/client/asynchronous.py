@@ -111,8 +111,14 @@ class AsyncClient:
         """As `Client.resume`."""
         return await self._act("resume", invocation, timeout)
 
-    async def _act(self, what: str, invocation: str, timeout: float | None) -> int:
-        return int(result(await self._make(action(what, invocation, timeout)))["invocation"])
+    async def restart(self, invocation: str, step: int = 0, *, timeout: float | None = None) -> int:
+        """As `Client.restart`."""
+        return await self._act("restart", invocation, timeout, {"from": step})
+
+    async def _act(
+        self, what: str, invocation: str, timeout: float | None, more: dict[str, int] | None = None
+    ) -> int:
+        return int(result(await self._make(action(what, invocation, timeout, more)))["invocation"])
 
     async def _make(self, call: Request) -> bytes:
         if self._calls is not None:

@@ -82,11 +82,13 @@ def settlement(target: str, name: str, outcome: Mapping[str, Any], timeout: floa
     return request(False, target, PROMISE, {"name": name, **outcome}, {}, timeout, "")
 
 
-def action(what: str, invocation: str, timeout: float | None) -> Request:
+def action(
+    what: str, invocation: str, timeout: float | None, more: dict[str, int] | None = None
+) -> Request:
     """Do something to a handler that waits, `what` of ACTIONS. Raises BadAddress, BadArguments."""
     target, number = read_invocation(invocation)
     of = {} if number is None else {"invocation": number}
-    return request(False, target, ACTIONS[what], of, {}, timeout, "")
+    return request(False, target, ACTIONS[what], {**of, **(more or {})}, {}, timeout, "")
 
 
 def result(payload: bytes) -> Any:

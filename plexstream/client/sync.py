@@ -140,8 +140,18 @@ class Client:
         """Let a paused handler go on, or try a failed or stuck one again at once. Otherwise as `cancel`."""
         return self._act("resume", invocation, timeout)
 
-    def _act(self, what: str, invocation: str, timeout: float | None) -> int:
-        return int(result(self._make(action(what, invocation, timeout)))["invocation"])
+    def restart(self, invocation: str, step: int = 0, *, timeout: float | None = None) -> int:
+        """Let a handler that waits run again from a step, as if what is recorded from it on had not been.
+
+        Args:
+            step: its number, from 0, as ``plexstream journal show`` tells. Otherwise as `cancel`.
+        """
+        return self._act("restart", invocation, timeout, {"from": step})
+
+    def _act(
+        self, what: str, invocation: str, timeout: float | None, more: dict[str, int] | None = None
+    ) -> int:
+        return int(result(self._make(action(what, invocation, timeout, more)))["invocation"])
 
     def _make(self, call: Request) -> bytes:
         calls = self._calls

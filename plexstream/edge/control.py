@@ -2,14 +2,14 @@
 
     POST /v1/awakeables/{id}/resolve|reject
     POST /v1/promises/[{tenant}/{namespace}/]{type}/{id}/{name}/resolve|reject
-    POST /v1/invocations/[{tenant}/{namespace}/]{type}/{id}[/{number}]/cancel|kill|pause|resume
+    POST /v1/invocations/[{tenant}/{namespace}/]{type}/{id}[/{number}]/cancel|kill|pause|resume|restart
 
 A system outside knows no more than the path: what it posts to ``resolve`` is the value, whatever JSON it is.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -41,6 +41,10 @@ class _Rejection(msgspec.Struct, forbid_unknown_fields=True):
     error: str = "rejected from outside"
 
 
+class _From(msgspec.Struct, forbid_unknown_fields=True):
+    at: Annotated[int, msgspec.Meta(ge=0)] = msgspec.field(name="from")
+
+
 def order(raw_path: bytes, body: bytes) -> Order:
     """What a request asks the system for.
 
@@ -60,6 +64,8 @@ def order(raw_path: bytes, body: bytes) -> Order:
     if what == "invocations" and len(parts) in (2, 3, 4, 5) and verb in ACTIONS:
         number = _number(parts.pop()) if len(parts) in (3, 5) else None
         of = {} if number is None else {"invocation": number}
+        if verb == "restart":
+            of |= _restart(body)
         return Order(address.full("/".join(parts)), ACTIONS[verb], _encode(of))
     raise _no_route(what)
 
@@ -87,6 +93,13 @@ def _payload(of: dict[str, Any], verb: str, body: bytes) -> bytes:
         wanted = "the value as JSON" if verb == "resolve" else 'empty, or {"error": "the reason"}'
         raise Problem(400, "bad_json", f"the body must be {wanted}: {error}") from None
     return _encode({**of, "error": rejection.error})
+
+
+def _restart(body: bytes) -> dict[str, int]:
+    try:
+        return {"from": msgspec.json.decode(body, type=_From).at if body else 0}
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Problem(400, "bad_json", f'the body must be empty, or {{"from": step}}: {error}') from None
 
 
 def _number(text: str) -> int:

@@ -109,6 +109,8 @@ def _sum(address: str, number: int, steps: Iterable[Step], behind: bool) -> Invo
             waits.pop(completion.number, None)
             if completion.number in (Control.PAUSE, Control.RESUME):
                 paused = completion.number == Control.PAUSE
+            elif completion.number == Control.RESTART:
+                waits = {n: w for n, w in waits.items() if n < int(completion.value)}
             elif completion.number == Control.NOTED and completion.failed:
                 failure = failure_of(completion)
     assert begin is not None, f"{address}#{number} has no first step"

@@ -12,8 +12,11 @@ COMPLETE = "$complete"
 """An awakeable gets its value: ``{"id": …, "value": …}`` or ``{"id": …, "error": text}``."""
 PROMISE = "$promise"
 """A promise of the actor does: ``{"name": …, "value": …}`` or with ``"error"``."""
-ACTIONS = {"cancel": "$cancel", "kill": "$end", "pause": "$pause", "resume": "$resume"}
-"""What can be done to an invocation: ``{"invocation": number}``, or ``{}`` for the one that waits."""
+ACTIONS = {
+    "cancel": "$cancel", "kill": "$end", "pause": "$pause", "resume": "$resume", "restart": "$restart",
+}  # fmt: skip
+"""What can be done to an invocation: ``{"invocation": number}``, or ``{}`` for the one that
+waits; a restart has ``"from"`` besides, the number of a step."""
 
 
 def read_invocation(text: str) -> tuple[str, int | None]:

@@ -179,6 +179,9 @@ class ActorHost(Protocol):
     def twin(self, instance: Any) -> Any:
         """Another instance of the actor as of its latest turn, while a waiting handler has the first."""
 
+    def fields(self, instance: Any) -> list[Change]:
+        """The plain fields of an instance as of its latest turn or step."""
+
     def apply(self, instance: Any, patch: Sequence[Change]) -> None:
         """The processor itself has changed the actor's state."""
 

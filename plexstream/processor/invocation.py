@@ -57,6 +57,24 @@ def begin_of(e: Envelope, now: int, base: list[Change] | None) -> Begin:
     )
 
 
+def effective(history: list[Step]) -> list[Step]:
+    """A history without what a restart has made undone."""
+    found: list[Step] = []
+    for step in history:
+        for completion in step.completions:
+            if completion.number == Control.RESTART:
+                found = [_before(s, int(completion.value)) for s in found]
+        found.append(step)
+    return found
+
+
+def _before(step: Step, at: int) -> Step:
+    return step._replace(
+        commands=[c for c in step.commands if c.number < at],
+        completions=[c for c in step.completions if c.number < at],
+    )
+
+
 class Invocation:
     """One handler that waits.
 
@@ -76,8 +94,8 @@ class Invocation:
 
     __slots__ = (
         "actor", "address", "attempts", "begin", "cause", "ended", "fresh", "group", "instance", "number",
-        "outstanding", "paused", "retry_at", "running", "since", "steps", "stuck", "task", "unrecorded",
-        "why",
+        "outstanding", "paused", "restarted", "retry_at", "running", "since", "steps", "stuck", "task",
+        "unrecorded", "why",
     )  # fmt: skip
 
     def __init__(self, address: str, number: int, begin: Begin, steps: int) -> None:
@@ -100,6 +118,7 @@ class Invocation:
         self.stuck = ""
         self.why = ""
         self.paused = False
+        self.restarted = False
         self.ended = False
 
     def note(self, step: Step) -> None:
@@ -113,6 +132,14 @@ class Invocation:
                 self.paused = True
             elif completion.number == Control.RESUME:
                 self.paused = False
+            elif completion.number == Control.RESTART:
+                self.forget(int(completion.value))
+
+    def forget(self, at: int) -> None:
+        """All from command `at` on has not been asked for."""
+        self.outstanding = {n: c for n, c in self.outstanding.items() if n < at}
+        self.unrecorded = [c for c in self.unrecorded if c.number < at]
+        self.running = {n for n in self.running if n < at}
 
     def number_in_flight(self, number: int) -> bool:
         """Whether a command is to be carried out."""

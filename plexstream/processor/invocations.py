@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from plexstream.model.host import Result
+from plexstream.model.host import Result, Suspended
 from plexstream.model.journal import (
     DONE,
     FAILED,
     WAITING,
     Begin,
+    Change,
     CommandKind,
     Control,
     Out,
@@ -32,6 +33,7 @@ from plexstream.processor.invocation import (
     Invocation,
     begin_of,
     cause_of,
+    effective,
     no_cause,
 )
 from plexstream.processor.outcomes import Outcomes
@@ -193,7 +195,7 @@ class Invocations(Outcomes):
             return
         if actor.holder is not inv and inv.number not in actor.shared:
             return  # parked: its turn comes
-        history = p.pieces.histories.read(inv.address, inv.number)
+        history = effective(p.pieces.histories.read(inv.address, inv.number))
         begun = any(step.commands for step in history)
         key = inv.begin.idempotency_key
         if key and not begun:
@@ -222,6 +224,10 @@ class Invocations(Outcomes):
             past.now = actor.reader
         elif inv.number not in actor.shared:
             actor.instance = None
+        if past is not None and inv.restarted and type(outcome) is Suspended:
+            # What others see is the state of the step that it goes on from.
+            self._record(inv, WAITING, no_cause(), completions=[NOTED], patch=self._undone(inv))
+        inv.restarted = False
         self._outcome(inv, outcome, [], no_cause())
         if not inv.ended:
             for command in list(inv.outstanding.values()):
@@ -229,6 +235,13 @@ class Invocations(Outcomes):
                     value = p.pieces.promise(inv.address, PROMISES, command.name)
                     if value is not None:
                         self._fulfil(inv, command.name, value)
+
+    def _undone(self, inv: Invocation) -> list[Change]:
+        """What makes the state that others see that of a handler's own instance."""
+        own = {c.field: c.value for c in self.p.host.fields(inv.instance)}
+        seen = {f: v for f, v in self.p.pieces.core(inv.address).fields.items() if f[:1] != "$"}
+        gone = [Change(field, None, None) for field in seen.keys() - own.keys()]
+        return gone + [Change(f, None, value) for f, value in own.items() if seen.get(f) != value]
 
     def _park(self, actor: Actor) -> None:
         """Copy what waits for a waiting handler into the journal, so that the mailbox can be trimmed."""

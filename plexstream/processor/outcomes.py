@@ -43,7 +43,7 @@ _log = logging.getLogger("plexstream.processor")
 _ASK, _RUN = CommandKind.ASK.value, CommandKind.RUN.value
 _SLEEP, _PROMISE = CommandKind.SLEEP.value, CommandKind.PROMISE.value
 _REPLY, _ERROR, _DEAD = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.DEADLETTER.value
-_PAUSE, _RESUME = Control.PAUSE.value, Control.RESUME.value
+_PAUSE, _RESUME, _RESTART = Control.PAUSE.value, Control.RESUME.value, Control.RESTART.value
 
 
 class Outcomes(Steps):
@@ -267,6 +267,22 @@ class Outcomes(Steps):
             self.p.host.drop(inv.task)  # it runs again when it is resumed
             self._keep(inv, None)
 
+    def restart(self, inv: Invocation, at: int, cause: Cause, outs: list[Out]) -> None:
+        """Forget what a handler has asked for from command `at` on, and let it run again from there."""
+        if inv.cause is not None:
+            self._record(inv, WAITING, no_cause())
+        cancelled = [o for o in self._cancelled(inv) if int(o.id.partition("~")[2]) >= at]
+        inv.forget(at)
+        inv.paused, inv.retry_at, inv.stuck, inv.restarted = False, 0, "", True
+        self._retries.pop(inv, None)
+        completions = [Completion(_RESTART, False, b"%d" % at), Completion(_RESUME, False, b"null"), NOTED]
+        self._record(inv, WAITING, cause, completions=completions, outs=[*outs, *cancelled])
+        if inv.task is not None:
+            self.p.host.drop(inv.task)
+            self._keep(inv, None)
+            inv.instance = None
+        self._to_revive.append(inv)
+
     def go_on(self, inv: Invocation, cause: Cause, outs: list[Out]) -> None:
         """Let a handler go on that was paused, is stuck, or waits to be tried again."""
         inv.paused = False
@@ -338,7 +354,8 @@ class Outcomes(Steps):
         """The timer of a sleep is due; False where nobody waits for it."""
         invocation, _, number = timer.name.partition("~")
         inv = self.live.get(timer.address, {}).get(int(invocation))
-        if inv is None or int(number) not in inv.outstanding:
+        command = inv.outstanding.get(int(number)) if inv is not None else None
+        if inv is None or command is None or command.kind != _SLEEP:
             return False
         if not self._ready(inv):
             return True

@@ -165,6 +165,15 @@ def _resume(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str
     p.invocations.go_on(inv, cause, _done(e, inv))
 
 
+def _restart(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+    """``{"invocation": number, "from": step}``: it runs again from there; what came after is forgotten."""
+    inv = _find(p, actor, e, body)
+    at = body.get("from", 0)
+    if type(at) is not int or at < 0:
+        raise BadArguments(f"{e.handler}: from is the number of a step, from 0, not {at!r}")
+    p.invocations.restart(inv, at, cause, _done(e, inv))
+
+
 HANDLERS: dict[str, Callable[[Any, Actor, Cause, Envelope, dict[str, Any]], None]] = {
     PROBE: probe,
     FOUND: found,
@@ -174,4 +183,5 @@ HANDLERS: dict[str, Callable[[Any, Actor, Cause, Envelope, dict[str, Any]], None
     "$end": _end,
     "$pause": _pause,
     "$resume": _resume,
+    "$restart": _restart,
 }

@@ -37,6 +37,8 @@ def test_control(cli, node):
     asked = [ask("waiter/a", "nap"), ask("waiter/b", "nap"), ask("waiter/c", "promised", name="x")]
     assert until_it_waits("pause", "waiter/a") == "waiter/a#1 is paused\n"
     assert cli("resume", "waiter/a#1", "--url", node.url).stdout == "waiter/a#1 goes on\n"
+    again = cli("restart", "waiter/a#1", "--from", "0", "--url", node.url)
+    assert again.stdout == "waiter/a#1 runs again from step 0\n"
     assert cli("cancel", "waiter/a", "--url", node.url).stdout == "waiter/a#1 is cancelled\n"
     assert until_it_waits("kill", "waiter/b") == "waiter/b#1 is killed\n"
     cli("promise", "resolve", "waiter/c", "x", '{"a": 1}', "--url", node.url)

@@ -162,6 +162,15 @@ def test_a_rejection_says_error_and_nothing_else(site, body):
     problem(site.web.post(f"/v1/awakeables/{site.id_of(target)}/reject", content=body), 400, "bad_json")
 
 
+@pytest.mark.parametrize("body", [b"[]", b'{"from":-1}', b'{"from":"1"}', b'{"at":1}', b"no", b"[" * 9_000])
+def test_a_restart_says_from_which_step(site, body):
+    target, _ = site.start("outside")
+    path = f"/v1/invocations/{target}/restart"
+    problem(site.web.post(path, content=body), 400, "bad_json")
+    assert site.web.post(path, content=b'{"from":0}').status_code == 200
+    assert site.web.post(path).status_code == 200
+
+
 def test_a_promise_over_http(site):
     target, future = site.start("promised", name="a b")
     path = f"/v1/promises/{target}/a%20b"

@@ -76,6 +76,9 @@ class NativeHost:
     def twin(self, instance: Instance) -> Instance:
         return self.activate(instance.type.name, instance.address, instance.encoded, instance.reader)
 
+    def fields(self, instance: Instance) -> list[Change]:
+        return instance.fields()
+
     def apply(self, instance: Instance, patch: Sequence[Change]) -> None:
         instance.apply(patch)
 

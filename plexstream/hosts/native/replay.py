@@ -9,13 +9,14 @@ from plexstream.hosts.native.task import Task
 from plexstream.hosts.native.turn import Turn
 from plexstream.model.errors import NonDeterministic
 from plexstream.model.host import Effect, Outcome, Result, Suspended
-from plexstream.model.journal import MEANWHILE, Change, Command, Completion, Control, Out, Step
+from plexstream.model.journal import MEANWHILE, Change, Command, Completion, Control, Out, OutKind, Step
 
 if TYPE_CHECKING:
     from plexstream.hosts.native.host import NativeHost
 
 _NOTED = Control.NOTED.value
-_NO_NEWS = frozenset((Control.PAUSE.value, Control.RESUME.value, _NOTED))
+_NO_NEWS = frozenset((Control.PAUSE.value, Control.RESUME.value, Control.RESTART.value, _NOTED))
+_ASK = OutKind.ASK.value
 
 
 def new_task(turn: Turn) -> Task:
@@ -69,7 +70,7 @@ class Replay:
             if missed := self._task.missed(step):
                 return self._ended_early(outcome, step, i, missed)
             self._patch.clear()
-            self._outs.clear()
+            self._outs = [out for out in self._outs if self._is_new(out)]
         if type(outcome) is Suspended:
             return outcome._replace(
                 commands=self._commands, done=self._done, effects=self._effects, patch=self._patch,
@@ -86,6 +87,12 @@ class Replay:
             or (any(c.number == _NOTED for c in step.completions) and not self._task.missed(step))
             for step in self._history[at:]
         )
+
+    def _is_new(self, out: Out) -> bool:
+        """Whether it asks for what is not recorded: a restart has made it undone."""
+        if out.kind != _ASK:
+            return False
+        return int(out.id.rpartition(".")[2]) not in self._task.recorded
 
     def _take(self, outcome: Outcome) -> Outcome:
         """Note what came about; what is recorded of it is not to happen again."""

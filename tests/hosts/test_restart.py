@@ -1,0 +1,142 @@
+"""A handler that waits runs again from a step that is named: what came after it has not been."""
+
+import itertools
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+
+from world import World
+
+from plexstream import actor, handler, host, query_handler, run_handler, state, workflow
+
+tokens = itertools.count(1)
+
+
+def token() -> int:
+    return next(tokens)
+
+
+@actor(name="steps")
+class Steps:
+    told: int = state(default=0)
+
+    @handler()
+    async def go(self, other: str) -> list[object]:
+        first = await host.run("first", token)
+        host.tell("steps/told", "hear")
+        second = await host.run("second", token)
+        asked = await host.ask(other, "answer")
+        woken = await host.awakeable()
+        return [first, second, asked, woken]
+
+    @handler()
+    def plain(self, other: str) -> list[object]:
+        first = host.run("first", token)
+        host.tell("steps/told", "hear")
+        second = host.run("second", token)
+        asked = host.ask(other, "answer")
+        woken = host.awakeable().wait()
+        return [first, second, asked, woken]
+
+    @handler()
+    def answer(self) -> int:
+        return token()
+
+    @handler()
+    def hear(self) -> None:
+        self.told += 1
+
+    @handler()
+    def complete(self, id: str) -> None:
+        host.resolve_awakeable(id, "awake")
+
+
+@workflow(name="stages")
+class Stages:
+    stage: str = state(default="new")
+    seen: list[str] = state(default_factory=list)
+
+    @run_handler
+    async def run(self) -> list[str]:
+        for name in ("packed", "sent", "arrived"):
+            await host.run(name, token)
+            self.stage = name
+            self.seen.append(name)
+        await host.sleep(1000)
+        return self.seen
+
+    @query_handler()
+    def where(self) -> list[object]:
+        return [self.stage, self.seen]
+
+
+def waiting(world, how):
+    tokens_before = next(tokens)
+    id = world.tell("steps/1", how, _kind=1, other="steps/2")
+    world.run()
+    return id, tokens_before
+
+
+def finish(world, id):
+    inv = next(iter(world.p.invocations.live["default/default/steps/1"].values()))
+    command = max(inv.outstanding.values())
+    from plexstream.model.awakeable import make_id
+
+    world.tell("steps/2", "complete", id=make_id(f"{inv.reference()}.{command.number}", command.name))
+    world.run()
+    return world.replies[id]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("how", ["go", "plain"])
+@pytest.mark.parametrize(("at", "same"), [(0, 0), (1, 1), (2, 2), (3, 3), (9, 3)])
+def test_steps_before_it_keep_their_results(how, at, same, crash):
+    world = World(Steps)
+    id, base = waiting(world, how)
+    assert world.ask("steps/1", "$restart", **{"from": at}) == {
+        "address": "default/default/steps/1", "invocation": 1,
+    }  # fmt: skip
+    if crash:
+        world.restart()
+        world.run()
+    result = finish(world, id)
+    old, new = [base + 1, base + 2, base + 3], [base + 4, base + 5, base + 6]
+    assert result[:same] == old[:same]
+    assert result[same:3] == new[: 3 - same]
+    assert result[3] == "awake"
+
+
+def test_what_was_told_is_not_told_again_by_steps_that_stay():
+    world = World(Steps)
+    id, _ = waiting(world, "go")
+    world.ask("steps/1", "$restart", **{"from": 2})
+    finish(world, id)
+    assert world.field("steps/told", "told") == 1
+
+
+def test_a_workflow_shows_the_state_of_the_step():
+    world = World(Stages)
+    id = world.tell("stages/1", "run", _kind=1)
+    world.run()
+    assert world.ask("stages/1", "where") == ["arrived", ["packed", "sent", "arrived"]]
+    world.hold_effects = True
+    world.ask("stages/1", "$restart", **{"from": 1})
+    assert world.ask("stages/1", "where") == ["packed", ["packed"]]
+    world.restart()
+    world.run()
+    assert world.ask("stages/1", "where") == ["packed", ["packed"]]
+    world.hold_effects = False
+    world.restart()
+    world.run()
+    world.run(1_000_000)
+    assert world.replies[id] == ["packed", "sent", "arrived"]
+
+
+@pytest.mark.parametrize("wrong", [-1, "2", None, 1.5])
+def test_a_step_that_is_none(wrong):
+    world = World(Steps)
+    waiting(world, "go")
+    assert world.ask("steps/1", "$restart", **{"from": wrong}) == "bad_arguments"
