@@ -329,6 +329,11 @@ class Outcomes(Steps):
         """An answer to what a handler of this partition has asked for."""
         cause = Cause(MAILBOX, offset, e.sender, e.id, e.kind, e.origin, e.origin_seq, e.origin_index)
         inv, number = self._find(e.id)
+        if number < 0 or not e.id.startswith(f"{e.target}#"):
+            what = "an error" if e.kind == ERROR else "a reply"
+            detail = f"{what} to {e.id!r}, which this actor has not asked for"
+            self.p.refuse(MAILBOX, offset, e, "bad_arguments", detail, None)
+            return
         command = inv.outstanding.get(number) if inv is not None else None
         if inv is None or command is None or command.kind != _ASK or not self._ready(inv):
             self.p.inbox.finish(offset)  # it has ended, or does not wait for this any more

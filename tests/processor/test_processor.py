@@ -23,6 +23,7 @@ from scripted import (
 
 from plexstream.model.host import Result
 from plexstream.model.journal import Change, Claim, Mark, Out, Turn
+from plexstream.model.message import Envelope
 from plexstream.processor import BadRecord, Fenced
 
 
@@ -114,6 +115,8 @@ def test_an_ask_that_fails_is_answered_at_once_and_not_retried():
     (ask(0, target="default/default/b/1"), "unknown_type"),
     (ask(0, target="nonsense"), "bad_arguments"),
     (ask(0, target="a/1"), "bad_arguments"),
+    ((0, Envelope(2, "m0", A, "", b"")), "bad_arguments"),
+    ((0, Envelope(3, "b/1#1.0", A, "", b"")), "bad_arguments"),
 ])  # fmt: skip
 def test_what_cannot_be_delivered_is_refused(message, code):
     b = Bench()
