@@ -124,13 +124,15 @@ class Cluster:
     def backlog(self) -> tuple[int, int] | None:
         """How many flights and how many messages between actors are still to be handled.
 
-        None while some partition is on its way from one node to another.
+        None while some partition is on its way from one node to another, or a node does not know yet.
         """
         flights: dict[int, int] = {}
         messages: dict[int, int] = {}
         for node in self.nodes:
             for row in (node.status() or {}).get("partitions", ()):
                 place = row["partition"]  # where two nodes claim one, the slower counts
+                if row["ingest_lag"] is None or row["mailbox_lag"] is None:
+                    return None
                 flights[place] = max(flights.get(place, 0), row["ingest_lag"])
                 messages[place] = max(messages.get(place, 0), row["mailbox_lag"])
         self._partitions |= flights.keys()

@@ -15,7 +15,7 @@ from cluster import Cluster, Node
 BATCH = 2_000  # flights published at a time
 AHEAD = 0.2  # how far publishing may run ahead of a fault, so that the fault meets work both done and to do
 POLL = 0.25  # seconds between two looks at the backlog
-QUIET = 3  # empty looks in a row after which everything counts as handled
+QUIET = 8  # empty looks in a row after which everything counts as handled: a lag may be 0.5 s old
 STALLED = 120.0  # seconds without progress after which the run has failed
 TURNS = 4  # of each flight: its aircraft's, and those of the three actors that the aircraft tells
 

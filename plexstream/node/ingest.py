@@ -166,6 +166,10 @@ class Ingest:
         if self._thread.is_alive():
             self._thread.join(10)
 
+    def topics(self) -> list[str]:
+        """What is subscribed to, be it there yet or not."""
+        return list(self._feeds)
+
     def positions(self) -> dict[Place, int]:
         """Next offset by source partition."""
         return {place: source.done for place, source in list(self._sources.items())}

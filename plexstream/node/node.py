@@ -140,19 +140,16 @@ class Node:
             workers = []
         ready = all(w.get("ready") for w in workers)
         rows = [dict(row, worker=w["worker"]) for w in workers for row in w.get("partitions", ())]
-        sources = [source for w in workers for source in w.get("sources", ())]
+        sources = {(topic, q): next for w in workers for topic, q, next in w.get("sources", ())}
+        subscribed = {topic for w in workers for topic in w.get("subscribed", ())}
+        self._lags.watch(subscribed)
         for row in rows:
             row["mailbox_lag"] = self._lags.behind((self.topics.mailbox, row["partition"]), row["position"])
-            row["ingest_lag"] = sum(
-                self._lags.behind((topic, q), next) or 0
-                for topic, q, next in sources
-                if q % self.partitions == row["partition"]
-            )
-        self._lags.watch({(topic, q) for topic, q, _ in sources})
-        known = [r for r in rows if r["phase"] == "active"]
+            row["ingest_lag"] = self._ingest_lag(row["partition"], subscribed, sources)
         lag = None
-        if ready and all(r["mailbox_lag"] is not None for r in known):
-            lag = sum(r["mailbox_lag"] + r["ingest_lag"] + r["owed"] + r["waiting"] for r in rows)
+        lags = [r[name] for r in rows for name in ("mailbox_lag", "ingest_lag", "owed", "waiting")]
+        if ready and None not in lags:
+            lag = sum(lags)
         return {
             "node": self.config.node,
             "log": self.config.kafka or "embedded",
@@ -164,6 +161,26 @@ class Node:
             ],
         }
 
+    def _ingest_lag(
+        self, partition: int, subscribed: set[str], sources: dict[tuple[str, int], int]
+    ) -> int | None:
+        """Records of subscribed topics that this partition's worker has to feed.
+
+        None while the position or the end of one is not known: ingest may not have begun with it.
+        """
+        lag = 0
+        for topic in subscribed:
+            count = self._lags.counts.get(topic)
+            if count is None:
+                return None
+            for q in range(partition, count, self.partitions):
+                next = sources.get((topic, q))
+                behind = self._lags.behind((topic, q), next) if next is not None else None
+                if behind is None:
+                    return None
+                lag += behind
+        return lag
+
 
 class _Lags(threading.Thread):
     """Asks the log for the ends of mailboxes and sources, off the edge's event loop."""
@@ -171,13 +188,17 @@ class _Lags(threading.Thread):
     def __init__(self, log: Log, mailbox: str, partitions: int) -> None:
         super().__init__(name="plexstream-lags", daemon=True)
         self._log = log
-        self._places: set[Place] = {(mailbox, p) for p in range(partitions)}
+        self._places = {(mailbox, p) for p in range(partitions)}
         self._ends: dict[Place, int] = {}
+        self._subscribed: set[str] = set()
+        self.counts: dict[str, int] = {}
+        """Partitions of the subscribed topics that are known; 0 where there is no such topic."""
         self._halt = threading.Event()
         self._asked = threading.Event()
 
-    def watch(self, places: set[Place]) -> None:
-        self._places |= places
+    def watch(self, subscribed: set[str]) -> None:
+        """Somebody looks at the lags, those of these topics among them."""
+        self._subscribed = subscribed
         self._asked.set()
 
     def behind(self, place: Place, position: int) -> int | None:
@@ -191,12 +212,20 @@ class _Lags(threading.Thread):
             if not self._asked.wait(1.0):
                 continue
             self._asked.clear()
-            for place in list(self._places):
+            counts: dict[str, int] = {}
+            for topic in self._subscribed:
+                try:
+                    counts[topic] = self._log.partitions(topic) or 0
+                except LogError as error:
+                    _log.debug("the partitions of %s are not known: %s", topic, error)
+            sources = {(topic, q) for topic, count in counts.items() for q in range(count)}
+            for place in self._places | sources:
                 try:
                     self._ends[place] = self._log.range(place)[1]
                 except LogError as error:
                     self._ends.pop(place, None)
                     _log.debug("the end of %s[%d] is not known: %s", *place, error)
+            self.counts = counts
             self._halt.wait(LAG_S)
 
     def stop(self) -> None:

@@ -94,4 +94,5 @@ class Unit:
             "ready": self.worker.ready() and self._thread.is_alive(),
             "partitions": [s._asdict() for s in self.worker.status()],
             "sources": [[topic, q, next] for (topic, q), next in self.ingest.positions().items()],
+            "subscribed": self.ingest.topics(),
         }

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from plexstream.model.errors import Malformed
-from plexstream.model.journal import Step
-from plexstream.model.message import DeadLetter
+from plexstream.model.journal import Step, Turn
+from plexstream.model.message import DeadLetter, Envelope
 from plexstream.model.snapshot import Snapshot
-from plexstream.schema import avro
-from plexstream.schema.avro import HEADER
-from plexstream.schema.envelope import decode_envelope, encode_envelope
-from plexstream.schema.journal import (
-    decode_journal,
-    decode_partition,
-    encode_journal,
-    encode_partition,
-    is_claim,
-)
-from plexstream.schema.step import encode_step
-from plexstream.schema.turn import encode_turn
-from plexstream.schema.varint import SOME, absent, blob, cached_long, long, read, read_length, string
-
-_SNAPSHOT = avro.prefix("Snapshot")
+from plexstream.schema import avro, envelope, journal, snapshot, step, turn
+from plexstream.schema.journal import decode_partition, encode_partition, is_claim
+from plexstream.schema.shapes import COMPILED, decoder, encoder, journal_decoder, journal_encoder
 
 __all__ = [
-    "decode_dead_letter", "decode_envelope", "decode_journal", "decode_partition",
+    "COMPILED", "decode_dead_letter", "decode_envelope", "decode_journal", "decode_partition",
     "decode_snapshot", "decode_step", "encode_dead_letter", "encode_envelope", "encode_journal",
     "encode_partition", "encode_snapshot", "encode_step", "encode_turn", "is_claim",
 ]  # fmt: skip
+
+encode_envelope = encoder(Envelope, envelope.encode_envelope)
+decode_envelope = decoder(Envelope, envelope.decode_envelope)
+encode_turn = encoder(Turn, turn.encode_turn)
+encode_step = encoder(Step, step.encode_step)
+encode_snapshot = encoder(Snapshot, snapshot.encode_snapshot)
+decode_snapshot = decoder(Snapshot, snapshot.decode_snapshot)
+encode_journal = journal_encoder(journal.encode_journal)
+decode_journal = journal_decoder(journal.decode_journal)
 
 
 def decode_step(data: bytes) -> Step:
@@ -45,47 +42,3 @@ def encode_dead_letter(letter: DeadLetter) -> bytes:
 def decode_dead_letter(data: bytes) -> DeadLetter:
     """Decode a dead letter. Raises Malformed."""
     return DeadLetter(**avro.decode("DeadLetter", data))
-
-
-def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """Encode a piece of state."""
-    kind, address, name, key, offset, seq, time, data = snapshot
-    return b"".join((
-        _SNAPSHOT, cached_long(kind), string(address), blob(name.encode()) if name else b"\x00",
-        b"\x00" if key is None else b"\x02" + blob(key.encode()),
-        long(offset), cached_long(seq), cached_long(time), blob(data),
-    ))  # fmt: skip
-
-
-def decode_snapshot(data: bytes) -> Snapshot:
-    """Decode a piece of state. Raises Malformed."""
-    if data[:HEADER] != _SNAPSHOT:
-        start = data[:HEADER].hex() or "nothing"
-        raise Malformed(f"{len(data)} bytes are no Snapshot: they begin with {start}")
-    try:
-        return _snapshot(data)
-    except IndexError:
-        raise Malformed(f"a Snapshot of {len(data)} bytes ends too early") from None
-    except UnicodeDecodeError as error:
-        raise Malformed(f"a Snapshot holds text that is no UTF-8: {error.reason}") from None
-
-
-def _snapshot(d: bytes) -> Snapshot:
-    kind, at = read(d, HEADER)
-    n, at = read_length(d, at)
-    address, at = d[at : at + n].decode(), at + n
-    n, at = read_length(d, at)
-    name, at = d[at : at + n].decode(), at + n
-    key = None
-    if d[at] == SOME:
-        n, at = read_length(d, at + 1)
-        key, at = d[at : at + n].decode(), at + n
-    else:
-        at = absent(d, at)
-    offset, at = read(d, at)
-    seq, at = read(d, at)
-    time, at = read(d, at)
-    n, at = read_length(d, at)
-    if at + n != len(d):
-        raise Malformed(f"a Snapshot ends at byte {at + n} of {len(d)}")
-    return Snapshot(kind, address, name, key, offset, seq, time, d[at:])

@@ -37,7 +37,7 @@ def encode_envelope(e: Envelope) -> bytes:
         string(sender) if sender else _NOTHING, string(reply_to) if reply_to else _NOTHING,
         blob(key.encode()) if key else _NOTHING, cached_long(time),
         _headers(headers) if headers else _NOTHING,
-        string(origin) + long(seq) + cached_long(index) if origin else _NO_ORIGIN,
+        string(origin) + long(seq) + cached_long(index) if origin or seq or index else _NO_ORIGIN,
     ))  # fmt: skip
 
 

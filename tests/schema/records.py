@@ -20,7 +20,7 @@ from plexstream.model.journal import (
 )
 from plexstream.model.message import DeadLetter, Envelope
 from plexstream.model.snapshot import Snapshot
-from plexstream.schema import codec
+from plexstream.schema import codec, envelope, journal, snapshot
 
 text = st.text(max_size=20) | st.sampled_from(["", "x" * 63, "x" * 64, "é" * 4100, "mailbox"])
 blob = st.binary(max_size=20) | st.sampled_from(
@@ -94,6 +94,16 @@ CODECS = {
     "Snapshot": Codec(codec.encode_snapshot, codec.decode_snapshot),
     "DeadLetter": Codec(codec.encode_dead_letter, codec.decode_dead_letter),
 }
+TWINS = {
+    "Envelope": Codec(envelope.encode_envelope, envelope.decode_envelope),
+    "Turn": Codec(journal.encode_journal, journal.decode_journal),
+    "Step": Codec(journal.encode_journal, journal.decode_journal),
+    "Snapshot": Codec(snapshot.encode_snapshot, snapshot.decode_snapshot),
+}
+"""Of what is compiled, in Python."""
+WAYS = [(name, CODECS[name]) for name in sorted(CODECS)]
+if codec.COMPILED:
+    WAYS += [(name, TWINS[name]) for name in sorted(TWINS)]
 
 
 def plain(value):
