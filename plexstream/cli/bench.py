@@ -45,6 +45,7 @@ def bench(
     from plexstream.inspection.bench import bench as run
     from plexstream.inspection.bench import prefix
     from plexstream.log.open import open_log
+    from plexstream.model.errors import ConfigError
     from plexstream.model.topics import Topics
     from plexstream.node.config import load_config
 
@@ -58,7 +59,12 @@ def bench(
         status.update(f"measuring: {row.what} with {row.callers} done")
 
     if data is not None:
-        Path(data).mkdir(parents=True, exist_ok=True)
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"--data {data}: the folder cannot be made ({error.strerror}): name another"
+            ) from None
     with (
         tempfile.TemporaryDirectory(prefix="plexstream-bench-", dir=data) as folder,
         console.status("starting") as status,

@@ -28,10 +28,11 @@ Url = Annotated[
     typer.Option("--url", metavar="URL", help="Where a node serves HTTP (default: as configured)."),
 ]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", metavar="SECONDS", help="How long to wait (default 30).")
+    float | None,
+    typer.Option("--timeout", metavar="SECONDS", min=0.001, max=86400, help="How long to wait (default 30)."),
 ]
 Key = Annotated[
-    str,
+    str | None,
     typer.Option("--idempotency-key", metavar="TEXT", help="A call repeated with its key takes effect once."),
 ]
 
@@ -41,10 +42,10 @@ def call(
     handler: HandlerName,
     arguments: Arguments = None,
     url: Url = None,
-    kafka: options.Kafka = None,
+    kafka: options.OverKafka = None,
     prefix: options.Prefix = None,
     timeout: Timeout = None,
-    idempotency_key: Key = "",
+    idempotency_key: Key = None,
     config: options.ConfigFile = None,
 ) -> None:
     """Call an actor and print its result as JSON.
@@ -69,10 +70,10 @@ def tell(
     handler: HandlerName,
     arguments: Arguments = None,
     url: Url = None,
-    kafka: options.Kafka = None,
+    kafka: options.OverKafka = None,
     prefix: options.Prefix = None,
     timeout: Timeout = None,
-    idempotency_key: Key = "",
+    idempotency_key: Key = None,
     config: options.ConfigFile = None,
 ) -> None:
     """Send an actor a message without waiting for a result. It is on the log when this returns.
@@ -86,15 +87,18 @@ def tell(
 
 def _make(
     kind: str, address: str, handler: str, arguments: list[str] | None, url: str | None, kafka: str | None,
-    prefix: str | None, timeout: float | None, idempotency_key: str, file: Any,
+    prefix: str | None, timeout: float | None, idempotency_key: str | None, file: Any,
 ) -> Any:  # fmt: skip
     from plexstream.model.address import parse
+    from plexstream.model.errors import ConfigError
 
     parse(address)
+    if idempotency_key == "":
+        raise ConfigError("--idempotency-key is empty: give it 1 to 256 characters, or leave it out")
     payload = parse_arguments(arguments or [])
     with reaching(url, kafka, prefix, file) as client:
         send = client.ask if kind == "ask" else client.tell
-        return send(address, handler, payload, timeout=timeout, idempotency_key=idempotency_key)
+        return send(address, handler, payload, timeout=timeout, idempotency_key=idempotency_key or "")
 
 
 @contextmanager
@@ -102,7 +106,7 @@ def reaching(url: str | None, kafka: str | None, prefix: str | None, file: Path 
     """A client of the node at `url` or as configured, or straight over Kafka.
 
     Raises:
-        ConfigError: both ways are given.
+        ConfigError: both ways are given, or the URL is none.
         LogUnavailable: nobody listens there.
     """
     from plexstream.client import Client
@@ -134,13 +138,18 @@ def _check_listens(url: str) -> None:
     import socket
     from urllib.parse import urlsplit
 
-    from plexstream.model.errors import LogUnavailable
+    from plexstream.model.errors import ConfigError, LogUnavailable
 
     try:
         parts = urlsplit(url)
         place = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    except ValueError as error:
+        raise ConfigError(f"--url {url!r} is no URL: {error}") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"--url {url!r}: write http://HOST:PORT or https://HOST:PORT")
+    try:
         socket.create_connection(place, 5.0).close()
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise LogUnavailable(
             f"no node answers at {url} ({error}): start one with `plexstream dev FILE`, or name it with --url"
         ) from None
@@ -148,24 +157,30 @@ def _check_listens(url: str) -> None:
 
 def parse_arguments(given: list[str]) -> dict[str, Any]:
     """The arguments of a handler, from a JSON object or from key=value pairs. Raises ConfigError."""
-    import json
+    import msgspec
 
     from plexstream.model.errors import ConfigError
 
     if len(given) == 1 and given[0].lstrip().startswith("{"):
         try:
-            whole = json.loads(given[0])
-        except json.JSONDecodeError as error:
+            whole: dict[str, Any] = msgspec.json.decode(given[0])
+        except msgspec.DecodeError as error:
             raise ConfigError(f"{given[0]!r} is no JSON: {error}") from None
-        assert isinstance(whole, dict)
         return whole
     found: dict[str, Any] = {}
     for pair in given:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise ConfigError(f"argument {pair!r}: write key=value, or one JSON object in quotes")
-        try:
-            found[key] = json.loads(text)
-        except json.JSONDecodeError:
-            found[key] = text
+        found[key] = parse_value(text)
     return found
+
+
+def parse_value(text: str) -> Any:
+    """A value on the command line: JSON, or else the text itself, as `NaN` is, which JSON has not."""
+    import msgspec
+
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text

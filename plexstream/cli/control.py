@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plexstream.cli import options
-from plexstream.cli.calls import Address, Timeout, Url, reaching
+from plexstream.cli.calls import Address, Timeout, Url, parse_value, reaching
 from plexstream.cli.output import stdout
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ Invocation = Annotated[
 
 @awakeables.command("resolve")
 def resolve_awakeable(
-    id: Id, value: Value = "null", url: Url = None, kafka: options.Kafka = None,
+    id: Id, value: Value = "null", url: Url = None, kafka: options.OverKafka = None,
     prefix: options.Prefix = None, timeout: Timeout = None, config: options.ConfigFile = None,
 ) -> None:  # fmt: skip
     """Give an awakeable its value: the handler that made it goes on.
@@ -43,12 +43,12 @@ def resolve_awakeable(
       plexstream awakeable resolve awk_ZGVmYXVsdC9… '{"paid": true}'
     """
     with reaching(url, kafka, prefix, config) as client:
-        client.resolve_awakeable(id, _value(value), timeout=timeout)
+        client.resolve_awakeable(id, parse_value(value), timeout=timeout)
 
 
 @awakeables.command("reject")
 def reject_awakeable(
-    id: Id, reason: Reason, url: Url = None, kafka: options.Kafka = None,
+    id: Id, reason: Reason, url: Url = None, kafka: options.OverKafka = None,
     prefix: options.Prefix = None, timeout: Timeout = None, config: options.ConfigFile = None,
 ) -> None:  # fmt: skip
     """Let the handler that made an awakeable get a Rejected error.
@@ -63,7 +63,7 @@ def reject_awakeable(
 
 @promises.command("resolve")
 def resolve_promise(
-    address: Address, name: Name, value: Value = "null", url: Url = None, kafka: options.Kafka = None,
+    address: Address, name: Name, value: Value = "null", url: Url = None, kafka: options.OverKafka = None,
     prefix: options.Prefix = None, timeout: Timeout = None, config: options.ConfigFile = None,
 ) -> None:  # fmt: skip
     """Give a promise its value: who waits for it goes on, and who asks for it later has it at once.
@@ -73,12 +73,12 @@ def resolve_promise(
       plexstream promise resolve signup/alice confirmed true
     """
     with reaching(url, kafka, prefix, config) as client:
-        client.resolve_promise(address, name, _value(value), timeout=timeout)
+        client.resolve_promise(address, name, parse_value(value), timeout=timeout)
 
 
 @promises.command("reject")
 def reject_promise(
-    address: Address, name: Name, reason: Reason, url: Url = None, kafka: options.Kafka = None,
+    address: Address, name: Name, reason: Reason, url: Url = None, kafka: options.OverKafka = None,
     prefix: options.Prefix = None, timeout: Timeout = None, config: options.ConfigFile = None,
 ) -> None:  # fmt: skip
     """Let who waits for a promise get a Rejected error.
@@ -92,7 +92,7 @@ def reject_promise(
 
 
 def cancel(
-    invocation: Invocation, url: Url = None, kafka: options.Kafka = None,
+    invocation: Invocation, url: Url = None, kafka: options.OverKafka = None,
     prefix: options.Prefix = None, timeout: Timeout = None, config: options.ConfigFile = None,
 ) -> None:  # fmt: skip
     """Let a handler that waits get a Cancelled error where it waits: it may clean up first.
@@ -106,7 +106,7 @@ def cancel(
 
 
 def kill(
-    invocation: Invocation, url: Url = None, kafka: options.Kafka = None,
+    invocation: Invocation, url: Url = None, kafka: options.OverKafka = None,
     prefix: options.Prefix = None, timeout: Timeout = None, config: options.ConfigFile = None,
 ) -> None:  # fmt: skip
     """End a handler that waits at once, without a word to its code. Its caller gets a Killed error.
@@ -119,7 +119,7 @@ def kill(
 
 
 def pause(
-    invocation: Invocation, url: Url = None, kafka: options.Kafka = None,
+    invocation: Invocation, url: Url = None, kafka: options.OverKafka = None,
     prefix: options.Prefix = None, timeout: Timeout = None, config: options.ConfigFile = None,
 ) -> None:  # fmt: skip
     """Keep a handler that waits from going on, whatever comes about, until it is resumed.
@@ -132,7 +132,7 @@ def pause(
 
 
 def resume(
-    invocation: Invocation, url: Url = None, kafka: options.Kafka = None,
+    invocation: Invocation, url: Url = None, kafka: options.OverKafka = None,
     prefix: options.Prefix = None, timeout: Timeout = None, config: options.ConfigFile = None,
 ) -> None:  # fmt: skip
     """Let a paused handler go on; one that has failed or is stuck is tried again at once.
@@ -149,7 +149,7 @@ def restart(
     step: Annotated[
         int, typer.Option("--from", min=0, help="Number of the step, as [cyan]journal show[/] tells.")
     ] = 0,
-    url: Url = None, kafka: options.Kafka = None, prefix: options.Prefix = None, timeout: Timeout = None,
+    url: Url = None, kafka: options.OverKafka = None, prefix: options.Prefix = None, timeout: Timeout = None,
     config: options.ConfigFile = None,
 ) -> None:  # fmt: skip
     """Let a handler that waits run again from a step, as if what is recorded since had not been.
@@ -180,12 +180,3 @@ def _act(
         "restart": f"runs again from step {more[0] if more else 0}",
     }[what]  # fmt: skip
     stdout().print(f"{parse(address).short}#{number} {done}", markup=False)
-
-
-def _value(text: str) -> Any:
-    import json
-
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text

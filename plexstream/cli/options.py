@@ -25,6 +25,20 @@ Kafka = Annotated[
         "--kafka", metavar="ADDRESS", help="Kafka brokers, host:port[,host:port] (default: the embedded log)."
     ),
 ]
+Brokers = Annotated[
+    str | None,
+    typer.Option(
+        "--kafka", metavar="ADDRESS", help="Kafka brokers, host:port[,host:port] (default: as configured)."
+    ),
+]
+OverKafka = Annotated[
+    str | None,
+    typer.Option(
+        "--kafka",
+        metavar="ADDRESS",
+        help="Call over these Kafka brokers, host:port[,host:port], not over HTTP.",
+    ),
+]
 Host = Annotated[
     str | None,
     typer.Option("--host", metavar="ADDRESS", help="Address to serve HTTP on (default 127.0.0.1)."),

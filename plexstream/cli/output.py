@@ -92,6 +92,11 @@ def reading(what: str) -> Iterator[Callable[[int], None]]:
         yield lambda count: bar.advance(task, count)
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of a thing, for people."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def when(time_ms: int) -> str:
     """A time for people: local, to the millisecond."""
     from datetime import datetime

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plexstream.cli import options
-from plexstream.cli.output import print_json, reading, stderr, stdout, when
+from plexstream.cli.output import counted, print_json, reading, stderr, stdout, when
 
 if TYPE_CHECKING:
     from plexstream.inspection.invocations import Invocation, Wait
@@ -88,7 +88,7 @@ def ps(
         )  # fmt: skip
     stdout().print(table)
     more = f"; {len(rows)} are shown, -n shows more" if total > len(rows) else ""
-    stderr().print(f"{total:,} handlers{more}")
+    stderr().print(f"{counted(total, 'handler')}{more}")
 
 
 def _age(row: Invocation) -> tuple[int, str, int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from plexstream.cli import options
-from plexstream.cli.output import NO, print_json, reading, stdout
+from plexstream.cli.output import NO, counted, print_json, reading, stdout
 
 if TYPE_CHECKING:
     from plexstream.log.base import Log
@@ -135,7 +135,9 @@ def _re_execute(
         verdict = f"[red]{len(different)} partitions differ[/]"
     else:
         verdict = "[green]all as recorded[/]" if executed else "[yellow]nothing is compared[/]"
-    out.print(f"{executed:,} turns executed again by {file} ({app.version}): {verdict}", soft_wrap=True)
+    out.print(
+        f"{counted(executed, 'turn')} executed again by {file} ({app.version}): {verdict}", soft_wrap=True
+    )
     if trimmed:
         out.print(f"{trimmed:,} turns were not: the retention of the mailbox has dropped their messages")
     if unknown:

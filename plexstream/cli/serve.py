@@ -93,7 +93,7 @@ def run(
 
 def edge(
     ctx: typer.Context,
-    kafka: options.Kafka = None,
+    kafka: options.Brokers = None,
     http_port: options.Port = None,
     http_host: options.Host = None,
     prefix: options.Prefix = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plexstream.cli import options
-from plexstream.cli.output import NO, print_json, reading, stderr, stdout, when
+from plexstream.cli.output import NO, counted, print_json, reading, stderr, stdout, when
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,7 +140,7 @@ def list_actors(
         )
     stdout().print(table)
     more = f"; {len(rows)} are shown, -n shows more" if total > len(rows) else ""
-    stderr().print(f"{total:,} actors{more}")
+    stderr().print(f"{counted(total, 'actor')}{more}")
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plexstream.cli import options
-from plexstream.cli.output import print_json, reading, stderr, stdout, when
+from plexstream.cli.output import counted, print_json, reading, stderr, stdout, when
 
 if TYPE_CHECKING:
     from plexstream.inspection.timers import Pending
@@ -64,7 +64,7 @@ def timers(
         table.add_row(when(row.due), _short(row.actor), row.id, _calls(row), _again(row.schedule))
     stdout().print(table)
     more = f"; {len(rows)} are shown, -n shows more" if total > len(rows) else ""
-    stderr().print(f"{total:,} timers{more}")
+    stderr().print(f"{counted(total, 'timer')}{more}")
 
 
 def _short(address: str) -> str:

@@ -16,7 +16,7 @@ from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.inspection.topic_state import states
 from plexstream.log.base import Log
 from plexstream.log.open import open_log
-from plexstream.model.errors import LogError, PlexstreamError
+from plexstream.model.errors import ConfigError, LogError, PlexstreamError
 from plexstream.node.config import Config, unknown_variables
 from plexstream.schema.codec import COMPILED
 
@@ -90,7 +90,10 @@ def _data(config: Config) -> Iterator[Finding]:
     there = folder
     while not there.exists():
         there = there.parent
-    if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
+    if not there.is_dir():
+        yield Finding(PROBLEM, "data", f"{there} is no folder", "choose another with --data")
+        return
+    if not os.access(there, os.W_OK | os.X_OK):
         advice = "make it writable for this user, or choose another with --data"
         yield Finding(PROBLEM, "data", f"{there} is not writable", advice)
         return
@@ -149,6 +152,9 @@ def _kafka(config: Config) -> Iterator[Finding]:
     try:
         admin = KafkaAdmin(config.kafka, config.kafka_settings)
         brokers = admin.brokers()
+    except ConfigError as error:
+        yield Finding(PROBLEM, "kafka", str(error))
+        return
     except PlexstreamError as error:
         advice = "check address, firewall, and security settings in [kafka]"
         yield Finding(PROBLEM, "kafka", str(error), advice)

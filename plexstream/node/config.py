@@ -206,7 +206,10 @@ def load_config(file: Path | None = None, **flags: Any) -> Config:
     except ValidationError as error:
         raise ConfigError(_explain(error, given, from_file, path)) from None
     except SettingsError as error:
-        raise ConfigError(f"environment: {error}: {error.__cause__ or 'not valid JSON'}") from None
+        field = str(error).partition('"')[2].partition('"')[0]
+        raise ConfigError(
+            f"environment variable PLEXSTREAM_{field.upper()}: give a JSON object: {error.__cause__ or error}"
+        ) from None
 
 
 def find_file(start: Path) -> Path | None:

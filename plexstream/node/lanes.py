@@ -20,7 +20,7 @@ from plexstream.model.journal import Step, Turn
 from plexstream.model.topics import Topics
 from plexstream.node.encode import Output, outputs
 from plexstream.node.topology import output
-from plexstream.schema.codec import is_claim
+from plexstream.schema.codec import decode_dead_letter, is_claim
 
 _log = logging.getLogger("plexstream.node")
 
@@ -33,6 +33,8 @@ BUSY_TURNS = 100
 """After a commit with so many turns the pause is `BUSY_PACE_S`: each costs 1.3 ms of CPU here, and as much at
 the broker, however little is in it."""
 BUSY_PACE_S = 0.05
+MAX_TOLD = 5
+"""Dead letters of one transaction that the log names."""
 CLOSE_S = 15.0
 READ_S = 5.0
 
@@ -107,6 +109,7 @@ class Lane:
             # The outcome is unknown: the position tells, once a new transaction has fenced this one.
             self._drop()
             raise
+        self._tell_of_dead_letters(records)
         self._position = max(self._position, last + 1)
         for _ in range(count):
             self.turns.popleft()
@@ -167,6 +170,20 @@ class Lane:
             if self._log.partitions(topic) is None:
                 self._log.create([output(topic, self._log.partitions(self._topics.mailbox) or 1)])
             self._topics_known.add(topic)
+
+    def _tell_of_dead_letters(self, records: list[Output]) -> None:
+        """Nobody waits for the answer to a tell: the log says that it came to nothing."""
+        letters = [value for topic, _, _, value in records if topic == self._topics.deadletter]
+        for value in letters[:MAX_TOLD]:
+            letter = decode_dead_letter(value or b"")
+            what = (
+                f"{letter.target}.{letter.handler}"
+                if letter.target
+                else f"a record of partition {self.partition}"
+            )
+            _log.warning("put aside: %s: %s: %s", what, letter.reason, letter.detail)
+        if len(letters) > MAX_TOLD:
+            _log.warning("put aside: %d more of partition %d", len(letters) - MAX_TOLD, self.partition)
 
     def _drop(self) -> None:
         if self._transaction is not None:

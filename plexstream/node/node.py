@@ -42,8 +42,8 @@ class Node:
         edge_only: no workers: an edge alone.
 
     Raises:
-        ConfigError: no actor file, or one that cannot be loaded; a manifest that is wrong; an address that
-            cannot be listened on.
+        ConfigError: no actor file, or one that cannot be loaded; a manifest that is wrong; a data folder
+            that cannot be made; an address that cannot be listened on.
         LogUnavailable: the log cannot be reached.
     """
 
@@ -57,7 +57,7 @@ class Node:
         manifest = None
         if config.manifest is not None and app is not None:
             manifest = load_manifest(config.manifest, app.types)
-        config.data.mkdir(parents=True, exist_ok=True)
+        _make_folder(config.data)
         self.log: Log = (
             KafkaLog(config.kafka, config.kafka_settings) if config.kafka else open_log(config.log_url())
         )
@@ -241,6 +241,15 @@ def _app_file(config: Config) -> Path:
             "no actor file: name one, as in `plexstream dev bank.py`, or set app in plexstream.toml"
         )
     return config.app
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"data folder {folder} cannot be made ({error.strerror}): name another with --data DIR"
+        ) from error
 
 
 def run_node(config: Config, started: Callable[[Node], None] = lambda _: None) -> int:

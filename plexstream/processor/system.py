@@ -123,8 +123,8 @@ def _find(p: Handling, actor: Actor, e: Envelope, body: dict[str, Any]) -> Invoc
         number = actor.holder.number
     if not isinstance(number, int) or number not in live:
         known = ", ".join(map(str, sorted(live))) or "none"
-        what = f"invocation {number}" if number is not None else "one invocation"
-        raise UnknownInvocation(f"{e.handler}: {actor.address} has not {what} that waits; it has {known}")
+        what = f"invocation {number} that waits" if number is not None else "one invocation alone that waits"
+        raise UnknownInvocation(f"{actor.address} has not {what}; it has {known}")
     inv = live[number]
     inv.actor = actor
     return inv

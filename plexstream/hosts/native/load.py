@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
@@ -37,6 +38,8 @@ def load_actors(path: str | Path) -> Loaded:
         ConfigError: there is no such file, importing it raises, it declares no actor, or one wrongly.
     """
     file = Path(path).resolve()
+    if file.is_dir():
+        raise ConfigError(f"{path}: a folder; give a Python file that declares actors")
     if not file.is_file():
         raise ConfigError(f"{path}: no such file; give a Python file that declares actors")
     name = f"plexstream_app_{file.stem}"
@@ -49,8 +52,11 @@ def load_actors(path: str | Path) -> Loaded:
         sys.path.insert(0, str(file.parent))
     try:
         spec.loader.exec_module(module)
+    except DeclarationError as error:
+        raise ConfigError(f"{path}{_line(error, file)}: {error}") from error
     except Exception as error:
-        raise ConfigError(f"{path}: importing it raised {type(error).__name__}: {error}") from error
+        what = f"importing it raised {type(error).__name__}: {error}"
+        raise ConfigError(f"{path}{_line(error, file)}: {what}") from error
     types = actor_types(module)
     if not types:
         raise ConfigError(f"{path}: declares no actor; decorate a class with @actor")
@@ -59,6 +65,12 @@ def load_actors(path: str | Path) -> Loaded:
     except DeclarationError as error:
         raise ConfigError(f"{path}: {error}") from error
     return Loaded(types, hashlib.sha256(file.read_bytes()).hexdigest()[:12])
+
+
+def _line(error: BaseException, file: Path) -> str:
+    """Where in the file it happened, as `:7`; empty where the file was not reached."""
+    lines = [at.lineno for at in traceback.extract_tb(error.__traceback__) if at.filename == str(file)]
+    return f":{lines[-1]}" if lines else ""
 
 
 def actor_types(module: ModuleType) -> dict[str, ActorType]:
