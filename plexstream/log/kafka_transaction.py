@@ -57,11 +57,11 @@ class KafkaTransaction:
         producer = self._usable()
         records = list(records)
         # Before anything is begun: one refused record would cost the whole transaction.
-        places: dict[Place, list[Item]] = {}
+        places: dict[tuple[str, int | None], list[Item]] = {}
         for topic, partition, key, value in records:
-            places.setdefault((topic, partition or 0), []).append((key, value))
-        for place, items in places.items():
-            check_group(place[0], items, self._log.limit(place))
+            places.setdefault((topic, partition), []).append((key, value))
+        for (topic, partition), items in places.items():
+            check_group(topic, items, self._log.limit((topic, partition or 0)))
         if not records and not positions:
             return
         offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]

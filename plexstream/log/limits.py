@@ -35,10 +35,11 @@ def check_group(topic: str, items: Sequence[Item], limit: int) -> int:
     if not items:
         raise LogError(f"an empty group for topic {topic!r}: hand over one record at least")
     room = limit - OVERHEAD_BYTES
-    total = 0
-    for key, value in items:
-        size = len(key) + (len(value) if value is not None else 0)
-        total += size
+    sizes = [len(key) + len(value or b"") for key, value in items]
+    total = sum(sizes)
+    if total <= room:
+        return total
+    for size, (key, _) in zip(sizes, items, strict=True):
         if size > room:
             raise RecordTooLarge(
                 f"a record of {size} bytes for topic {topic!r} is over the limit of {room} "

@@ -30,9 +30,10 @@ from plexstream.processor.refusals import bad_record, plain_turn, refusal
 from plexstream.processor.system import system
 
 _OUT_REPLY, _OUT_ERROR = OutKind.REPLY.value, OutKind.ERROR.value
-_OUT_CANCEL = OutKind.CANCEL.value
+_OUT_CANCEL, _OUT_TICK = OutKind.CANCEL.value, OutKind.TICK.value
 _RETRIED = frozenset(("failed", "error"))
 _ENDS = frozenset(("poisoned", "stopped"))  # also a series of timers
+_new = tuple.__new__  # a named tuple's own costs twice the time
 
 
 class Handling(Ledger):
@@ -116,18 +117,18 @@ class Handling(Ledger):
         now = self.now
         handler, payload = e.handler, e.payload
         ruling: Ruling | None = None
+        fresh = False
+        dropped: list[Change] = []
         if actor.life is not None or handler in SIGNALS:
             ruling = self.actors.lives.rule(actor.address, actor.life, actor.seq > 0, actor.info, e)
-            handler, payload = ruling.handler, ruling.payload
+            handler, payload, fresh = ruling.handler, ruling.payload, ruling.fresh
+            ends = fresh or (ruling.life is not None and ruling.life.stopped)
+            if ends and actor.address in self.invocations.live:
+                self.invocations.end_all(
+                    actor, "killed", f"{actor.address} was started anew or killed by {e.handler}"
+                )
         ttl = actor.info.state_ttl
-        fresh = ruling.fresh if ruling is not None else False
-        dropped: list[Change] = []
         expired = ttl and actor.seq and now - actor.time > ttl and actor.address not in self.invocations.live
-        ends = ruling is not None and (fresh or (ruling.life is not None and ruling.life.stopped))
-        if ends and actor.address in self.invocations.live:
-            self.invocations.end_all(
-                actor, "killed", f"{actor.address} was started anew or killed by {e.handler}"
-            )
         if fresh or expired:
             fresh = True
             try:
@@ -155,8 +156,10 @@ class Handling(Ledger):
         code, value, patch, outs, read_only, _, _ = result
         if code:
             return self._failed(actor, topic, offset, e, result)
-        if outs and not read_only:
-            outs = self.ticks.take(actor, outs, now)
+        for out in outs:
+            if out.kind == _OUT_TICK and not read_only:
+                outs = self.ticks.take(actor, outs, now)
+                break
         for out in outs:
             if out.handler in SIGNALS:
                 ruling = self.actors.lives.sent(actor.address, ruling, actor.life, outs)
@@ -178,7 +181,7 @@ class Handling(Ledger):
                 actor.armed = True
                 outs.extend(arm(actor.info, actor.address, self.pieces, now))
             if kind == ASK:
-                outs.append(Out(_OUT_REPLY, e.id, e.reply_to, "", value))
+                outs.append(_new(Out, (_OUT_REPLY, e.id, e.reply_to, "", value, "", "", 0)))
         if ruling is not None:
             outs = [*ruling.outs, *outs]
             patch = [*patch, *ruling.changes, *self.actors.live_on(actor, ruling.life)]
@@ -191,11 +194,11 @@ class Handling(Ledger):
         actor.seq = seq
         actor.time = now
         actor.group = self._number
-        turn: Turn | Step = Turn(
+        turn: Turn | Step = _new(Turn, (
             self.claim, actor.address, seq, topic, offset, now, 0, fresh, e.idempotency_key,
             [*dropped, *patch] if fresh else patch, e.handler, e.id, e.sender, kind,
             e.origin, e.origin_seq, e.origin_index, outs,
-        )  # fmt: skip
+        ))  # fmt: skip
         if actor.holder is not None:
             turn = self.invocations.meanwhile(actor, turn)  # type: ignore[arg-type]
         if patch or outs or e.idempotency_key or fresh or offset < 0:

@@ -175,37 +175,39 @@ class Ledger:
         self._apply(group, mine)
 
     def _apply(self, group: Group, offsets: Sequence[int]) -> None:
-        fold, pieces = self.fold, self.pieces
+        fold, pieces, active = self.fold, self.pieces, self.actors.active
+        turns = 0
         for offset, record in zip(offsets, group.records, strict=True):
             if type(record) is Turn or type(record) is Step:
+                turns += 1
                 fold.next = offset + 1
                 fold.turn(record)
                 pieces.apply(offset, record)
-                self.running_ahead -= 1
-                self._since_mark += 1
                 if record.cause_topic == TIMER:
                     self.timers.remove(record.sender, record.message_id)
                 if record.outs:
                     self._owe(offset, record)
-                actor = self.actors.active.get(record.actor)
+                actor = active.get(record.actor)
                 if actor is not None:
                     every = actor.info.snapshot_turns
                     if every and record.seq % every == 0:
                         self.actors.to_save.append(record.actor)
             else:
                 fold.take(offset, record)
+        self.running_ahead -= turns
+        self._since_mark += turns
         self.actors.acknowledged_group = group.number
         self.invocations.release_effects()
         self.answers.extend(group.answers)
 
     def _owe(self, offset: int, turn: Turn | Step) -> None:
         """An acknowledged turn's outgoing items may leave, its timers may fire."""
-        self.outbox.owe(offset, turn)
-        for out in turn.outs:
-            if out.kind == _OUT_TIMER:
-                self.timers.add(out.due, turn.actor, out.id)
-            elif out.kind == _OUT_CANCEL:
-                self.timers.remove(turn.actor, out.id)
+        if self.outbox.owe(offset, turn):
+            for out in turn.outs:
+                if out.kind == _OUT_TIMER:
+                    self.timers.add(out.due, turn.actor, out.id)
+                elif out.kind == _OUT_CANCEL:
+                    self.timers.remove(turn.actor, out.id)
 
     # What left
 

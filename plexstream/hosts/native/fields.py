@@ -110,9 +110,11 @@ class PlainFields:
                 ) from None
 
     def changes(
-        self, attributes: dict[str, Any], before: dict[str, Any], encoded: dict[str, bytes]
+        self, attributes: dict[str, Any], before: dict[str, Any], encoded: dict[str, bytes], total: int
     ) -> tuple[list[Change], list[Any], int]:
         """What differs from `before` and `encoded`, the new values as they will be read back, their bytes.
+
+        `total` are the bytes of `encoded`.
 
         Raises:
             BadState: a value that cannot be stored, or a field that was deleted.
@@ -137,7 +139,7 @@ class PlainFields:
                 patch.append(_new(Change, (name, None, data)))
                 values.append(value)
                 size += len(data)
-        if patch and size + sum(map(len, encoded.values())) > self.max_state:
+        if size + total > self.max_state and patch:
             self._check_size(encoded, patch)  # what is replaced was counted twice
         return patch, values, size
 

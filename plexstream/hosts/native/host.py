@@ -178,7 +178,6 @@ class NativeHost:
         instance, bound = turn.instance, turn.bound
         if (task := turn.waits()) is not None:
             task.check()
-        where = f"{instance.type.name}.{bound.name}"
         if value is None:
             data = b"null"
         else:
@@ -187,13 +186,13 @@ class NativeHost:
                 refuse_nan(value, "the result")
             if len(data) > turn.max_message:
                 size, limit = len(data), turn.max_message
-                raise TooLarge(f"{where} returned {size} bytes, at most {limit} are allowed")
+                raise TooLarge(f"{_where(turn)} returned {size} bytes, at most {limit} are allowed")
         if bound.role == "run":
             instance.hidden(WORKFLOW)[RESULT] = ["v", value]
         if bound.read_only:
             if turn.outs or (changed := instance.changed()):
                 what = "sent something" if turn.outs else f"changed {', '.join(changed)}"
-                raise TypeError(f"{where} is read_only, but {what}")
+                raise TypeError(f"{_where(turn)} is read_only, but {what}")
             if instance.cells:
                 instance.end_reading()
             return _new(Result, ("", data, [], [], True, "", None))
@@ -350,6 +349,10 @@ def _init(turn: Turn) -> None:
     spec = instance.type.spec
     if spec.init is not None and not bound.read_only and bound.name != START:
         spec.init(instance.object, *([{}] if instance.type.init_config else []))
+
+
+def _where(turn: Turn) -> str:
+    return f"{turn.instance.type.name}.{turn.bound.name}"
 
 
 def _kept(instance: Instance) -> Result | None:

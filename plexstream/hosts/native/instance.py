@@ -70,7 +70,9 @@ class FieldEntries:
 class Instance:
     """An actor object with what is needed to find its changes and to take them back."""
 
-    __slots__ = ("address", "attributes", "before", "cells", "encoded", "object", "plain", "reader", "type")
+    __slots__ = (
+        "address", "attributes", "before", "cells", "encoded", "object", "plain", "reader", "total", "type",
+    )  # fmt: skip
 
     def __init__(
         self, type: Any, obj: Any, address: str, plain: PlainFields, encoded: Mapping[str, bytes],
@@ -83,6 +85,7 @@ class Instance:
         self.plain = plain
         self.reader = reader
         self.encoded = dict(encoded)
+        self.total = sum(map(len, self.encoded.values()))
         self.cells: list[tuple[str, _Cells]] = []
         self.attributes: dict[str, Any] = obj.__dict__
         plain.load(self.attributes, encoded)
@@ -127,6 +130,7 @@ class Instance:
                 self.encoded.pop(field, None)
             else:
                 self.encoded[field] = value
+        self.total = sum(map(len, self.encoded.values()))
         plain = {change.field for change in patch if change.key is None}
         fresh: dict[str, Any] = {}
         self.plain.load(fresh, self.encoded)
@@ -139,7 +143,7 @@ class Instance:
         A plain value that can be changed inside becomes what it will be read back as, so that an actor
         does not notice whether it was loaded anew. Raises BadState, TooLarge.
         """
-        patch, values, size = self.plain.changes(self.attributes, self.before, self.encoded)
+        patch, values, size = self.plain.changes(self.attributes, self.before, self.encoded, self.total)
         room -= size
         for name, cells in self.cells:
             if self.attributes[name] is not self.before[name]:
@@ -157,13 +161,14 @@ class Instance:
         for i, value in enumerate(values):  # those of plain fields come first in the patch
             name, _, data = patch[i]
             assert data is not None
+            self.total += len(data) - len(self.encoded.get(name, b""))
             self.encoded[name] = data
             self.attributes[name] = self.before[name] = value
         return patch
 
     def changed(self) -> list[str]:
         """Names of the fields that differ from the base."""
-        patch = self.plain.changes(self.attributes, self.before, self.encoded)[0]
+        patch = self.plain.changes(self.attributes, self.before, self.encoded, self.total)[0]
         if not patch and not self.cells:
             return []
         names = [c.field for c in patch]

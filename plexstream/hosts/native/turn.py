@@ -149,13 +149,13 @@ class Turn:
             refuse_nan(payload, f"the payload of host.{what}")
         if len(data) > self.max_message:
             raise TooLarge(f"host.{what}: {len(data)} bytes, at most {self.max_message} are allowed")
-        self._take(what, len(data))
+        self.room -= len(data) + _OUT
+        if self.room < 0:
+            raise self._too_much(what)
         return data
 
-    def _take(self, what: str, size: int) -> None:
-        self.room -= size + _OUT
-        if self.room < 0:
-            raise TooLarge(f"host.{what}: this turn sends too much in all; split it into several messages")
+    def _too_much(self, what: str) -> TooLarge:
+        return TooLarge(f"host.{what}: this turn sends too much in all; split it into several messages")
 
     def tell(self, to: str, handler: str, payload: Any) -> None:
         target, data = self.message("tell", to, handler, payload)
@@ -196,7 +196,9 @@ class Turn:
         known: object = timer
         if not isinstance(known, str) or not _TIMER_ID.fullmatch(timer):
             raise ValueError(f"host.cancel: {timer!r} is no timer: give what host.send_after returned")
-        self._take("cancel", len(timer))
+        self.room -= len(timer) + _OUT
+        if self.room < 0:
+            raise self._too_much("cancel")
         self.outs.append(Out(_CANCEL, timer, "", "", b""))
 
     def self_id(self) -> str:
