@@ -6,6 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, cast
 
@@ -22,6 +24,7 @@ from plexstream.store.rocks import open_or_rebuild
 
 _log = logging.getLogger("plexstream.node")
 P = ParamSpec("P")
+_partition = attrgetter("partition")
 
 READ_LIMIT = 500
 """Mailbox records taken at once: 8 ms of work for handlers that take no time."""
@@ -248,10 +251,10 @@ class Worker:
             self._guard(driver, driver.load, some)
 
     def _by_driver(self, records: list[Record]) -> Iterator[tuple[Driver, list[Record]]]:
-        for partition, some in _by_partition(records):
+        for partition, some in groupby(records, _partition):
             driver = self.drivers.get(partition) or self._releasing.get(partition)
             if driver is not None:
-                yield driver, some
+                yield driver, list(some)
 
     def _guard(self, driver: Driver, call: Callable[P, None], *args: P.args, **named: P.kwargs) -> None:
         """Call a driver; what goes wrong there costs that partition its reign, and nothing else."""
@@ -309,18 +312,6 @@ class Worker:
                     _log.warning("partition %d: the claim could not be sent: %s", partition, error)
                     self._lost_at[partition] = time.monotonic()
                     self._replace_appender(error)
-
-
-def _by_partition(records: list[Record]) -> list[tuple[int, list[Record]]]:
-    if not records:
-        return []
-    first = records[0].partition
-    if all(r.partition == first for r in records):
-        return [(first, records)]
-    found: dict[int, list[Record]] = {}
-    for record in records:
-        found.setdefault(record.partition, []).append(record)
-    return list(found.items())
 
 
 def _status(driver: Driver) -> PartitionStatus:

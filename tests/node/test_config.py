@@ -126,7 +126,7 @@ def test_errors_name_the_environment_variable(monkeypatch):
         load_config()
     monkeypatch.delenv("PLEXSTREAM_HTTP_PORT")
     monkeypatch.setenv("PLEXSTREAM_KAFKA_SETTINGS", "{")
-    with pytest.raises(ConfigError, match="kafka_settings"):
+    with pytest.raises(ConfigError, match="PLEXSTREAM_KAFKA_SETTINGS"):
         load_config()
 
 
