@@ -2,9 +2,7 @@
 
 import base64
 import contextlib
-import random
 import shutil
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -16,6 +14,7 @@ from typing import Self
 from plexstream.testing.distribution import FORMATTED_CLUSTER, Distribution
 from plexstream.testing.errors import KafkaUnavailableError
 from plexstream.testing.java import QUICK_START
+from plexstream.testing.ports import free_port
 from plexstream.testing.probe import wait_until_ready
 from plexstream.testing.recording import serve_some_clients
 
@@ -41,10 +40,6 @@ SETTINGS: Mapping[str, str] = {
     # By default 128 MiB of heap, touched at the start.
     "log.cleaner.dedupe.buffer.size": "4194304",
 }
-
-# Below the range from which systems draw outgoing ports: while the broker is down nobody else gets its port,
-# and no client that tries to reconnect can connect to itself.
-_PORTS = range(20_000, 32_000)
 
 # Runs beside the broker. Its standard input ends when the process that started the broker does, however that
 # dies: unlike a parent death signal, this neither depends on the starting thread nor on Linux.
@@ -178,7 +173,7 @@ class LocalBroker:
 
     def _start(self, flags: Iterable[str], timeout: float) -> None:
         cluster = self._formatted()
-        for port in [self._port] if self._port else [_free_port() for _ in range(3)]:
+        for port in [self._port] if self._port else [_port() for _ in range(3)]:
             before = len(self.log())
             self._launch(port, flags)
             try:
@@ -198,7 +193,7 @@ class LocalBroker:
         raise KafkaUnavailableError(f"the Kafka broker {happened}; the last of its log:\n{said[-3000:]}")
 
     def _launch(self, port: int, flags: Iterable[str]) -> None:
-        controller = _free_port()
+        controller = _port()
         settings = {
             **SETTINGS,
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
@@ -248,11 +243,8 @@ def _record(distribution: Distribution, folder: Path, flag: str) -> None:
         broker.kill()
 
 
-def _free_port() -> int:
-    for port in random.sample(_PORTS, 200):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise KafkaUnavailableError(
-        f"no free port between {_PORTS.start} and {_PORTS.stop} on 127.0.0.1: pass port= to LocalBroker"
-    )
+def _port() -> int:
+    try:
+        return free_port()
+    except OSError as error:
+        raise KafkaUnavailableError(f"{error}: pass port= to LocalBroker") from error

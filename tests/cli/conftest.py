@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,8 +13,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from plexstream.cli.app import app
+from plexstream.testing.ports import free_port
 
 BANK = Path(__file__).with_name("bank.py")
+LONG = 40.0  # seconds: a machine under load, never a measure of speed
 WAITING = Path(__file__).parents[1] / "node" / "waiting.py"
 
 
@@ -52,9 +53,7 @@ class Process:
 
     def __init__(self, data: Path, *command: str) -> None:
         self._command = command or ("dev", str(BANK))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data = data
         self.out = data.with_suffix(".out")
@@ -67,7 +66,7 @@ class Process:
         ]  # fmt: skip
         with self.out.open("ab") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=out)
-        end = time.monotonic() + 30
+        end = time.monotonic() + LONG
         while not self._ready():
             assert self._process.poll() is None, self.out.read_text()
             assert time.monotonic() < end, self.out.read_text()
@@ -75,7 +74,7 @@ class Process:
 
     def _ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health/ready", timeout=2).status_code == 200
+            return httpx.get(f"{self.url}/health/ready", timeout=LONG).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -83,7 +82,7 @@ class Process:
         """Send a signal; returns the exit code."""
         assert self._process is not None
         self._process.send_signal(number)
-        code = self._process.wait(30)
+        code = self._process.wait(LONG)
         self._process = None
         return code
 
@@ -93,7 +92,7 @@ class Process:
             self._process.wait()
 
     def call(self, path: str, **arguments: object) -> object:
-        response = httpx.post(f"{self.url}/v1/actors/{path}", json=arguments, timeout=10)
+        response = httpx.post(f"{self.url}/v1/actors/{path}", json=arguments, timeout=LONG)
         assert response.status_code == 200, response.text
         return response.json()
 
@@ -151,12 +150,12 @@ def waited(tmp_path_factory: pytest.TempPathFactory) -> str:
             ("waiter/sleep/nap", {}), ("waiter/ask/through", {"to": "waiter/sleep"}),
             ("waiter/outside/outside", {}), ("waiter/broken/broken", {}),
         ):  # fmt: skip
-            answer = httpx.post(f"{process.url}/v1/actors/{path}/send", json=arguments)
+            answer = httpx.post(f"{process.url}/v1/actors/{path}/send", json=arguments, timeout=LONG)
             assert answer.status_code == 202
         assert process.call("waiter/done/steps") == [1, {"is": 2}]
-        end = time.monotonic() + 20
+        end = time.monotonic() + LONG
         letters = f"{process.url}/v1/topics/plex.out.ids"
-        while httpx.get(letters).status_code != 200:
+        while httpx.get(letters, timeout=LONG).status_code != 200:
             assert time.monotonic() < end
             time.sleep(0.05)
         assert process.end(signal.SIGTERM) == 0

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import typer
@@ -52,10 +51,8 @@ def test_errors_of_calls_are_told_with_code_and_detail(dev, cli):
 
 
 def test_nobody_listens(cli):
-    started = time.monotonic()
-    said = cli("call", "account/alice", "balance", "--url", "http://127.0.0.1:1", code=3).stderr
-    assert "no node answers at http://127.0.0.1:1" in said
-    assert time.monotonic() - started < 5
+    nobody = ["--url", "http://127.0.0.1:1", "--timeout", "3600"]  # which is not waited for
+    assert "no node answers at http://127.0.0.1:1" in cli("call", "a/b", "balance", *nobody, code=3).stderr
 
 
 def test_what_cannot_be_called_is_an_error_of_usage(cli):
@@ -87,12 +84,10 @@ def test_a_data_folder_in_use_is_told(dev, cli):
 
 
 def test_help_is_quick_and_everywhere():
-    started = time.monotonic()
     said = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "plexstream", "--help"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert time.monotonic() - started < 5  # 0.3 s on an idle machine
     assert "Exit codes" in said.stdout
     for heavy in ("confluent_kafka", "rocksdict", "pydantic", "httpx", "starlette", "fastavro", "asyncio"):
         assert f" {heavy}\n" not in said.stderr, f"--help imports {heavy}"
@@ -127,7 +122,7 @@ def test_a_port_in_use_is_told(dev, tmp_path):
         [sys.executable, "-m", "plexstream", *command],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert ended.returncode == 2
@@ -141,7 +136,7 @@ def test_a_second_node_on_the_same_data_is_refused(dev):
         [sys.executable, "-m", "plexstream", *command],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert ended.returncode == 3
@@ -156,6 +151,6 @@ def test_following_ends_with_ctrl_c(used):
     assert process.stdout is not None
     assert process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from plexstream.log.base import Log, TopicSpec
 from plexstream.model import address
@@ -14,7 +15,16 @@ from plexstream.model.message import ASK, ERROR, REPLY, Envelope
 from plexstream.model.topics import Topics
 from plexstream.schema.codec import decode_envelope, encode_envelope
 
+LONG = 30.0  # seconds: a machine under load, never a measure of speed
+
 Answer = Callable[[Envelope], Envelope | list[Envelope] | None]
+
+
+def eventually(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def reply(ask: Envelope, payload: bytes) -> Envelope:

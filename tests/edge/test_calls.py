@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from echo import Responder, create_topics, error, reply
+from echo import LONG, Responder, create_topics, error, eventually, reply
 
 from plexstream.edge.calls import READ_ONLY, Calls
 from plexstream.log.memory import MemoryLog
@@ -33,18 +33,11 @@ def raw_reply(log, topics, calls, envelope):
     log.append_now(place, [(envelope.target.encode(), encode_envelope(envelope))])
 
 
-def eventually(condition, seconds=2.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
 def test_an_ask_is_one_envelope_in_the_mailbox_and_returns_the_replys_payload(log, topics, calls):
     with Responder(log, topics) as responder:
-        before = time.time() * 1000
+        before = int(time.time() * 1000)
         future = calls.ask("account/alice", "get", b'{"at":5}', idempotency_key="k1", headers=READ_ONLY)
-        assert future.result(2) == b'{"at":5}'
+        assert future.result(LONG) == b'{"at":5}'
     (message,) = responder.seen
     assert message.kind == ASK
     assert message.target == "default/default/account/alice"
@@ -53,13 +46,13 @@ def test_an_ask_is_one_envelope_in_the_mailbox_and_returns_the_replys_payload(lo
     assert message.idempotency_key == "k1"
     assert message.headers == {"read_only": "1"}
     assert (message.origin, message.sender) == ("", "")
-    assert abs(message.time - before) < 2000
+    assert before <= message.time <= time.time() * 1000
     assert calls.in_flight == 0
 
 
 def test_the_message_goes_to_the_partition_of_its_target_keyed_by_it(log, topics, calls):
     for i in range(20):
-        calls.tell(f"t/ns/account/{i}", "x", b"{}").result(2)
+        calls.tell(f"t/ns/account/{i}", "x", b"{}").result(LONG)
     reader = log.reader()
     for partition in range(4):
         reader.assign((topics.mailbox, partition), 0)
@@ -71,10 +64,10 @@ def test_the_message_goes_to_the_partition_of_its_target_keyed_by_it(log, topics
 
 
 def test_a_tell_is_done_when_the_log_has_it_and_asks_for_no_reply(log, topics, calls):
-    assert calls.tell("account/bob", "note", b"{}").result(2) is None
+    assert calls.tell("account/bob", "note", b"{}").result(LONG) is None
     assert sum(log.range((topics.mailbox, p))[1] for p in range(4)) == 1
     with Responder(log, topics) as responder:
-        calls.tell("account/bob", "note", b"{}").result(2)
+        calls.tell("account/bob", "note", b"{}").result(LONG)
         eventually(lambda: responder.seen)
     assert (responder.seen[0].kind, responder.seen[0].reply_to) == (TELL, "")
 
@@ -82,51 +75,51 @@ def test_a_tell_is_done_when_the_log_has_it_and_asks_for_no_reply(log, topics, c
 @pytest.mark.parametrize("code", sorted(CALL_ERRORS))
 def test_an_error_reply_raises_the_error_of_its_code(log, topics, calls, code):
     with Responder(log, topics, lambda ask: error(ask, code, "because", {"n": 1})):
-        failure = calls.ask("a/b", "c", b"{}").exception(2)
+        failure = calls.ask("a/b", "c", b"{}").exception(LONG)
     assert type(failure) is CALL_ERRORS[code]
     assert (failure.detail, failure.data) == ("because", {"n": 1})
 
 
 def test_an_error_reply_with_an_unreadable_body_is_still_an_error(log, topics, calls):
     with Responder(log, topics, lambda ask: error(ask, "x")._replace(payload=b"\xff{")):
-        failure = calls.ask("a/b", "c", b"{}").exception(2)
+        failure = calls.ask("a/b", "c", b"{}").exception(LONG)
     assert type(failure) is CallError
     assert calls.replies.malformed == 1
 
 
 def test_a_call_ends_at_its_deadline_and_not_before(calls):
     begin = time.monotonic()
+    endless = calls.ask("account/alice", "deposit", b"{}", timeout=10 * LONG)
     short = calls.ask("account/alice", "deposit", b"{}", timeout=0.03)
     long = calls.ask("account/alice", "deposit", b"{}", timeout=0.4)
     with pytest.raises(TimedOut, match=r"default/default/account/alice\.deposit within 0\.03 s.*may still"):
-        short.result(2)
+        short.result(LONG)
     assert time.monotonic() - begin >= 0.03
-    assert not long.done()
     with pytest.raises(TimedOut):
-        long.result(2)
-    assert 0.4 <= time.monotonic() - begin < 1.4
-    assert calls.in_flight == 0
+        long.result(LONG)
+    assert time.monotonic() - begin >= 0.4
+    assert not endless.done()
+    assert calls.in_flight == 1
 
 
 def test_a_later_call_with_an_earlier_deadline_is_not_forgotten(calls):
-    calls.ask("a/b", "c", b"{}", timeout=60)
+    calls.ask("a/b", "c", b"{}", timeout=10 * LONG)
     time.sleep(0.05)
-    begin = time.monotonic()
     with pytest.raises(TimedOut):
-        calls.ask("a/b", "c", b"{}", timeout=0.03).result(2)
-    assert time.monotonic() - begin < 1
+        calls.ask("a/b", "c", b"{}", timeout=0.03).result(LONG)
 
 
 def test_late_and_repeated_and_foreign_and_malformed_replies_are_ignored_and_counted(log, topics, calls):
     with Responder(log, topics, lambda ask: None) as responder:
         with pytest.raises(TimedOut):
-            calls.ask("a/b", "c", b"{}", timeout=0.02).result(2)
+            calls.ask("a/b", "c", b"{}", timeout=0.02).result(LONG)
+        eventually(lambda: responder.seen)
         late = responder.seen[0]
         raw_reply(log, topics, calls, reply(late, b"1"))
         eventually(lambda: calls.replies.stale == 1)
 
         responder.answer = lambda ask: [reply(ask, b"2"), reply(ask, b"3")]
-        assert calls.ask("a/b", "c", b"{}").result(2) == b"2"
+        assert calls.ask("a/b", "c", b"{}").result(LONG) == b"2"
         eventually(lambda: calls.replies.stale == 2)
 
         raw_reply(log, topics, calls, reply(late, b"4")._replace(target="someone-else"))
@@ -136,12 +129,12 @@ def test_late_and_repeated_and_foreign_and_malformed_replies_are_ignored_and_cou
         place = (topics.reply, address.partition_of(calls.edge_id, 4))
         log.append_now(place, [(calls.edge_id.encode(), b"\xc3\x01garbage"), (calls.edge_id.encode(), None)])
         eventually(lambda: calls.replies.malformed == 2)
-        assert calls.ask("a/b", "c", b"{}").result(2) == b"2"
+        assert calls.ask("a/b", "c", b"{}").result(LONG) == b"2"
 
 
 def test_a_reply_to_a_tell_or_of_the_wrong_kind_completes_nothing(log, topics, calls):
     with Responder(log, topics, lambda ask: [ask._replace(target=ask.reply_to), reply(ask, b"ok")]):
-        assert calls.ask("a/b", "c", b"{}").result(2) == b"ok"
+        assert calls.ask("a/b", "c", b"{}").result(LONG) == b"ok"
     assert calls.replies.malformed == 1
 
 
@@ -159,17 +152,17 @@ def test_replies_from_before_a_restart_do_not_answer_a_new_call_of_the_same_edge
         eventually(lambda: second.replies.foreign == 1)
         assert not future.done()
         raw_reply(log, topics, second, reply(asked[1], b"new"))
-        assert future.result(2) == b"new"
+        assert future.result(LONG) == b"new"
         second.close()
 
 
 def test_replies_from_before_the_start_are_not_read(log, topics, calls):
     with Responder(log, topics):
-        calls.ask("a/b", "c", b"1").result(2)
+        calls.ask("a/b", "c", b"1").result(LONG)
         partition = address.partition_of(calls.edge_id, 4)
         edge_id = next(f"e{i}" for i in range(100) if address.partition_of(f"e{i}", 4) == partition)
         later = Calls(log, topics, edge_id=edge_id)
-        assert later.ask("a/b", "c", b"2").result(2) == b"2"
+        assert later.ask("a/b", "c", b"2").result(LONG) == b"2"
         assert later.replies.foreign == 0
         later.close()
 
@@ -181,7 +174,7 @@ def test_many_edges_share_a_reply_partition_and_each_gets_its_own_replies(topics
     with Responder(log, topics):
         futures = [(edges[i % 8].ask(f"a/{i}", "c", b"%d" % i), i) for i in range(800)]
         for future, i in futures:
-            assert future.result(5) == b"%d" % i
+            assert future.result(LONG) == b"%d" % i
     assert all(edge.replies.foreign and not edge.replies.stale for edge in edges)
     for edge in edges:
         edge.close()
@@ -193,7 +186,7 @@ def test_many_threads_at_once(log, topics, calls):
     def caller(n):
         for i in range(100):
             payload = b"%d" % (n * 1000 + i)
-            if calls.ask(f"a/{n}", "c", payload).result(5) != payload:
+            if calls.ask(f"a/{n}", "c", payload).result(LONG) != payload:
                 failures.append(n)
 
     with Responder(log, topics) as responder:
@@ -213,7 +206,7 @@ def test_one_callers_messages_keep_their_order(log, topics, calls):
     with Responder(log, topics) as responder:
         for i in range(500):
             last = (calls.ask if i % 3 == 0 else calls.tell)("a/b", "c", b"%d" % i)
-        last.result(5)
+        last.result(LONG)
         eventually(lambda: len(responder.seen) == 500)
     assert [int(m.payload) for m in responder.seen] == list(range(500))
 
@@ -257,33 +250,36 @@ def test_a_message_that_the_topic_refuses_fails_alone(log, topics, call):
         before = [calls.tell("a/b", "c", b"{}") for _ in range(3)]
         large = getattr(calls, call)("a/b", "c", b"x" * (1 << 21))
         after = calls.ask("a/b", "c", b"1")
-        assert isinstance(large.exception(2), TooLarge)
-        assert after.result(2) == b"1"
-        assert [tell.result(2) for tell in before] == [None] * 3
+        assert isinstance(large.exception(LONG), TooLarge)
+        assert after.result(LONG) == b"1"
+        assert [tell.result(LONG) for tell in before] == [None] * 3
     assert calls.appender_failures == 0
     calls.close()
 
 
 def test_more_calls_than_may_wait_are_refused_and_room_comes_back(log, topics):
     calls = Calls(log, topics, max_in_flight=2)
-    futures = [calls.ask("a/b", "c", b"{}", timeout=0.05) for _ in range(2)]
-    with pytest.raises(Overloaded, match="2 calls are waiting"):
+    with Responder(log, topics, lambda ask: None) as responder:
+        futures = [calls.ask("a/b", "c", b"{}") for _ in range(2)]
+        with pytest.raises(Overloaded, match="2 calls are waiting"):
+            calls.ask("a/b", "c", b"{}")
+        eventually(lambda: len(responder.seen) == 2)
+    for ask, future in zip(responder.seen, futures, strict=True):
+        raw_reply(log, topics, calls, reply(ask, b"1"))
+        assert future.result(LONG) == b"1"
+    with pytest.raises(TimedOut):
+        calls.ask("a/b", "c", b"{}", timeout=0.02).result(LONG)
+    for _ in range(2):
         calls.ask("a/b", "c", b"{}")
-    for future in futures:
-        with pytest.raises(TimedOut):
-            future.result(2)
-    calls.tell("a/b", "c", b"{}").result(2)
     calls.close()
 
 
 def test_close_ends_waiting_calls_soon_and_refuses_new_ones(log, topics):
     calls = Calls(log, topics)
-    ask = calls.ask("a/b", "c", b"{}")
+    ask = calls.ask("a/b", "c", b"{}", timeout=10 * LONG)
     tell = calls.tell("a/b", "c", b"{}")
-    begin = time.monotonic()
     calls.close()
     calls.close()
-    assert time.monotonic() - begin < 1
     with pytest.raises(TimedOut, match="closed"):
         ask.result(0)
     assert tell.result(0) is None
@@ -302,7 +298,7 @@ def test_cancelled_futures_are_left_alone(log, topics, calls):
         future.cancel()
         eventually(lambda: responder.seen)
         responder.answer = lambda ask: [reply(responder.seen[0], b"1"), reply(ask, b"2")]
-        assert calls.ask("a/b", "c", b"{}").result(2) == b"2"
+        assert calls.ask("a/b", "c", b"{}").result(LONG) == b"2"
     assert calls.in_flight == 0
 
 
@@ -343,4 +339,4 @@ def test_a_loop_that_is_gone_disturbs_nobody(log, topics, calls):
     asyncio.run(leave())
     time.sleep(0.05)
     with Responder(log, topics):
-        assert calls.ask("a/b", "c", b"1").result(2) == b"1"
+        assert calls.ask("a/b", "c", b"1").result(LONG) == b"1"

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 import pytest
-from echo import Responder, create_topics
+from echo import LONG, Responder, create_topics
 
 from plexstream.edge.calls import Calls
 from plexstream.log.open import open_log
@@ -24,8 +24,8 @@ def test_asks_and_tells(kafka, topic_prefix):
     calls = Calls(log, topics)
     other = Calls(log, topics)
     with Responder(log, topics) as responder:
-        assert calls.ask("account/alice", "deposit", b'{"amount":5}').result(20) == b'{"amount":5}'
-        calls.tell("account/alice", "note", b"{}").result(10)
+        assert calls.ask("account/alice", "deposit", b'{"amount":5}').result(LONG) == b'{"amount":5}'
+        calls.tell("account/alice", "note", b"{}").result(LONG)
 
         async def many():
             mine, others = calls.on_loop(), other.on_loop()
@@ -37,7 +37,7 @@ def test_asks_and_tells(kafka, topic_prefix):
         sink = Sink()
         calls.append(topics.mailbox, 0, [(b"k", b"x" * (1 << 21))], sink=sink, waiter=None)
         assert isinstance(sink.outcome(), TooLarge)
-        assert calls.ask("account/alice", "deposit", b"6").result(10) == b"6"
+        assert calls.ask("account/alice", "deposit", b"6").result(LONG) == b"6"
     assert [m.handler for m in responder.seen if m.kind == TELL] == ["note"]
     assert calls.appender_failures == 0
     calls.close()
@@ -53,7 +53,7 @@ class Sink:
         self._done += done
 
     def outcome(self):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + LONG
         while not self._done:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -66,10 +66,10 @@ def test_a_broker_that_is_killed_and_comes_back(local_broker, topic_prefix):
     create_topics(log, topics)
     calls = Calls(log, topics)
     with Responder(log, topics) as responder:
-        assert calls.ask("account/alice", "deposit", b"1").result(20) == b"1"
+        assert calls.ask("account/alice", "deposit", b"1").result(LONG) == b"1"
         local_broker.kill()
         with pytest.raises(TimedOut, match="may still take effect"):
-            calls.ask("account/alice", "deposit", b"2", timeout=0.3).result(5)
+            calls.ask("account/alice", "deposit", b"2", timeout=0.3).result(LONG)
         kept = calls.tell("account/alice", "note", b"3", timeout=60)
         asked = calls.ask("account/alice", "deposit", b"4", timeout=60)
         local_broker.start()

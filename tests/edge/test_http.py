@@ -11,7 +11,7 @@ import time
 
 import httpx
 import pytest
-from echo import error, reply
+from echo import LONG, error, eventually, reply
 from web import problem
 
 from plexstream.edge.server import HttpServer
@@ -44,6 +44,7 @@ def test_an_empty_body_is_no_arguments(node):
 def test_send_is_a_tell(node):
     answer = node.web.post("/v1/actors/account/alice/note/send", json={"a": 1})
     assert answer.status_code == 202
+    eventually(lambda: node.responder.seen)
     message = node.responder.seen[0]
     assert (message.kind, message.handler, message.payload) == (TELL, "note", b'{"a":1}')
     assert answer.json() == {"id": message.id}
@@ -79,10 +80,8 @@ def test_every_call_error_is_a_problem_with_its_status(node, code):
 
 def test_a_deadline_is_a_504(node):
     node.responder.answer = lambda ask: None
-    begin = time.monotonic()
     body = problem(node.web.post("/v1/actors/account/alice/x?timeout=0.05"), 504, "timed_out")
     assert "idempotency key" in body["detail"]
-    assert time.monotonic() - begin < 1
     answer = node.web.get("/v1/actors/account/alice/x", headers={"Prefer": "respond-async, wait=0.05"})
     problem(answer, 504, "timed_out")
 
@@ -202,10 +201,12 @@ def test_requests_under_way_end_well_when_the_server_stops(own_node):
     node.responder.answer = slow
     answers = []
     thread = threading.Thread(
-        target=lambda: answers.append(httpx.post(f"{node.server.url}/v1/actors/account/alice/x", timeout=5))
+        target=lambda: answers.append(
+            httpx.post(f"{node.server.url}/v1/actors/account/alice/x", timeout=LONG)
+        )
     )
     thread.start()
-    assert arrived.wait(2)
+    assert arrived.wait(LONG)
     node.stop()
     thread.join()
     assert (answers[0].status_code, answers[0].content) == (200, b'"done"')
@@ -222,7 +223,7 @@ def test_many_connections_at_once(node):
     failures = []
 
     def caller(n):
-        with httpx.Client(base_url=node.server.url, timeout=10) as web:
+        with httpx.Client(base_url=node.server.url, timeout=LONG) as web:
             answers = [web.post(f"/v1/actors/a/{n}/x", json={"i": i, "n": n}).json() for i in range(30)]
             if answers != [{"i": i, "n": n} for i in range(30)]:
                 failures.append(answers)
@@ -257,11 +258,11 @@ def test_a_signal_ends_requests_well_and_lets_the_process_close_the_rest(number)
     with subprocess.Popen([sys.executable, "-c", MAIN], stdout=subprocess.PIPE, text=True) as process:
         url = process.stdout.readline().strip()
         answers = []
-        thread = threading.Thread(target=lambda: answers.append(httpx.get(url, timeout=5)))
+        thread = threading.Thread(target=lambda: answers.append(httpx.get(url, timeout=LONG)))
         thread.start()
         assert process.stdout.readline() == "asked\n"
         process.send_signal(number)
         thread.join()
         assert process.stdout.read() == "closed in order\n"
-        assert process.wait(5) == 0
+        assert process.wait(LONG) == 0
     assert answers[0].text == "ok"

@@ -6,7 +6,7 @@ import http.client
 import socket
 
 import httpx
-from echo import Responder, create_topics
+from echo import LONG, Responder, create_topics
 from prometheus_client import CollectorRegistry
 
 from plexstream.edge import http as edge_http
@@ -29,7 +29,7 @@ class Node:
         self.calls = Calls(self.log, self.topics)
         self.registry = CollectorRegistry()
         self.status: dict[str, object] = {}
-        self.web = httpx.Client(timeout=5)
+        self.web = httpx.Client(timeout=LONG)
         app = edge_http.app(
             self.calls, log=self.log, topics=self.topics, status=lambda: self.status,
             metrics_registry=self.registry, max_body=MAX_BODY, max_ndjson=MAX_NDJSON,
@@ -51,7 +51,7 @@ class Node:
 
     def raw(self, request: bytes) -> tuple[int, bytes]:
         """The answer to bytes as they are: clients refuse to send what servers must withstand."""
-        with socket.create_connection(("127.0.0.1", self.server.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=LONG) as connection:
             connection.sendall(request)
             response = http.client.HTTPResponse(connection)
             response.begin()

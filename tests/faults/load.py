@@ -12,6 +12,7 @@ from typing import Any
 from serving import Served, until
 
 from plexstream import AsyncClient
+from plexstream.inspection.history import read
 from plexstream.log.base import Log
 from plexstream.model.errors import CallError, LogError
 
@@ -148,21 +149,6 @@ def reckon(load: Load, node: Served, outputs: Callable[[], list[dict[str, Any]]]
 
 def committed(log: Log, topic: str) -> list[bytes]:
     """The values of all committed records of a topic."""
-    count = log.partitions(topic)
-    if count is None:
-        return []
-    places = {(topic, p): log.range((topic, p)) for p in range(count)}
-    reader = log.reader(committed=True)
-    try:
-        values: list[bytes] = []
-        for place, (start, _) in places.items():
-            reader.assign(place, start)
-        quiet = time.monotonic() + 1.0
-        while time.monotonic() < quiet:
-            records = reader.read(1000, 0.1)
-            if records:
-                quiet = time.monotonic() + 0.5
-            values += [r.value or b"" for r in records]
-        return values
-    finally:
-        reader.close()
+    places = [(topic, partition) for partition in range(log.partitions(topic) or 0)]
+    batches = [batch for place in places for batch in read(log, place, *log.range(place), committed=True)]
+    return [record.value or b"" for batch in batches for record in batch]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+
+from plexstream.testing.ports import free_port
 
 APP = Path(__file__).with_name("ledger.py")
 ROOT = Path(__file__).parents[2]
@@ -33,13 +35,6 @@ def until(what: str, look: Callable[[], T], seconds: float = LONG) -> T:
             return found
         assert time.monotonic() < end, f"{what}: not within {seconds:.0f} s"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Served:
@@ -86,8 +81,9 @@ class Served:
         return self
 
     def status(self) -> dict[str, Any] | None:
+        """What it says of itself; None while it does not serve."""
         try:
-            answer = httpx.get(f"{self.url}/v1/status", timeout=2.0, trust_env=False)
+            answer = httpx.get(f"{self.url}/v1/status", timeout=LONG, trust_env=False)
         except httpx.TransportError:
             return None
         return answer.json() if answer.is_success else None
@@ -101,6 +97,20 @@ class Served:
         """The process ids of the workers."""
         rows = (self.status() or {}).get("workers", ())
         return [row["pid"] for row in rows if row["pid"]]
+
+    def kill_worker(self, random_: random.Random) -> int:
+        """SIGKILL for one of the workers; returns its process id."""
+
+        def shot() -> int:
+            # What is reported as a worker may have ended since, be it by an earlier kill.
+            workers = [pid for pid in self.workers() if alive(pid)]
+            with contextlib.suppress(IndexError, ProcessLookupError):
+                victim = random_.choice(workers)
+                os.kill(victim, signal.SIGKILL)
+                return victim
+            return 0
+
+        return until("a worker is killed", shot)
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
-import signal
 from pathlib import Path
 
 import pytest
@@ -62,7 +61,7 @@ def test_a_rolling_upgrade(cluster: Cluster, tmp_path: Path) -> None:
     assert "node new has no actor type extra, which node old served here" in new.log()
 
     assert old.terminate() == 0
-    os.kill(new.workers()[0], signal.SIGKILL)  # at once, instead of after the session of the other
+    new.kill_worker(random.Random(1))  # at once, instead of after the session of the other
     until("the new one serves all", lambda: new.active() == PARTITIONS)
     answers = add(new)
     assert {(a["code"], a["count"]) for a in answers} == {(2, 3)}

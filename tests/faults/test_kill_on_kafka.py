@@ -38,9 +38,7 @@ def test_workers_are_killed(cluster: Cluster) -> None:
     with Load(1, [lambda: straight(cluster), lambda: AsyncClient(node.url)]) as load:
         for _ in range(5):
             load.more(random_.randrange(5, 150))
-            victim = random_.choice(until("workers", node.workers))
-            os.kill(victim, signal.SIGKILL)
-            replaced(node, victim, 2)
+            replaced(node, node.kill_worker(random_), 2)
         load.more()
     reckon(load, node, cluster.outputs)
 
@@ -50,9 +48,7 @@ def test_workers_are_killed_while_they_take_over(cluster: Cluster) -> None:
     with Load(2, [lambda: straight(cluster)]) as load:
         load.more(200)
         for delay in (0.0, 0.15, 0.3):
-            [victim] = until("a worker", node.workers)
-            os.kill(victim, signal.SIGKILL)
-            replaced(node, victim, 1)
+            replaced(node, node.kill_worker(random.Random(2)), 1)
             time.sleep(delay)
         load.more()
     reckon(load, node, cluster.outputs)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +76,6 @@ def test_on_kafka(cluster: Cluster) -> None:
     random_ = random.Random(2)
     for _ in range(5):
         storm(node, random_, random_.randrange(2, 30))
-        victim = random_.choice(until("workers", node.workers))
-        with suppress(ProcessLookupError):  # killed in the round before, and not started again yet
-            os.kill(victim, signal.SIGKILL)
+        node.kill_worker(random_)
     until("the tree comes to rest", lambda: at_rest(node))
     judge(cluster.log, Topics(cluster.prefix))

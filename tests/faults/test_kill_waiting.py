@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import time
 from pathlib import Path
 
@@ -63,7 +61,6 @@ def test_workers_on_kafka(cluster: Cluster, tmp_path: Path) -> None:
     random_ = random.Random(2)
     for _ in range(KILLS):
         time.sleep(random_.uniform(0.0, 0.3))
-        victim = random_.choice(until("workers", node.workers))
-        os.kill(victim, signal.SIGKILL)
+        victim = node.kill_worker(random_)
         until("it is replaced", lambda v=victim: v not in node.workers() and len(node.workers()) == 2)
     reckon(node, paid)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
-import time
 
 import pytest
 from load import Load, reckon
@@ -21,13 +21,12 @@ def test_with_and_without_a_restart(cluster: Cluster) -> None:
     first = cluster.node("first").ready()
     client = lambda: AsyncClient(log=cluster.log, topics=Topics(cluster.prefix))  # noqa: E731
     until("it serves", lambda: first.active() == PARTITIONS)
-    time.sleep(1)
     waits = []
     with Load(15, [client], callers=4) as load:
         for _ in range(3):
             load.more(100)
             load.gap = 0.0
-            os.kill(first.workers()[0], signal.SIGKILL)
+            first.kill_worker(random.Random(15))
             load.more(100)
             waits.append(load.gap)
         second = cluster.node("second").ready()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -59,5 +57,5 @@ def test_workers_on_kafka(cluster: Cluster) -> None:
     random_ = random.Random(2)
     for _ in range(KILLS):
         time.sleep(random_.uniform(0.1, 0.6))
-        os.kill(random_.choice(until("workers", node.workers)), signal.SIGKILL)
+        node.kill_worker(random_)
     reckon(node, lambda: map(json.loads, committed(cluster.log, f"{cluster.prefix}out.beats")))

@@ -11,6 +11,9 @@ from plexstream.log.limits import OVERHEAD_BYTES, RecordTooLarge
 from plexstream.model.address import partition_of
 from plexstream.model.errors import Fenced, LogError, TopicMissing
 
+ENDLESS_S = 3600.0
+"""Whoever waits so long has not been woken: the test's own time limit ends it."""
+
 
 def test_offsets_rise_by_one_and_a_group_is_acknowledged_by_its_last(log, topic):
     appender = log.appender()
@@ -183,12 +186,10 @@ def test_read_waits_for_the_first_record_only(log, topic):
     reader.assign((topic, 0), 0)
     began = time.monotonic()
     assert reader.read(10, 0.3) == []
-    assert 0.25 < time.monotonic() - began < 3
+    assert time.monotonic() - began > 0.25
     timer = threading.Timer(0.3, fill, (log, (topic, 0), b"1"))
     timer.start()
-    began = time.monotonic()
-    assert [record.value for record in reader.read(10, 20)] == [b"1"]
-    assert time.monotonic() - began < 10
+    assert [record.value for record in reader.read(10, ENDLESS_S)] == [b"1"]
     timer.join()
     reader.close()
 
@@ -198,9 +199,7 @@ def test_wake_ends_a_waiting_read(log, topic):
     reader.assign((topic, 0), 0)
     timer = threading.Timer(0.3, reader.wake)
     timer.start()
-    began = time.monotonic()
-    assert reader.read(10, 20) == []
-    assert time.monotonic() - began < 5
+    assert reader.read(10, ENDLESS_S) == []
     timer.join()
     # And once only.
     began = time.monotonic()

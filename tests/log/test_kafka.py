@@ -217,7 +217,7 @@ def test_a_broker_that_is_killed_loses_nothing_and_repeats_nothing(local_broker)
     values = [record.value for record in take(reader, 2 * sent)]
     assert values == [b"%d %s" % (number, part) for number in range(sent) for part in (b"a", b"b")]
     # An acknowledgement that was lost with the connection comes without an offset, or with the right one.
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while appender._pending and time.monotonic() < deadline:
         for ack in appender.poll(0.5):
             assert ack.error is None
@@ -248,4 +248,4 @@ def test_closing_does_not_wait_for_a_broker_that_is_away(local_broker):
     reader.close()
     transaction.close()
     log.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15  # whatever would wait, would for 30 s or more

@@ -130,7 +130,7 @@ HUGE = [long(n) for n in (2**31, 2**40, 2**62, 2**63 - 1, -1, -(2**62), -(2**63)
 @each_way
 def test_huge_lengths_and_counts_cost_neither_time_nor_memory(name, codec):
     record = avro.encode(name, FILLED[name])
-    started = time.monotonic()
+    started = time.thread_time()
     tracemalloc.start()
     for at in range(10, len(record)):
         for huge in HUGE:
@@ -139,7 +139,7 @@ def test_huge_lengths_and_counts_cost_neither_time_nor_memory(name, codec):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10_000_000
-    assert time.monotonic() - started < 20
+    assert time.thread_time() - started < 20
 
 
 @each_way
