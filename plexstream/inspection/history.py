@@ -263,25 +263,28 @@ def rebuild(
     pieces = Pieces(store, split_fields, limits.reply_ttl, codec)
     pieces.histories.load()
     restore = Restore(pieces, begin, exact=False)
+
+    def tell(offset: int, turn: Turn | Step) -> None:
+        if on_turn is not None and offset >= base:
+            on_turn(offset, turn, pieces)
+
+    restore.on_turn = None if on_turn is None else tell
     turns = ignored = malformed = 0
     for records in read(log, place, restore.begin, until, progress=progress):
         for r in records:
             if wanted is not None and r.key and not wanted(r.key.decode(errors="replace")):
                 continue
             try:
-                record = decode_journal(r.value or b"")
+                record = restore.take(r.offset, r.value or b"")
             except Malformed:
                 malformed += 1
                 restore.skip(r.offset)
                 continue
-            known = on_turn is not None and isinstance(record, Turn | Step) and r.offset >= base
-            if known and record.claim == restore.fold.claim:  # type: ignore[union-attr]
-                on_turn(r.offset, record, pieces)  # type: ignore[misc, arg-type]
-            if restore.take(r.offset, record):
-                turns += isinstance(record, Turn | Step)
-            else:
+            if record is None:
                 ignored += 1
-        restore.owed.clear()  # nothing is relayed here
+            else:
+                turns += isinstance(record, Turn | Step)
+        restore.forget_owed()
         if pieces.dirty_bytes > limits.flush_bytes or len(pieces.dirty_cores) > limits.flush_pieces:
             _write(pieces)
             pieces.forget_clean(limits.flush_pieces)

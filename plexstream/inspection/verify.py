@@ -22,7 +22,7 @@ from plexstream.processor import Restore, Settings, Store
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.ports import Due, PieceKey
 from plexstream.schema import codec
-from plexstream.schema.codec import decode_journal, decode_partition
+from plexstream.schema.codec import decode_partition
 from plexstream.store.memory import first_due
 from plexstream.store.rocks import RocksStore
 
@@ -202,10 +202,10 @@ def _bring_up(
     for records in read(log, (topics.journal, base.partition), at.start, base.end):
         for r in records:
             try:
-                restore.take(r.offset, decode_journal(r.value or b""))
+                restore.take(r.offset, r.value or b"")
             except Malformed:
                 restore.skip(r.offset)
-        restore.owed.clear()
+        restore.forget_owed()
     restore.pieces.flush(Snapshot(_PARTITION, "", "", None, 0, 0, 0, b""))
     return overlay
 

@@ -20,7 +20,7 @@ from plexstream.processor import Restore
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.ports import PieceKey
 from plexstream.schema import codec
-from plexstream.schema.codec import decode_journal, decode_partition, decode_snapshot, encode_partition
+from plexstream.schema.codec import decode_partition, decode_snapshot, encode_partition
 
 _log = logging.getLogger("plexstream.node")
 
@@ -224,21 +224,23 @@ class Takeover:
         restore = self.restore
         if self.phase is not Phase.RESTORING or restore is None:
             return
+        take, claim = restore.take, self.claim
         for record in records:
-            if restore.misses(record.offset):
+            offset = record.offset
+            if offset != restore.next and restore.misses(offset):
                 # A former owner trimmed the journal by its snapshots, after the range was looked at.
                 _log.warning("partition %d: the store is rebuilt: the journal was trimmed", self.partition)
                 self.s.journal.release(self.journal)
                 self._start_load()
                 return
             try:
-                restore.take(record.offset, decode_journal(record.value or b""))
+                take(offset, record.value or b"")
             except Malformed as error:
-                _log.error("%s[%d] offset %d counts for nothing: %s", *self.journal, record.offset, error)
-                restore.skip(record.offset)
-            if record.offset >= self.claim:
-                if restore.fold.claim != self.claim:
-                    raise Fenced(f"{self.journal} was claimed and trimmed beyond the claim at {self.claim}")
+                _log.error("%s[%d] offset %d counts for nothing: %s", *self.journal, offset, error)
+                restore.skip(offset)
+            if offset >= claim:
+                if restore.fold.claim != claim:
+                    raise Fenced(f"{self.journal} was claimed and trimmed beyond the claim at {claim}")
                 self.s.journal.release(self.journal)
                 self.phase = Phase.DONE
                 return

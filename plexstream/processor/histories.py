@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from plexstream.model.journal import MEANWHILE, WAITING, Begin, Step
+from plexstream.model.journal import MEANWHILE, WAITING, Begin, JournalRecord, Step
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.processor.ports import PieceKey, Store
 
 _STEP = Piece.STEP.value
 
 
-class StepCodec(Protocol):
-    """How steps become the data of pieces."""
+class Codec(Protocol):
+    """How steps become the data of pieces, and what a journal says."""
 
     def encode_step(self, step: Step) -> bytes: ...
     def decode_step(self, data: bytes) -> Step: ...
+    def decode_journal(self, data: bytes) -> JournalRecord: ...
 
 
 class Pending(NamedTuple):
@@ -33,7 +34,7 @@ class Histories:
         store: where steps are once they are flushed.
     """
 
-    def __init__(self, store: Store, codec: StepCodec) -> None:
+    def __init__(self, store: Store, codec: Codec) -> None:
         self._store = store
         self._codec = codec
         self.pending: dict[str, dict[int, Pending]] = {}

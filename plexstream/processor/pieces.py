@@ -14,36 +14,14 @@ from typing import Any
 from plexstream.model.journal import DONE, Change, Out, OutKind, Step, Turn
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.timer import timer_piece
-from plexstream.processor.histories import Histories, StepCodec, step_keys
+from plexstream.processor.core import Core
+from plexstream.processor.histories import Codec, Histories, step_keys
 from plexstream.processor.ports import Due, PieceKey, Store
 from plexstream.processor.records import reply_of
 
 _STEP = Piece.STEP.value
 _ACTOR, _ENTRY, _REPLY, _TIMER = Piece.ACTOR.value, Piece.ENTRY.value, Piece.REPLY.value, Piece.TIMER.value
 _OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
-
-
-class Core:
-    """The plain fields of an actor as of its latest acknowledged turn."""
-
-    __slots__ = ("address", "fields", "offset", "seq", "time")
-
-    def __init__(self, address: str, fields: dict[str, bytes], offset: int, seq: int, time: int) -> None:
-        self.address = address
-        self.fields = fields
-        self.offset = offset
-        self.seq = seq
-        self.time = time
-
-    def snapshot(self) -> Snapshot:
-        return Snapshot(
-            _ACTOR, self.address, "", None, self.offset, self.seq, self.time, join_fields(self.fields)
-        )
-
-
-def join_fields(fields: dict[str, bytes]) -> bytes:
-    """The JSON object of encoded fields. Field names are Python identifiers: they need no escapes."""
-    return b"{" + b",".join([b'"%b":%b' % (name.encode(), value) for name, value in fields.items()]) + b"}"
 
 
 class Pieces:
@@ -53,13 +31,14 @@ class Pieces:
         store: what is on disk.
         split: takes the JSON object of an actor's fields apart, without decoding the values.
         reply_ttl: how long a reply is kept for its idempotency key, in milliseconds.
-        codec: how steps are stored.
+        codec: how steps are stored, and the journal is read.
     """
 
-    def __init__(self, store: Store, split: Any, reply_ttl: int, codec: StepCodec) -> None:
+    def __init__(self, store: Store, split: Any, reply_ttl: int, codec: Codec) -> None:
         self.store = store
         self._split = split
         self._reply_ttl = reply_ttl
+        self.codec = codec
         self.histories = Histories(store, codec)
         self.cores: dict[str, Core] = {}
         self.dirty_cores: dict[str, Core] = {}
@@ -153,9 +132,11 @@ class Pieces:
 
     def apply(self, offset: int, turn: Turn | Step) -> None:
         """A turn or a step counts: fold it. The log has it."""
-        actor = turn.actor
-        changes = turn.status == DONE or bool(turn.patch)  # a failure may end the actor's life
+        actor, patch = turn.actor, turn.patch
+        done = turn.status == DONE
+        changes = done or bool(patch)  # a failure may end the actor's life
         if type(turn) is Step:
+            done = True  # no number names two invocations
             self.dirty_bytes += _size(turn)
             changes = changes or turn.begin is not None
             for piece, gone in self.histories.take(offset, turn):
@@ -168,12 +149,11 @@ class Pieces:
         if changes:
             core = self.cores.get(actor)
             if core is None:
-                core = self.core(actor)
-                self.cores[actor] = core
-            if turn.fresh:
-                core.fields.clear()
+                core = self.cores[actor] = self.core(actor)
             fields = core.fields
-            for change in turn.patch:
+            if turn.fresh:
+                fields.clear()
+            for change in patch:
                 field, key, value = change
                 if key is not None:
                     self._apply_entry(offset, turn, change)
@@ -181,13 +161,14 @@ class Pieces:
                     fields.pop(field, None)
                 else:
                     fields[field] = value
-            if turn.status == DONE or type(turn) is Step:  # no number names two invocations
+            if done:
                 core.seq = turn.seq
                 core.time = turn.time
             core.offset = offset
-            self.dirty_cores[actor] = core
-            if actor not in self.unsaved_cores:
-                self.unsaved_cores[actor] = offset
+            if not core.noted:
+                core.noted = True
+                self.dirty_cores[actor] = core
+                self.unsaved_cores.setdefault(actor, offset)
         if turn.cause_topic == "timer":  # first: the turn may set it anew
             self._set_timer(offset, (_TIMER, turn.sender, turn.message_id, None), None, turn)
         for out in turn.outs:
@@ -250,6 +231,7 @@ class Pieces:
         batch = self.dirty
         for address, core in self.dirty_cores.items():
             batch[_ACTOR, address, "", None] = core.snapshot()
+            core.noted = False
         for key in self.histories.dirty:
             batch[key] = self.histories.piece(key)
         batch[partition.kind, partition.address, partition.name, partition.key] = partition
@@ -306,7 +288,7 @@ class Pieces:
             if first >= before or len(taken) >= limit:
                 break
             if first < due(address):
-                taken[_ACTOR, address, "", None] = self.core(address).snapshot()
+                taken[_ACTOR, address, "", None] = self._save(address)
         for _, address, _, _ in taken:
             self.saving[_ACTOR, address, "", None] = self.unsaved_cores.pop(address)
         cores = len(taken)
@@ -331,7 +313,12 @@ class Pieces:
             return {}
         key = (_ACTOR, address, "", None)
         self.saving[key] = first
-        return {key: self.core(address).snapshot()}
+        return {key: self._save(address)}
+
+    def _save(self, address: str) -> Snapshot:
+        core = self.core(address)
+        core.noted = False
+        return core.snapshot()
 
     def saved(self) -> None:
         """What was taken stands in the snapshot topic."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from plexstream.model.journal import Claim, JournalRecord, Mark, Partition, Step, Turn
 from plexstream.processor.fold import Fold
@@ -15,10 +15,14 @@ class Restore:
 
     Parameters:
         pieces: the state, as of `partition.start` if `exact`, else of anywhere from `partition.unsaved`
-            to the journal's end.
+            to the journal's end. Their codec decodes the journal.
         partition: the sum that stands with the pieces; a new one for an empty store.
         exact: whether the pieces reflect precisely `partition.start`: a local store does, the snapshot topic
             may not.
+
+    Attributes:
+        on_claim: is called with each claim.
+        on_turn: is called with the offset and each turn that counts, before it changes a piece.
     """
 
     def __init__(self, pieces: Pieces, partition: Partition, exact: bool) -> None:
@@ -28,36 +32,45 @@ class Restore:
         self.exact = exact
         self.begin = partition.floor if exact else min(partition.floor, partition.unsaved)
         self.next = self.begin
-        self.owed: deque[tuple[int, Turn | Step]] = deque()
         self.on_claim: Callable[[Claim], None] = lambda _: None
+        self.on_turn: Callable[[int, Turn | Step], None] | None = None
+        self._decode = pieces.codec.decode_journal
+        # As they are on the log: of a hundred thousand nearly all have left, and records cost more to keep.
+        self._owed: deque[tuple[int, bytes]] = deque()
 
-    def take(self, offset: int, record: JournalRecord) -> bool:
-        """Fold the record at `offset`; returns whether it counts.
+    def take(self, offset: int, data: bytes) -> JournalRecord | None:
+        """Fold the record at `offset`; returns it if it counts.
 
-        Patches are absolute: folding one again is harmless.
+        Patches are absolute: folding one again is harmless. Raises Malformed: then `skip` it.
         """
+        record = self._decode(data)
         self.next = offset + 1
-        if offset < self.start:
-            counts = self.fold.counted(offset, record)
-            if counts and isinstance(record, Turn | Step) and not self.exact:
-                self.pieces.apply(offset, record)
-        else:
-            counts = self.fold.take(offset, record)
-            if counts and isinstance(record, Turn | Step):
-                self.pieces.apply(offset, record)
+        counts = (self.fold.take if offset >= self.start else self.fold.counted)(offset, record)
         if type(record) is Claim:
             self.on_claim(record)
-        elif counts and isinstance(record, Turn | Step) and record.outs:
-            self.owed.append((offset, record))
-        elif counts and type(record) is Mark:
+        if not counts:
+            return None
+        if type(record) is Turn or type(record) is Step:
+            if self.on_turn is not None:
+                self.on_turn(offset, record)
+            if offset >= self.start or not self.exact:
+                self.pieces.apply(offset, record)
+            if record.outs:
+                self._owed.append((offset, data))
+        elif type(record) is Mark:
             self._settle()
-        return counts
+        return record
 
     def _settle(self) -> None:
         """Forget what has left: a long journal must not be held in memory."""
         first = min(self.fold.relayed, self.fold.emitted)
-        while self.owed and self.owed[0][0] < first:
-            self.owed.popleft()
+        owed = self._owed
+        while owed and owed[0][0] < first:
+            owed.popleft()
+
+    def forget_owed(self) -> None:
+        """Nothing is relayed by who folds this journal."""
+        self._owed.clear()
 
     def misses(self, offset: int) -> bool:
         """Whether records that are needed are gone, where `offset` is the next one that there is."""
@@ -68,7 +81,10 @@ class Restore:
         self.next = offset + 1
         self.fold.next = max(self.fold.next, offset + 1)
 
-    def still_owed(self) -> list[tuple[int, Turn | Step]]:
+    def still_owed(self) -> Iterator[tuple[int, Turn | Step]]:
         """Turns whose outgoing items may not have arrived, in order."""
-        first = min(self.fold.relayed, self.fold.emitted)
-        return [(offset, turn) for offset, turn in self.owed if offset >= first]
+        self._settle()
+        for offset, data in self._owed:
+            turn = self._decode(data)
+            assert type(turn) is Turn or type(turn) is Step
+            yield offset, turn

@@ -38,7 +38,7 @@ class World:
         self.pieces = Pieces(MemoryStore(), split_fields, 1000, codec)
         restore = Restore(self.pieces, Partition(), True)
         for offset, record in enumerate(self.journal):
-            restore.take(offset, record)
+            restore.take(offset, codec.encode_journal(record))
         self.p = Processor(0, 1, self.host, restore, Settings(), self.now)
 
     def tell(self, to, handler, _kind=TELL, _key="", _read=False, **arguments):

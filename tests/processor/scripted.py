@@ -86,7 +86,7 @@ class Bench:
             Pieces(MemoryStore(), split, self.settings.reply_ttl, codec), self.partition(), True
         )
         for offset, record in enumerate(self.journal):
-            restore.take(offset, record)
+            restore.take(offset, codec.encode_journal(record))
         self.p = Processor(0, 1, self.host, restore, self.settings, self.now)
         return self.p
 

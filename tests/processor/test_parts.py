@@ -21,10 +21,11 @@ from plexstream.model.journal import (
     Turn,
 )
 from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.processor.core import join_fields
 from plexstream.processor.fold import Fold
 from plexstream.processor.inbox import InboxState
 from plexstream.processor.outbox import Lane, Outbox
-from plexstream.processor.pieces import Pieces, join_fields
+from plexstream.processor.pieces import Pieces
 from plexstream.processor.records import reply_of
 from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore
@@ -218,6 +219,34 @@ def test_pieces_against_a_dict(steps):
             assert list(p.entries(who, "p")) == [e for e in expected if e[0] == "p"]
             fields = {f: v for (a, f, k), v in sure.items() if a == who and k is None and v is not None}
             assert p.core(who).fields == fields
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["turn", "turn", "flush", "save", "save one"]), st.sampled_from("ab")))
+)
+def test_what_changes_is_flushed_and_saved_again(steps):
+    """Whatever comes between, each actor's turns are in the store after a flush, and none is forgotten."""
+    store = MemoryStore()
+    p, newest, stored, unsaved = pieces(store), {}, {}, {}
+    for offset, (what, actor) in enumerate(steps):
+        if what == "turn":
+            newest[actor] = offset
+            unsaved.setdefault(actor, offset)
+            p.apply(offset, turn(actor=actor))
+        elif what == "flush":
+            stored = dict(newest)
+            p.flush(Snapshot(Piece.PARTITION, "", "", None, offset, 0, 0, b""))
+        elif what == "forget":
+            p.forget_clean(0)
+        elif what == "save":
+            taken = p.take_unsaved(9, 1000, lambda address: 1000)
+            assert {key[1]: piece.offset for key, piece in taken.items()} == {a: newest[a] for a in unsaved}
+            unsaved.clear()
+        else:
+            assert bool(p.take_core(actor)) == (actor in unsaved)
+            unsaved.pop(actor, None)
+        assert p.oldest_unsaved() == min(unsaved.values(), default=None)
+        assert {piece.address: piece.offset for piece in store.scan(Piece.ACTOR)} == stored
 
 
 def test_what_the_snapshot_topic_lacks():
