@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, get_type_hints, overload
 
@@ -20,7 +21,7 @@ from plexstream.sdk.spec import (
     Snapshots,
     Subscription,
 )
-from plexstream.sdk.wrap import without_result
+from plexstream.sdk.wrap import SENDER, with_sender, without_result
 
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])
@@ -259,6 +260,8 @@ def compose(spec: ActorType, found: list[Marked], roles: bool = False) -> None:
 def as_handler(name: str, function: Callable[..., Any], mark: HandlerMark) -> Handler:
     """A marked method as the handler of one message name."""
     run = without_result(function) if mark.invocation == "cast" else function
+    if SENDER in inspect.signature(run).parameters:
+        run = with_sender(run)
     return Handler(name, run, mark.read_only, mark.invocation, mark.role, mark.retry)
 
 

@@ -12,6 +12,7 @@ from plexstream.sdk.spec import Retry
 from plexstream.sdk.steps import Promise, Start, TaskApi
 from plexstream.sdk.supervision import Lifecycle
 from plexstream.sdk.time import TimeApi, Timing
+from plexstream.sdk.values import arguments_of
 from plexstream.sdk.waiting import Waitable
 
 
@@ -62,6 +63,9 @@ def _turn(what: str) -> TurnApi:
     return turn
 
 
+_LEVELS = ("debug", "info", "warn", "warning", "error")
+
+
 class Host(Lifecycle, Timing):
     """The system as a handler sees it. There is one object, `host`."""
 
@@ -76,7 +80,7 @@ class Host(Lifecycle, Timing):
             handler: the name of the receiver's handler.
             payload, arguments: the handler's arguments, as a dict or as keywords.
         """
-        _turn("tell").tell(to, handler, arguments if payload is None else payload)
+        _turn("tell").tell(to, handler, arguments_of("host.tell", payload, arguments))
 
     send = tell
 
@@ -101,7 +105,8 @@ class Host(Lifecycle, Timing):
             payload, arguments: its arguments.
             to: the receiver; default: this actor.
         """
-        return _turn("send_after").send_after(delay, handler, arguments if payload is None else payload, to)
+        given = arguments_of("host.send_after", payload, arguments)
+        return _turn("send_after").send_after(delay, handler, given, to)
 
     def cancel(self, timer: str) -> None:
         """Take back a `send_after` of this actor. Nothing happens if it has been delivered."""
@@ -110,6 +115,8 @@ class Host(Lifecycle, Timing):
     def self_id(self) -> str:
         """This actor's address, in the short form where tenant and namespace are the default ones."""
         return _turn("self_id").self_id()
+
+    get_actor_id = self_id
 
     def sender(self) -> str:
         """The address of the actor that sent this message; empty for a caller from outside."""
@@ -130,8 +137,35 @@ class Host(Lifecycle, Timing):
         return _turn("uuid").uuid()
 
     def log(self, message: str, /, level: str = "info", **fields: Any) -> None:
-        """Log a line with this actor's address; not durable, and not repeated by a replay."""
+        """Log a line with this actor's address; not durable, and not repeated by a replay.
+
+        Parameters:
+            message: what is said.
+            level: ``"debug"``, ``"info"``, ``"warn"`` or ``"error"``.
+            fields: said behind it, as ``name=value``.
+
+        Raises:
+            ValueError: there is no such level.
+        """
+        if level not in _LEVELS:
+            raise ValueError(f"host.log(…, level={level!r}): there are {', '.join(_LEVELS)}")
         _turn("log").log(level, message, fields)
+
+    def debug(self, message: str, /, **fields: Any) -> None:
+        """`log` at this level."""
+        self.log(message, "debug", **fields)
+
+    def info(self, message: str, /, **fields: Any) -> None:
+        """`log` at this level."""
+        self.log(message, "info", **fields)
+
+    def warn(self, message: str, /, **fields: Any) -> None:
+        """`log` at this level."""
+        self.log(message, "warn", **fields)
+
+    def error(self, message: str, /, **fields: Any) -> None:
+        """`log` at this level."""
+        self.log(message, "error", **fields)
 
     # Steps: the handler waits, and survives any crash meanwhile
 
@@ -228,7 +262,7 @@ class Host(Lifecycle, Timing):
 
     def continue_as_new(self, payload: Any = None, /, **arguments: Any) -> NoReturn:
         """End this run of a workflow and begin the next with other arguments: its history starts anew."""
-        _turn("continue_as_new").continue_as_new(arguments if payload is None else payload)
+        _turn("continue_as_new").continue_as_new(arguments_of("host.continue_as_new", payload, arguments))
 
     # State by key
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 from plexstream.sdk.errors import Reject, SagaFailed
 from plexstream.sdk.spec import Retry
 from plexstream.sdk.steps import TaskApi
+from plexstream.sdk.values import arguments_of
 from plexstream.sdk.waiting import Handle
 
 
@@ -61,7 +62,7 @@ class Saga:
             handler: the name of its handler.
             payload, arguments: the handler's arguments, as a dict or as keywords.
         """
-        given = arguments if payload is None else payload
+        given = arguments_of("saga.ask", payload, arguments)
         self._compensations.append(
             _Compensation(f"{to} {handler}", lambda: self._task.ask(to, handler, given))
         )

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from plexstream.sdk.current import current
 from plexstream.sdk.errors import OutsideHandler
 from plexstream.sdk.spec import Retry
+from plexstream.sdk.values import arguments_of
 from plexstream.sdk.waiting import All, First, Handle, Then, Waitable
 
 
@@ -112,7 +113,7 @@ class Start:
     ) -> Waitable[Any]:
         """Like `host.ask`."""
         t = task("ask")
-        handle = t.ask(to, handler, arguments if payload is None else payload)
+        handle = t.ask(to, handler, arguments_of("host.ask", payload, arguments))
         return handle if timeout is None else _limited(t, handle, timeout)
 
     def run(

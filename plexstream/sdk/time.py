@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from plexstream.sdk.current import current
 from plexstream.sdk.errors import DeclarationError, OutsideHandler
+from plexstream.sdk.values import arguments_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 Misfire = Literal["once", "skip", "all"]
@@ -118,8 +119,8 @@ class Timing:
         Raises:
             ValueError: a schedule, a time zone or a name that is none; the message says what it may be.
         """
-        payload = arguments if payload is None else payload
-        _time("remind").remind(name, handler, payload, every, at, cron, tz, misfire)
+        given = arguments_of("host.remind", payload, arguments)
+        _time("remind").remind(name, handler, given, every, at, cron, tz, misfire)
 
     def forget(self, name: str) -> None:
         """Take a reminder back, if there is one of that name."""
@@ -138,8 +139,8 @@ class Timing:
         in a handler. What it causes is a turn like any other. While the actor is busy it is left out, and it
         does not keep an idle actor in memory. Setting it again replaces it.
         """
-        payload = arguments if payload is None else payload
-        _time("timer").timer(name, handler, payload, every)
+        given = arguments_of("host.timer", payload, arguments)
+        _time("timer").timer(name, handler, given, every)
 
     def stop_timer(self, name: str) -> None:
         """End a `timer`, if there is one of that name."""

@@ -8,6 +8,15 @@ from typing import Any
 from plexstream.sdk.current import current
 
 
+def arguments_of(what: str, payload: Any, named: dict[str, Any]) -> Any:
+    """The arguments of a message, given as one `payload` or by name. Raises TypeError where they are both."""
+    if payload is None:
+        return named
+    if named:
+        raise TypeError(f"{what}: give the arguments as one dict or by name, not both ({', '.join(named)})")
+    return payload
+
+
 def plain(value: Any) -> Any:
     """`value` as JSON holds it. Raises TypeError where it cannot."""
     return value if current.turn is None else current.turn.plain(value)

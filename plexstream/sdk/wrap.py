@@ -7,7 +7,11 @@ import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
+from plexstream.sdk.current import current
+
 T = TypeVar("T")
+SENDER = "from_actor"
+"""The parameter of a handler that gets the sender's address."""
 Run = Callable[[Any, tuple[Any, ...], Mapping[str, Any]], Coroutine[Any, Any, Any]]
 """Called with ``self`` and the arguments, by position and by name."""
 
@@ -36,6 +40,21 @@ def without_result(function: Callable[..., Any]) -> Callable[..., Any]:
         await finish(function(self, *args, **rest))
 
     return like(function, run, waits=inspect.iscoroutinefunction(function))
+
+
+def with_sender(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, which has the parameter `SENDER`, without it: the host gives it, and no message can."""
+    signature = inspect.signature(function)
+    own = [p for p in signature.parameters.values() if p.name != SENDER]
+    names = [p.name for p in own[1:]]
+
+    async def run(self: Any, args: tuple[Any, ...], rest: Mapping[str, Any]) -> Any:
+        named = {**rest, **dict(zip(names, args, strict=False)), SENDER: current.turn.sender()}
+        return await finish(function(self, **named))
+
+    wrapped = like(function, run, waits=inspect.iscoroutinefunction(function))
+    wrapped.__dict__["__signature__"] = signature.replace(parameters=own)
+    return wrapped
 
 
 async def finish(value: Any) -> Any:
