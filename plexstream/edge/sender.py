@@ -19,8 +19,8 @@ from plexstream.log.limits import RecordTooLarge
 log = logging.getLogger(__name__)
 
 _BATCH = 2000  # sendings taken before acknowledgements are looked at again
-# An appender cannot be woken, so while somebody waits for an acknowledgement the thread looks alternately
-# for one and for new records. The wait doubles while neither comes: a broker that is away costs no CPU.
+# An appender cannot be woken, so while an acknowledgement is waited for the thread looks alternately for one
+# and for new records. The wait doubles while neither comes: a broker that is away costs no CPU.
 _FIRST_WAIT, _LAST_WAIT = 0.000_25, 0.005
 _ASKS_ONLY_WAIT = 0.05  # nobody waits for these acknowledgements: they are looked at now and then
 _FIRST_RETRY, _LAST_RETRY = 0.05, 2.0  # seconds before an appender is made anew
@@ -96,7 +96,7 @@ class Sender:
                 batch = held + batch
             if batch:
                 held = self._append(batch, time.monotonic())
-            progress = self._poll(0.0 if batch or not self._waited_for else wait)
+            progress = self._poll(0.0 if batch or not self._urgent() else wait)
             wait = _FIRST_WAIT if batch or progress else min(wait * 2, _LAST_WAIT)
         if self._appender is not None:
             self._appender.close()
@@ -106,13 +106,17 @@ class Sender:
         until = max(next_expiry - now, 0.0)
         if self._appender is None and (held or self._closing is not None):
             return min(until, max(self._retry_at - now, 0.0), 0.1)
-        if self._waited_for:
+        if self._urgent():
             return 0.0
         if self._closing is not None:
             return wait
         if self._groups:
             return min(until, _ASKS_ONLY_WAIT)
         return min(until, 3600.0)
+
+    def _urgent(self) -> bool:
+        """Whether acknowledgements are waited for: by callers, or by what is to be sent after them."""
+        return bool(self._waited_for) or (self._appender is not None and self._appender.holding)
 
     def _take(self, wait: float) -> list[Sending]:
         queue = self._queue

@@ -84,6 +84,10 @@ class Reader(Protocol):
 class Appender(Protocol):
     """Appends groups of records; pipelined, in order, without gaps. Belongs to one thread."""
 
+    @property
+    def holding(self) -> bool:
+        """Whether groups wait in here until a `poll` lets them go: it should come soon."""
+
     def append(self, place: Place, items: Sequence[Item], token: object) -> None:
         """Hand over a group. Its one acknowledgement comes from `poll`, with `token`.
 

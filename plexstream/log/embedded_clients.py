@@ -66,6 +66,8 @@ class Committer:
 class EmbeddedAppender:
     """An `Appender` of an `EmbeddedLog`."""
 
+    holding = False
+
     def __init__(self, log: EmbeddedLog) -> None:
         self._log = log
         self._came = threading.Condition(threading.Lock())

@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResult
 from plexstream.log.base import Place, TopicSpec
 from plexstream.log.kafka_appender import KafkaAppender
 from plexstream.log.kafka_outage import Outage
+from plexstream.log.kafka_pace import PacedAppender
 from plexstream.log.kafka_reader import KafkaReader
 from plexstream.log.kafka_settings import (
     BATCH_BYTES,
@@ -65,9 +66,9 @@ class KafkaLog:
         self._check_open()
         return KafkaReader(self, committed)
 
-    def appender(self) -> KafkaAppender:
+    def appender(self) -> PacedAppender:
         self._check_open()
-        return KafkaAppender(self)
+        return PacedAppender(KafkaAppender(self), self.limit)
 
     def transaction(self, id: str) -> KafkaTransaction:
         self._check_open()

@@ -233,6 +233,8 @@ class MemoryLog:
 class MemoryAppender:
     """Appends at once; the acknowledgement waits for `poll`."""
 
+    holding = False
+
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
         self._acks: list[Ack] = []

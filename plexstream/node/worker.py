@@ -208,7 +208,7 @@ class Worker:
         """One round: read, execute, append, acknowledge. Returns whether anything happened."""
         self._look_at_the_clock()
         self._follow_assignment()
-        busy = restoring = arrived = False
+        busy, restoring, arrived = self.appender.holding, False, False
         for driver in self.drivers.values():
             busy = busy or driver.busy()
             arrived = arrived or driver.has_arrived

@@ -164,6 +164,8 @@ class Network:
 class SimAppender:
     """An `Appender` of a simulated process. After any error it takes nothing more, as on Kafka."""
 
+    holding = False
+
     def __init__(self, network: Network, name: str) -> None:
         self._network = network
         self.name = name
