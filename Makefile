@@ -6,6 +6,9 @@ PATHS := $(wildcard plexstream tests tools bench examples)
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate $(if $(UPGRADE),--upgrade)
 
+# Tests and benchmarks start hundreds of nodes, and each would compile all of its modules first.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help lint test demo bench docs lock
 

@@ -45,6 +45,7 @@ class Stage:
         self.url = url
         self.outside = outside
         self._client = Client(url)
+        self._http = httpx.Client(base_url=url, timeout=5.0)
         self._threads = ThreadPoolExecutor()
 
     def ask(self, target: str, handler: str, key: str, **arguments: Any) -> Any:
@@ -58,17 +59,24 @@ class Stage:
     def look(self, target: str, handler: str) -> Any:
         """What a read-only handler says; None while the node is away."""
         try:
-            answer = httpx.get(f"{self.url}/v1/actors/{target}/{handler}", timeout=5.0)
+            answer = self._http.get(f"/v1/actors/{target}/{handler}")
         except httpx.TransportError:
             return None
         return answer.json() if answer.is_success else None
+
+    def ready(self) -> bool:
+        """Whether the node serves."""
+        try:
+            return self._http.get("/health/ready").is_success
+        except httpx.TransportError:
+            return False
 
     def webhook(self, path: str, value: Any) -> None:
         """Post to the node as a system outside would: again and again, until it is taken."""
 
         def taken() -> bool:
             try:
-                answer = httpx.post(f"{self.url}/v1/{path}", json=value, timeout=5.0)
+                answer = self._http.post(f"/v1/{path}", json=value)
             except httpx.TransportError:
                 return False
             return answer.is_success or answer.status_code in (404, 409)  # taken before
@@ -80,6 +88,7 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+        self._http.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -118,7 +127,7 @@ def main(story: Story, description: str, ids: list[str]) -> int:
         )  # fmt: skip
         try:
             with Stage(f"http://127.0.0.1:{port}", outside) as stage:
-                until("the node is ready", lambda: _ready(node, stage.url))
+                until("the node is ready", lambda: _ready(node, stage))
                 for id in ids:
                     story.play(stage, id)
                     print(f"✓ {id}: as it should be", flush=True)
@@ -136,13 +145,10 @@ def main(story: Story, description: str, ids: list[str]) -> int:
     return 0 if right else 1
 
 
-def _ready(node: subprocess.Popen[bytes], url: str) -> bool:
+def _ready(node: subprocess.Popen[bytes], stage: Stage) -> bool:
     if node.poll() is not None:
         raise RuntimeError(f"the node has ended with exit code {node.returncode}")
-    try:
-        return httpx.get(f"{url}/health/ready", timeout=2.0).is_success
-    except httpx.TransportError:
-        return False
+    return stage.ready()
 
 
 def _free_port() -> int:

@@ -36,6 +36,7 @@ class Node:
         self._env = {**os.environ, **env}
         self._log = data.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
+        self._http = httpx.Client(base_url=self.url, timeout=1.0)
 
     def start(self) -> None:
         self.data.mkdir(parents=True, exist_ok=True)
@@ -57,7 +58,7 @@ class Node:
     def status(self) -> dict[str, Any] | None:
         """What the node says about its partitions; None while it does not answer."""
         try:
-            response = httpx.get(f"{self.url}/v1/status", timeout=1.0)
+            response = self._http.get("/v1/status")
         except httpx.TransportError:
             return None
         return response.json() if response.is_success else None

@@ -88,6 +88,10 @@ def run(
             f"workers = {settings.workers}: only one process can hold the embedded log; "
             "give --workers 1, or --kafka ADDRESS"
         )
+    if settings.kafka and settings.app is not None:
+        from plexstream.node import forking
+
+        forking.begin()
     _serve(settings, "plexstream run", log_level)
 
 

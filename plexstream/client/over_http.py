@@ -24,7 +24,7 @@ import msgspec
 from plexstream.client.request import Request
 from plexstream.model.errors import CALL_ERRORS, CallError, LogUnavailable, TimedOut, TooLarge, call_error
 
-_FIRST_PAUSE, _LAST_PAUSE = 0.02, 1.0  # seconds
+_FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.25  # seconds; a node is back within one
 _GRACE = 1.0  # seconds that the server is given to say itself that a call has timed out
 
 # As many connections as callers: each waits for its own reply. Idle ones are given up before the server's

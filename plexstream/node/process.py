@@ -20,8 +20,8 @@ from plexstream.processor import Settings
 
 _log = logging.getLogger("plexstream.node")
 
-REPORT_S = 0.25
-"""How often a worker tells the node how it is."""
+REPORT_S, UNREADY_REPORT_S = 0.25, 0.05
+"""How often a worker tells the node how it is: once it is ready, and before."""
 
 
 class WorkerSpec(NamedTuple):
@@ -74,8 +74,10 @@ def work(spec: WorkerSpec, pipe: Connection) -> None:
     unit.start()
     membership.start()
     threading.Thread(target=_listen, args=(pipe, stop), daemon=True).start()
-    while not stop.wait(REPORT_S):
-        _report(pipe, unit.status())
+    status = unit.status()
+    while not stop.wait(REPORT_S if status["ready"] else UNREADY_REPORT_S):
+        status = unit.status()
+        _report(pipe, status)
     unit.stop()
     membership.stop()
     log.close()

@@ -55,6 +55,10 @@ class Process:
         self._command = command or ("dev", str(BANK))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        # `httpx.get` would read all certificates each time, for 20 ms. No connection outlives a node.
+        self.http = httpx.Client(
+            base_url=self.url, timeout=LONG, limits=httpx.Limits(max_keepalive_connections=0)
+        )
         self.data = data
         self.out = data.with_suffix(".out")
         self._process: subprocess.Popen[bytes] | None = None
@@ -74,7 +78,7 @@ class Process:
 
     def _ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health/ready", timeout=LONG).status_code == 200
+            return self.http.get("/health/ready").status_code == 200
         except httpx.TransportError:
             return False
 
@@ -87,12 +91,13 @@ class Process:
         return code
 
     def close(self) -> None:
+        self.http.close()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def call(self, path: str, **arguments: object) -> object:
-        response = httpx.post(f"{self.url}/v1/actors/{path}", json=arguments, timeout=LONG)
+        response = self.http.post(f"/v1/actors/{path}", json=arguments)
         assert response.status_code == 200, response.text
         return response.json()
 
@@ -150,12 +155,11 @@ def waited(tmp_path_factory: pytest.TempPathFactory) -> str:
             ("waiter/sleep/nap", {}), ("waiter/ask/through", {"to": "waiter/sleep"}),
             ("waiter/outside/outside", {}), ("waiter/broken/broken", {}),
         ):  # fmt: skip
-            answer = httpx.post(f"{process.url}/v1/actors/{path}/send", json=arguments, timeout=LONG)
+            answer = process.http.post(f"/v1/actors/{path}/send", json=arguments)
             assert answer.status_code == 202
         assert process.call("waiter/done/steps") == [1, {"is": 2}]
         end = time.monotonic() + LONG
-        letters = f"{process.url}/v1/topics/plex.out.ids"
-        while httpx.get(letters, timeout=LONG).status_code != 200:
+        while process.http.get("/v1/topics/plex.out.ids").status_code != 200:
             assert time.monotonic() < end
             time.sleep(0.05)
         assert process.end(signal.SIGTERM) == 0

@@ -22,8 +22,7 @@ def test_control(cli, node):
 
     def ask(target: str, handler: str, **arguments: object) -> threading.Thread:
         def run() -> None:
-            url = f"{node.url}/v1/actors/{target}/{handler}"
-            found[target] = httpx.post(url, json=arguments, timeout=LONG)
+            found[target] = node.http.post(f"/v1/actors/{target}/{handler}", json=arguments)
 
         thread = threading.Thread(target=run)
         thread.start()
@@ -46,7 +45,7 @@ def test_control(cli, node):
     asked += [ask("waiter/d", "outside"), ask("waiter/e", "promised", name="y")]
     ids = ""
     while not ids:
-        answer = httpx.get(f"{node.url}/v1/topics/plex.out.ids", timeout=LONG)
+        answer = node.http.get("/v1/topics/plex.out.ids")
         ids = answer.text.strip() if answer.status_code == 200 else ""
     id = json.loads(ids)["value"]["id"]
     cli("awakeable", "resolve", id, "plain text", "--url", node.url)

@@ -43,6 +43,7 @@ class Undying:
     def __init__(self, node: Served) -> None:
         self.node = node.start()
         self._ending = False
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
 
@@ -50,13 +51,15 @@ class Undying:
         while True:
             assert self.node.process is not None
             self.node.process.wait()
-            if self._ending:
-                return
-            self.node.start()
+            with self._lock:
+                if self._ending:
+                    return
+                self.node.start()
 
     def end(self) -> None:
-        self._ending = True
-        self.node.end()
+        with self._lock:
+            self._ending = True
+            self.node.end()
         self._thread.join()
 
 

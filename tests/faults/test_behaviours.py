@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from load import committed
 from nodes import Cluster, Start
@@ -26,8 +25,7 @@ Crash = Callable[[], None]
 
 
 def done(node: Served, target: str, name: str, **arguments: Any) -> Any:
-    url = f"{node.url}/v1/actors/{target}/{name}?timeout=20"
-    answer = httpx.post(url, json=arguments, timeout=25, trust_env=False)
+    answer = node.ask(target, name, **arguments)
     assert answer.status_code == 200, answer.text
     return answer.json()
 

@@ -12,13 +12,24 @@ sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does n
 import mutations
 
 SEEDS = 1500
-"""Most are found by one of the first ten; the rarest by one of the first four hundred."""
+"""Most are found by one of the first ten; the rarest by one of the first seven hundred."""
+KNOWN = {
+    mutations.circles_not_looked_for: 200,
+    mutations.effects_before_acknowledgement: 95,
+    mutations.old_lives_heeded: 694,
+    mutations.reads_without_proof: 86,
+    mutations.series_end_with_a_failure: 88,
+    mutations.transactions_without_fencing: 31,
+    mutations.trimmed_journal_not_noticed: 301,
+}
+"""The first seeds to find what took longest: tried first, to save the time. A change of the simulation or of
+the code under test may make them out of date, which costs that time again and nothing else."""
 
 
 @pytest.mark.parametrize("mutation", mutations.ALL, ids=lambda m: m.__name__)
 def test_a_broken_rule_is_found(mutation, monkeypatch):
     mutation(monkeypatch)
-    for seed in range(SEEDS):
+    for seed in (KNOWN.get(mutation, 0), *range(SEEDS)):
         try:
             Simulation(seed).run()
         except Violation:

@@ -13,7 +13,7 @@ from plexstream.model.errors import Malformed
 from plexstream.model.journal import DONE, Claim, Out, OutKind, Step, Turn
 from plexstream.model.message import ASK, Envelope
 from plexstream.schema.codec import decode_envelope, decode_journal
-from plexstream.testing.simulation.actors import EVERY
+from plexstream.testing.simulation.actors import EVERY, bad_time
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.semantics import Actor
 from plexstream.testing.simulation.supervised import is_supervised
@@ -246,8 +246,8 @@ class Model:
             t = self._series(t, timer)
         if t.status == 2:
             reasons = [(o.kind, o.key, o.payload) for o in t.outs]
-            odd = timer.handler == "rang" and t.time % 2 == 1 and not poisoned
-            code = "failed" if odd else "poisoned"
+            bad = timer.handler == "rang" and bad_time(t.time) and not poisoned
+            code = "failed" if bad else "poisoned"
             _claim_that(reasons == [(OutKind.DEADLETTER, code, timer.payload)], "a timer fails")
         elif t.actor == timer.target:
             self._handled(t, timer.handler, timer.payload, False)
