@@ -186,7 +186,7 @@ def _memory(samples: Samples) -> list[Line | None]:
             _line(samples, "memory", what, "bytes", f"memory of {label}", "bytes", ("memory", "bytes"))
         )
     stored = _line(samples, "memory", "large state", "stored", "large state: on disk", "MB")
-    targets = [Target(False, stored.figure, "less than the state")] if stored else []
+    targets = [Target(False, stored.figure / 3, "a third of the state")] if stored else []
     grown = _line(
         samples, "memory", "large state", "grown", "large state: memory grew by", "MB", None, targets
     )

@@ -126,7 +126,9 @@ class Config(BaseSettings):
     snapshot_interval: Milliseconds = _D.snapshot_interval
     snapshot_lag: Count = _D.snapshot_lag
     snapshot_batch: Count = _D.snapshot_batch
+    snapshot_bytes: Bytes = _D.snapshot_bytes
     keep_history: bool = _D.keep_history
+    store_memory: Bytes = _D.store_memory
 
     @classmethod
     def settings_customise_sources(

@@ -116,7 +116,7 @@ class Upkeep:
         lag = p.fold.next - settings.snapshot_lag // 2 if long else 0
         due = self._due(now, lag)
         latest = max([lag, *(offset for _, offset in self._checks)])
-        taken = p.pieces.take_unsaved(settings.snapshot_batch, latest, due)
+        taken = p.pieces.take_unsaved(settings.snapshot_batch, settings.snapshot_bytes, latest, due)
         for address in p.actors.to_save:
             taken.update(p.pieces.take_core(address))
         p.actors.to_save.clear()

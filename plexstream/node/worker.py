@@ -117,7 +117,7 @@ class Worker:
         return time.monotonic()
 
     def open_store(self, partition: int) -> WipeableStore:
-        store, why = open_or_rebuild(self._state_dir / f"{partition:05}")
+        store, why = open_or_rebuild(self._state_dir / f"{partition:05}", self.settings.store_memory)
         if why:
             _log.warning("partition %d: the state store is rebuilt: %s", partition, why)
         return store

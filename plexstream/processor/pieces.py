@@ -277,26 +277,29 @@ class Pieces:
         self.unsaved_cores = dict(sorted(self.unsaved_cores.items(), key=lambda item: item[1]))
 
     def take_unsaved(
-        self, limit: int, before: int, due: Callable[[str], int]
+        self, limit: int, size: int, before: int, due: Callable[[str], int]
     ) -> dict[PieceKey, Snapshot | None]:
         """Up to `limit` pieces whose first unsaved turn is below offset `due(address)`, at most `before`.
 
+        The one with which they have `size` bytes is the last, too: what is taken is in memory several times.
         They count as saved when `saved` is called.
         """
         taken: dict[PieceKey, Snapshot | None] = {}
         for address, first in self.unsaved_cores.items():
-            if first >= before or len(taken) >= limit:
+            if first >= before or len(taken) >= limit or size <= 0:
                 break
             if first < due(address):
-                taken[_ACTOR, address, "", None] = self._save(address)
+                core = taken[_ACTOR, address, "", None] = self._save(address)
+                size -= len(core.data)
         for _, address, _, _ in taken:
             self.saving[_ACTOR, address, "", None] = self.unsaved_cores.pop(address)
         cores = len(taken)
         for key, first in self.unsaved.items():
-            if first >= before or len(taken) >= limit:
+            if first >= before or len(taken) >= limit or size <= 0:
                 break
             if first < due(key[1]):
-                taken[key] = self._newest(key)
+                piece = taken[key] = self._newest(key)
+                size -= len(piece.data) if piece is not None else 0
         for key in islice(taken, cores, None):
             self.saving[key] = self.unsaved.pop(key)
         return taken

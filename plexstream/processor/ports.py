@@ -45,4 +45,6 @@ class Settings(NamedTuple):
     snapshot_interval: int = 60_000  # state that has changed stands in the snapshot topic after so long
     snapshot_lag: int = 100_000  # journal records that a rebuild may have to replay
     snapshot_batch: int = 5_000  # pieces in one transaction
+    snapshot_bytes: int = 8_000_000  # and so many bytes of them, and one piece more
     keep_history: bool = False  # never trim the journal
+    store_memory: int = 134_217_728  # of all state stores of a worker together

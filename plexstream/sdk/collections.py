@@ -12,7 +12,8 @@ _MISSING: Any = object()
 _ENDS = "#"
 _SCALARS = frozenset((int, str, bool, float, type(None)))
 _MAX_KEY = 1024
-_KEEP = 1024  # decoded entries kept between turns
+_KEEP = 262_144  # bytes of entries, as they are stored, that a collection keeps decoded between turns
+_OBJECT = 256  # bytes that each entry counts for beside
 
 
 class Entries(Protocol):
@@ -38,6 +39,7 @@ class _Cells:
         self.ends: tuple[int, int] | None = None  # of a list; not looked up yet
         self.moved = False  # whether `ends` has changed
         self.writes = 0  # how often `set` was called
+        self.kept = 0  # bytes of `values`, as far as they have been read, or changed by turns that ended
 
     @property
     def dirty(self) -> bool:
@@ -49,6 +51,7 @@ class _Cells:
         if value is self:
             data = self.entries.get(key)
             value = self.values[key] = _MISSING if data is None else self.entries.decode(data)
+            self.kept += _OBJECT + (0 if data is None else len(data))
         if type(value) not in _SCALARS and value is not _MISSING and key not in self.read:
             self.read[key] = self.entries.encode(value)
         return value
@@ -90,24 +93,29 @@ class _Cells:
     def drain(self) -> list[tuple[str, bytes | None]]:
         """The changes of the turn, which ends here."""
         changes = self.changes()
-        if len(self.values) > _KEEP:
-            self.values.clear()
-        else:
-            for key in self.changed:
-                # Read back, it may be another: a tuple becomes a list. So it must be read back now.
-                if type(self.values[key]) not in _SCALARS and self.values[key] is not _MISSING:
-                    del self.values[key]
-        self.forget_read()
+        for _, data in changes:
+            self.kept += _OBJECT + (0 if data is None else len(data))
+        for key in self.changed:
+            # Read back, it may be another: a tuple becomes a list. So it must be read back now.
+            if type(self.values[key]) not in _SCALARS and self.values[key] is not _MISSING:
+                del self.values[key]
         self.changed.clear()
         self.moved = False
+        self.end_reading()
         return changes
 
-    def forget_read(self) -> None:
-        """What was handed out is not looked at any more."""
+    def end_reading(self) -> None:
+        """The turn ends: what it was handed is not looked at any more, and too much is not kept."""
         self.read.clear()
+        if self.kept > _KEEP:
+            self._forget()
+
+    def _forget(self) -> None:
+        self.values.clear()
+        self.kept = 0
 
     def roll_back(self) -> None:
-        self.values.clear()
+        self._forget()
         self.read.clear()
         self.changed.clear()
         self.ends = None

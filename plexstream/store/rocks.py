@@ -8,41 +8,49 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import cast
 
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch
+from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch, WriteBufferManager
 
 from plexstream.model.errors import Malformed, StoreCorrupt, StoreInUse
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.schema.codec import decode_snapshot, encode_snapshot
 from plexstream.store.keys import DUE, Due, PieceKey, after, decode_due, encode_due, encode_key, prefix
 
-CACHE_BYTES = 64 * 1024 * 1024
-"""Block cache of all stores of a process together."""
+MEMORY_BYTES = 128 * 1024 * 1024
+"""What all stores of a process together keep in memory, by default."""
 WRITE_BUFFER_BYTES = 16 * 1024 * 1024
+"""What one store keeps in memory before it is written to a file."""
 _CHUNK = 1000
 _TIMER = Piece.TIMER.value
 _FORMAT = b"\xf1format"
 _FORMAT_IS = b"2"  # with the order in which timers are due
 _TIMERS = b"\xf1timers"  # how many there are
 
-_cache: Cache | None = None
+
+@cache
+def _shared(memory: int) -> tuple[Cache, WriteBufferManager]:
+    """Blocks that were read, and what is not written to files yet, at most half of it: once a process."""
+    blocks = Cache(memory)
+    return blocks, WriteBufferManager.new_write_buffer_manager_with_cache(memory // 2, False, blocks)
 
 
-def _options() -> Options:
-    global _cache  # one block cache a process, whatever number of partitions it has
-    if _cache is None:
-        _cache = Cache(CACHE_BYTES)
+def _options(memory: int) -> Options:
+    blocks, buffers = _shared(memory)
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_write_buffer_size(WRITE_BUFFER_BYTES)
     options.set_max_write_buffer_number(3)
+    options.set_write_buffer_manager(buffers)
     options.set_keep_log_file_num(2)
     options.set_max_open_files(256)
     table = BlockBasedOptions()
-    table.set_block_cache(_cache)
+    table.set_block_cache(blocks)
+    table.set_cache_index_and_filter_blocks(True)  # else they grow with the state, beside the cache
+    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
     table.set_bloom_filter(10, False)
     options.set_block_based_table_factory(table)
     return options
@@ -51,18 +59,22 @@ def _options() -> Options:
 class RocksStore:
     """Pieces of one partition in the folder `path`.
 
+    Parameters:
+        memory: bytes that all stores of the process which are opened with this number have together.
+
     Raises:
         StoreInUse: another process has it open.
         StoreCorrupt: RocksDB cannot open it. `wipe` makes a new one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, memory: int = MEMORY_BYTES) -> None:
         self.path = path
+        self._memory = memory
         self._db: Rdict | None = None
         self._timers = 0
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._db = Rdict(str(path), _options())
+            self._db = Rdict(str(path), _options(memory))
             self._begin()
         except Exception as error:  # rocksdict raises plain Exception
             self.close()
@@ -170,16 +182,16 @@ class RocksStore:
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True, exist_ok=True)
-        self._db = Rdict(str(self.path), _options())
+        self._db = Rdict(str(self.path), _options(self._memory))
         self._begin()
 
 
-def open_or_rebuild(path: Path) -> tuple[RocksStore, str]:
+def open_or_rebuild(path: Path, memory: int = MEMORY_BYTES) -> tuple[RocksStore, str]:
     """Open a store; where it is corrupt begin with an empty one, and tell why. The log fills it again."""
     try:
-        return RocksStore(path), ""
+        return RocksStore(path, memory), ""
     except StoreCorrupt as error:
         if path.is_file():
             path.unlink()
         shutil.rmtree(path, ignore_errors=True)
-        return RocksStore(path), str(error)
+        return RocksStore(path, memory), str(error)

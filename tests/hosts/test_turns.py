@@ -545,3 +545,35 @@ def test_what_an_error_carries(tester):
         result = t.call("go", json.dumps({"what": what}).encode())
         assert (result.code, result.data) == ("rejected", None)
         assert result.detail.startswith("no (its data")
+
+
+@actor(name="a")
+class Library:
+    books: StateMap[str] = state_map()
+    loans: int = state(default=0)
+
+    @handler("add")
+    def add(self, number: int):
+        self.books[str(number)] = "x" * 50_000
+
+    @handler("look", read_only=True)
+    def look(self, number: int):
+        return len(self.books[str(number)])
+
+    @handler("lend")
+    def lend(self, number: int):
+        self.loans += len(self.books[str(number)])
+
+
+@pytest.mark.parametrize("what", ["add", "look", "lend"])
+def test_a_collection_keeps_little_in_memory_between_turns(tester, what):
+    t = tester(Library)
+    for number in range(40):
+        t.ok("add", b'{"number":%d}' % number)
+    if what != "add":
+        t.load()
+    kept = []
+    for number in range(40):
+        t.ok(what, b'{"number":%d}' % number)
+        kept.append(sum(len(book) for book in t.instance.object.books._cells.values.values()))
+    assert 50_000 <= max(kept) <= 300_000

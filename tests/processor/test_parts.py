@@ -239,7 +239,7 @@ def test_what_changes_is_flushed_and_saved_again(steps):
         elif what == "forget":
             p.forget_clean(0)
         elif what == "save":
-            taken = p.take_unsaved(9, 1000, lambda address: 1000)
+            taken = p.take_unsaved(9, 1000, 1000, lambda address: 1000)
             assert {key[1]: piece.offset for key, piece in taken.items()} == {a: newest[a] for a in unsaved}
             unsaved.clear()
         else:
@@ -254,7 +254,7 @@ def test_what_the_snapshot_topic_lacks():
     for offset, actor in enumerate(["a", "b", "a", "c"]):
         p.apply(10 + offset, turn(actor=actor, patch=[Change("m", "k", b"1"), Change("n", None, b"2")]))
     assert p.oldest_unsaved() == 10
-    taken = p.take_unsaved(3, 12, lambda address: 0 if address == "c" else 99)
+    taken = p.take_unsaved(3, 1000, 12, lambda address: 0 if address == "c" else 99)
     assert [k[:2] for k in taken] == [(0, "a"), (0, "b"), (1, "a")]
     assert p.oldest_unsaved() == 11
     assert sorted(p.saving.values()) == [10, 10, 11]  # a rebuild needs the journal from there until then
@@ -263,10 +263,23 @@ def test_what_the_snapshot_topic_lacks():
     assert p.take_core("a")[0, "a", "", None].data == b'{"n":2}'
     assert p.take_core("a") == {}
     p.saved()
-    p.take_unsaved(99, 99, lambda address: 0)
+    p.take_unsaved(99, 1000, 99, lambda address: 0)
     assert p.oldest_unsaved() == 11
-    p.take_unsaved(99, 99, lambda address: 99)
+    p.take_unsaved(99, 1000, 99, lambda address: 99)
     p.saved()
+    assert p.oldest_unsaved() is None
+
+
+def test_one_transaction_of_snapshots_has_so_many_bytes():
+    p = pieces()
+    for offset in range(6):
+        p.apply(offset, turn(actor="a", patch=[Change("m", str(offset), b"x" * 100)]))
+    p.apply(6, turn(actor="b", patch=[Change("n", None, b"9" * 300)]))
+    sizes = []
+    while taken := p.take_unsaved(99, 200, 99, lambda address: 99):
+        sizes.append([len(piece.data) for piece in taken.values()])
+        p.saved()
+    assert sizes == [[2, 306], [100, 100], [100, 100], [100, 100]]
     assert p.oldest_unsaved() is None
 
 

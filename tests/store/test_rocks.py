@@ -1,12 +1,15 @@
 """What only the store on disk can meet."""
 
+import random
 import subprocess
 import sys
+import time
 
 import pytest
 
 from plexstream.model.errors import StoreInUse
-from plexstream.store.rocks import open_or_rebuild
+from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.store.rocks import RocksStore, open_or_rebuild
 
 
 def test_a_store_that_another_process_has_open_is_left_alone(tmp_path):
@@ -31,3 +34,25 @@ def test_a_store_that_another_process_has_open_is_left_alone(tmp_path):
     store, why = open_or_rebuild(tmp_path)
     assert why == ""
     store.close()
+
+
+def test_all_stores_of_a_process_share_what_they_have_in_memory(tmp_path):
+    def fill(memory, number):
+        folder = tmp_path / str(memory)
+        stores = [RocksStore(folder / str(n), memory) for n in range(number)]
+        for begin in range(0, 100, 10):
+            for store in stores:
+                keys = [(Piece.ENTRY.value, "t/n/a/1", "map", str(begin + n)) for n in range(10)]
+                store.write({key: Snapshot(*key, 0, 0, 0, random.randbytes(50_000)) for key in keys})
+        return folder, stores
+
+    big, one = fill(40_000_000, 1)
+    small, many = fill(20_000_000, 6)
+    end = time.monotonic() + 60  # files are written in the background
+    while not list(small.rglob("*.sst")) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert list(small.rglob("*.sst"))  # each has no more than the one, but all together have too much
+    assert not list(big.rglob("*.sst"))
+    for store in one + many:
+        assert sum(1 for _ in store.scan(Piece.ENTRY.value)) == 100
+        store.close()

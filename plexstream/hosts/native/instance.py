@@ -154,6 +154,8 @@ class Instance:
                 for key, value in cells.drain():
                     patch.append(Change(name, key, value))
                     room -= _CHANGE + len(name) + len(key) + (len(value) if value is not None else 0)
+            else:
+                cells.end_reading()
         if room < 0:
             raise TooLarge(
                 f"this turn of {self.type.name} changes and sends too much in all: split it into several"
@@ -177,8 +179,7 @@ class Instance:
     def end_reading(self) -> None:
         """A turn that changed nothing is over."""
         for _, cells in self.cells:
-            if cells.dirty:
-                cells.forget_read()
+            cells.end_reading()
 
     def roll_back(self) -> None:
         """Make the state what it was after the last turn. Attributes that are no state stay."""
