@@ -10,6 +10,7 @@ import msgspec
 from plexstream.cli.output import when
 from plexstream.inspection.invocations import Recorded, failure_of
 from plexstream.model.address import parse
+from plexstream.model.attempt import decode_attempt
 from plexstream.model.awakeable import make_id
 from plexstream.model.journal import (
     WAITING,
@@ -148,12 +149,20 @@ def _parts(r: Turn | Step, status: bool = True) -> Iterator[str]:
 
 def _completion(c: Completion) -> str:
     if c.number == Control.NOTED:
-        return f"to be tried again: {failure_of(c)}" if c.failed else "noted"
+        return _attempt(c) if c.failed else "noted"
     if c.number == Control.RESTART:
         return f"restart from {c.value.decode(errors='replace')}"
     if c.number < 0:
         return Control(c.number).name.lower()
     return f"← {c.number} {'failed: ' + failure_of(c) if c.failed else _short(c.value)}"
+
+
+def _attempt(c: Completion) -> str:
+    a = decode_attempt(c.value)
+    if a is None:
+        return f"to be tried again: {failure_of(c)}"
+    what = f"{a.step}: attempt" if a.step >= 0 else "attempt"
+    return f"{what} {a.number} of {a.of} failed, next at {when(a.next)}: {a.code}: {a.detail}"
 
 
 def _command(r: Step, c: Command) -> str:

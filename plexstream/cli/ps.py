@@ -11,7 +11,7 @@ from plexstream.cli import options
 from plexstream.cli.output import counted, print_json, reading, stderr, stdout, when
 
 if TYPE_CHECKING:
-    from plexstream.inspection.invocations import Invocation, Wait
+    from plexstream.inspection.invocations import Invocation, Tried, Wait
 
 _COLORS = {"waits": "green", "paused": "yellow", "tries again": "red"}
 
@@ -66,8 +66,6 @@ def ps(
     from rich.markup import escape
     from rich.table import Column, Table
 
-    from plexstream.model.address import parse
-
     now = round(time.time() * 1000)
     table = Table(
         "invocation",
@@ -81,9 +79,11 @@ def ps(
     )
     for row in rows:
         color = _COLORS.get(row.status, "dim")
-        for_what = [said(wait, now) for wait in row.waits] or [row.failure]
+        for_what = [said(wait, now) for wait in row.waits]
+        if row.tried is not None:
+            for_what.append(attempts(row.tried))
         table.add_row(
-            escape(f"{parse(row.address).short}#{row.number}"), escape(row.handler),
+            escape(name_of(row)), escape(row.handler),
             f"[{color}]{row.status}[/]", escape("\n".join(for_what)), ago(now - row.since), str(row.steps),
         )  # fmt: skip
     stdout().print(table)
@@ -97,7 +97,20 @@ def _age(row: Invocation) -> tuple[int, str, int]:
 
 def plain(row: Invocation) -> dict[str, Any]:
     """An invocation for programs."""
-    return {**row._asdict(), "waits": [wait._asdict() for wait in row.waits]}
+    waits = [{**wait._asdict(), "tried": _plain(wait.tried)} for wait in row.waits]
+    return {**row._asdict(), "waits": waits, "tried": _plain(row.tried)}
+
+
+def _plain(tried: Tried | None) -> dict[str, Any] | None:
+    return None if tried is None else tried._asdict()
+
+
+def name_of(row: Invocation) -> str:
+    """What it is called; a tell that waits outside of the journal has only its actor's name."""
+    from plexstream.model.address import parse
+
+    short = parse(row.address).short
+    return f"{short}#{row.number}" if row.number else short
 
 
 def said(wait: Wait, now: int) -> str:
@@ -108,7 +121,13 @@ def said(wait: Wait, now: int) -> str:
     if wait.kind == "ask":
         target, _, handler = wait.what.rpartition(" ")
         return f"asks {target.removeprefix('default/default/')} {handler}"
-    return f"{wait.kind} {wait.what}"
+    tried = f", {attempts(wait.tried)}" if wait.tried is not None else ""
+    return f"{wait.kind} {wait.what}{tried}"
+
+
+def attempts(tried: Tried) -> str:
+    """What has failed, and when it is tried again, for people."""
+    return f"attempt {tried.attempt} of {tried.of} failed, next at {when(tried.next)}: {tried.error}"
 
 
 def ago(ms: int) -> str:

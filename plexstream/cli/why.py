@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from plexstream.cli import options
 from plexstream.cli.calls import Address
 from plexstream.cli.output import print_json, reading, stdout, when
-from plexstream.cli.ps import ago, plain, said
+from plexstream.cli.ps import ago, attempts, name_of, plain, said
 
 if TYPE_CHECKING:
     from plexstream.inspection.invocations import Invocation, Wait
@@ -29,7 +29,7 @@ def why(
     """Say why an actor makes no progress: who has its partition, what its handlers wait for, what is queued.
 
     Where a handler waits for another actor, that one is looked into, too, and so on. What only a running
-    node knows is in its log and in `/v1/status`: code that does not fit its steps, retries to come.
+    node knows is in its log and in `/v1/status`: code that does not fit its steps.
 
     [bold]Examples[/]
 
@@ -85,11 +85,11 @@ def _lines(a: Account, now: int, depth: int) -> Iterator[tuple[int, str]]:
 def _invocation(
     a: Account, i: Invocation, now: int, depth: int
 ) -> Iterator[tuple[int, str]]:  # fmt: skip
-    name = f"{_short(i.address)}#{i.number}"
+    name = name_of(i)
     advice = f"  → plexstream resume '{name}'" if i.status == "paused" else ""
     yield depth, f"{name} {i.handler} {i.status} for {ago(now - i.since)}{advice}"
-    if i.failure:
-        yield depth + 1, i.failure
+    if i.tried is not None:
+        yield depth + 1, attempts(i.tried)
     for wait in i.waits:
         yield depth + 1, said(wait, now) + _advice(i, wait)
         if wait.kind == "ask":

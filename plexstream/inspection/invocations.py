@@ -13,17 +13,29 @@ import msgspec
 from plexstream.inspection.history import Progress, entries, rebuild
 from plexstream.log.base import Log
 from plexstream.model.address import partition_of, type_of
+from plexstream.model.attempt import FIELD, Attempt, decode_attempt
 from plexstream.model.awakeable import make_id
 from plexstream.model.journal import MEANWHILE, Begin, Command, CommandKind, Completion, Control, Step, Turn
 from plexstream.model.message import ASK
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.topics import Topics
+from plexstream.node.takeover import split_fields
 from plexstream.processor.ports import Store
 from plexstream.schema.codec import decode_step
 from plexstream.store.rocks import RocksStore
 
-_STEP = Piece.STEP.value
+_ACTOR, _STEP = Piece.ACTOR.value, Piece.STEP.value
+_FIELD = f'"{FIELD}"'.encode()
 WAITS, PAUSED, QUEUED, RUNS, RETRIES = "waits", "paused", "queued", "runs", "tries again"
+
+
+class Tried(NamedTuple):
+    """The latest of some attempts, which has failed: number `attempt` of at most `of`."""
+
+    attempt: int
+    of: int
+    next: int  # when it is tried again
+    error: str
 
 
 class Wait(NamedTuple):
@@ -38,13 +50,14 @@ class Wait(NamedTuple):
     what: str
     since: int  # ms since the Unix epoch, like all times here
     due: int  # of a sleep; else 0
+    tried: Tried | None = None  # of a run that has failed
 
 
 class Invocation(NamedTuple):
-    """A handler that has not ended, named ``address#number``.
+    """A handler that has not ended, named ``address#number``; number 0: a tell that failed before it waited.
 
     `status`: it "waits"; it is "paused"; it is "queued" behind another handler of its actor; it "runs", or
-    is about to; it "tries again" after a failure, which `failure` tells.
+    is about to; it "tries again" after a failure, which `tried` tells.
     """
 
     address: str
@@ -58,7 +71,7 @@ class Invocation(NamedTuple):
     since: int  # of its latest step
     steps: int
     waits: list[Wait]
-    failure: str
+    tried: Tried | None
 
 
 def invocations(
@@ -75,6 +88,7 @@ def invocations(
             wanted = None if type_name is None else lambda address: type_of(address) == type_name
             rebuild(log, topics, partition, store=store, wanted=wanted, progress=progress)
             yield from pending(store)
+            yield from retried(store)
         finally:
             store.close()
 
@@ -88,12 +102,31 @@ def pending(store: Store, address: str | None = None) -> Iterator[Invocation]:
         before = of
 
 
+def retried(store: Store, address: str | None = None) -> Iterator[Invocation]:
+    """The tells in a store that failed before they waited, and are to be tried again: an actor's, or all."""
+    for piece in store.scan(_ACTOR, address):
+        if _FIELD not in piece.data:
+            continue
+        found = decode_attempt(split_fields(piece.data).get(FIELD))
+        if found is not None:
+            id = found.cause.rpartition("/")[0]
+            yield Invocation(
+                piece.address, 0, found.handler, "tell", "", id, RETRIES, found.began, found.began, 0, [],
+                tried(found),
+            )  # fmt: skip
+
+
+def tried(a: Attempt) -> Tried:
+    """An attempt that has failed, for people and programs."""
+    return Tried(a.number, a.of, a.next, f"{a.code}: {a.detail}")
+
+
 def _sum(address: str, number: int, steps: Iterable[Step], behind: bool) -> Invocation:
     begin: Begin | None = None
     waits: dict[int, Wait] = {}
     paused = waited = False
     count = since = 0
-    failure = ""
+    attempts: dict[int, Tried] = {}
     for step in steps:
         begin = step.begin or begin
         count += 1
@@ -101,7 +134,8 @@ def _sum(address: str, number: int, steps: Iterable[Step], behind: bool) -> Invo
             since = step.time
         if step.invocation != number:
             continue  # the last of the run before, which this one continues
-        failure = ""
+        if not any(c.number == Control.NOTED for c in step.completions):
+            attempts.pop(-1, None)  # it has gone on
         for command in step.commands:
             waited = True
             waits[command.number] = _wait(address, number, command, step.time)
@@ -111,8 +145,8 @@ def _sum(address: str, number: int, steps: Iterable[Step], behind: bool) -> Invo
                 paused = completion.number == Control.PAUSE
             elif completion.number == Control.RESTART:
                 waits = {n: w for n, w in waits.items() if n < int(completion.value)}
-            elif completion.number == Control.NOTED and completion.failed:
-                failure = failure_of(completion)
+            elif completion.number == Control.NOTED and (found := decode_attempt(completion.value)):
+                attempts[found.step] = tried(found)
     assert begin is not None, f"{address}#{number} has no first step"
     if paused:
         status = PAUSED
@@ -121,11 +155,11 @@ def _sum(address: str, number: int, steps: Iterable[Step], behind: bool) -> Invo
     elif behind and not waited:
         status = QUEUED
     else:
-        status = RETRIES if failure else RUNS
+        status = RETRIES if -1 in attempts else RUNS
     kind = "ask" if begin.kind == ASK else "tell"
     return Invocation(
         address, number, begin.handler, kind, begin.sender, begin.id, status, begin.time, since, count,
-        list(waits.values()), failure,
+        [w._replace(tried=attempts.get(w.number)) for w in waits.values()], attempts.get(-1),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from plexstream.inspection.history import Progress, Rebuilt, entries, read, rebuild
-from plexstream.inspection.invocations import Invocation, pending
+from plexstream.inspection.invocations import Invocation, pending, retried
 from plexstream.log.base import Log
 from plexstream.model.address import full, parse, partition_of, type_of
 from plexstream.model.errors import Malformed
@@ -78,7 +78,7 @@ def _account(log: Log, topics: Topics, address: str, seen: set[str], progress: P
     partition = partition_of(address, log.partitions(topics.journal) or 1)
     found = rebuild(log, topics, partition, wanted=address.__eq__, progress=progress)
     queue, backlog = _queue(log, topics, address, partition, found.fold)
-    running = list(pending(found.store, address))
+    running = [*pending(found.store, address), *retried(found.store, address)]
     reasons = [*_owner(log, topics, address, partition, found.fold), *_life(found, address)]
     asked: dict[str, Account] = {}
     for wait in (w for invocation in running for w in invocation.waits if w.kind == "ask"):

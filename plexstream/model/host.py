@@ -75,19 +75,26 @@ class Effect(Protocol):
 
     is_async: bool
 
-    def run(self) -> EffectResult:
-        """Run it, on a thread that may block. Raises nothing."""
+    def run(self, attempt: int, spent: int) -> EffectResult:
+        """Run it, on a thread that may block, as attempt number `attempt` (from 1). Raises nothing.
 
-    async def run_async(self) -> EffectResult:
-        """Run it, on an event loop. Raises nothing."""
+        The first attempt began `spent` ms ago.
+        """
+
+    async def run_async(self, attempt: int, spent: int) -> EffectResult:
+        """The same on an event loop."""
 
 
 class EffectResult(NamedTuple):
-    """What a side effect came to; `retry_after` >= 0: it is to be run again after so many milliseconds."""
+    """What a side effect came to. `value` is as in a `Completion`.
+
+    `retry_after` >= 0: it is to be run again after so many milliseconds, `attempts` times in all.
+    """
 
     failed: bool
     value: bytes
     retry_after: int = -1
+    attempts: int = 1
 
 
 class Suspended(NamedTuple):

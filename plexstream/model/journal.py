@@ -113,7 +113,7 @@ class Control(IntEnum):
     PAUSE = -2  # it does not go on
     RESUME = -3
     RESTART = -5  # all from command `value` on is forgotten: the handler runs again from there
-    NOTED = -4  # the step only takes note: the handler did not go on with it, or failed
+    NOTED = -4  # the step only takes note: the handler did not go on with it; with an error: of an `Attempt`
 
 
 class Completion(NamedTuple):

@@ -6,7 +6,6 @@ Both begin with the first effect that needs them: a node without waiting handler
 from __future__ import annotations
 
 import asyncio
-import heapq
 import threading
 import time
 from collections import deque
@@ -47,8 +46,6 @@ class Effects:
         self._queue: SimpleQueue[tuple[object, EffectCall] | None] = SimpleQueue()
         self._pool: list[threading.Thread] = []
         self._busy = 0
-        self._later: list[tuple[float, int, object, EffectCall]] = []
-        self._order = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping: asyncio.Task[None] | None = None  # kept, so that it comes to its end
@@ -70,7 +67,7 @@ class Effects:
         self._queue.put((owner, call))
 
     def take(self) -> list[Done]:
-        """Effects that have come to their end; those to be tried again are kept until it is time."""
+        """Effects that have come to their end."""
         found: list[Done] = []
         self._came.clear()
         while self._done:
@@ -78,17 +75,7 @@ class Effects:
             self._running -= 1
             if not done.call.effect.is_async:
                 self._busy -= 1
-            if done.result.retry_after < 0:
-                found.append(done)
-                continue
-            self._order += 1
-            at = time.monotonic() + done.result.retry_after / 1000
-            heapq.heappush(self._later, (at, self._order, done.owner, done.call))
-        if self._later:
-            now = time.monotonic()
-            while self._later and self._later[0][0] <= now:
-                _, _, owner, call = heapq.heappop(self._later)
-                self.run(owner, call)
+            found.append(done)
         return found
 
     def short(self) -> bool:
@@ -109,7 +96,7 @@ class Effects:
     def _work(self) -> None:
         while (given := self._queue.get()) is not None:
             owner, call = given
-            self._finish(owner, call, call.effect.run())
+            self._finish(owner, call, call.effect.run(call.attempt, call.spent))
 
     def _finish(self, owner: object, call: EffectCall, result: EffectResult) -> None:
         self._done.append(Done(owner, call, result))
@@ -129,7 +116,7 @@ class Effects:
 
     def _start(self, owner: object, call: EffectCall) -> None:
         async def run() -> None:
-            self._finish(owner, call, await call.effect.run_async())
+            self._finish(owner, call, await call.effect.run_async(call.attempt, call.spent))
 
         assert self._loop is not None
         task = self._loop.create_task(run())

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plexstream.model.address import parse, partition_of
+from plexstream.model.attempt import FIELD, Attempt, decode_attempt, encode_attempt
 from plexstream.model.errors import BadAddress
-from plexstream.model.host import ActorHost, TypeInfo
+from plexstream.model.host import ActorHost, Result, RetryInfo, TypeInfo
 from plexstream.model.journal import Change, Out
 from plexstream.model.life import Life
 from plexstream.model.message import Envelope
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from plexstream.processor.invocation import Invocation
 
 _ENTRY = Piece.ENTRY.value
+_UNTRIED = Change(FIELD, None, None)
 
 
 class Waiting(NamedTuple):
@@ -35,8 +37,8 @@ class Actor:
     """One actor that is loaded."""
 
     __slots__ = (
-        "address", "armed", "attempts", "evicted", "group", "holder", "info", "instance", "last", "life",
-        "queue", "reader", "retry_at", "seq", "shared", "ticks", "time",
+        "address", "armed", "evicted", "group", "holder", "info", "instance", "last", "life",
+        "queue", "reader", "retry_at", "seq", "shared", "ticks", "time", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -54,7 +56,7 @@ class Actor:
         self.group = 0  # number of the append that carries its latest turn
         self.queue: deque[Waiting] | None = None  # not None: busy, its head is tried again at `retry_at`
         self.retry_at = 0
-        self.attempts = 0
+        self.tried: Attempt | None = None  # the latest of a tell that is to be tried again
         # The handler that waits; others wait for it, if they are not shared.
         self.holder: Invocation | None = None
         self.shared: dict[int, Invocation] = {}  # handlers that wait and keep nobody from running
@@ -169,6 +171,12 @@ class Actors:
             address, info, instance, reader, core.seq, core.time, now, self.lives.of(address)
         )  # fmt: skip
         self.on_load(actor)
+        actor.tried = tried = self._kept_attempt(address)
+        if tried is not None and tried.next > now and actor.holder is None:
+            # The tell is about to be read again: it and all behind it wait for its time.
+            actor.queue = deque()
+            actor.retry_at = tried.next
+            self.busy[address] = actor
         return actor
 
     def _refusal(self, address: str) -> Refusal | None:
@@ -214,6 +222,37 @@ class Actors:
         actor.reader.hidden = True
         actor.instance = self._host.activate(actor.info.name, actor.address, {}, actor.reader)
 
+    def tried(self, actor: Actor, e: Envelope) -> Attempt | None:
+        """The latest attempt of a message, if it has failed before."""
+        tried = actor.tried
+        return tried if tried is not None and tried.cause == _cause(e) else None
+
+    def not_before(self, e: Envelope) -> int:
+        """When a message may be tried, in ms since the epoch. Its actor is not loaded for that."""
+        actor = self.active.get(e.target)
+        tried = actor.tried if actor is not None else self._kept_attempt(e.target)
+        return tried.next if tried is not None and tried.cause == _cause(e) else 0
+
+    def try_again(self, actor: Actor, e: Envelope, now: int, retry: RetryInfo, why: Result) -> Change:
+        """A tell has failed, and is tried again: what notes that down."""
+        tried = self.tried(actor, e)
+        number, began = (1, now) if tried is None else (tried.number + 1, tried.began)
+        actor.retry_at = now + retry.delay(number, e.id)
+        actor.tried = Attempt(
+            number, retry.attempts, began, actor.retry_at, why.code, why.detail, -1, _cause(e), e.handler
+        )
+        return Change(FIELD, None, encode_attempt(actor.tried))
+
+    def end_trying(self, actor: Actor, e: Envelope) -> list[Change]:
+        """A message is done with: what forgets its attempts, if it has any."""
+        if self.tried(actor, e) is None:
+            return []
+        actor.tried = None
+        return [_UNTRIED]
+
+    def _kept_attempt(self, address: str) -> Attempt | None:
+        return decode_attempt(self._pieces.core(address).fields.get(FIELD))
+
     def live_on(self, actor: Actor, life: Life | None) -> list[Change]:
         """A turn has this life as its outcome: the change that this is, if any."""
         if life is None or life == actor.life:
@@ -230,14 +269,17 @@ class Actors:
         actor = self.active.get(e.target)
         if actor is not None:
             ruling = self.lives.failed(e.target, actor.life, e, code, detail)
-            return [*ruling.changes, *self.live_on(actor, ruling.life)], ruling.outs
+            ended = self.end_trying(actor, e)
+            return [*ended, *ruling.changes, *self.live_on(actor, ruling.life)], ruling.outs
         here = self._refusal(e.target) is None
         life = self.lives.of(e.target) if here else None
+        tried = self._kept_attempt(e.target) if here else None
+        ended = [_UNTRIED] if tried is not None and tried.cause == _cause(e) else []
         ruling = self.lives.failed(e.target, life, e, code, detail)
         if not here or ruling.life is None:
-            return [], ruling.outs
+            return ended, ruling.outs
         self.lives.keep(e.target, ruling.life, loaded=False)
-        return [*ruling.changes, life_change(ruling.life)], ruling.outs
+        return [*ended, *ruling.changes, life_change(ruling.life)], ruling.outs
 
     def _make_room(self, type: str, keep: int) -> None:
         acknowledged = self.acknowledged_group
@@ -279,6 +321,11 @@ class Actors:
     def next_retry(self) -> int | None:
         """When the next busy actor is tried again, in ms since the epoch."""
         return min((a.retry_at for a in self.busy.values()), default=None)
+
+
+def _cause(e: Envelope) -> str:
+    """What tells a message of an actor from its others."""
+    return f"{e.id}/{e.origin_seq}"
 
 
 def _free(actor: Actor, acknowledged: int) -> bool:

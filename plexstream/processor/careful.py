@@ -23,16 +23,20 @@ class Care:
         left: how many are, from now on; 0: no care is taken.
         held: messages that wait for their trial.
         timer: the one that is announced and tried next, if any.
+        told: whether that one is announced.
+        until: when the next one may be tried, in ms since the epoch, if that is later.
         poison: mailbox offset of the message that is put aside untried, or -1.
     """
 
-    __slots__ = ("_announced", "held", "left", "poison", "timer")
+    __slots__ = ("_announced", "held", "left", "poison", "timer", "told", "until")
 
     def __init__(self, fold: Fold, settings: Settings) -> None:
         self.left = settings.careful_turns if fold.crashes >= _CRASHES else 0
         self.held: deque[Waiting] = deque()
         self.poison = fold.attempt if fold.attempts >= settings.poison_claims else -1
         self.timer: Snapshot | None = None
+        self.told = False
+        self.until = 0
         self._announced = -1
 
     def announce(self) -> int:

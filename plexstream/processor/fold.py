@@ -89,13 +89,15 @@ class Fold:
             if self.timer and self.timer == f"{turn.sender}#{turn.message_id}":
                 self.timer, self.timer_attempts = "", 0
             return
+        if turn.cause_offset == self.attempt:
+            self.attempt, self.attempts = -1, 0
+        if turn.cause_topic == TRIED:
+            return  # its message is still to be handled
         inbox = self.inboxes.get(turn.cause_topic)
         if inbox is None:
             inbox = self.inboxes[turn.cause_topic] = InboxFold()
         if turn.cause_offset >= inbox.low:
             inbox.done.add(turn.cause_offset)
-        if turn.cause_offset == self.attempt:
-            self.attempt, self.attempts = -1, 0
 
     def _claim(self, offset: int, claim: Claim) -> None:
         self.crashes = 0 if self.released or self.turns >= CRASH_TURNS else self.crashes + 1
@@ -138,4 +140,6 @@ class Fold:
 
 MAILBOX = "mailbox"
 TIMER = "timer"
-"""Cause topics that are no topics of the log: a timer names itself by the turn's message id."""
+TRIED = "attempt"
+"""Cause topics that are no topics of the log: a timer names itself by the turn's message id; an attempt that
+has failed names its message as the last one would, and leaves it to be tried again."""

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from plexstream.model.attempt import FIELD, encode_attempt
 from plexstream.model.host import Result
 from plexstream.model.journal import (
     DONE,
@@ -26,7 +27,7 @@ from plexstream.processor.ledger import Ledger
 from plexstream.processor.lives import OVERTAKES, Ruling, life_change
 from plexstream.processor.records import Answer, BadRecord, Group, error_body, reply_of
 from plexstream.processor.recurring import again, arm
-from plexstream.processor.refusals import bad_record, plain_turn, refusal
+from plexstream.processor.refusals import bad_record, plain_turn, refusal, tried_turn
 from plexstream.processor.system import system
 
 _OUT_REPLY, _OUT_ERROR = OutKind.REPLY.value, OutKind.ERROR.value
@@ -166,18 +167,19 @@ class Handling(Ledger):
                 outs = []
                 break
         kind = e.kind
+        ended = self.actors.end_trying(actor, e) if actor.tried is not None else None
         if read_only and not (kind == ASK and "/" in e.reply_to):
             if kind == ASK:
                 self._pending_answers.append(Answer(e.reply_to, e.id, REPLY, value))
-            if offset >= 0:
+            if offset >= 0 and not ended:
                 self.inbox.finish(offset)
                 return True
             patch, outs = [], []  # a timer is finished by its turn
         else:
-            ended = ruling is not None and ruling.life is not None and ruling.life.stopped
+            stopped = ruling is not None and ruling.life is not None and ruling.life.stopped
             if ruling is not None and ruling.fresh:
                 actor.armed = not actor.info.crons
-            if not actor.armed and handler and not ended:
+            if not actor.armed and handler and not stopped:
                 actor.armed = True
                 outs.extend(arm(actor.info, actor.address, self.pieces, now))
             if kind == ASK:
@@ -187,7 +189,11 @@ class Handling(Ledger):
             patch = [*patch, *ruling.changes, *self.actors.live_on(actor, ruling.life)]
         if topic == TIMER and not (actor.life is not None and actor.life.stopped):
             outs.extend(again(e, now, outs))
+        if ended:
+            patch = [*patch, *ended]
         if fresh:
+            if actor.tried is not None:
+                patch.append(Change(FIELD, None, encode_attempt(actor.tried)))  # of another message
             if actor.life is not None and (ruling is None or not ruling.fresh):
                 patch.append(life_change(actor.life))  # the state expires, the life goes on
             actor.reader.hidden = False
@@ -242,7 +248,9 @@ class Handling(Ledger):
         info = actor.info
         waits = e.kind == ASK and e.handler in info.retried
         retry = info.retried.get(e.handler, info.retry)
-        retried = result.code in _RETRIED and e.handler != START and actor.attempts + 1 < retry.attempts
+        tried = self.actors.tried(actor, e)
+        attempts = 1 if tried is None else tried.number + 1
+        retried = result.code in _RETRIED and e.handler != START and attempts < retry.attempts
         if result.patch:  # a workflow's run: what became of it is kept
             self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result)
             return True
@@ -250,8 +258,9 @@ class Handling(Ledger):
             self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result)
             return True
         if retried and e.kind == TELL:
-            actor.attempts += 1
-            actor.retry_at = self.now + retry.delay(actor.attempts, e.id)
+            attempt = self.actors.try_again(actor, e, self.now, retry, result)
+            actor.group = self._number
+            self._append_turn(tried_turn(self.claim, offset, e, self.now, actor.seq + 1, attempt))
             if actor.queue is None:
                 actor.queue = deque()
             if actor.holder is None:
@@ -259,6 +268,7 @@ class Handling(Ledger):
             actor.queue.appendleft(Waiting(topic, offset, e))
             if offset >= 0:
                 self.inbox.waiting.add(offset)
+                self.inbox.done.discard(offset)
             return False
         if result.read_only and e.kind == ASK and "/" not in e.reply_to:
             body = error_body(result.code, result.detail, result.data)
@@ -266,8 +276,7 @@ class Handling(Ledger):
             self.inbox.finish(offset)
             return True
         actor.group = self._number
-        code, detail, data, attempts = result.code, result.detail, result.data, actor.attempts + 1
-        self._refuse(topic, offset, e, code, detail, data, attempts, actor.seq + 1)
+        self._refuse(topic, offset, e, result.code, result.detail, result.data, attempts, actor.seq + 1)
         return True
 
     def refuse(self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any) -> None:
@@ -306,7 +315,6 @@ class Handling(Ledger):
             if actor.holder is not None:
                 self.invocations.crowded[actor.address] = actor
                 return  # it waits
-            actor.attempts = 0
             self.inbox.finish(head.offset)
         actor.queue = None
         self.actors.busy.pop(actor.address, None)
@@ -356,6 +364,9 @@ class Handling(Ledger):
         care = self._care
         # What was announced is done with first, retries and all: it must not be blamed for the next one.
         while care.held and care.timer is None and self.quiet and not self.actors.busy:
+            care.until = self.actors.not_before(care.held[0].envelope)
+            if care.until > self.now:
+                return
             offset = care.announce()
             if offset >= 0:
                 self._pending.append(self._mark(attempt=offset))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from plexstream.model.journal import Begin, Change, Command, Completion, Control, Step
+from plexstream.model.attempt import Attempt, decode_attempt, encode_attempt
+from plexstream.model.journal import Begin, Change, Command, CommandKind, Completion, Control, Step
 from plexstream.model.message import TELL, Envelope
 
 if TYPE_CHECKING:
     from plexstream.processor.actors import Actor
+    from plexstream.processor.steps import EffectCall
 
+_RUN, _PROMISE = CommandKind.RUN.value, CommandKind.PROMISE.value
 WAKE = "$wake"
 """Handler of the timers that sleeps wait for."""
 PARKED = "parked"
@@ -19,6 +22,13 @@ PARKED = "parked"
 PROMISES = "@promise"
 """Collection in which an actor keeps its promises."""
 NOTED = Completion(Control.NOTED, False, b"null")
+
+
+def failed(attempt: Attempt) -> Completion:
+    """Takes note of an attempt that has failed."""
+    return Completion(Control.NOTED, True, encode_attempt(attempt))
+
+
 STUCK_RETRY = 10_000
 """Milliseconds after which a handler whose code does not fit its history is tried again."""
 
@@ -87,15 +97,16 @@ class Invocation:
         cause: the message that began it, until a record has it.
         fresh: expired state that its first record drops.
         group: number of the append that carries its latest record.
-        running: commands whose effects have started.
-        retry_at: when it is tried again after a failure; 0: it has not failed.
+        running: the effects that run, or wait to be tried again, by number.
+        tried: the latest attempts that have failed, by number; that of the handler itself: -1.
+        retry_at: when the handler is tried again after a failure; 0: it has not failed, or runs again.
         stuck: why its code cannot go on with its history.
     """
 
     __slots__ = (
-        "actor", "address", "attempts", "begin", "cause", "ended", "fresh", "group", "instance", "number",
+        "actor", "address", "begin", "cause", "ended", "fresh", "group", "instance", "number",
         "outstanding", "paused", "restarted", "retry_at", "running", "since", "steps", "stuck", "task",
-        "unrecorded", "why",
+        "tried", "unrecorded",
     )  # fmt: skip
 
     def __init__(self, address: str, number: int, begin: Begin, steps: int) -> None:
@@ -111,12 +122,11 @@ class Invocation:
         self.cause: Cause | None = None
         self.fresh: list[Change] | None = None
         self.group = 0
-        self.running: set[int] = set()
-        self.attempts = 0
+        self.running: dict[int, EffectCall] = {}
+        self.tried: dict[int, Attempt] = {}
         self.retry_at = 0
         self.since = begin.time
         self.stuck = ""
-        self.why = ""
         self.paused = False
         self.restarted = False
         self.ended = False
@@ -124,14 +134,22 @@ class Invocation:
     def note(self, step: Step) -> None:
         """Take over what a recorded step tells."""
         self.since = step.time
+        self.retry_at = self.retry_at if any(c.number == Control.NOTED for c in step.completions) else 0
         for command in step.commands:
             self.outstanding[command.number] = command
         for completion in step.completions:
             self.outstanding.pop(completion.number, None)
-            if completion.number == Control.PAUSE:
+            if completion.number >= 0:
+                self.tried.pop(completion.number, None)
+            elif completion.number == Control.NOTED:
+                attempt = decode_attempt(completion.value)
+                if attempt is not None:
+                    self.tried[attempt.step] = attempt
+                    self.retry_at = attempt.next if attempt.step < 0 else self.retry_at
+            elif completion.number == Control.PAUSE:
                 self.paused = True
             elif completion.number == Control.RESUME:
-                self.paused = False
+                self.paused, self.retry_at = False, 0
             elif completion.number == Control.RESTART:
                 self.forget(int(completion.value))
 
@@ -139,11 +157,23 @@ class Invocation:
         """All from command `at` on has not been asked for."""
         self.outstanding = {n: c for n, c in self.outstanding.items() if n < at}
         self.unrecorded = [c for c in self.unrecorded if c.number < at]
-        self.running = {n for n in self.running if n < at}
+        self.running = {n: call for n, call in self.running.items() if n < at}
+        self.tried = {n: attempt for n, attempt in self.tried.items() if n < at}
 
     def number_in_flight(self, number: int) -> bool:
         """Whether a command is to be carried out."""
         return number in self.outstanding and number not in self.running
+
+    def attempts(self) -> int:
+        """How often the handler has failed."""
+        return self.tried[-1].number if -1 in self.tried else 0
+
+    def effects_due(self) -> int:
+        """When the first of its effects is tried again; 0: it has others to look after before."""
+        waits = [c for c in self.outstanding.values() if c.kind in (_RUN, _PROMISE)]
+        if not all(c.number in self.tried for c in waits):
+            return 0
+        return min((self.tried[c.number].next for c in waits), default=0)
 
     def timer(self, number: int) -> str:
         """The id of the timer that a sleep waits for."""

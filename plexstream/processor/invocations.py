@@ -78,6 +78,10 @@ class Invocations(Outcomes):
         self.live.setdefault(address, {})[number] = inv
         for step in self.p.pieces.histories.read(address, number):
             inv.note(step)
+        again = inv.retry_at or inv.effects_due()
+        if again:
+            self._retries[inv] = again
+            return
         kinds = {command.kind for command in inv.outstanding.values()}
         # An effect may be half done, a promise have its value already; others are woken.
         if not kinds or _RUN in kinds or _PROMISE in kinds:
@@ -107,17 +111,16 @@ class Invocations(Outcomes):
             address = self._to_load.popleft()
             if address not in p.actors.active:
                 p.actors.load(address, p.now)
+        for inv in [i for i, at in self._retries.items() if at <= p.now]:
+            del self._retries[inv]
+            inv.retry_at = 0
+            self._to_revive.append(inv)
         if p.careful or self._on_trial is not None:
             self._revive_with_care()
         else:
             for _ in range(min(len(self._to_revive), REVIVED_AT_ONCE)):
                 self._revive(self._to_revive.popleft())
-        if self._retries:
-            for inv, at in list(self._retries.items()):
-                if at <= p.now and not inv.paused:
-                    del self._retries[inv]
-                    inv.retry_at = 0
-                    self._revive(inv)
+        self._release_retries()
         while self._announce:
             inv, since = next(iter(self._announce.items()))
             if p.now - since < RUN_ANNOUNCED:
@@ -127,6 +130,8 @@ class Invocations(Outcomes):
     def next_due(self) -> int | None:
         """When `tick` has something to do, in ms since the epoch."""
         times = [*self._retries.values()]
+        if self._later:
+            times.append(self._later[0][0])
         if self._announce:
             times.append(next(iter(self._announce.values())) + RUN_ANNOUNCED)
         if self._to_revive or self._to_load:

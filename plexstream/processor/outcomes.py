@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
+from plexstream.model.attempt import Attempt
 from plexstream.model.host import Again, EffectResult, Outcome, Result, Suspended
 from plexstream.model.journal import (
     DONE,
@@ -30,14 +30,12 @@ from plexstream.processor.invocation import (
     Cause,
     Invocation,
     begin_of,
+    failed,
     no_cause,
 )
 from plexstream.processor.records import error_body
 from plexstream.processor.recurring import again
 from plexstream.processor.steps import EffectCall, Steps
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger("plexstream.processor")
 _ASK, _RUN = CommandKind.ASK.value, CommandKind.RUN.value
@@ -59,18 +57,23 @@ class Outcomes(Steps):
         inv = Invocation(actor.address, seq, begin_of(e, p.now, base), 0)
         inv.actor = actor
         inv.cause = cause
-        inv.attempts = actor.attempts
         inv.fresh = dropped
         inv.since = p.now
         actor.seq = seq
         actor.time = p.now
-        actor.attempts = 0
         self._hold(actor, inv)
         if cause.topic == MAILBOX:
             p.inbox.waiting.add(cause.offset)
         if dropped is not None:
             actor.reader.hidden = False
-        self._outcome(inv, outcome, [], no_cause(), again(e, p.now, outcome.outs))
+        outs = again(e, p.now, outcome.outs)
+        tried = p.actors.tried(actor, e)
+        if tried is not None:
+            inv.tried[-1] = tried = tried._replace(cause="")
+            ended = p.actors.end_trying(actor, e)
+            self._record(inv, WAITING, no_cause(), completions=[failed(tried)], patch=ended, outs=outs)
+            outs = []
+        self._outcome(inv, outcome, [], no_cause(), outs)
 
     def begin_failed(self, actor: Actor, cause: Cause, e: Envelope, result: Result) -> None:
         """A handler has failed before it waited, and is tried again while others go on."""
@@ -86,6 +89,7 @@ class Outcomes(Steps):
     ) -> None:
         """A command of a handler is done: it is told, and goes on if that is what it waits for."""
         inv.outstanding.pop(completion.number, None)
+        inv.tried.pop(completion.number, None)
         if inv.task is None or inv.paused:
             self._record(inv, WAITING, cause, completions=[completion, NOTED], outs=outs)
             if not (inv.paused or inv.retry_at or inv.stuck):
@@ -137,7 +141,7 @@ class Outcomes(Steps):
             self._announce.setdefault(inv, p.now)  # the earliest first: time does not go back
         for number, effect in s.effects.items():
             if inv.number_in_flight(number):
-                self._gated.append((inv.group, inv, number, effect))
+                self._gate(inv, number, effect)
         self.release_effects()
 
     def _again(
@@ -188,10 +192,8 @@ class Outcomes(Steps):
         if code == "non_deterministic":
             self._stuck(inv, result, completions, cause, outs)
             return
-        if code and self._again_later(inv, actor, result):
-            if completions or outs or cause.topic or not inv.steps:
-                failure = Completion(Control.NOTED, True, error_body(code, result.detail, None))
-                self._record(inv, WAITING, cause, completions=[*completions, failure], outs=outs)
+        if code and (attempt := self._again_later(inv, actor, result)) is not None:
+            self._record(inv, WAITING, cause, completions=[*completions, failed(attempt)], outs=outs)
             return
         sent = [*(outs or ())]
         status = DONE
@@ -207,8 +209,9 @@ class Outcomes(Steps):
             if b.kind == ASK:
                 sent.append(Out(_ERROR, b.id, b.reply_to, "", error_body(code, result.detail, result.data)))
             else:
-                note = inv.attempts + 1
-                sent.append(Out(_DEAD, b.id, inv.address, b.handler, b.payload, code, result.detail, note))
+                attempts = inv.attempts() + 1
+                dead = Out(_DEAD, b.id, inv.address, b.handler, b.payload, code, result.detail, attempts)
+                sent.append(dead)
             changes, notices = self.p.actors.failed(inv.envelope(), code, result.detail)
             patch = [*patch, *changes]
             sent += notices
@@ -298,18 +301,20 @@ class Outcomes(Steps):
             actor.instance = inv.instance
         return actor.instance is not None
 
-    def _again_later(self, inv: Invocation, actor: Actor, result: Result) -> bool:
-        """Whether a handler that has failed is tried again, from what is recorded."""
+    def _again_later(self, inv: Invocation, actor: Actor, result: Result) -> Attempt | None:
+        """The attempt that has failed, where the handler is tried again, from what is recorded."""
         info, b = actor.info, inv.begin
         retried = b.kind == TELL or b.handler in info.retried
         retry = info.retried.get(b.handler, info.retry)
-        if not retried or result.code not in ("failed", "error") or inv.attempts + 1 >= retry.attempts:
-            return False
-        inv.attempts += 1
-        inv.retry_at = self.p.now + retry.delay(inv.attempts, inv.reference())
-        inv.why = result.detail
+        number, now = inv.attempts() + 1, self.p.now
+        if not retried or result.code not in ("failed", "error") or number >= retry.attempts:
+            return None
+        began = inv.tried[-1].began if -1 in inv.tried else now
+        inv.retry_at = now + retry.delay(number, inv.reference())
         self._retries[inv] = inv.retry_at
-        return True
+        attempt = Attempt(number, retry.attempts, began, inv.retry_at, result.code, result.detail)
+        inv.tried[-1] = attempt
+        return attempt
 
     def _stuck(
         self,
@@ -369,11 +374,14 @@ class Outcomes(Steps):
         return True
 
     def effect_done(self, call: EffectCall, result: EffectResult) -> None:
-        """An effect has come to its end."""
+        """An effect has come to its end, or is to be tried again."""
         inv = self.live.get(call.address, {}).get(call.invocation)
-        if inv is None or call.number not in inv.outstanding or inv.actor is None:
+        if inv is None or inv.actor is None or inv.running.get(call.number) is not call:
             return
-        inv.running.discard(call.number)
+        if result.retry_after >= 0:
+            self._effect_failed(inv, call, result)
+            return
+        del inv.running[call.number]
         self.complete(inv, Completion(call.number, result.failed, result.value), no_cause())
 
     def settled(self, actor: Actor, patch: list[Change]) -> None:

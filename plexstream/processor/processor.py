@@ -73,11 +73,15 @@ class Processor(Handling):
             due = self.timers.pop_due(self.now, 1)
             if not due:
                 return
-            care.timer = due[0]
-            if self._live(care.timer):
-                self._pending.append(self._mark(timer=f"{care.timer.address}#{care.timer.name}"))
-                return
-        timer, care.timer = care.timer, None
+            care.timer, care.told = due[0], False
+        timer = care.timer
+        if not care.told and self._live(timer):
+            care.until = self.actors.not_before(timer_message(timer))
+            if care.until <= self.now:
+                care.told = True
+                self._pending.append(self._mark(timer=f"{timer.address}#{timer.name}"))
+            return
+        care.timer = None
         care.left = max(0, care.left - 1)
         if not self._live(timer):
             pass  # taken back meanwhile
@@ -110,6 +114,7 @@ class Processor(Handling):
             for actor in list(self.actors.busy.values()):
                 if actor.retry_at <= self.now:
                     self._retry(actor)
+        if self._care.held:
             self._with_care()
         quiet = not self._moved and not self._since_mark
         if self._since_mark >= self.settings.mark_turns or (
@@ -124,6 +129,8 @@ class Processor(Handling):
             self.invocations.next_due(),
         )  # fmt: skip
         times = [t for t in dues if t is not None]
+        if self._care.until > self.now:
+            times.append(self._care.until)
         if self._since_mark or self._moved:
             times.append(self._marked_at + self.settings.mark_interval)
         return min(times, default=None)

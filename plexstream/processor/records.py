@@ -54,6 +54,12 @@ def error_body(code: str, detail: str, data: Any) -> bytes:
         return json.dumps({**body, "data": repr(data)}).encode()
 
 
+def error_of(body: bytes) -> tuple[str, str]:
+    """The code and the text of an error that `error_body` has made."""
+    said = json.loads(body)
+    return said["code"], said["detail"]
+
+
 def reply_of(turn: Turn | Step) -> tuple[int, bytes]:
     """The kind (REPLY or ERROR of `Kind`) and payload of a turn's reply; an empty one where it sent none.
 

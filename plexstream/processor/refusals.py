@@ -7,7 +7,7 @@ from typing import Any
 from plexstream.model.journal import FAILED, REJECTED, Change, Out, OutKind, Turn
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.text import text
-from plexstream.processor.fold import MAILBOX, TIMER
+from plexstream.processor.fold import MAILBOX, TIMER, TRIED
 from plexstream.processor.records import BadRecord, error_body
 
 MAX_DETAIL = 4_000
@@ -44,6 +44,11 @@ def plain_turn(
         claim, e.target, seq, topic, offset, now, status, False, key, changes, e.handler, e.id, e.sender,
         e.kind, e.origin, e.origin_seq, e.origin_index, outs,
     )  # fmt: skip
+
+
+def tried_turn(claim: int, offset: int, e: Envelope, now: int, seq: int, attempt: Change) -> Turn:
+    """An attempt that has failed and is not the last: its message is not done yet."""
+    return plain_turn(claim, TRIED, offset, e, now, seq, FAILED, [], [attempt])
 
 
 def bad_record(claim: int, offset: int, bad: BadRecord, now: int) -> Turn:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from plexstream.model.host import Effect
+from plexstream.model.attempt import Attempt
+from plexstream.model.host import Effect, EffectResult
 from plexstream.model.journal import (
     MEANWHILE,
     WAITING,
@@ -19,7 +22,8 @@ from plexstream.model.journal import (
     Turn,
 )
 from plexstream.processor.actors import Actor, Refusal
-from plexstream.processor.invocation import WAKE, Cause, Invocation, no_cause
+from plexstream.processor.invocation import WAKE, Cause, Invocation, failed, no_cause
+from plexstream.processor.records import error_of
 
 if TYPE_CHECKING:
     from plexstream.processor.processor import Processor
@@ -29,12 +33,15 @@ _TIMER, _CANCEL_TIMER = OutKind.TIMER.value, OutKind.CANCEL.value
 
 
 class EffectCall(NamedTuple):
-    """An effect that may start now."""
+    """An effect that may start, as attempt number `attempt`; the first began at `began`, `spent` ms ago."""
 
     address: str
     invocation: int
     number: int
     effect: Effect
+    attempt: int = 1
+    began: int = 0
+    spent: int = 0
 
 
 class Steps:
@@ -49,7 +56,9 @@ class Steps:
         self.p = processor
         self.live: dict[str, dict[int, Invocation]] = {}
         self.effects: deque[EffectCall] = deque()
-        self._gated: deque[tuple[int, Invocation, int, Effect]] = deque()
+        self._gated: deque[tuple[int, Invocation, EffectCall]] = deque()
+        self._later: list[tuple[int, int, Invocation, EffectCall]] = []  # a heap, by the time of their retry
+        self._order = itertools.count()
         self._to_revive: deque[Invocation] = deque()
         self._to_load: deque[str] = deque()
         self._on_trial: Invocation | None = None
@@ -160,11 +169,43 @@ class Steps:
         inv.group = self.p.group_number
         return step
 
+    # Effects
+
+    def _gate(self, inv: Invocation, number: int, effect: Effect) -> None:
+        """An effect starts when what led to it is on the log, and not before its next attempt is due."""
+        tried = inv.tried.get(number)
+        if tried is None:
+            self._gated.append((inv.group, inv, EffectCall(inv.address, inv.number, number, effect)))
+            return
+        call = EffectCall(inv.address, inv.number, number, effect, tried.number + 1, tried.began)
+        inv.running[number] = call
+        heapq.heappush(self._later, (tried.next, next(self._order), inv, call))
+
     def release_effects(self) -> None:
         """Effects start once the record of what led to them is on the log."""
         done = self.p.actors.acknowledged_group
         while self._gated and self._gated[0][0] <= done:
-            _, inv, number, effect = self._gated.popleft()
-            if not inv.ended and number in inv.outstanding and number not in inv.running:
-                inv.running.add(number)
-                self.effects.append(EffectCall(inv.address, inv.number, number, effect))
+            _, inv, call = self._gated.popleft()
+            wanted = call.number in inv.outstanding and not inv.ended
+            if wanted and inv.running.get(call.number, call) is call:
+                began = call.began or self.p.now
+                call = call._replace(began=began, spent=self.p.now - began)
+                inv.running[call.number] = call
+                self.effects.append(call)
+
+    def _release_retries(self) -> None:
+        """Effects that have failed are due again."""
+        while self._later and self._later[0][0] <= self.p.now:
+            _, _, inv, call = heapq.heappop(self._later)
+            if inv.running.get(call.number) is call:
+                self._gated.append((inv.group, inv, call))
+        self.release_effects()
+
+    def _effect_failed(self, inv: Invocation, call: EffectCall, result: EffectResult) -> None:
+        """It is tried again once that is on the log: so its attempts are counted through crashes."""
+        code, detail = error_of(result.value)
+        due = self.p.now + result.retry_after
+        attempt = Attempt(call.attempt, result.attempts, call.began, due, code, detail, call.number)
+        inv.tried[call.number] = attempt
+        self._record(inv, WAITING, no_cause(), completions=[failed(attempt)])
+        self._gate(inv, call.number, call.effect)

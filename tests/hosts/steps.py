@@ -101,7 +101,7 @@ class Run:
         """Run everything that is to be run, in order, until nothing is."""
         while self.effects and type(self.outcome) is Suspended:
             number, effect = next(iter(self.effects.items()))
-            result = effect.run()
+            result = effect.run(1, 0)
             assert result.retry_after < 0
             body = json.loads(result.value)
             if result.failed:

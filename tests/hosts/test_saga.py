@@ -119,8 +119,9 @@ def complete(command, effect):
                 command.number, True, json.dumps({"code": "failed", "detail": str(error)}).encode()
             )
         return Completion(command.number, False, b"null")
-    while (result := effect.run()).retry_after >= 0:
-        pass
+    attempt = 1
+    while (result := effect.run(attempt, 0)).retry_after >= 0:
+        attempt += 1
     return Completion(command.number, result.failed, result.value)
 
 

@@ -210,7 +210,7 @@ def test_the_result_of_a_step_has_a_limit():
     assert run.value() == MAX_MESSAGE - 2
     run = Run(Waits, "large", size=MAX_MESSAGE)
     [effect] = run.effects.values()
-    said = json.loads(effect.run().value)
+    said = json.loads(effect.run(1, 0).value)
     assert said["code"] == "step_failed"
     assert str(MAX_MESSAGE) in said["detail"]
     run.run_effects()

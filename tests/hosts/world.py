@@ -97,7 +97,7 @@ class World:
         effects = p.invocations.effects if p is self.p else deque()
         while effects and not self.hold_effects:
             call = effects.popleft()
-            p.effect_done(call, call.effect.run(), self.now)
+            p.effect_done(call, call.effect.run(call.attempt, call.spent), self.now)
             moved = True
         while p is self.p and p.outbox.mails.queue:
             self._send(*p.outbox.mails.queue.popleft())

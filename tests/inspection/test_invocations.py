@@ -3,10 +3,12 @@ from __future__ import annotations
 import pytest
 from installation import PARTITIONS, WAITING, Installation, wait_until
 
+from plexstream.cli.ps import said
 from plexstream.inspection.history import entries
 from plexstream.inspection.invocations import Invocation, invocations, recorded
 from plexstream.inspection.state_view import state_at
 from plexstream.inspection.verify import stores_of, verify
+from plexstream.inspection.why import why
 from plexstream.log.memory import MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.awakeable import read_id
@@ -78,11 +80,30 @@ def test_the_id_that_is_shown_completes_it(waiting, tmp_path):
 def test_a_failure_that_is_tried_again_is_told(tmp_path):
     with Installation(MemoryLog(), tmp_path / "state", None, WAITING) as i:
         i.client.tell("waiter/broken", "broken")
-        wait_until(lambda: any(v.failure for v in listed(i).values()))
+        wait_until(lambda: any(v.tried for v in listed(i).values()))
         found = listed(i).get("broken#1")
     assert found is not None
     assert found.status == "tries again"
-    assert found.failure == "failed: waiter.broken raised ValueError: it does not work"
+    assert found.tried is not None
+    assert found.tried.error == "failed: waiter.broken raised ValueError: it does not work"
+
+
+def test_what_is_tried_again_is_listed_with_its_attempts(tmp_path):
+    with Installation(MemoryLog(), tmp_path / "state", None, WAITING) as i:
+        i.client.tell("waiter/tell", "refuses_work")
+        i.client.tell("waiter/step", "broken_step")
+        wait_until(lambda: {"tell#0", "step#1"} <= listed(i).keys())
+        found = listed(i)
+        account = why(i.log, i.topics, "waiter/tell")
+    tell = found["tell#0"]
+    assert (tell.handler, tell.status, tell.tried.of) == ("refuses_work", "tries again", 5)
+    assert tell.tried.error == "failed: waiter.refuses_work raised ValueError: no work"
+    assert [v.handler for v in account.invocations] == ["refuses_work"]
+    [step] = found["step#1"].waits
+    assert (step.kind, step.what, step.tried.of) == ("run", "step", 3)
+    assert step.tried.error == "step_failed: ValueError: no step"
+    assert step.tried.next >= step.since + 10_000
+    assert "attempt 1 of 3 failed, next at " in said(step, 0)
 
 
 def test_numbers_go_on_after_a_restart(waiting, tmp_path):

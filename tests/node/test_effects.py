@@ -78,19 +78,19 @@ def test_async_functions_share_one_loop(pool):
     assert len({d.result.value for d in pool.done(50)}) == 1
 
 
-def test_one_that_fails_is_tried_again_and_only_its_end_is_told(pool):
-    tries = []
-
+def test_one_that_fails_says_when_it_is_to_be_tried_again(pool):
     def work():
-        tries.append(threading.current_thread().name)
-        if len(tries) < 3:
-            raise ValueError("not yet")
-        return "at last"
+        raise ValueError("not yet")
 
-    pool.run(work, retry=Retry(attempts=5, interval=0.001))
+    pool.run(work, retry=Retry(attempts=3, interval=2.0, max_duration=10.0))
     [done] = pool.done()
-    assert done.result.value == b'"at last"'
-    assert len(tries) == 3
+    assert (done.result.retry_after, done.result.attempts) == (2000, 3)
+    assert b"not yet" in done.result.value
+    for last in (done.call._replace(attempt=3), done.call._replace(attempt=2, spent=9_000)):
+        pool.effects.run(pool, last)
+        [done] = pool.done()
+        assert done.result.retry_after < 0
+        assert b"step_failed" in done.result.value
 
 
 class Untold(BaseException):

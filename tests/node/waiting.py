@@ -1,9 +1,14 @@
 """Actors whose handlers wait, for tests of what is seen of them and done to them from outside."""
 
 from plexstream import actor, handler, host, state
+from plexstream.sdk.spec import Retry
 
 
-@actor
+def broken_step() -> None:
+    raise ValueError("no step")
+
+
+@actor(retry=Retry(attempts=5, interval=1.0))
 class Waiter:
     done: list = state(default_factory=list)
 
@@ -54,6 +59,14 @@ class Waiter:
     async def broken(self) -> None:
         await host.sleep(0.001)
         raise ValueError("it does not work")
+
+    @handler("broken_step")
+    async def broken_step(self) -> None:
+        await host.run("step", broken_step, retry=Retry(attempts=3, interval=60.0))
+
+    @handler("refuses_work")
+    def refuses_work(self) -> None:
+        raise ValueError("no work")
 
     @handler("add")
     def add(self, value: int) -> list:

@@ -8,7 +8,7 @@ from plexstream.model.journal import DONE, Claim, Inbox, Step, Turn
 from plexstream.model.snapshot import Piece
 from plexstream.node.driver import Driver
 from plexstream.node.upkeep import Upkeep
-from plexstream.processor import EffectCall, Processor, actors, handling, invocations
+from plexstream.processor import Processor, actors, handling, invocations
 from plexstream.processor.careful import Care
 from plexstream.processor.fold import Fold, InboxFold
 from plexstream.processor.histories import Histories
@@ -215,7 +215,7 @@ def queue_overtaken(patch):
 
     def mutant(self, topic, offset, e):
         actor = self.actors.active.get(e.target)
-        if actor is not None and actor.queue is not None and actor.attempts:
+        if actor is not None and actor.queue is not None and actor.tried:
             queue, actor.queue = actor.queue, None
             execute(self, topic, offset, e)
             actor.queue = queue if actor.queue is None else deque([*actor.queue, *queue])
@@ -253,9 +253,9 @@ def failures_not_told(patch):
 def effects_before_acknowledgement(patch):
     def mutant(self):
         while self._gated:
-            _, inv, number, effect = self._gated.popleft()
-            inv.running.add(number)
-            self.effects.append(EffectCall(inv.address, inv.number, number, effect))
+            _, inv, call = self._gated.popleft()
+            inv.running[call.number] = call
+            self.effects.append(call)
 
     patch.setattr(Invocations, "release_effects", mutant)
 

@@ -26,11 +26,11 @@ class NativeEffect:
 
     Parameters:
         where: actor and step, for the log.
-        retry: how it is tried again; attempts are counted in this process only.
+        retry: how it is tried again.
         max_size: bytes of its result.
     """
 
-    __slots__ = ("_arguments", "_attempt", "_began", "_function", "_max_size", "_retry", "_where", "is_async")
+    __slots__ = ("_arguments", "_function", "_max_size", "_retry", "_where", "is_async")
 
     def __init__(
         self,
@@ -45,13 +45,11 @@ class NativeEffect:
         self._retry = retry
         self._where = where
         self._max_size = max_size
-        self._attempt = 0
-        self._began = 0.0
         self.is_async = inspect.iscoroutinefunction(function)
 
-    def run(self) -> EffectResult:
+    def run(self, attempt: int, spent: int) -> EffectResult:
+        began = time.monotonic()
         try:
-            self._begin()
             value = self._function(*self._arguments)
             if inspect.isawaitable(value):
                 if inspect.iscoroutine(value):
@@ -59,19 +57,14 @@ class NativeEffect:
                 raise _NotPlain(f"{self._where} returned something to be awaited: give an async def function")
             return self._done(value)
         except BaseException as error:  # a thread of a pool: it is told to the handler, whatever it is
-            return self._failed(error)
+            return self._failed(error, attempt, spent / 1000 + time.monotonic() - began)
 
-    async def run_async(self) -> EffectResult:
+    async def run_async(self, attempt: int, spent: int) -> EffectResult:
+        began = time.monotonic()
         try:
-            self._begin()
             return self._done(await self._function(*self._arguments))
         except BaseException as error:  # a loop of others, too: not theirs to end
-            return self._failed(error)
-
-    def _begin(self) -> None:
-        self._attempt += 1
-        if self._attempt == 1:
-            self._began = time.monotonic()
+            return self._failed(error, attempt, spent / 1000 + time.monotonic() - began)
 
     def _done(self, value: Any) -> EffectResult:
         if value is None:
@@ -89,7 +82,7 @@ class NativeEffect:
             )
         return EffectResult(False, data)
 
-    def _failed(self, error: BaseException) -> EffectResult:
+    def _failed(self, error: BaseException, attempt: int, spent: float) -> EffectResult:
         if isinstance(error, Reject):
             return EffectResult(True, error_json("rejected", error.reason, error.data))
         try:
@@ -99,15 +92,14 @@ class NativeEffect:
         if isinstance(error, _NotPlain):
             return EffectResult(True, error_json("step_failed", str(error)))
         retry = self._retry
-        spent = time.monotonic() - self._began
-        delay = retry.delay(self._attempt) * (1 - retry.jitter * random.random())
+        delay = retry.delay(attempt) * (1 - retry.jitter * random.random())
         late = retry.max_duration and spent + delay > retry.max_duration
-        if self._attempt >= retry.attempts or late:
-            times = f"{self._attempt} times in {spent:.1f} s" if self._attempt > 1 else "once"
+        if attempt >= retry.attempts or late:
+            times = f"{attempt} times in {spent:.1f} s" if attempt > 1 else "once"
             detail = f"{self._where} was tried {times}; the last error: {what}"
             return EffectResult(True, error_json("step_failed", detail))
-        _log.warning("%s: attempt %d failed, again in %.1f s: %s", self._where, self._attempt, delay, what)
-        return EffectResult(True, b"", round(delay * 1000))
+        _log.warning("%s: attempt %d failed, again in %.1f s: %s", self._where, attempt, delay, what)
+        return EffectResult(True, error_json("step_failed", what), round(delay * 1000), retry.attempts)
 
 
 class _NotPlain(TypeError):

@@ -257,7 +257,9 @@ def stored(store: Store) -> dict[str, Any]:
     for piece in store.scan(Piece.ACTOR):
         if is_supervised(piece.address) or is_waiting(piece.address):
             continue
-        actors[piece.address] = {"seq": piece.seq, **blank(), **json.loads(piece.data)}
+        fields = json.loads(piece.data)
+        if piece.seq or fields:  # else it has only ever failed
+            actors[piece.address] = {"seq": piece.seq, **blank(), **fields}
     for piece in store.scan(Piece.ENTRY):
         assert piece.key is not None
         if is_supervised(piece.address) or is_waiting(piece.address):

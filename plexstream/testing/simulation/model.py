@@ -12,8 +12,10 @@ from plexstream.log.base import Record
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import DONE, Claim, Out, OutKind, Step, Turn
 from plexstream.model.message import ASK, Envelope
+from plexstream.processor.fold import TRIED
 from plexstream.schema.codec import decode_envelope, decode_journal
 from plexstream.testing.simulation.actors import EVERY, bad_time
+from plexstream.testing.simulation.attempts import Attempts
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.semantics import Actor
 from plexstream.testing.simulation.supervised import is_supervised
@@ -47,6 +49,7 @@ class Model:
         emitted, put_aside: output records and dead letters, in order.
         supervised: turns that `supervised.Judge` judges.
         waits: judges the handlers that wait.
+        attempts: judges what is tried again.
         pending: those that had not ended at each claim, by its offset.
         answers: replies and errors that turns carry, by (message id, kind) as payloads.
     """
@@ -71,6 +74,7 @@ class Model:
         self.answers: dict[str, list[tuple[int, bytes]]] = {}
         self.supervised: list[Turn] = []
         self.waits = Waits()
+        self.attempts = Attempts()
         self.pending: dict[int, Pending] = {}
         self.ops: dict[str, int] = {}
         self.codes: dict[str, int] = {}
@@ -101,6 +105,10 @@ class Model:
         return found
 
     def _turn(self, offset: int, t: Turn | Step) -> None:
+        if t.cause_topic == TRIED:
+            self.attempts.note(t)
+            return
+        t = self.attempts.without(t)
         if is_waiting(t.actor) and t.cause_topic != "mailbox":
             self._by_itself(offset, t)
             return
@@ -301,8 +309,15 @@ class Model:
 
     def state(self) -> dict[str, Any]:
         """Everything that a store must hold now, in a form that `stored` gives, too."""
+        attempts = self.attempts.fields()
+        attempts = {a: f for a, f in attempts.items() if not (is_supervised(a) or is_waiting(a))}
+        for address in attempts:
+            self.actor(address)
         return {
-            "actors": {a: {"seq": x.seq, **x.state} for a, x in sorted(self.actors.items()) if x.seq},
+            "actors": {
+                a: {"seq": x.seq, **x.state, **attempts.get(a, {})}
+                for a, x in sorted(self.actors.items()) if x.seq or a in attempts
+            },
             "timers": {f"{a} {name}": t.due for (a, name), t in sorted(self.timers.items())},
             "replies": {f"{a} {key}": reply for (a, key), reply in sorted(self.replies.items())},
         }

@@ -162,12 +162,9 @@ class SimProcess:
         """One effect comes to its end, in any order."""
         if self._effects:
             driver, call = self._effects.pop(self.random.randrange(len(self._effects)))
-            result = call.effect.run()
-            if result.retry_after < 0:
-                self.hits["effect done"] += 1
-                driver.effect_done(call, result)
-            else:
-                self._effects.append((driver, call))
+            result = call.effect.run(call.attempt, call.spent)
+            self.hits["effect done" if result.retry_after < 0 else "effect to be tried again"] += 1
+            driver.effect_done(call, result)
 
     def _do_acks(self) -> None:
         self._finish_effect()
