@@ -109,15 +109,10 @@ def list_topics(
 
 
 def _count(log: Log, config: Config) -> int:
-    from plexstream.model.errors import TopicMissing
+    from plexstream.node.topology import refuse_other
 
     count = log.partitions(config.topics().mailbox) or config.partitions
-    asked = "partitions" in config.model_fields_set
-    if asked and count != config.partitions:
-        raise TopicMissing(
-            f"partitions = {config.partitions}, but {config.topics().mailbox} has {count}, which is fixed: "
-            f"give --partitions {count}, or another --prefix for a new installation"
-        )
+    refuse_other(config.topics(), count, config.asked_partitions())
     return count
 
 

@@ -162,6 +162,10 @@ class Config(BaseSettings):
         """The names of the topics."""
         return Topics(self.prefix, self.outputs)
 
+    def asked_partitions(self) -> int | None:
+        """The number of partitions, where it is configured and not the default."""
+        return self.partitions if "partitions" in self.model_fields_set else None
+
     def settings(self) -> Settings:
         """Limits and intervals of the processors."""
         return Settings(**{name: getattr(self, name) for name in Settings._fields})

@@ -22,6 +22,7 @@ from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError, LogError
 from plexstream.node import topology
 from plexstream.node.config import Config
+from plexstream.node.folder import Folder
 from plexstream.node.manifest import Deployment, load_manifest
 from plexstream.node.metrics import NodeMetrics
 from plexstream.node.process import WorkerSpec
@@ -43,7 +44,8 @@ class Node:
 
     Raises:
         ConfigError: no actor file, or one that cannot be loaded; a manifest that is wrong; a data folder
-            that cannot be made; an address that cannot be listened on.
+            that cannot be made or is another node's; a number of partitions that is not that of the topics;
+            an address that cannot be listened on.
         LogUnavailable: the log cannot be reached.
     """
 
@@ -57,11 +59,14 @@ class Node:
         manifest = None
         if config.manifest is not None and app is not None:
             manifest = load_manifest(config.manifest, app.types)
-        _make_folder(config.data)
+        self._folder = Folder(config.data)
+        if config.kafka and app is not None:
+            self._folder.hold()  # the embedded log has a lock of its own
         self.log: Log = (
             KafkaLog(config.kafka, config.kafka_settings) if config.kafka else open_log(config.log_url())
         )
         self.partitions = topology.apply(self.log, self.topics, config.partitions)
+        topology.refuse_other(self.topics, self.partitions, config.asked_partitions())
         if app is not None and app_file is not None:
             if config.kafka:
                 self._supervisor = Supervisor([self._worker_spec(app_file, n) for n in range(config.workers)])
@@ -129,6 +134,7 @@ class Node:
         self._lags.stop()
         self.calls.close()
         self.log.close()
+        self._folder.release()
 
     def status(self) -> dict[str, Any]:
         """How the node is: its workers, their partitions, and how far behind each is. Does not block."""
@@ -241,15 +247,6 @@ def _app_file(config: Config) -> Path:
             "no actor file: name one, as in `plexstream dev bank.py`, or set app in plexstream.toml"
         )
     return config.app
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"data folder {folder} cannot be made ({error.strerror}): name another with --data DIR"
-        ) from error
 
 
 def run_node(config: Config, started: Callable[[Node], None] = lambda _: None) -> int:

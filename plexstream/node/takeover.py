@@ -201,7 +201,9 @@ class Takeover:
         old, new = self._former.versions, claim.code
         changed = [f"{t} {old[t]} -> {new[t]}" for t in sorted(old.keys() & new.keys()) if old[t] != new[t]]
         if changed:
-            _log.warning(
+            # A node that is started again with other code is what its user has just done.
+            _log.log(
+                logging.INFO if claim.node == self._former.node else logging.WARNING,
                 "partition %d: the code has changed from node %s to node %s: %s",
                 self.partition, self._former.node, claim.node, ", ".join(changed),
             )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plexstream.log.base import Log, TopicSpec
+from plexstream.model.errors import ConfigError
 from plexstream.model.topics import COPARTITIONED, KEEPING, Topics
 
 _MIB = 1 << 20
@@ -34,6 +35,15 @@ def apply(log: Log, topics: Topics, partitions: int) -> int:
     count = log.partitions(topics.mailbox) or partitions
     log.create(specs(topics, count))
     return count
+
+
+def refuse_other(topics: Topics, count: int, asked: int | None) -> None:
+    """Raises ConfigError where another number of partitions is asked for than there is: it is fixed."""
+    if asked is not None and asked != count:
+        raise ConfigError(
+            f"partitions = {asked}, but {topics.mailbox} has {count}, which is fixed: "
+            f"give --partitions {count}, or another --prefix for a new installation"
+        )
 
 
 def output(topic: str, partitions: int) -> TopicSpec:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 
 import pytest
+
+from plexstream.node.folder import Folder
 
 BANK = str(Path(__file__).with_name("bank.py"))
 
@@ -20,10 +23,22 @@ def test_a_data_folder_that_cannot_be_made(cli, tmp_path, below):
     assert "name another" in cli("bench", "--data", str(data), code=2).stderr
 
 
-def test_a_data_folder_that_is_a_file_is_a_problem(cli, tmp_path):
-    (tmp_path / "file").touch()
-    said = cli("doctor", "--data", str(tmp_path / "file"), code=1).stdout
-    assert f"{tmp_path / 'file'} is no folder" in said
+def test_another_number_of_partitions_is_refused(dev, cli):
+    dev.end(signal.SIGTERM)
+    said = cli("dev", BANK, "--data", str(dev.data), "--partitions", "9", code=2).stderr
+    assert "partitions = 9, but plex.mailbox has 8, which is fixed: give --partitions 8" in said
+
+
+def test_a_data_folder_of_another_node_on_kafka(cli, kafka, topic_prefix, tmp_path):
+    there = Folder(tmp_path)
+    there.hold()
+    command = ["run", BANK, "--kafka", kafka, "--prefix", topic_prefix, "--data", str(tmp_path)]
+    said = cli(*command, code=2).stderr
+    assert f"data folder {tmp_path} is in use by another node: stop that one" in said
+    there.release()
+    again = Folder(tmp_path)
+    again.hold()
+    again.release()
 
 
 @pytest.mark.parametrize("name", ["PLEXSTREAM_KAFKA_SETTINGS", "PLEXSTREAM_OUTPUTS"])
