@@ -8,8 +8,7 @@ from log_driving import acks, append, fill, items, read_all, take
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.limits import OVERHEAD_BYTES, RecordTooLarge
-from plexstream.model.address import partition_of
-from plexstream.model.errors import Fenced, LogError, TopicMissing
+from plexstream.model.errors import LogError, TopicMissing
 
 ENDLESS_S = 3600.0
 """Whoever waits so long has not been woken: the test's own time limit ends it."""
@@ -340,83 +339,6 @@ def test_a_reader_whose_position_is_trimmed_goes_on_at_the_start(log, topic):
     reader.resume((topic, 0))
     assert [record.offset for record in take(reader, 4)] == [6, 7, 8, 9]
     reader.close()
-
-
-def test_a_transaction_writes_records_and_positions(log, topic):
-    transaction = log.transaction(f"{topic}-relay")
-    assert transaction.position((topic, 1)) is None
-    transaction.commit(
-        [(topic, 0, b"k", b"1"), (topic, 1, b"k", b"2"), (topic, 0, b"k", None)], {(topic, 1): 7}
-    )
-    transaction.commit([(topic, 0, b"k", b"3")], {(topic, 1): 8, (topic, 0): 3})
-    assert (transaction.position((topic, 1)), transaction.position((topic, 0))) == (8, 3)
-    transaction.close()
-    assert [r.value for r in read_all(log, (topic, 0), 3, committed=True)] == [b"1", None, b"3"]
-    assert [r.value for r in read_all(log, (topic, 1), 1, committed=True)] == [b"2"]
-    # Positions belong to the id, not to the owner.
-    again = log.transaction(f"{topic}-relay")
-    assert (again.position((topic, 1)), again.position((topic, 0))) == (8, 3)
-    again.commit([], {(topic, 0): 4})
-    assert again.position((topic, 0)) == 4
-    again.close()
-    other = log.transaction(f"{topic}-other")
-    assert other.position((topic, 1)) is None
-    other.close()
-
-
-def test_records_without_a_partition_go_where_java_clients_put_them(log, make_topic):
-    topic = make_topic(5)
-    keys = ["default/default/account/alice", "a", "", "ä", "x" * 33]
-    transaction = log.transaction(f"{topic}-relay")
-    transaction.commit([(topic, None, key.encode(), b"v") for key in keys], {})
-    transaction.close()
-    reader = log.reader(committed=True)
-    for partition in range(5):
-        reader.assign((topic, partition), 0)
-    found = {record.key.decode(): record.partition for record in take(reader, len(keys))}
-    assert found == {key: partition_of(key, 5) for key in keys}
-    reader.close()
-
-
-def test_a_new_transaction_fences_the_old(log, topic):
-    old = log.transaction(f"{topic}-relay")
-    old.commit([(topic, 0, b"k", b"old")], {(topic, 1): 1})
-    new = log.transaction(f"{topic}-relay")
-    assert new.position((topic, 1)) == 1
-    with pytest.raises(Fenced):
-        old.commit([(topic, 0, b"k", b"zombie")], {(topic, 1): 99})
-    with pytest.raises(Fenced):
-        old.commit([], {(topic, 1): 99})
-    new.commit([(topic, 0, b"k", b"new")], {(topic, 1): 2})
-    assert new.position((topic, 1)) == 2
-    old.close()
-    new.close()
-    assert [r.value for r in read_all(log, (topic, 0), 2, committed=True)] == [b"old", b"new"]
-
-
-def test_a_transaction_that_is_refused_leaves_nothing(log, topic):
-    transaction = log.transaction(f"{topic}-relay")
-    with pytest.raises(RecordTooLarge):
-        transaction.commit([(topic, 0, b"k", b"1"), (topic, 1, b"k", b"x" * 2_000_000)], {(topic, 0): 5})
-    with pytest.raises(TopicMissing):
-        transaction.commit([(topic, 0, b"k", b"1"), ("absent", None, b"k", b"2")], {(topic, 0): 5})
-    assert transaction.position((topic, 0)) is None
-    transaction.commit([(topic, 0, b"k", b"3")], {(topic, 0): 6})
-    transaction.close()
-    assert [r.value for r in read_all(log, (topic, 0), 1, committed=True)] == [b"3"]
-
-
-def test_an_appender_beside_a_transaction_is_seen_by_committed_readers(log, topic):
-    appender = log.appender()
-    append(appender, (topic, 0), items(b"1"))
-    transaction = log.transaction(f"{topic}-relay")
-    transaction.commit([(topic, 0, b"k", b"2")], {})
-    append(appender, (topic, 0), items(b"3"))
-    for committed in (True, False):
-        values = [record.value for record in read_all(log, (topic, 0), 3, committed=committed)]
-        assert values == [b"1", b"2", b"3"]
-    transaction.close()
-    appender.close()
 
 
 def test_a_closed_log_says_so(log, topic):

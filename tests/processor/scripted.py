@@ -136,3 +136,8 @@ TIMER, CANCEL, SENT = OutKind.TIMER.value, OutKind.CANCEL.value, OutKind.TELL.va
 
 def timer(id, due, target=A, handler="add"):
     return Out(TIMER, id, target, handler, b"", due=due)
+
+
+def handled(bench):
+    """The ids of the messages that handlers were run for, in order."""
+    return [id for _, _, id, _ in bench.host.calls]

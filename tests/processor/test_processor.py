@@ -15,6 +15,7 @@ from scripted import (
     Host,
     ask,
     fails,
+    handled,
     outs,
     sends,
     tell,
@@ -22,13 +23,9 @@ from scripted import (
 )  # fmt: skip
 
 from plexstream.model.host import Result
-from plexstream.model.journal import Change, Claim, Mark, Out, Turn
+from plexstream.model.journal import Change, Mark, Out, Turn
 from plexstream.model.message import Envelope
-from plexstream.processor import BadRecord, Fenced
-
-
-def handled(bench):
-    return [id for _, _, id, _ in bench.host.calls]
+from plexstream.processor import BadRecord
 
 
 def test_an_ask_is_a_turn_and_its_reply_leaves_when_it_is_acknowledged():
@@ -201,152 +198,6 @@ def test_a_read_goes_with_the_turns_that_it_has_seen():
     assert [a.id for a in b.answers()] == ["m1"]
     b.p.acknowledged(2)
     assert [a.id for a in b.answers()] == ["m2"]
-
-
-# Fencing
-
-
-def test_a_claim_in_the_gap_fences():
-    b = Bench()
-    b.give(ask(0), ask(1, "read"))
-    turns = b.p.take()
-    assert b.p.acknowledged(2) == (1, 2)
-    with pytest.raises(Fenced, match="claimed by other"):
-        b.p.gap([(1, Claim("x", "other", 0, {})), (2, turns[0])])
-    assert not b.answers()
-    assert not b.p.outbox.mails.queue
-
-
-def test_records_of_a_zombie_in_the_gap_do_not_count():
-    b = Bench()
-    b.restart()
-    b.give(ask(0))
-    turns = b.p.take()
-    zombie = turns[0]._replace(claim=0, seq=99)
-    assert b.p.acknowledged(4) == (2, 4)
-    b.p.gap([(2, zombie), (3, None), (4, turns[0])])
-    assert [(o, t.seq) for o, t in b.p.outbox.mails.queue] == [(4, 1)]
-    assert b.p.fold.next == 5
-
-
-@pytest.mark.parametrize(
-    ("first", "seen", "why"),
-    [
-        (1, [0, 0, 0], "0 of 1 records"),
-        (1, [1, 1, 0], "2 of 1 records"),
-        (2, [1, 0], "trimmed"),
-        (1, [], "trimmed"),
-    ],
-)
-def test_a_gap_without_just_our_records_fences(first, seen, why):
-    b = Bench()
-    b.give(ask(0))
-    (turn,) = b.p.take()
-    b.p.acknowledged(3)
-    with pytest.raises(Fenced, match=why):
-        b.p.gap([(first + i, turn if ours else None) for i, ours in enumerate(seen)])
-
-
-def test_an_impossible_acknowledgement_fences():
-    b = Bench()
-    b.give(ask(0))
-    b.p.take()
-    with pytest.raises(Fenced):
-        b.p.acknowledged(0)
-
-
-# Crashes
-
-
-def crash(bench, times):
-    for _ in range(times):
-        bench.restart()
-
-
-def test_after_crashes_messages_are_tried_one_by_one_and_announced():
-    b = Bench()
-    crash(b, 2)
-    b.give(tell(0), tell(1))
-    assert handled(b) == []
-    (mark,) = b.p.take()
-    assert mark.attempt == 0
-    b.journal.append(mark)
-    b.p.acknowledged(len(b.journal) - 1)
-    assert handled(b) == ["m0"]
-    records = b.append()
-    assert [getattr(r, "attempt", None) for r in records] == [None, 1, None]
-    assert handled(b) == ["m0", "m1"]
-
-
-def test_a_message_that_kills_its_process_is_put_aside():
-    b = Bench(careful_turns=5)
-    crash(b, 2)
-    for _ in range(3):
-        b.give(ask(0), tell(1))
-        (mark,) = b.p.take()
-        assert mark.attempt == 0
-        b.journal.append(mark)  # and it dies when it tries
-        b.restart()
-    b.give(ask(0), tell(1))
-    records = b.append()
-    assert [json.loads(o.payload)["code"] for o in outs(records, ERROR)] == ["poisoned"]
-    assert handled(b) == ["m1"]
-
-
-def test_a_timer_that_kills_its_process_is_put_aside():
-    host = Host({"set": sends(timer("1.0", 10_500)), "set2": sends(timer("2.0", 10_600))})
-    b = Bench(host, careful_turns=9)
-    b.give(tell(0, "set"), tell(1, "set2"))
-    b.append()
-    crash(b, 2)
-    b.now = 11_000
-    for _ in range(3):
-        b.p.tick(b.now)
-        (mark,) = b.p.take()
-        assert mark.timer == f"{A}#1.0"
-        b.journal.append(mark)  # and it dies when it fires
-        b.restart()
-    records = []
-    for _ in range(4):
-        b.p.tick(b.now)
-        records += b.append()
-    (dead,) = outs(records, DEAD)
-    assert (dead.key, dead.due) == ("poisoned", 3)
-    fired = [r.message_id for r in records if getattr(r, "cause_topic", "") == "timer"]
-    assert fired == ["1.0", "2.0"]  # the first one put aside, the other handled
-    assert not len(b.p.timers)
-
-
-def test_a_good_end_ends_the_care():
-    b = Bench()
-    crash(b, 3)
-    b.p.release(b.now)
-    b.append()
-    b.restart()
-    b.give(tell(0))
-    assert handled(b) == ["m0"]
-
-
-def test_care_ends_after_so_many_messages():
-    b = Bench(careful_turns=2)
-    crash(b, 2)
-    b.give(*[tell(i) for i in range(5)])
-    b.append()
-    b.give(tell(5))
-    assert handled(b) == [f"m{i}" for i in range(6)]
-
-
-def test_a_message_that_waits_for_a_retry_in_careful_mode_is_not_done():
-    b = Bench(Host({"bad": fails(1)}))
-    crash(b, 2)
-    b.give(tell(0, "bad"), tell(1, target=B))
-    b.append()
-    assert handled(b) == ["m0"]  # and the next one waits, lest it is blamed for what this one does
-    b.p._since_mark = 10**9
-    b.tick()
-    b.append()
-    assert b.p.inbox.plain().low == 0
-    assert 0 not in b.p.inbox.plain().done
 
 
 # State
