@@ -67,7 +67,8 @@ def exchange(request: Request) -> Exchange:
         LogUnavailable: the server was not reached, or the outcome is unknown.
     """
     end = time.monotonic() + request.timeout
-    path = _path(request)
+    path = request.path or _path(request)
+    content = request.body if request.path else request.payload
     headers = {"content-type": "application/json"}
     if request.idempotency_key:
         headers["idempotency-key"] = request.idempotency_key
@@ -75,7 +76,7 @@ def exchange(request: Request) -> Exchange:
     sent = False  # whether any attempt may have arrived
     while True:
         left = end - time.monotonic()
-        attempt = Attempt(f"{path}?timeout={max(left, 0.001):.3f}", headers, request.payload, left + _GRACE)
+        attempt = Attempt(f"{path}?timeout={max(left, 0.001):.3f}", headers, content, left + _GRACE)
         answer = yield attempt
         if isinstance(answer, httpx.Response):
             return _result(request, answer)

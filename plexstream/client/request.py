@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 
@@ -11,7 +12,7 @@ from plexstream.edge.calls import DEFAULT_TIMEOUT, MAX_TIMEOUT
 from plexstream.log.base import Log
 from plexstream.model import address
 from plexstream.model.awakeable import read_id
-from plexstream.model.control import ACTIONS, COMPLETE, PROMISE, read_invocation
+from plexstream.model.control import ACTIONS, COMPLETE, PROMISE, read_invocation, refuse_system
 from plexstream.model.errors import BadAddress, BadArguments, ConfigError, UnknownInvocation
 from plexstream.model.topics import Topics
 
@@ -20,7 +21,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Request(NamedTuple):
-    """One call."""
+    """One call. `path` and `body`: what it is over HTTP, where it is none of an actor's own handlers."""
 
     tell: bool
     target: str
@@ -28,6 +29,8 @@ class Request(NamedTuple):
     payload: bytes
     timeout: float
     idempotency_key: str
+    path: str = ""
+    body: bytes = b""
 
 
 def request(
@@ -43,8 +46,22 @@ def request(
 
     Raises:
         BadAddress: `target` is no address.
-        BadArguments: the arguments are given both ways, or are no JSON; the timeout cannot be.
+        BadArguments: the handler is the system's; the arguments are given both ways, or are no JSON; the
+            timeout cannot be.
     """
+    refuse_system(handler)
+    return _request(tell, target, handler, arguments, named, timeout, idempotency_key)
+
+
+def _request(
+    tell: bool,
+    target: str,
+    handler: str,
+    arguments: Mapping[str, Any] | None,
+    named: Mapping[str, Any],
+    timeout: float | None,
+    idempotency_key: str,
+) -> Request:
     if arguments is not None and named:
         raise BadArguments(
             f"{target}.{handler}: give the arguments as one mapping or by name, not both ({', '.join(named)})"
@@ -72,14 +89,16 @@ def completion(id: str, outcome: Mapping[str, Any], timeout: float | None) -> Re
     """
     found = read_id(id)
     try:
-        return request(False, found.address, COMPLETE, {"id": id, **outcome}, {}, timeout, "")
+        call = _request(False, found.address, COMPLETE, {"id": id, **outcome}, {}, timeout, "")
     except BadAddress:
         raise UnknownInvocation(f"{id[:80]!r} is no id of an awakeable") from None
+    return _over_http(call, ("awakeables", id), outcome)
 
 
 def settlement(target: str, name: str, outcome: Mapping[str, Any], timeout: float | None) -> Request:
     """Complete a promise of the actor `target`. Raises BadAddress, BadArguments."""
-    return request(False, target, PROMISE, {"name": name, **outcome}, {}, timeout, "")
+    call = _request(False, target, PROMISE, {"name": name, **outcome}, {}, timeout, "")
+    return _over_http(call, ("promises", *call.target.split("/"), name), outcome)
 
 
 def action(
@@ -88,7 +107,19 @@ def action(
     """Do something to a handler that waits, `what` of ACTIONS. Raises BadAddress, BadArguments."""
     target, number = read_invocation(invocation)
     of = {} if number is None else {"invocation": number}
-    return request(False, target, ACTIONS[what], {**of, **(more or {})}, {}, timeout, "")
+    call = _request(False, target, ACTIONS[what], {**of, **(more or {})}, {}, timeout, "")
+    parts = ["invocations", *call.target.split("/"), *map(str, of.values()), what]
+    return call._replace(path=_path(parts), body=_encode(more) if more else b"")
+
+
+def _over_http(call: Request, parts: tuple[str, ...], outcome: Mapping[str, Any]) -> Request:
+    if "error" in outcome:
+        return call._replace(path=_path([*parts, "reject"]), body=_encode(outcome))
+    return call._replace(path=_path([*parts, "resolve"]), body=_encode(outcome["value"]))
+
+
+def _path(parts: Iterable[str]) -> str:
+    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def result(payload: bytes) -> Any:

@@ -10,6 +10,7 @@ A system outside knows no more than the path: what it posts to ``resolve`` is th
 from __future__ import annotations
 
 from typing import Annotated, Any, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -54,13 +55,14 @@ def order(raw_path: bytes, body: bytes) -> Order:
     """
     if len(raw_path) > MAX_PATH:
         raise Problem(400, "bad_address", f"a path of {len(raw_path)} bytes; at most {MAX_PATH} are allowed")
-    _, what, *parts = parts_of(raw_path[1:])
+    raw = raw_path[1:].split(b"/")
+    name = _name(raw.pop(-2)) if raw[1] == b"promises" and len(raw) in (6, 8) else None
+    _, what, *parts = parts_of(b"/".join(raw))
     verb = parts.pop() if parts else ""
     if what == "awakeables" and len(parts) == 1:
         return _awakeable(parts[0], verb, body)
-    if what == "promises" and len(parts) in (3, 5) and verb in ("resolve", "reject"):
-        target, name = address.full("/".join(parts[:-1])), parts[-1]
-        return Order(target, PROMISE, _payload({"name": name}, verb, body))
+    if name is not None and verb in ("resolve", "reject"):
+        return Order(address.full("/".join(parts)), PROMISE, _payload({"name": name}, verb, body))
     if what == "invocations" and len(parts) in (2, 3, 4, 5) and verb in ACTIONS:
         number = _number(parts.pop()) if len(parts) in (3, 5) else None
         of = {} if number is None else {"invocation": number}
@@ -93,6 +95,14 @@ def _payload(of: dict[str, Any], verb: str, body: bytes) -> bytes:
         wanted = "the value as JSON" if verb == "resolve" else 'empty, or {"error": "the reason"}'
         raise Problem(400, "bad_json", f"the body must be {wanted}: {error}") from None
     return _encode({**of, "error": rejection.error})
+
+
+def _name(raw: bytes) -> str:
+    """The name of a promise, which may be any text."""
+    try:
+        return unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        raise BadAddress(f"{raw[:60]!r} in the path is not UTF-8, percent-encoded or not") from None
 
 
 def _restart(body: bytes) -> dict[str, int]:

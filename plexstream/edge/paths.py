@@ -11,7 +11,8 @@ from urllib.parse import unquote_to_bytes
 
 from plexstream.edge.problems import Problem
 from plexstream.model import address
-from plexstream.model.errors import BadAddress
+from plexstream.model.control import refuse_system
+from plexstream.model.errors import BadAddress, BadArguments
 
 ACTORS = b"/v1/actors/"
 MAX_PATH = 4096  # bytes; an address has at most 512, and three for each of them when percent-encoded
@@ -29,7 +30,8 @@ def route(raw_path: bytes) -> Route:
     """The route of a path below `ACTORS`.
 
     Raises:
-        Problem: 400 for a path whose parts cannot be an address, 404 for one of no such shape.
+        Problem: 400 for a path whose parts cannot be an address, 404 for one of no such shape, 422 for a
+            handler that is none of an actor's.
     """
     found = _route(raw_path)
     if isinstance(found, Problem):
@@ -60,6 +62,10 @@ def _route(raw_path: bytes) -> Route | Problem:
         target = address.full("/".join(parts[:-1]))
     except BadAddress as error:
         return Problem(400, "bad_address", str(error))
+    try:
+        refuse_system(parts[-1])
+    except BadArguments as error:
+        return Problem(error.status, error.code, error.detail)
     return Route(target, parts[-1], send)
 
 

@@ -19,6 +19,21 @@ ACTIONS = {
 waits; a restart has ``"from"`` besides, the number of a step."""
 
 
+def refuse_system(handler: str) -> None:
+    """Refuse a call of what only the system says.
+
+    Raises:
+        BadArguments: `handler` begins with ``$``.
+    """
+    if handler[:1] == "$":
+        raise BadArguments(
+            f"handler {handler[:40]!r}: names with $ are the system's. What waits is controlled below "
+            "/v1/awakeables, /v1/promises and /v1/invocations, by Client (resolve_awakeable, cancel, …) and "
+            "by the commands awakeable, promise, cancel, kill, pause, resume and restart; actors start and "
+            "stop others by host.spawn, host.stop, …"
+        )
+
+
 def read_invocation(text: str) -> tuple[str, int | None]:
     """Take ``address#number`` apart; without a number it is None, and means the one that waits.
 

@@ -198,6 +198,9 @@ def test_by_clients(site, client):
     client.reject_promise(target, "q", "never")
     with pytest.raises(Rejected, match="never"):
         site.ask(target, "promised", name="q")
+    for name in ("a/b", "a b%2F?#", "\u202e", "ü"):
+        client.resolve_promise(target, name, name)
+        assert site.ask(target, "promised", name=name) == name
     target, future = site.start("nap")
     assert client.pause(target) == 1
     assert client.resume(f"{target}#1") == 1
@@ -210,6 +213,19 @@ def test_by_clients(site, client):
         future.result(10)
     with pytest.raises(UnknownInvocation, match="it has none"):
         client.kill(f"{target}#1")
+
+
+def test_clients_restart_from_a_step(site, client):
+    target, future = site.start("nap", seconds=0.5)
+    assert client.restart(f"{target}#1", 0) == 1
+    assert json.loads(future.result(10)) == "slept"
+
+
+@pytest.mark.parametrize("handler", ["$complete", "$end", "$cancel", "$exit", "$start", "$nothing"])
+def test_what_only_the_system_says_cannot_be_called(client, handler):
+    for call in (client.ask, client.tell):
+        with pytest.raises(BadArguments, match="/v1/awakeables, /v1/promises"):
+            call("waiter/x", handler)
 
 
 @pytest.mark.parametrize("over", ["http", "log"])

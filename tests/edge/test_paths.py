@@ -38,12 +38,23 @@ def test_addresses_that_are_refused(node, path):
     assert not node.responder.seen
 
 
+@pytest.mark.parametrize("path", [
+    "account/alice/$complete", "account/alice/%24end/send", "a/b/account/alice/$exit", "account/alice/$no",
+])  # fmt: skip
+def test_what_only_the_system_says_is_refused(node, path):
+    request = f"POST /v1/actors/{path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n".encode()
+    status, body = node.raw(request)
+    assert (status, json.loads(body)["code"]) == (422, "bad_arguments")
+    assert "/v1/invocations" in json.loads(body)["detail"]
+    assert not node.responder.seen
+
+
 @given(st.binary(max_size=40), st.sampled_from([b"", b"account/", b"a/b/", b"a/b/c/d/"]))
 @settings(max_examples=1000, deadline=None)
 def test_any_path_is_a_valid_route_or_a_problem(tail, head):
     found = routed(ACTORS + head + tail)
     if isinstance(found, Problem):
-        assert found.status in (400, 404)
+        assert found.status in (400, 404, 422)
         return
     assert str(address.parse(found.target)) == found.target
     assert found.target.count("/") == 3

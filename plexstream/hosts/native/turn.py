@@ -159,8 +159,6 @@ class Turn:
 
     def tell(self, to: str, handler: str, payload: Any) -> None:
         target, data = self.message("tell", to, handler, payload)
-        if handler[0] == "$":
-            raise ValueError(f"host.tell: {handler!r} is the system's: use host.spawn, host.stop, …")
         self.outs.append(Out(_TELL, "", target, handler, data))
 
     def signal(self, to: str, name: str, payload: dict[str, Any], ref: str) -> str:
@@ -259,4 +257,6 @@ def _check_topic(topic: object) -> None:
 def _check_handler(handler: object) -> None:
     if not isinstance(handler, str) or not handler or len(handler) > MAX_HANDLER:
         raise ValueError(f"{handler!r} is no name of a handler: give a text of 1 to {MAX_HANDLER} characters")
+    if handler[0] == "$":
+        raise ValueError(f"{handler!r} is the system's: use host.spawn, host.stop, host.resolve_awakeable, …")
     handler.encode()  # refuses what is no Unicode text
