@@ -142,7 +142,8 @@ def reckon(load: Load, node: Served, outputs: Callable[[], list[dict[str, Any]]]
         found = node.report(tally)
         assert found == expected, f"{tally}: {found}, expected {expected}"
 
-    until("every output", lambda: len(outputs()) >= len(made))
+    # A transaction whose commit a broker took with it is given up after 20 s, and there may be several.
+    until("every output", lambda: len(outputs()) >= len(made), 90)
     records = sorted((o["ledger"], o["id"], o["count"]) for o in outputs())
     assert records == sorted((ledger, id, count) for ledger, e in ids.items() for id, count in e.items())
 

@@ -13,7 +13,7 @@ from plexstream import AsyncClient
 from plexstream.model.topics import Topics
 from plexstream.testing.broker import LocalBroker
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def test_the_broker_is_killed_and_restarted(
