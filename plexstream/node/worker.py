@@ -28,7 +28,8 @@ _partition = attrgetter("partition")
 
 READ_LIMIT = 500
 """Mailbox records taken at once: 8 ms of work for handlers that take no time."""
-REPLAY_LIMIT = 2_000
+REPLAY_LIMIT = 500
+"""Of journal and snapshots: as many as stay in the cache of a core between reading and folding."""
 IDLE_S = 0.02
 """How long an idle worker waits for a record at most."""
 RECLAIM_S = 0.5

@@ -83,21 +83,26 @@ class Fold:
     def turn(self, turn: Turn | Step) -> None:
         """A turn or a step that counts finishes its cause."""
         self.turns += 1
-        if type(turn) is Step and self.timer and self.timer == f"{turn.actor}#~{turn.invocation}":
-            self.timer, self.timer_attempts = "", 0  # a waiting handler that goes on is not what kills
-        if turn.cause_offset < 0:
-            if self.timer and self.timer == f"{turn.sender}#{turn.message_id}":
-                self.timer, self.timer_attempts = "", 0
+        if self.timer:
+            self._survived(turn)
+        offset = turn.cause_offset
+        if offset < 0:
             return
-        if turn.cause_offset == self.attempt:
+        if offset == self.attempt:
             self.attempt, self.attempts = -1, 0
         if turn.cause_topic == TRIED:
             return  # its message is still to be handled
         inbox = self.inboxes.get(turn.cause_topic)
         if inbox is None:
             inbox = self.inboxes[turn.cause_topic] = InboxFold()
-        if turn.cause_offset >= inbox.low:
-            inbox.done.add(turn.cause_offset)
+        if offset >= inbox.low:
+            inbox.done.add(offset)
+
+    def _survived(self, turn: Turn | Step) -> None:
+        """The timer on trial is not what kills if it has led to a turn, or the waiting handler goes on."""
+        fired = turn.cause_offset < 0 and self.timer == f"{turn.sender}#{turn.message_id}"
+        if fired or (type(turn) is Step and self.timer == f"{turn.actor}#~{turn.invocation}"):
+            self.timer, self.timer_attempts = "", 0
 
     def _claim(self, offset: int, claim: Claim) -> None:
         self.crashes = 0 if self.released or self.turns >= CRASH_TURNS else self.crashes + 1

@@ -45,7 +45,8 @@ class Restore:
         """
         record = self._decode(data)
         self.next = offset + 1
-        counts = (self.fold.take if offset >= self.start else self.fold.counted)(offset, record)
+        old = offset < self.start
+        counts = self.fold.counted(offset, record) if old else self.fold.take(offset, record)
         if type(record) is Claim:
             self.on_claim(record)
         if not counts:
@@ -53,7 +54,7 @@ class Restore:
         if type(record) is Turn or type(record) is Step:
             if self.on_turn is not None:
                 self.on_turn(offset, record)
-            if offset >= self.start or not self.exact:
+            if not (old and self.exact):
                 self.pieces.apply(offset, record)
             if record.outs:
                 self._owed.append((offset, data))
