@@ -8,7 +8,6 @@ survives a power cut, so does the mailbox message that it answers.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,16 @@ from plexstream.log.embedded_clients import Committer, EmbeddedAppender, Embedde
 from plexstream.log.embedded_keep import Janitor, compacts
 from plexstream.log.embedded_partition import Partition
 from plexstream.log.limits import check_group, limit_of
-from plexstream.log.local import LocalReader, TxnRecord, beyond_end, by_place, check_new, check_same, missing
+from plexstream.log.local import (
+    Arrivals,
+    LocalReader,
+    TxnRecord,
+    beyond_end,
+    by_place,
+    check_new,
+    check_same,
+    missing,
+)
 from plexstream.model.errors import Fenced, LogError
 
 _log = logging.getLogger("plexstream.log")
@@ -39,8 +47,7 @@ class EmbeddedLog:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.changed = threading.Condition(threading.RLock())
-        self.appends = 0
+        self.changed = Arrivals()
         self.db = self._open_db()
         self._topics: dict[str, form.StoredTopic] = {}
         self._parts: dict[str, list[Partition]] = {}
@@ -136,7 +143,7 @@ class EmbeddedLog:
             if self._closed:
                 return
             self._closed = True
-            self.changed.notify_all()
+            self.changed.tell_all()
         self.janitor.stop()
         self._committer.stop()
         self.db.close()
@@ -158,7 +165,7 @@ class EmbeddedLog:
                 self._committer.add(appender, Ack(place[0], place[1], token, -1, error))
                 return
             partition.extend(records)
-            self._tell()
+            self.changed.tell((place,))
             # Within the lock: acknowledgements come in the order of the appends.
             self._committer.add(appender, Ack(place[0], place[1], token, records[-1].offset, None))
         if partition.compact_due:
@@ -185,7 +192,7 @@ class EmbeddedLog:
             self._write(batch)
             for partition, made in written:
                 partition.extend(made)
-            self._tell()
+            self.changed.tell(groups)
         self.sync()
 
     def position(self, id: str, place: Place) -> int | None:
@@ -292,10 +299,6 @@ class EmbeddedLog:
                 self._broken = broken
                 _log.error("%s", broken)
         return broken
-
-    def _tell(self) -> None:
-        self.appends += 1
-        self.changed.notify_all()
 
     def _open_db(self) -> Rdict:
         options = Options(raw_mode=True)

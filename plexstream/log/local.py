@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from typing import Protocol
 
 from plexstream.log.base import Item, Place, Record, TopicSpec
@@ -14,14 +14,60 @@ from plexstream.model.errors import LogError, TopicMissing
 TxnRecord = tuple[str, int | None, bytes, bytes | None]  # topic, partition or None, key, value
 
 
+class Arrivals:
+    """The lock of a log, and the readers that wait for its records. All methods want the lock held.
+
+    A reader is woken only for places that it reads: with one condition for all, each append woke every thread
+    that reads anything, and each of them waited for the interpreter to find nothing.
+
+    Attributes:
+        count: of appends, so that a reader can tell whether it missed one between looking and waiting.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.RLock()
+        self._waiting: list[tuple[Container[Place], threading.Condition]] = []
+
+    def condition(self) -> threading.Condition:
+        """For one reader to wait with; it has the log's lock."""
+        return threading.Condition(self._lock)
+
+    def wait(self, places: Container[Place], came: threading.Condition, seconds: float) -> None:
+        """Wait until records of one of the places come."""
+        waiting = places, came
+        self._waiting.append(waiting)
+        try:
+            came.wait(seconds)
+        finally:
+            self._waiting.remove(waiting)
+
+    def tell(self, places: Collection[Place]) -> None:
+        """There are new records."""
+        self.count += 1
+        for wanted, came in self._waiting:
+            for place in places:
+                if place in wanted:
+                    came.notify()
+                    break
+
+    def tell_all(self) -> None:
+        """Every reader has to look: what it may see has changed."""
+        self.count += 1
+        for _, came in self._waiting:
+            came.notify()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 class Source(Protocol):
     """What a `LocalReader` reads from."""
 
-    changed: threading.Condition
-    """Notified after every append."""
-
-    appends: int
-    """Counts the appends, so that a reader can tell whether it missed one between looking and waiting."""
+    changed: Arrivals
 
     def fetch(self, place: Place, offset: int, limit: int, committed: bool) -> tuple[list[Record], int]:
         """Up to `limit` records of `place` from `offset` on, and the offset to go on at."""
@@ -38,6 +84,7 @@ class LocalReader:
         self._order: list[Place] = []
         self._turn = 0
         self._woken = False
+        self._came = source.changed.condition()
 
     def assign(self, place: Place, offset: int) -> None:
         # Looks the place up now, so that a wrong name or number is an error here and not silence later.
@@ -62,7 +109,7 @@ class LocalReader:
         source = self._source
         deadline = 0.0
         while True:
-            seen = source.appends
+            seen = source.changed.count
             found = self._collect(limit)
             if found or self._woken or timeout <= 0:
                 self._woken = False
@@ -70,15 +117,15 @@ class LocalReader:
             now = time.monotonic()
             deadline = deadline or now + timeout
             with source.changed:
-                if source.appends == seen and not self._woken:
+                if source.changed.count == seen and not self._woken:
                     if now >= deadline:
                         return found
-                    source.changed.wait(deadline - now)
+                    source.changed.wait(self._positions, self._came, deadline - now)
 
     def wake(self) -> None:
         with self._source.changed:
             self._woken = True
-            self._source.changed.notify_all()
+            self._came.notify()
 
     def close(self) -> None:
         self._positions.clear()

@@ -6,13 +6,21 @@ its own Appender and Transaction hold records back, lose acknowledgements, or ap
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from plexstream.log.base import Ack, Item, Place, Record, TopicSpec
 from plexstream.log.limits import check_group, limit_of
-from plexstream.log.local import LocalReader, TxnRecord, beyond_end, by_place, check_new, check_same, missing
+from plexstream.log.local import (
+    Arrivals,
+    LocalReader,
+    TxnRecord,
+    beyond_end,
+    by_place,
+    check_new,
+    check_same,
+    missing,
+)
 from plexstream.model.errors import Fenced, LogError
 
 
@@ -47,8 +55,7 @@ class MemoryLog:
     """A `Log` in memory. `clock` gives milliseconds since the Unix epoch; it stamps the records."""
 
     def __init__(self, clock: Callable[[], int] = _wall_clock) -> None:
-        self.changed = threading.Condition(threading.RLock())
-        self.appends = 0
+        self.changed = Arrivals()
         self._clock = clock
         self._topics: dict[str, list[_Partition]] = {}
         self._limits: dict[str, int] = {}
@@ -104,7 +111,7 @@ class MemoryLog:
     def close(self) -> None:
         with self.changed:
             self._closed = True
-            self.changed.notify_all()
+            self.changed.tell_all()
 
     # What a simulation calls when it decides that something takes effect.
 
@@ -118,7 +125,7 @@ class MemoryLog:
             self._partition(place)
             check_group(place[0], items, self._limits[place[0]])
             offset = self._put(place, items, None)
-            self._tell()
+            self.changed.tell((place,))
             return offset
 
     def begin_now(self, id: str) -> int:
@@ -126,7 +133,7 @@ class MemoryLog:
         with self.changed:
             self._end(id, aborted=True)
             epoch = self._epochs[id] = self._epochs.get(id, 0) + 1
-            self._tell()
+            self.changed.tell_all()
             return epoch
 
     def write_now(self, id: str, epoch: int, records: Iterable[TxnRecord]) -> None:
@@ -146,7 +153,7 @@ class MemoryLog:
             for place, items in groups.items():
                 owner.first.setdefault(place, self._partition(place).end)
                 self._put(place, items, owner)
-            self._tell()
+            self.changed.tell_all()
 
     def end_now(self, id: str, epoch: int, positions: Mapping[Place, int] | None) -> None:
         """Commit what is open under `id` together with `positions`, or abort it where that is None.
@@ -159,7 +166,7 @@ class MemoryLog:
             self._end(id, aborted=positions is None)
             if positions:
                 self._positions.setdefault(id, {}).update(positions)
-            self._tell()
+            self.changed.tell_all()
 
     def position_now(self, id: str, place: Place) -> int | None:
         """The position committed last under `id` for `place`."""
@@ -224,10 +231,6 @@ class MemoryLog:
         for place in owner.first:
             # As in Kafka, the end of a transaction takes an offset that no reader ever sees.
             self._partition(place).slots.append(None)
-
-    def _tell(self) -> None:
-        self.appends += 1
-        self.changed.notify_all()
 
 
 class MemoryAppender:

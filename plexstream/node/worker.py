@@ -37,6 +37,8 @@ RECLAIM_S = 0.5
 EFFECT_S = 0.001
 """How long a worker waits for a short effect before it looks for records again. To wait for records instead
 would be for 20 ms: nothing interrupts librdkafka's poll."""
+ACK_S = 0.002
+"""How long it waits for an acknowledgement before it looks for records again."""
 EFFECT_THREADS = 64
 """Plain functions of `host.run` that may block at the same time; ``async def`` ones are not limited."""
 MAX_BACK_MS = 5_000
@@ -209,15 +211,13 @@ class Worker:
         """One round: read, execute, append, acknowledge. Returns whether anything happened."""
         self._look_at_the_clock()
         self._follow_assignment()
-        busy, restoring, arrived = self.appender.holding, False, False
+        restoring = arrived = False
         for driver in self.drivers.values():
-            busy = busy or driver.busy()
             arrived = arrived or driver.has_arrived
             restoring = restoring or driver.state is State.TAKEOVER or driver.reads_journal
         for driver in self._releasing.values():
-            busy = busy or driver.busy()
             restoring = restoring or driver.reads_journal
-        at_once = busy or restoring or arrived
+        at_once = restoring or arrived or self._awaits_acks()
         if not at_once and self._effects.short():
             self._effects.wait(EFFECT_S)
             at_once = True
@@ -233,12 +233,16 @@ class Worker:
             self._read_back()
         for driver in [*self.drivers.values(), *self._releasing.values()]:
             self._guard(driver, driver.pump)
-        acks = self.appender.poll(0.0 if records or arrived or not busy else 0.002)
+        acks = self.appender.poll(0.0 if records or arrived or not self._awaits_acks() else ACK_S)
         if acks:
             # What they release leaves at once: the next read may wait.
             for driver in self._take_acks(acks):
                 self._guard(driver, driver.pump)
         return bool(records or acks)
+
+    def _awaits_acks(self) -> bool:
+        drivers = self.drivers, self._releasing
+        return self.appender.holding or any(driver.busy() for some in drivers for driver in some.values())
 
     def _idle_s(self) -> float:
         """How long to wait for a record: no longer than until the first timer or retry is due."""
