@@ -105,7 +105,8 @@ def _owner(log: Log, topics: Topics, address: str, partition: int, fold: Fold) -
         text = f"partition {partition} is in nobody's hands: {node} has let go of it in good order"
         yield Reason(text, "start a node, or see why none takes it: plexstream doctor")
     if fold.crashes:
-        text = f"{fold.crashes} owners of partition {partition} in a row have ended without letting go of it"
+        who = "the last owner" if fold.crashes == 1 else f"the last {fold.crashes} owners"
+        text = f"{who} of partition {partition} ended without letting go of it"
         yield Reason(text, f"the log of {node} says why; /v1/status shows whether it is in service")
     if fold.attempt >= 0:
         text = f"mailbox offset {fold.attempt} is tried with care, for the {_nth(fold.attempts)} time"

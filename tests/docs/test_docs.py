@@ -253,6 +253,17 @@ def test_every_error_of_a_call_is_listed():
             assert f"| {error.status} |" in row, code
 
 
+def test_every_public_name_is_told_or_pointed_to():
+    from plexstream import __all__ as names
+
+    text = (DOCS / "sdk.md").read_text()
+    reference = (DOCS / "reference/plexstream.md").read_text() + (DOCS / "reference/client.md").read_text()
+    told = set(re.findall(r"\w+", text))
+    assert [name for name in names if name not in told] == []
+    errors = set(re.findall(r"^class (\w+)", (ROOT / "plexstream/model/errors.py").read_text(), re.M))
+    assert [n for n in names if n not in errors and not re.search(rf"\b{n}\b", reference)] == []
+
+
 def test_every_topic_and_every_schema_is_listed():
     schemas, operations = (DOCS / "schemas.md").read_text(), (DOCS / "operations.md").read_text()
     for topic in [*COPARTITIONED, "control", "out.<name>"]:

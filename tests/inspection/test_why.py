@@ -118,6 +118,6 @@ def test_owners_that_crash(tmp_path):
             Claim("t", f"node-{reign}", 0, {"account": "1"}), Mark(2 * reign, 0, (), 0, 0, 0, "", False)
         )
     assert p.texts() == [
-        f"2 owners of partition {p.home} in a row have ended without letting go of it",
+        f"the last 2 owners of partition {p.home} ended without letting go of it",
         "mailbox offset 0 is tried with care, for the 3rd time",
     ]
