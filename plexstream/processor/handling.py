@@ -22,7 +22,7 @@ from plexstream.model.message import ASK, ERROR, REPLY, TELL, Envelope
 from plexstream.model.snapshot import Snapshot
 from plexstream.processor.actors import Actor, Refusal, Waiting
 from plexstream.processor.fold import MAILBOX, TIMER
-from plexstream.processor.invocation import PARKED, cause_of
+from plexstream.processor.invocation import PARKED, WAKE, cause_of
 from plexstream.processor.ledger import Ledger
 from plexstream.processor.lives import OVERTAKES, Ruling, life_change
 from plexstream.processor.records import Answer, BadRecord, Group, error_body, reply_of
@@ -60,8 +60,7 @@ class Handling(Ledger):
             if inbox.admit(offset, message.origin, message.origin_seq, message.origin_index):
                 if offset == care.poison:
                     care.poison = -1
-                    detail = f"it killed its process {self.fold.attempts} times in a row"
-                    self._refuse(MAILBOX, offset, message, "poisoned", detail, None, self.fold.attempts)
+                    self.put_aside(MAILBOX, offset, message, self.fold.attempts)
                 elif care.left:
                     inbox.waiting.add(offset)
                     care.held.append(Waiting(MAILBOX, offset, message))
@@ -282,6 +281,13 @@ class Handling(Ledger):
     def refuse(self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any) -> None:
         """Answer a message of the system with an error."""
         self._refuse(topic, offset, e, code, detail, data, 1)
+
+    def put_aside(self, topic: str, offset: int, e: Envelope, deaths: int) -> None:
+        """A message that has killed its process so many times in a row is not tried again."""
+        awaited = e.kind > ASK or e.handler == WAKE
+        if not (awaited and self.invocations.poisoned(topic, offset, e, deaths)):
+            detail = f"it killed its process {deaths} times in a row"
+            self._refuse(topic, offset, e, "poisoned", detail, None, deaths)
 
     def _refuse(
         self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any, attempts: int,

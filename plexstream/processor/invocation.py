@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _RUN, _PROMISE = CommandKind.RUN.value, CommandKind.PROMISE.value
 WAKE = "$wake"
 """Handler of the timers that sleeps wait for."""
+TRIAL = "#~"
 PARKED = "parked"
 """Where a message comes from that waits in the journal for its actor."""
 
@@ -185,7 +186,7 @@ class Invocation:
 
     def trial(self) -> str:
         """Its name among the timers that are tried with care: one that no timer has."""
-        return f"{self.address}#~{self.number}"
+        return f"{self.address}{TRIAL}{self.number}"
 
     def envelope(self) -> Envelope:
         """Its message."""

@@ -17,11 +17,12 @@ from plexstream.model.journal import (
     Begin,
     Change,
     CommandKind,
+    Completion,
     Control,
     Out,
     OutKind,
 )
-from plexstream.model.message import ASK
+from plexstream.model.message import ASK, Envelope
 from plexstream.processor.actors import Actor, PastReader, Waiting
 from plexstream.processor.deadlock import probe_queue
 from plexstream.processor.fold import TIMER
@@ -30,6 +31,7 @@ from plexstream.processor.invocation import (
     PARKED,
     PROMISES,
     STUCK_RETRY,
+    WAKE,
     Invocation,
     begin_of,
     cause_of,
@@ -162,7 +164,7 @@ class Invocations(Outcomes):
     def _revive_with_care(self) -> None:
         """After crashes in a row: one at a time, announced before. What killed its process is ended."""
         p = self.p
-        if not p.quiet:
+        if not p.quiet or (self._on_trial is None and p.suspects_a_timer()):
             return
         inv, self._on_trial = self._on_trial, None
         if inv is None:
@@ -240,6 +242,26 @@ class Invocations(Outcomes):
                     value = p.pieces.promise(inv.address, PROMISES, command.name)
                     if value is not None:
                         self._fulfil(inv, command.name, value)
+
+    def poisoned(self, topic: str, offset: int, e: Envelope, deaths: int) -> bool:
+        """What a handler waited for killed its process: it gets an error instead. False: none waits for it.
+
+        The error is on the log before the handler hears of it, which may kill the process again.
+        """
+        if e.handler == WAKE:
+            inv, number = self._find(f"{e.target}#{e.id.replace('~', '.')}")
+        else:
+            inv, number = self._find(e.id)
+        if inv is None or number not in inv.outstanding or not self._ready(inv):
+            return False
+        if inv.task is not None:
+            self.p.host.drop(inv.task)
+            self._keep(inv, None)
+        detail = f"what {inv.reference()} waited for killed its process {deaths} times in a row"
+        failure = Completion(number, True, error_body("poisoned", detail, None))
+        dead = Out(_DEAD, e.id, e.target, e.handler, e.payload, "poisoned", detail, deaths)
+        self.complete(inv, failure, cause_of(topic, offset, e), [dead])
+        return True
 
     def _undone(self, inv: Invocation) -> list[Change]:
         """What makes the state that others see that of a handler's own instance."""

@@ -18,7 +18,7 @@ from plexstream.model.snapshot import Snapshot
 from plexstream.processor.actors import Actor, Refusal
 from plexstream.processor.fold import TIMER
 from plexstream.processor.handling import Handling
-from plexstream.processor.invocation import WAKE
+from plexstream.processor.invocation import TRIAL, WAKE
 from plexstream.processor.invocations import Invocations
 from plexstream.processor.lives import life_change
 from plexstream.processor.ports import Settings
@@ -47,6 +47,12 @@ class Processor(Handling):
     def careful(self) -> bool:
         """Whether what may kill the process is tried one by one."""
         return self._care.left > 0
+
+    def suspects_a_timer(self) -> bool:
+        """Whether a timer is tried next, or was when the process died: what is tried before would hide it."""
+        due = self.timers.next_due()
+        suspect = bool(self.fold.timer) and TRIAL not in self.fold.timer
+        return self._care.timer is not None or (suspect and due is not None and due <= self.now)
 
     def announce(self, trial: str) -> None:
         """Note in the log what is tried next."""
@@ -86,9 +92,7 @@ class Processor(Handling):
         if not self._live(timer):
             pass  # taken back meanwhile
         elif self.fold.timer_attempts > self.settings.poison_claims:
-            deaths = self.fold.timer_attempts - 1
-            detail = f"it killed its process {deaths} times in a row"
-            self._refuse(TIMER, -1, timer_message(timer), "poisoned", detail, None, deaths)
+            self.put_aside(TIMER, -1, timer_message(timer), self.fold.timer_attempts - 1)
         else:
             self._fire(timer)
         self._with_care()
