@@ -189,7 +189,7 @@ class Steps:
             wanted = call.number in inv.outstanding and not inv.ended
             if wanted and inv.running.get(call.number, call) is call:
                 began = call.began or self.p.now
-                call = call._replace(began=began, spent=self.p.now - began)
+                call = EffectCall(*call[:5], began, self.p.now - began)  # _replace takes three times as long
                 inv.running[call.number] = call
                 self.effects.append(call)
 

@@ -42,6 +42,7 @@ MAX_HISTORY = 50_000
 MAX_DEPTH = 64
 """Actors that wait for one another in a row."""
 _NO_ENTRY: Any = object()
+_decode = msgspec.json.Decoder().decode
 
 
 class NeedsGreenlet(BaseException):
@@ -263,7 +264,7 @@ class Task:
             return
         value, error = None, None
         try:
-            value = msgspec.json.decode(completion.value)
+            value = _decode(completion.value)
         except msgspec.DecodeError as problem:
             error = call_error("step_failed", f"{handle.name}: its result is no JSON: {problem}")
         if completion.failed and error is None:
