@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 _BATCH = 2000  # sendings taken before acknowledgements are looked at again
 # An appender cannot be woken, so while an acknowledgement is waited for the thread looks alternately for one
 # and for new records. The wait doubles while neither comes: a broker that is away costs no CPU.
-_FIRST_WAIT, _LAST_WAIT = 0.000_25, 0.005
+# librdkafka counts in whole milliseconds, and would be asked without a pause for less than one.
+_FIRST_WAIT, _LAST_WAIT = 0.001, 0.005
 _ASKS_ONLY_WAIT = 0.05  # nobody waits for these acknowledgements: they are looked at now and then
 _FIRST_RETRY, _LAST_RETRY = 0.05, 2.0  # seconds before an appender is made anew
 

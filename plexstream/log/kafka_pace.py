@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import TYPE_CHECKING, cast
 
 from plexstream.log.base import Ack, Item, Place
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 WINDOW = 5
 """Records of a partition on their way that keep librdkafka from sending more: RD_KAFKA_IDEMP_MAX_INFLIGHT."""
+
+SLACK_S = 0.000_1
+"""librdkafka drops what is no whole millisecond: for a wait of 0.9 ms it would be asked without a pause."""
 
 HELD_BYTES = 1 << 20
 """More than this is not kept back here, so that the appender's own limit bounds the memory."""
@@ -70,7 +74,8 @@ class PacedAppender:
     def poll(self, timeout: float) -> list[Ack]:
         found = []
         failed: Exception | None = None
-        for topic, partition, handed, offset, error in self._inner.poll(timeout):
+        wait = ceil(timeout * 1000) / 1000 + SLACK_S if timeout > 0 else 0.0
+        for topic, partition, handed, offset, error in self._inner.poll(wait):
             count, token = cast("tuple[int, object]", handed)
             found.append(Ack(topic, partition, token, offset, error))
             failed = failed or error

@@ -26,6 +26,7 @@ class Inner:
         self.values: dict[Place, list[bytes | None]] = {A: [], B: []}
         self.acks: list[Ack] = []
         self.refuses = False
+        self.waited: list[float] = []
         self.closed = False
 
     def append(self, place: Place, group: Sequence[Item], token: object) -> None:
@@ -42,6 +43,7 @@ class Inner:
         self.acks.append(Ack(*place, token, -1 if error else 7, error))
 
     def poll(self, timeout: float) -> list[Ack]:
+        self.waited.append(timeout)
         found, self.acks = self.acks, []
         return found
 
@@ -134,6 +136,14 @@ def test_large_amounts_are_left_to_the_appenders_own_limit(paced, inner, monkeyp
     assert [value[:1] for value in inner.values[A][WINDOW:]] == [b"1", b"2"]
     paced.append(A, items(b"3" * 600), 3)
     assert inner.flying(A) == WINDOW + 2
+
+
+def test_waits_are_of_whole_milliseconds_and_a_little(paced, inner):
+    for seconds in (0.0, 0.000_25, 0.001, 0.001_5, 0.2):
+        paced.poll(seconds)
+    assert [int(seconds * 1000) for seconds in inner.waited] == [0, 1, 1, 2, 200]
+    assert inner.waited[0] == 0.0
+    assert all(int(seconds * 1000) < seconds * 1000 - 0.05 for seconds in inner.waited[1:])
 
 
 def test_closing_drops_what_is_kept(paced, inner):
