@@ -115,8 +115,9 @@ def _asked(
         yield depth, f"{_short(target)} is told of elsewhere here"
         return
     id = f"{i.address}#{i.number}.{wait.number}"
-    its = next((f"{_short(target)}#{v.number}" for v in account.invocations if v.message == id), "")
-    queued = any(q.id == id for q in account.queue)
+    ids = (id, f"{id}.{i.restarts}")
+    its = next((f"{_short(target)}#{v.number}" for v in account.invocations if v.message in ids), "")
+    queued = any(q.id in ids for q in account.queue)
     if not its and not queued:
         yield depth, "the question is not there: not arrived yet, or its answer is on the way back"
     elif its:

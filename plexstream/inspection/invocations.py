@@ -72,6 +72,7 @@ class Invocation(NamedTuple):
     steps: int
     waits: list[Wait]
     tried: Tried | None
+    restarts: int = 0  # from a step
 
 
 def invocations(
@@ -125,7 +126,7 @@ def _sum(address: str, number: int, steps: Iterable[Step], behind: bool) -> Invo
     begin: Begin | None = None
     waits: dict[int, Wait] = {}
     paused = waited = False
-    count = since = 0
+    count = since = restarts = 0
     attempts: dict[int, Tried] = {}
     for step in steps:
         begin = step.begin or begin
@@ -144,6 +145,7 @@ def _sum(address: str, number: int, steps: Iterable[Step], behind: bool) -> Invo
             if completion.number in (Control.PAUSE, Control.RESUME):
                 paused = completion.number == Control.PAUSE
             elif completion.number == Control.RESTART:
+                restarts += 1
                 waits = {n: w for n, w in waits.items() if n < int(completion.value)}
             elif completion.number == Control.NOTED and (found := decode_attempt(completion.value)):
                 attempts[found.step] = tried(found)
@@ -159,7 +161,7 @@ def _sum(address: str, number: int, steps: Iterable[Step], behind: bool) -> Invo
     kind = "ask" if begin.kind == ASK else "tell"
     return Invocation(
         address, number, begin.handler, kind, begin.sender, begin.id, status, begin.time, since, count,
-        [w._replace(tried=attempts.get(w.number)) for w in waits.values()], attempts.get(-1),
+        [w._replace(tried=attempts.get(w.number)) for w in waits.values()], attempts.get(-1), restarts,
     )  # fmt: skip
 
 

@@ -99,15 +99,17 @@ class Invocation:
         fresh: expired state that its first record drops.
         group: number of the append that carries its latest record.
         running: the effects that run, or wait to be tried again, by number.
+        restarts: how often it was restarted from a step.
+        asked: after how many of them a command was asked for, by number, if there were any.
         tried: the latest attempts that have failed, by number; that of the handler itself: -1.
         retry_at: when the handler is tried again after a failure; 0: it has not failed, or runs again.
         stuck: why its code cannot go on with its history.
     """
 
     __slots__ = (
-        "actor", "address", "begin", "cause", "ended", "fresh", "group", "instance", "number",
-        "outstanding", "paused", "restarted", "retry_at", "running", "since", "steps", "stuck", "task",
-        "tried", "unrecorded",
+        "actor", "address", "asked", "begin", "cause", "ended", "fresh", "group", "instance", "number",
+        "outstanding", "paused", "restarted", "restarts", "retry_at", "running", "since", "steps", "stuck",
+        "task", "tried", "unrecorded",
     )  # fmt: skip
 
     def __init__(self, address: str, number: int, begin: Begin, steps: int) -> None:
@@ -130,6 +132,8 @@ class Invocation:
         self.stuck = ""
         self.paused = False
         self.restarted = False
+        self.restarts = 0
+        self.asked: dict[int, int] = {}
         self.ended = False
 
     def note(self, step: Step) -> None:
@@ -137,7 +141,7 @@ class Invocation:
         self.since = step.time
         self.retry_at = self.retry_at if any(c.number == Control.NOTED for c in step.completions) else 0
         for command in step.commands:
-            self.outstanding[command.number] = command
+            self.wait_for(command)
         for completion in step.completions:
             self.outstanding.pop(completion.number, None)
             if completion.number >= 0:
@@ -154,8 +158,16 @@ class Invocation:
             elif completion.number == Control.RESTART:
                 self.forget(int(completion.value))
 
+    def wait_for(self, command: Command) -> None:
+        """The handler has asked for this."""
+        self.outstanding[command.number] = command
+        if self.restarts:
+            self.asked[command.number] = self.restarts
+
     def forget(self, at: int) -> None:
-        """All from command `at` on has not been asked for."""
+        """A restart: all from command `at` on has not been asked for."""
+        self.restarts += 1
+        self.asked = {n: after for n, after in self.asked.items() if n < at}
         self.outstanding = {n: c for n, c in self.outstanding.items() if n < at}
         self.unrecorded = [c for c in self.unrecorded if c.number < at]
         self.running = {n: call for n, call in self.running.items() if n < at}

@@ -249,10 +249,11 @@ class Invocations(Outcomes):
         The error is on the log before the handler hears of it, which may kill the process again.
         """
         if e.handler == WAKE:
-            inv, number = self._find(f"{e.target}#{e.id.replace('~', '.')}")
+            inv, number, after = self._find(f"{e.target}#{e.id.replace('~', '.')}")
         else:
-            inv, number = self._find(e.id)
-        if inv is None or number not in inv.outstanding or not self._ready(inv):
+            inv, number, after = self._find(e.id)
+        late = inv is not None and e.kind > ASK and inv.asked.get(number, 0) != after
+        if inv is None or number not in inv.outstanding or late or not self._ready(inv):
             return False
         if inv.task is not None:
             self.p.host.drop(inv.task)

@@ -125,7 +125,7 @@ class Outcomes(Steps):
         waits = bool(inv.outstanding)
         for command in s.commands:
             if command.number not in known:
-                inv.outstanding[command.number] = command
+                inv.wait_for(command)
         inv.unrecorded.extend(s.commands)
         made, changes = p.sent(inv.actor, s.outs)
         sent = [*(outs or ()), *made]
@@ -333,29 +333,31 @@ class Outcomes(Steps):
     def reply(self, offset: int, e: Envelope) -> None:
         """An answer to what a handler of this partition has asked for."""
         cause = Cause(MAILBOX, offset, e.sender, e.id, e.kind, e.origin, e.origin_seq, e.origin_index)
-        inv, number = self._find(e.id)
+        inv, number, after = self._find(e.id)
         if number < 0 or not e.id.startswith(f"{e.target}#"):
             what = "an error" if e.kind == ERROR else "a reply"
             detail = f"{what} to {e.id!r}, which this actor has not asked for"
             self.p.refuse(MAILBOX, offset, e, "bad_arguments", detail, None)
             return
         command = inv.outstanding.get(number) if inv is not None else None
-        if inv is None or command is None or command.kind != _ASK or not self._ready(inv):
+        late = inv is not None and inv.asked.get(number, 0) != after
+        if inv is None or command is None or command.kind != _ASK or late or not self._ready(inv):
             self.p.inbox.finish(offset)  # it has ended, or does not wait for this any more
             return
         self.complete(inv, Completion(number, e.kind == ERROR, e.payload), cause)
 
-    def _find(self, reference: str) -> tuple[Invocation | None, int]:
-        """The invocation and the command that ``address#invocation.number`` means."""
+    def _find(self, reference: str) -> tuple[Invocation | None, int, int]:
+        """The invocation and the command of ``address#invocation.number.restarts``, and how many restarts."""
         address, _, rest = reference.rpartition("#")
-        invocation, _, number = rest.partition(".")
-        if not (invocation.isdecimal() and number.isdecimal()) or len(rest) > 30:
-            return None, -1
-        return self.live.get(address, {}).get(int(invocation)), int(number)
+        parts = rest.split(".")
+        if not all(part.isdecimal() for part in parts) or len(parts) not in (2, 3) or len(rest) > 30:
+            return None, -1, 0
+        inv = self.live.get(address, {}).get(int(parts[0]))
+        return inv, int(parts[1]), int(parts[2]) if len(parts) == 3 else 0
 
     def find(self, reference: str) -> tuple[Invocation | None, Command | None]:
         """The same, with the command if it is not done."""
-        inv, number = self._find(reference)
+        inv, number, _ = self._find(reference)
         if inv is None or not self._ready(inv):
             return None, None
         return inv, inv.outstanding.get(number)

@@ -11,6 +11,7 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import actor, handler, host, query_handler, run_handler, state, workflow
+from plexstream.model.host import EffectResult
 
 tokens = itertools.count(1)
 
@@ -52,6 +53,17 @@ class Steps:
     @handler()
     def complete(self, id: str) -> None:
         host.resolve_awakeable(id, "awake")
+
+
+@actor(name="slow")
+class Slow:
+    n: int = state(default=0)
+
+    @handler()
+    async def answer(self) -> int:
+        self.n += 1
+        await host.sleep(10)
+        return self.n
 
 
 @workflow(name="stages")
@@ -115,6 +127,40 @@ def test_what_was_told_is_not_told_again_by_steps_that_stay():
     world.ask("steps/1", "$restart", **{"from": 2})
     finish(world, id)
     assert world.field("steps/told", "told") == 1
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("how", ["go", "plain"])
+def test_an_answer_to_what_was_asked_before_is_none_to_what_is_asked_again(how, crash):
+    world = World(Steps, Slow)
+    id = world.tell("steps/1", how, _kind=1, other="slow/1")
+    world.run()
+    for _ in range(2):
+        world.ask("steps/1", "$restart", **{"from": 2})
+        if crash:
+            world.restart()
+            world.run()
+    world.run(10_000)
+    assert world.field("slow/1", "n") == 1, "an answer to what is forgotten has come"
+    [inv] = world.p.invocations.live["default/default/steps/1"].values()
+    assert list(inv.outstanding) == [2], "and it waits still"
+    world.run(10_000)
+    world.run(10_000)
+    assert finish(world, id)[2] == 3
+
+
+def test_effects_of_before_are_none_of_after():
+    world = World(Steps)
+    world.hold_effects = True
+    id = world.tell("steps/1", "go", _kind=1, other="steps/2")
+    world.run()
+    [old] = world.p.invocations.effects
+    world.p.invocations.effects.clear()
+    world.ask("steps/1", "$restart", **{"from": 0})
+    world.p.effect_done(old, EffectResult(False, b'"old"'), world.now)
+    world.hold_effects = False
+    world.run()
+    assert finish(world, id)[0] != "old"
 
 
 def test_a_workflow_shows_the_state_of_the_step():

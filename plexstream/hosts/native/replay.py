@@ -92,7 +92,7 @@ class Replay:
         """Whether it asks for what is not recorded: a restart has made it undone."""
         if out.kind != _ASK:
             return False
-        return int(out.id.rpartition(".")[2]) not in self._task.recorded
+        return int(out.id.rpartition("#")[2].split(".")[1]) not in self._task.recorded
 
     def _take(self, outcome: Outcome) -> Outcome:
         """Note what came about; what is recorded of it is not to happen again."""

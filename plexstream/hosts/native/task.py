@@ -123,7 +123,7 @@ class Task:
         target, data = self.turn.message("ask", to, handler, payload)
         handle = self._command(_ASK, f"{target} {handler}")
         self.turn.outs.append(
-            Out(_OUT_ASK, self.turn.reference(handle.index), target, handler, data, "", self._chain())
+            Out(_OUT_ASK, self.turn.question(handle.index), target, handler, data, "", self._chain())
         )
         return handle
 
@@ -287,6 +287,7 @@ class Task:
 
     def expect(self, history: Sequence[Step]) -> None:
         """The handler is about to run again: this is recorded. `early` is known as it is asked for."""
+        self.turn.restarts = sum(c.number == Control.RESTART for step in history for c in step.completions)
         for step in history:
             at_once = {c.number for c in step.commands if c.kind in (_VALUE, _PROMISE)}
             for command in step.commands:

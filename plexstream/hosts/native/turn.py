@@ -50,7 +50,7 @@ class Turn:
 
     __slots__ = (
         "_base", "_make_task", "_max_turn", "_random", "_sender", "_task", "_time", "address", "base",
-        "bound", "chain", "firing", "fresh", "instance", "max_message", "outs", "room", "seq",
+        "bound", "chain", "firing", "fresh", "instance", "max_message", "outs", "restarts", "room", "seq",
     )  # fmt: skip
 
     def __init__(self, max_message: int, max_turn: int, make_task: Callable[[Turn], Task]) -> None:
@@ -70,6 +70,7 @@ class Turn:
         self._sender = ""
         self._random: random.Random | None = None
         self.firing = ""
+        self.restarts = 0  # of its handler from a step
         self.fresh = False  # its actor's state was dropped before
 
     def begin(self, instance: Any, bound: Any, seq: int, now: int, sender: str, chain: str) -> None:
@@ -106,8 +107,13 @@ class Turn:
         return outs
 
     def reference(self, index: int) -> str:
-        """What an answer to its command `index` is sent to."""
+        """The name of its command `index`."""
         return f"{self.address}#{self.seq}.{index}"
+
+    def question(self, index: int) -> str:
+        """What an answer to its command `index` names: not one of that number from before a restart."""
+        reference = self.reference(index)
+        return f"{reference}.{self.restarts}" if self.restarts else reference
 
     def secret(self) -> int:
         return self._rng().getrandbits(64)
