@@ -8,7 +8,7 @@ def broken_step() -> None:
     raise ValueError("no step")
 
 
-@actor(retry=Retry(attempts=5, interval=1.0))
+@actor
 class Waiter:
     done: list = state(default_factory=list)
 
@@ -64,7 +64,7 @@ class Waiter:
     async def broken_step(self) -> None:
         await host.run("step", broken_step, retry=Retry(attempts=3, interval=60.0))
 
-    @handler("refuses_work")
+    @handler("refuses_work", retry=Retry(attempts=5, interval=60.0))
     def refuses_work(self) -> None:
         raise ValueError("no work")
 
