@@ -16,7 +16,7 @@ SEEDS = 1500
 KNOWN = {
     mutations.circles_not_looked_for: 200,
     mutations.effects_before_acknowledgement: 95,
-    mutations.old_lives_heeded: 694,
+    mutations.old_lives_heeded: 545,
     mutations.reads_without_proof: 86,
     mutations.series_end_with_a_failure: 88,
     mutations.transactions_without_fencing: 31,
