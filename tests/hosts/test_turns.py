@@ -85,6 +85,28 @@ def test_values_are_as_they_will_be_read_back(tester):
     assert t.ok("see").value == warm == b'["list","float","list"]'
 
 
+def test_the_same_value_has_the_same_bytes_before_and_after_it_is_loaded(tester):
+    @actor(name="a")
+    class Sums:
+        totals: list[float] = state(default_factory=list)
+        shares: dict[str, float | None] = state(default_factory=dict)
+        ratio: float = state(default=0.0)
+
+        @handler("set")
+        def set(self, n: int):
+            self.totals = [n]
+            self.shares = {"a": n, "b": None}
+            self.ratio = n
+
+    t = tester(Sums)
+    patch = t.ok("set", b'{"n":1}').patch
+    assert {c.field: c.value for c in patch} == {
+        "totals": b"[1.0]", "shares": b'{"a":1.0,"b":null}', "ratio": b"1.0",
+    }  # fmt: skip
+    t.load()
+    assert t.ok("set", b'{"n":1}').patch == []
+
+
 def test_what_a_factory_made_is_durable(tester):
     made = iter(range(1, 100))
 

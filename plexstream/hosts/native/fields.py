@@ -28,7 +28,7 @@ class BadState(TypeError):
 class FieldCodec:
     """One plain field: its name, its initial value, how it is checked and read back."""
 
-    __slots__ = ("decode", "exact", "field", "initial", "name", "number", "where")
+    __slots__ = ("decode", "exact", "field", "floats", "initial", "name", "number", "where")
 
     def __init__(self, field: Field, where: str) -> None:
         self.name = field.name
@@ -41,6 +41,7 @@ class FieldCodec:
         except TypeError as error:
             raise DeclarationError(f"{where}: its type hint cannot be stored: {error}") from error
         try:
+            self.floats = self.exact is None and _has_floats(field.annotation)
             self.initial = encode(field.initial())
         except TypeError as error:
             raise DeclarationError(f"{where}: its default cannot be stored: {error}") from error
@@ -59,9 +60,18 @@ class FieldCodec:
                 return data, value
             if b"null" in data:
                 refuse_nan(value, self.where)
-            return data, self.decode(data)
+            value = self.decode(data)
+            return encode(value) if self.floats else data, value  # 1 is read back as 1.0
         except (TypeError, msgspec.ValidationError, OverflowError, UnicodeEncodeError) as error:
             raise BadState(f"{self.where} was set to what cannot be stored: {error}") from None
+
+
+def _has_floats(annotation: Any) -> bool:
+    """Whether values of a type may have floats in them, for which JSON may say a whole number."""
+    try:
+        return b'"number"' in encode(msgspec.json.schema(annotation))
+    except TypeError:  # a type of the user's own
+        return False
 
 
 def refuse_nan(value: Any, where: str) -> None:
