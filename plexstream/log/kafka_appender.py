@@ -8,7 +8,10 @@ Only the last record of a group has a callback. That it was appended proves that
 - No record is given up on the way: there is no time limit, and nothing is purged before `close`.
 - What would make librdkafka or a broker refuse one record of a group alone, its size, is checked for all of
   them before the first is handed over.
-- A group of which only a part was taken is reported as an error and ends the appender.
+- A group of which only a part was taken is reported as an error and ends the appender. It does not come to
+  that: librdkafka's own queue cannot be full before ours is.
+
+A group is handed over at once: record by record, librdkafka's thread would send the first few alone.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -68,31 +71,19 @@ class KafkaAppender:
         self._pending[group] = None
         self._pending_bytes += size
         topic, partition = place
-        produce = self._producer.produce
-        last = len(items) - 1
-        index = 0
-        while True:
-            try:
-                while index < last:
-                    key, value = items[index]
-                    produce(topic, value, key, partition)
-                    index += 1
-                key, value = items[last]
-                produce(topic, value, key, partition, partial(self._on_delivery, group))
-                return
-            except BufferError:
-                self._serve(0.05)
-                if group not in self._pending:
-                    return  # a fatal error came meanwhile, and has failed this group too
-            except KafkaException as error:
-                failed = log_error(error.args[0], self._log.bootstrap, f"appending to {topic}[{partition}]")
-                if index:
-                    # A part of the group is on its way: nobody may take what follows for its end.
-                    self._fail(failed)
-                    return
-                del self._pending[group]
-                self._pending_bytes -= size
-                raise failed from error
+        messages: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in items]
+        messages[-1]["callback"] = partial(self._on_delivery, group)
+        if self._producer.produce_batch(topic, messages, partition) == len(messages):
+            return
+        refused = [m["_error"] for m in messages if "_error" in m]
+        failed = log_error(refused[0], self._log.bootstrap, f"appending to {topic}[{partition}]")
+        if len(refused) < len(messages):
+            # A part of the group is on its way: nobody may take what follows for its end.
+            self._fail(failed)
+            return
+        del self._pending[group]
+        self._pending_bytes -= size
+        raise failed
 
     def poll(self, timeout: float) -> list[Ack]:
         if self._closed:

@@ -82,7 +82,8 @@ FIXED = frozenset(
     {
         "acks", "auto.offset.reset", "batch.size", "bootstrap.servers", "enable.auto.commit",
         "enable.auto.offset.store", "enable.gapless.guarantee", "enable.idempotence", "group.id",
-        "isolation.level", "message.timeout.ms", "partitioner", "transactional.id",
+        "isolation.level", "message.timeout.ms", "partitioner", "queue.buffering.max.kbytes",
+        "queue.buffering.max.messages", "transactional.id",
     }
 )  # fmt: skip
 """What the promises of the log depend on."""

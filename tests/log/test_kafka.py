@@ -5,7 +5,7 @@ import time
 import uuid
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from log_driving import acks, append, fill, items, read_all, take
 
@@ -65,32 +65,28 @@ def test_a_group_that_is_taken_by_half_is_an_error(log, topic):
     real = appender._producer
 
     class Refuses:
-        """A producer whose third record raises."""
+        """A producer that takes so many records of a group."""
 
-        def __init__(self):
-            self.left = 2
+        def __init__(self, takes):
+            self.takes = takes
 
         def __getattr__(self, name):
             return getattr(real, name)
 
-        def produce(self, *args):
-            if not self.left:
-                from confluent_kafka import KafkaError, KafkaException
+        def produce_batch(self, topic, messages, partition):
+            for message in messages[self.takes :]:
+                message["_error"] = KafkaError(KafkaError._QUEUE_FULL)
+            return real.produce_batch(topic, messages[: self.takes], partition)
 
-                raise KafkaException(KafkaError(KafkaError._UNKNOWN_TOPIC))
-            self.left -= 1
-            real.produce(*args)
-
-    appender._producer = Refuses()
+    appender._producer = Refuses(2)
     appender.append((topic, 0), items(b"1", b"2", b"3", b"4"), "half")
     (ack,) = acks(appender, 1)
     assert (ack.token, ack.offset) == ("half", -1)
     assert isinstance(ack.error, LogError)
-    # Refused before the first record: nothing was taken, and that is raised.
+    # Nothing was taken: that is raised.
     other = KafkaAppender(log)
     real = other._producer
-    refuses = other._producer = Refuses()
-    refuses.left = 0
+    other._producer = Refuses(0)
     with pytest.raises(LogError):
         other.append((topic, 0), items(b"1"), "none")
     assert other.poll(0.2) == []
@@ -108,17 +104,6 @@ def test_an_appender_takes_no_more_than_it_may_hold(log, topic, monkeypatch):
     assert [ack.token for ack in acks(appender, 40)] == list(range(40))
     assert appender._pending_bytes == 0
     appender.close()
-
-
-@pytest.mark.kafka
-def test_the_library_queue_being_full_is_waited_for(kafka, topic, monkeypatch):
-    # 1 kB is less than any two records: produce() refuses in the middle of the group, again and again.
-    log = KafkaLog(kafka, {"producer.queue.buffering.max.kbytes": "1"})
-    appender = log.appender()
-    append(appender, (topic, 0), items(*[b"%d" % i + b"x" * 900 for i in range(30)]))
-    appender.close()
-    assert [int(r.value.rstrip(b"x")) for r in read_all(log, (topic, 0), 30)] == list(range(30))
-    log.close()
 
 
 @pytest.mark.kafka
