@@ -15,7 +15,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from plexstream.log.kafka_settings import check_settings, client_settings, connect, log_error
+from plexstream.log.kafka.settings import check_settings, client_settings, connect, log_error
 
 TIMEOUT_S = 10.0
 

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from plexstream.log.base import Place, Record
-from plexstream.log.kafka import KafkaLog
-from plexstream.log.kafka_settings import READER, client_settings, connect, is_away, log_error
+from plexstream.log.kafka.log import KafkaLog
+from plexstream.log.kafka.settings import READER, client_settings, connect, is_away, log_error
 from plexstream.model.errors import LogUnavailable
 
 _LIMIT = 2_000

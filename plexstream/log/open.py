@@ -28,7 +28,7 @@ def open_log(url: str, settings: Mapping[str, str] | None = None) -> Log:
 
         return MemoryLog()
     if scheme == "kafka" and colon:
-        from plexstream.log.kafka import KafkaLog
+        from plexstream.log.kafka.log import KafkaLog
 
         bootstrap = rest.removeprefix("//").rstrip("/")
         if not bootstrap or "/" in bootstrap:
@@ -40,6 +40,6 @@ def open_log(url: str, settings: Mapping[str, str] | None = None) -> Log:
     path = rest.removeprefix("//") if embedded else url
     if not path or (not embedded and "://" in url):
         raise ConfigError(f"log {url!r} is unknown: write memory:, embedded:/path or kafka://host:port")
-    from plexstream.log.embedded import EmbeddedLog
+    from plexstream.log.embedded.log import EmbeddedLog
 
     return EmbeddedLog(path)

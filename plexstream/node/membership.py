@@ -15,7 +15,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from plexstream.log.kafka_outage import Outage
+from plexstream.log.kafka.outage import Outage
 from plexstream.model.topics import Topics
 
 _log = logging.getLogger("plexstream.node")

@@ -17,7 +17,7 @@ from plexstream.edge.http import app as http_app
 from plexstream.edge.server import HttpServer
 from plexstream.hosts.native import load_actors
 from plexstream.log.base import Log, Place
-from plexstream.log.kafka import KafkaLog
+from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError, LogError
 from plexstream.node import topology

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plexstream.hosts.native import load_actors
-from plexstream.log.kafka import KafkaLog
+from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.topics import Topics
 from plexstream.node.membership import Membership
 from plexstream.node.unit import Unit

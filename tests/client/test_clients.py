@@ -10,7 +10,7 @@ import pytest
 from echo import Responder, create_topics, error, reply
 
 from plexstream.client import AsyncClient, Client
-from plexstream.log.embedded import EmbeddedLog
+from plexstream.log.embedded.log import EmbeddedLog
 from plexstream.model.errors import (
     CALL_ERRORS,
     BadAddress,

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from log_driving import acks, append, fill, items, read_all, take
 
-from plexstream.log import embedded_partition
 from plexstream.log.base import TopicSpec
-from plexstream.log.embedded import EmbeddedLog
+from plexstream.log.embedded import partition as embedded_partition
+from plexstream.log.embedded.log import EmbeddedLog
 from plexstream.model.errors import Fenced, LogError
 
 COMPACT = {"cleanup.policy": "compact", "delete.retention.ms": "0"}
@@ -92,7 +92,7 @@ def test_trimmed_records_are_erased_at_last(log, path):
     for before in range(0, 3000, 7):
         log.trim(("t", 0), before)
     log = reopen(log)
-    from plexstream.log import embedded_format as form
+    from plexstream.log.embedded import format as form
 
     topic = dict(form.stored_topics(log.db))["t"]
     prefix, end = form.records_prefix(topic.id, 0), form.records_end(topic.id, 0)
@@ -101,7 +101,7 @@ def test_trimmed_records_are_erased_at_last(log, path):
 
 
 def test_a_second_process_is_refused_with_a_reason(log, path):
-    code = f"from plexstream.log.embedded import EmbeddedLog\nEmbeddedLog({str(path)!r})"
+    code = f"from plexstream.log.embedded.log import EmbeddedLog\nEmbeddedLog({str(path)!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "LogError" in done.stderr
     assert f"embedded log {path} is held by another process" in done.stderr
@@ -330,7 +330,7 @@ def test_a_failed_sync_fails_all_that_waits_and_all_that_follows(log):
 
 FILL_THE_DISK = """
     import resource, signal, sys
-    from plexstream.log.embedded import EmbeddedLog
+    from plexstream.log.embedded.log import EmbeddedLog
     from plexstream.log.base import TopicSpec
     log = EmbeddedLog(sys.argv[1])
     log.create([TopicSpec("t", 1)])

@@ -10,10 +10,10 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from log_driving import acks, append, fill, items, read_all, take
 
 from plexstream.log import kafka as kafka_module
-from plexstream.log import kafka_appender
 from plexstream.log.base import Appender, TopicSpec
-from plexstream.log.kafka import KafkaLog
-from plexstream.log.kafka_appender import KafkaAppender
+from plexstream.log.kafka import appender as kafka_appender
+from plexstream.log.kafka.appender import KafkaAppender
+from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.errors import ConfigError, LogError, LogUnavailable
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from log_driving import items
 
-from plexstream.log import kafka_pace
 from plexstream.log.base import Ack, Item, Place
-from plexstream.log.kafka_pace import WINDOW, PacedAppender
+from plexstream.log.kafka import pace as kafka_pace
+from plexstream.log.kafka.pace import WINDOW, PacedAppender
 from plexstream.log.limits import OVERHEAD_BYTES, RecordTooLarge
 from plexstream.model.errors import LogError
 

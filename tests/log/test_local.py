@@ -7,7 +7,7 @@ import pytest
 from log_driving import fill
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.embedded import EmbeddedLog
+from plexstream.log.embedded.log import EmbeddedLog
 from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import LogError
 

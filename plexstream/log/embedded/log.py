@@ -14,11 +14,11 @@ from pathlib import Path
 
 from rocksdict import DBCompressionType, DBRecoveryMode, Options, Rdict, WriteBatch
 
-from plexstream.log import embedded_format as form
 from plexstream.log.base import Ack, Item, Place, Record, TopicSpec
-from plexstream.log.embedded_clients import Committer, EmbeddedAppender, EmbeddedTransaction
-from plexstream.log.embedded_keep import Janitor, compacts
-from plexstream.log.embedded_partition import Partition
+from plexstream.log.embedded import format as form
+from plexstream.log.embedded.clients import Committer, EmbeddedAppender, EmbeddedTransaction
+from plexstream.log.embedded.keep import Janitor, compacts
+from plexstream.log.embedded.partition import Partition
 from plexstream.log.limits import check_group, limit_of
 from plexstream.log.local import (
     Arrivals,

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from plexstream.log.base import Ack, Item, Place
-from plexstream.log.kafka_outage import Outage
-from plexstream.log.kafka_settings import APPENDER, client_settings, connect, log_error, logger
+from plexstream.log.kafka.outage import Outage
+from plexstream.log.kafka.settings import APPENDER, client_settings, connect, log_error, logger
 from plexstream.log.limits import check_group
 from plexstream.model.errors import LogError, LogUnavailable
 
 if TYPE_CHECKING:
-    from plexstream.log.kafka import KafkaLog
+    from plexstream.log.kafka.log import KafkaLog
 
 MAX_PENDING_BYTES = 128 << 20
 """Far below librdkafka's own limit (1 GiB), so that it never refuses a record in the middle of a group."""

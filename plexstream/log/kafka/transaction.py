@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from plexstream.log.base import Item, Place
-from plexstream.log.kafka_outage import Outage
-from plexstream.log.kafka_settings import READER, TRANSACTION, client_settings, connect, log_error
+from plexstream.log.kafka.outage import Outage
+from plexstream.log.kafka.settings import READER, TRANSACTION, client_settings, connect, log_error
 from plexstream.log.limits import check_group
 from plexstream.log.local import TxnRecord
 from plexstream.model.errors import Fenced, LogError
 
 if TYPE_CHECKING:
-    from plexstream.log.kafka import KafkaLog
+    from plexstream.log.kafka.log import KafkaLog
 
 TIMEOUT_S = 15.0
 """Of every call. Beyond `transaction.timeout.ms`: by then an older owner's open transaction has ended."""

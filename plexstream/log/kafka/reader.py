@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from plexstream.log.base import Place, Record
-from plexstream.log.kafka_outage import Outage
-from plexstream.log.kafka_settings import READER, client_settings, connect, is_away, log_error, logger
+from plexstream.log.kafka.outage import Outage
+from plexstream.log.kafka.settings import READER, client_settings, connect, is_away, log_error, logger
 from plexstream.log.local import beyond_end
 from plexstream.model.errors import LogError
 
 if TYPE_CHECKING:
-    from plexstream.log.kafka import KafkaLog
+    from plexstream.log.kafka.log import KafkaLog
 
 WAKE_S = 0.02
 """How late a `wake` may come: nothing interrupts librdkafka's poll. 50 idle polls a second cost 0.1 % CPU."""

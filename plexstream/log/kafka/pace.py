@@ -17,7 +17,7 @@ from plexstream.log.base import Ack, Item, Place
 from plexstream.log.limits import check_group
 
 if TYPE_CHECKING:
-    from plexstream.log.kafka_appender import KafkaAppender
+    from plexstream.log.kafka.appender import KafkaAppender
 
 WINDOW = 5
 """Records of a partition on their way that keep librdkafka from sending more: RD_KAFKA_IDEMP_MAX_INFLIGHT."""

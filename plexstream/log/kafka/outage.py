@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaError
 
-from plexstream.log.kafka_settings import is_away, logger
+from plexstream.log.kafka.settings import is_away, logger
 
 QUIET_S = 5.0
 """Without an error for so long it is over: `reconnect.backoff.max.ms`, some times over."""

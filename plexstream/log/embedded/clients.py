@@ -11,7 +11,7 @@ from plexstream.log.local import TxnRecord
 from plexstream.model.errors import LogError
 
 if TYPE_CHECKING:
-    from plexstream.log.embedded import EmbeddedLog
+    from plexstream.log.embedded.log import EmbeddedLog
 
 
 class Committer:

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from plexstream.log import embedded_format as form
 from plexstream.log.base import Place
-from plexstream.log.embedded_partition import Partition
+from plexstream.log.embedded import format as form
+from plexstream.log.embedded.partition import Partition
 from plexstream.model.errors import LogError
 
 if TYPE_CHECKING:
-    from plexstream.log.embedded import EmbeddedLog
+    from plexstream.log.embedded.log import EmbeddedLog
 
 _log = logging.getLogger("plexstream.log")
 

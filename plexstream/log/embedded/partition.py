@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rocksdict import WriteBatch
 
-from plexstream.log import embedded_format as form
 from plexstream.log.base import Item, Place, Record
+from plexstream.log.embedded import format as form
 
 TAIL_RECORDS = 4096
 """So many of the newest records are kept in memory, about 250 bytes each beside their contents: a reader that

@@ -12,11 +12,11 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPar
 from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResultInfo, NewTopic, OffsetSpec
 
 from plexstream.log.base import Place, TopicSpec
-from plexstream.log.kafka_appender import KafkaAppender
-from plexstream.log.kafka_outage import Outage
-from plexstream.log.kafka_pace import PacedAppender
-from plexstream.log.kafka_reader import KafkaReader
-from plexstream.log.kafka_settings import (
+from plexstream.log.kafka.appender import KafkaAppender
+from plexstream.log.kafka.outage import Outage
+from plexstream.log.kafka.pace import PacedAppender
+from plexstream.log.kafka.reader import KafkaReader
+from plexstream.log.kafka.settings import (
     BATCH_BYTES,
     check_settings,
     client_settings,
@@ -24,7 +24,7 @@ from plexstream.log.kafka_settings import (
     log_error,
     logger,
 )
-from plexstream.log.kafka_transaction import KafkaTransaction
+from plexstream.log.kafka.transaction import KafkaTransaction
 from plexstream.log.limits import DEFAULT_MAX_BYTES
 from plexstream.log.local import check_new, check_same, missing
 from plexstream.model.errors import LogError, LogUnavailable

@@ -1,0 +1,1 @@
+"""The embedded log: RocksDB in a folder, one process."""
