@@ -145,6 +145,15 @@ class Log(Protocol):
     def topics(self) -> dict[str, int]:
         """All topics with their numbers of partitions."""
 
+    def topic_id(self, topic: str) -> str:
+        """Which life of `topic` this is: another after it was deleted and made again under its name.
+
+        The log is asked each time. "" where it does not tell (Kafka before 2.8): then nothing can be said.
+
+        Raises:
+            TopicMissing: if there is no such topic.
+        """
+
     def range(self, place: Place) -> tuple[int, int]:
         """The first offset that is still there, and the one after the last."""
 

@@ -7,6 +7,7 @@ its own Appender and Transaction hold records back, lose acknowledgements, or ap
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from plexstream.log.base import Ack, Item, Place, Record, TopicSpec
@@ -52,11 +53,19 @@ class _Partition:
 
 
 class MemoryLog:
-    """A `Log` in memory. `clock` gives milliseconds since the Unix epoch; it stamps the records."""
+    """A `Log` in memory.
 
-    def __init__(self, clock: Callable[[], int] = _wall_clock) -> None:
+    Args:
+        clock: gives milliseconds since the Unix epoch; it stamps the records.
+        name: what the ids of its topics begin with; by default one that no other log has.
+    """
+
+    def __init__(self, clock: Callable[[], int] = _wall_clock, name: str | None = None) -> None:
         self.changed = Arrivals()
         self._clock = clock
+        self._name = uuid.uuid4().hex if name is None else name
+        self._lives = 0
+        self._ids: dict[str, str] = {}
         self._topics: dict[str, list[_Partition]] = {}
         self._limits: dict[str, int] = {}
         self._epochs: dict[str, int] = {}
@@ -83,6 +92,8 @@ class MemoryLog:
                     continue
                 self._topics[spec.name] = [_Partition() for _ in range(spec.partitions)]
                 self._limits[spec.name] = limit_of(spec.config)
+                self._lives += 1
+                self._ids[spec.name] = f"{self._name}.{self._lives}"
                 created.append(spec.name)
         return created
 
@@ -93,6 +104,13 @@ class MemoryLog:
     def topics(self) -> dict[str, int]:
         with self.changed:
             return {name: len(partitions) for name, partitions in self._topics.items()}
+
+    def topic_id(self, topic: str) -> str:
+        with self.changed:
+            self._check_open()
+            if topic not in self._topics:
+                raise missing((topic, 0), None)
+            return self._ids[topic]
 
     def range(self, place: Place) -> tuple[int, int]:
         with self.changed:
@@ -114,6 +132,13 @@ class MemoryLog:
             self.changed.tell_all()
 
     # What a simulation calls when it decides that something takes effect.
+
+    def delete_now(self, topic: str) -> None:
+        """Delete a topic with its records. Positions of transactions stay, as on Kafka for a while."""
+        with self.changed:
+            for kept in (self._topics, self._limits, self._ids):
+                del kept[topic]
+            self.changed.tell_all()
 
     def append_now(self, place: Place, items: Sequence[Item]) -> int:
         """Append a group; returns the offset of its last record.

@@ -8,6 +8,7 @@ from log_driving import acks, append, fill, items, read_all, take
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.limits import OVERHEAD_BYTES, RecordTooLarge
+from plexstream.log.open import open_log
 from plexstream.model.errors import LogError, TopicMissing
 
 ENDLESS_S = 3600.0
@@ -348,3 +349,22 @@ def test_a_closed_log_says_so(log, topic):
     with pytest.raises(LogError, match="closed"):
         appender.append((topic, 0), items(b"1"), None)
     appender.close()
+
+
+def test_a_topic_has_an_id_that_stays(log, make_topic, url, backend):
+    one, other = make_topic(2), make_topic(1)
+    ids = log.topic_id(one), log.topic_id(other)
+    assert all(ids)
+    assert ids[0] != ids[1]
+    fill(log, (one, 0), b"1")
+    log.create([TopicSpec(one, 2)])
+    assert (log.topic_id(one), log.topic_id(other)) == ids
+    with pytest.raises(TopicMissing, match="absent"):
+        log.topic_id("absent")
+    log.close()
+    with pytest.raises(LogError, match="closed"):
+        log.topic_id(one)
+    if backend != "memory":
+        log = open_log(url)
+        assert (log.topic_id(one), log.topic_id(other)) == ids
+        log.close()

@@ -1,5 +1,6 @@
 """What only the embedded log has: a directory, a crash, compaction."""
 
+import json
 import os
 import random
 import resource
@@ -416,4 +417,20 @@ def test_any_sequence_of_steps_leaves_what_a_plain_list_would(tmp_path_factory, 
     assert [r.offset for r in read_all(log, ("t", 0), len(model) - max(at, start), offset=at)] == list(
         range(max(at, start), len(model))
     )
+    log.close()
+
+
+def test_a_topic_from_before_ids_were_kept_gets_one_and_keeps_it(log):
+    fill(log, ("t", 0), b"1")
+    for key, data in list(log.db.items()):
+        if key.startswith(b"t"):
+            old = {name: value for name, value in json.loads(data).items() if name != "life"}
+            log.db[key] = json.dumps(old).encode()
+    log = reopen(log)
+    ids = log.topic_id("t"), log.topic_id("c")
+    assert all(ids)
+    assert ids[0] != ids[1]
+    log = reopen(log)
+    assert (log.topic_id("t"), log.topic_id("c")) == ids
+    assert [value for _, _, value in state(log)] == [b"1"]
     log.close()

@@ -14,7 +14,8 @@ from plexstream.log.base import Appender, TopicSpec
 from plexstream.log.kafka import appender as kafka_appender
 from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.model.errors import ConfigError, LogError, LogUnavailable
+from plexstream.model.errors import ConfigError, LogError, LogUnavailable, TopicMissing
+from plexstream.testing.broker import LocalBroker
 
 
 @pytest.fixture
@@ -30,6 +31,15 @@ def lower_the_limit(address: str, topic: str, limit: int) -> None:
     for future in admin.incremental_alter_configs([resource]).values():
         future.result(10)
     time.sleep(0.5)
+
+
+def delete(address: str, topic: str) -> None:
+    """Delete a topic, and wait until the broker has forgotten it."""
+    admin = AdminClient({"bootstrap.servers": address})
+    for future in admin.delete_topics([topic]).values():
+        future.result(10)
+    while topic in admin.list_topics(timeout=10).topics:
+        time.sleep(0.05)
 
 
 @pytest.mark.kafka
@@ -235,3 +245,27 @@ def test_closing_does_not_wait_for_a_broker_that_is_away(local_broker):
     transaction.close()
     log.close()
     assert time.monotonic() - began < 15  # whatever would wait, would for 30 s or more
+
+
+@pytest.mark.kafka
+def test_a_topic_that_is_made_again_has_another_id(log, topic, kafka):
+    fill(log, (topic, 0), b"1")
+    before = log.topic_id(topic)
+    delete(kafka, topic)
+    with pytest.raises(TopicMissing, match=topic):
+        log.topic_id(topic)
+    other = KafkaLog(kafka)
+    other.create([TopicSpec(topic, 2)])
+    # By a log that knew the former one, too.
+    assert log.topic_id(topic) == other.topic_id(topic) != before
+    other.close()
+
+
+@pytest.mark.kafka
+def test_asking_for_the_id_of_a_topic_never_creates_it():
+    with LocalBroker(settings={"auto.create.topics.enable": "true"}) as broker:
+        log = KafkaLog(broker.address)
+        with pytest.raises(TopicMissing, match="absent"):
+            log.topic_id("absent")
+        assert log.topics() == {}
+        log.close()

@@ -4,7 +4,7 @@
 |---|---|
 | `r` topic id (4) partition (4) offset (8) | time (8) key length (4) key, then `1` value, or `0`: tombstone |
 | `b` topic id (4) partition (4) | start offset (8) floor of the end offset (8) |
-| `t` topic name | JSON: id, partitions, config |
+| `t` topic name | JSON: id, partitions, config, life |
 | `e` transaction id | epoch (8) |
 | `p` JSON [transaction id, topic, partition] | position (8) |
 """
@@ -43,6 +43,7 @@ class StoredTopic(NamedTuple):
     id: int
     partitions: int
     config: dict[str, str]
+    life: str = ""  # as `Log.topic_id` tells it; an old log gets it when it is opened
 
     def encode(self) -> bytes:
         return json.dumps(self._asdict()).encode()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -97,7 +98,7 @@ class EmbeddedLog:
                     check_same(spec, there.partitions)
                     continue
                 new_id = 1 + max((topic.id for topic in self._topics.values()), default=0)
-                topic = form.StoredTopic(new_id, spec.partitions, dict(spec.config))
+                topic = form.StoredTopic(new_id, spec.partitions, dict(spec.config), uuid.uuid4().hex)
                 batch = WriteBatch(raw_mode=True)
                 batch.put(form.TOPICS + spec.name.encode(), topic.encode())
                 self._write(batch)
@@ -114,6 +115,14 @@ class EmbeddedLog:
     def topics(self) -> dict[str, int]:
         with self.changed:
             return {name: topic.partitions for name, topic in self._topics.items()}
+
+    def topic_id(self, topic: str) -> str:
+        with self.changed:
+            self._check_open()
+            there = self._topics.get(topic)
+            if there is None:
+                raise missing((topic, 0), None)
+            return there.life
 
     def range(self, place: Place) -> tuple[int, int]:
         with self.changed:
@@ -330,7 +339,7 @@ class EmbeddedLog:
             raise LogError(
                 f"{self} has the format {marker!r}, this version reads {form.FORMAT!r}: upgrade it"
             )
-        for name, topic in form.stored_topics(self.db):
+        for name, topic in self._with_lives(form.stored_topics(self.db)):
             ranges = []
             for number in range(topic.partitions):
                 prefix = form.records_prefix(topic.id, number)
@@ -342,6 +351,20 @@ class EmbeddedLog:
                     self.db.delete_range(prefix, prefix + form.pack_offset(start))
                 ranges.append((start, end))
             self._add(name, topic, ranges)
+
+    def _with_lives(self, stored: list[tuple[str, form.StoredTopic]]) -> list[tuple[str, form.StoredTopic]]:
+        """Give an id to each topic that was made before topics had one."""
+        batch = WriteBatch(raw_mode=True)
+        named = []
+        for name, topic in stored:
+            if not topic.life:
+                topic = topic._replace(life=uuid.uuid4().hex)
+                batch.put(form.TOPICS + name.encode(), topic.encode())
+            named.append((name, topic))
+        if not batch.is_empty():
+            self._write(batch)
+            self.sync()
+        return named
 
     def _add(self, name: str, topic: form.StoredTopic, ranges: Sequence[tuple[int, int]]) -> None:
         config = topic.config

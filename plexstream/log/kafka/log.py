@@ -8,7 +8,14 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+    Uuid,
+)
 from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResultInfo, NewTopic, OffsetSpec
 
 from plexstream.log.base import Place, TopicSpec
@@ -33,6 +40,8 @@ ADMIN_TIMEOUT_S = 15.0
 """Longer than a broker's restart (4 to 11 s as measured), so that one is no error."""
 
 _TO_THE_END = -1  # what Kafka's DeleteRecords understands as the high watermark
+
+_NO_ID = str(Uuid(0, 0))  # from brokers that do not give topics ids
 
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -110,6 +119,12 @@ class KafkaLog:
         there = {name: len(partitions) for name, partitions in self._metadata().items()}
         self._partitions.update(there)
         return there
+
+    def topic_id(self, topic: str) -> str:
+        self._check_open()
+        futures = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ADMIN_TIMEOUT_S)
+        found = self._wait(futures[topic], f"asking for the id of topic {topic!r}")
+        return "" if str(found.topic_id) == _NO_ID else str(found.topic_id)
 
     def range(self, place: Place) -> tuple[int, int]:
         self.check_place(place)

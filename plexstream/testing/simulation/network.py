@@ -56,7 +56,7 @@ class Network:
         self.random = random
         self.now = now
         self.note = note
-        self.log = MemoryLog(now)
+        self.log = MemoryLog(now, "simulation")
         self.history: dict[Place, list[Record]] = {}
         self.flows: list[Flow] = []
         self.stalled = False
@@ -307,6 +307,10 @@ class SimLog:
 
     def topics(self) -> dict[str, int]:
         return self.network.log.topics()
+
+    def topic_id(self, topic: str) -> str:
+        self.network.check_up()
+        return self.network.log.topic_id(topic)
 
     def range(self, place: Place) -> tuple[int, int]:
         self.network.check_up()
