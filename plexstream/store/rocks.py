@@ -9,9 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from functools import cache
-from itertools import islice
 from pathlib import Path
-from typing import cast
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch, WriteBufferManager
 
@@ -28,6 +26,7 @@ _CHUNK = 1000
 _TIMER = Piece.TIMER.value
 _FORMAT = b"\xf1format"
 _FORMAT_IS = b"2"  # with the order in which timers are due
+_BEYOND = b"\xff"  # no key begins with it
 _TIMERS = b"\xf1timers"  # how many there are
 
 
@@ -54,6 +53,24 @@ def _options(memory: int) -> Options:
     table.set_bloom_filter(10, False)
     options.set_block_based_table_factory(table)
     return options
+
+
+def _rows(db: Rdict, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+    """Up to `limit` keys and values from `start` to before `end`. Fewer mean that there are no more.
+
+    RocksDB's iterators end at a damaged block as they do at the last key: only their status tells, which
+    `items()` and `keys()` never look at.
+    """
+    options = ReadOptions()
+    options.set_iterate_upper_bound(end)
+    found: list[tuple[bytes, bytes]] = []
+    rows = db.iter(options)  # no longer than this call: it would hold RocksDB's lock after a close
+    rows.seek(start)
+    while len(found) < limit and rows.valid():
+        found.append((rows.key(), rows.value()))  # raw mode: bytes
+        rows.next()
+    rows.status()
+    return found
 
 
 class RocksStore:
@@ -89,7 +106,7 @@ class RocksStore:
     def _begin(self) -> None:
         db = self._open()
         found = db.get(_FORMAT)
-        if found is None and next(iter(db.keys()), None) is None:
+        if found is None and not _rows(db, b"", _BEYOND, 1):
             db[_FORMAT] = _FORMAT_IS
             self._new = True
         elif found != _FORMAT_IS:
@@ -113,16 +130,10 @@ class RocksStore:
     def scan(self, kind: int, address: str | None = None, name: str | None = None) -> Iterator[Snapshot]:
         """All pieces of a kind, of an address, of a name, by key. Raises StoreCorrupt."""
         start = prefix(kind, address, name)
-        options = ReadOptions()
-        options.set_iterate_upper_bound(after(start))
+        end = after(start)
         while True:
-            # In chunks: an iterator that lives on would hold RocksDB's lock after a close.
-            chunk: list[tuple[bytes, bytes]] = []
             try:
-                for item in self._open().items(from_key=start, read_opt=options):
-                    chunk.append(cast("tuple[bytes, bytes]", item))  # raw mode
-                    if len(chunk) == _CHUNK:
-                        break
+                chunk = _rows(self._open(), start, end, _CHUNK)
                 pieces = [decode_snapshot(value) for _, value in chunk]
             except Exception as error:
                 raise StoreCorrupt(f"{self.path} cannot be read: {error}") from error
@@ -162,11 +173,9 @@ class RocksStore:
 
     def due(self, after: Due, limit: int) -> list[Due]:
         """The first `limit` timers behind `after`, by due time, actor and id. Raises StoreCorrupt."""
-        options = ReadOptions()
-        options.set_iterate_upper_bound(bytes((DUE[0] + 1,)))
         try:
-            keys = self._open().keys(from_key=encode_due(after) + b"\0", read_opt=options)
-            return [decode_due(cast("bytes", key)) for key in islice(keys, limit)]
+            rows = _rows(self._open(), encode_due(after) + b"\0", bytes((DUE[0] + 1,)), limit)
+            return [decode_due(key) for key, _ in rows]
         except Exception as error:
             raise StoreCorrupt(f"{self.path} cannot be read: {error}") from error
 

@@ -1,5 +1,6 @@
 """Both stores keep pieces alike; a corrupt folder is told, never silently empty, and can be built anew."""
 
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -192,6 +193,38 @@ def test_damage_is_told_and_a_rebuild_begins_anew(tmp_path, damage):
     store = RocksStore(path)
     assert len(list(store.scan(0))) == 1
     store.close()
+
+
+READS = {
+    "pieces": lambda store: len(list(store.scan(0))),
+    "timers": lambda store: len(list(store.scan(3))),
+    "due": lambda store: len(store.due((-1, "", ""), 5000)),
+}
+
+
+def test_a_scan_that_ends_at_damage_is_no_end(tmp_path):
+    path = tmp_path / "store"
+    store = RocksStore(path)
+    actors = [f"t/n/a/{n:04}" for n in range(2000)]
+    store.write({(0, a, "", None): piece(0, a) for a in actors})
+    store.write({(3, a, "id", None): piece(3, a, "id") for a in actors})
+    store._open().flush()
+    store.close()
+    (table,) = files(path, ".sst")
+    whole = table.read_bytes()
+    told = 0
+    for at in range(len(whole) // 40, len(whole), len(whole) // 20):
+        copy = tmp_path / f"copy-{at}"
+        shutil.copytree(path, copy)
+        (copy / table.name).write_bytes(whole[:at] + bytes((whole[at] ^ 1,)) + whole[at + 1 :])
+        store, why = open_or_rebuild(copy)
+        for read in READS.values():
+            try:
+                assert why or read(store) == 2000
+            except StoreCorrupt:
+                told += 1
+        store.close()
+    assert told >= 10, "the flips were none"
 
 
 def test_a_store_of_another_version_is_rebuilt(tmp_path):
