@@ -116,7 +116,11 @@ class Transaction(Protocol):
         """
 
     def position(self, place: Place) -> int | None:
-        """The position that was committed last under this id for `place`, by whichever owner; None: never."""
+        """The position that was committed last under this id for `place`, by whichever owner; None: never.
+
+        None, too, if it belongs to another life of the topic: positions outlive what they are positions in.
+        One that was stored without a life is taken.
+        """
 
     def close(self) -> None: ...
 
@@ -129,8 +133,11 @@ class Log(Protocol):
 
     def appender(self) -> Appender: ...
 
-    def transaction(self, id: str) -> Transaction:
-        """Open the transaction `id`, fencing any older one. Blocks until that is done."""
+    def transaction(self, id: str, life: str = "") -> Transaction:
+        """Open the transaction `id`, fencing any older one. Blocks until that is done.
+
+        Its positions are stored with `life`, the `topic_id` of the topic that they are in: see `position`.
+        """
 
     def create(self, topics: Iterable[TopicSpec]) -> list[str]:
         """Create the topics that are missing; returns their names.

@@ -192,6 +192,14 @@ def beyond_end(place: Place, offset: int, end: int) -> LogError:
     )
 
 
+def of_this_life(stored: tuple[int, str] | None, life: str) -> int | None:
+    """A stored position, unless it belongs to another life than `life`; "" is whatever life it was."""
+    if stored is None:
+        return None
+    position, then = stored
+    return None if then and life and then != life else position
+
+
 def partition_of_key(key: bytes, partitions: int) -> int:
     """The partition of a record key, as Java clients compute it."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions

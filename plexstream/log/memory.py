@@ -21,6 +21,7 @@ from plexstream.log.local import (
     check_new,
     check_same,
     missing,
+    of_this_life,
 )
 from plexstream.model.errors import Fenced, LogError
 
@@ -70,7 +71,7 @@ class MemoryLog:
         self._limits: dict[str, int] = {}
         self._epochs: dict[str, int] = {}
         self._open: dict[str, _Open] = {}
-        self._positions: dict[str, dict[Place, int]] = {}
+        self._positions: dict[str, dict[Place, tuple[int, str]]] = {}
         self._closed = False
 
     def reader(self, *, committed: bool = False) -> LocalReader:
@@ -79,8 +80,8 @@ class MemoryLog:
     def appender(self) -> MemoryAppender:
         return MemoryAppender(self)
 
-    def transaction(self, id: str) -> MemoryTransaction:
-        return MemoryTransaction(self, id, self.begin_now(id))
+    def transaction(self, id: str, life: str = "") -> MemoryTransaction:
+        return MemoryTransaction(self, id, self.begin_now(id), life)
 
     def create(self, topics: Iterable[TopicSpec]) -> list[str]:
         created = []
@@ -180,7 +181,7 @@ class MemoryLog:
                 self._put(place, items, owner)
             self.changed.tell_all()
 
-    def end_now(self, id: str, epoch: int, positions: Mapping[Place, int] | None) -> None:
+    def end_now(self, id: str, epoch: int, positions: Mapping[Place, int] | None, life: str = "") -> None:
         """Commit what is open under `id` together with `positions`, or abort it where that is None.
 
         Raises:
@@ -190,13 +191,14 @@ class MemoryLog:
             self._check_epoch(id, epoch)
             self._end(id, aborted=positions is None)
             if positions:
-                self._positions.setdefault(id, {}).update(positions)
+                stored = self._positions.setdefault(id, {})
+                stored.update((place, (position, life)) for place, position in positions.items())
             self.changed.tell_all()
 
-    def position_now(self, id: str, place: Place) -> int | None:
-        """The position committed last under `id` for `place`."""
+    def position_now(self, id: str, place: Place, life: str = "") -> int | None:
+        """The position committed last under `id` for `place`; see `Transaction.position`."""
         with self.changed:
-            return self._positions.get(id, {}).get(place)
+            return of_this_life(self._positions.get(id, {}).get(place), life)
 
     def fetch(self, place: Place, offset: int, limit: int, committed: bool) -> tuple[list[Record], int]:
         """Up to `limit` records from `offset` on, and the offset to go on at. For the reader."""
@@ -283,8 +285,9 @@ class MemoryAppender:
 class MemoryTransaction:
     """A `Transaction` of a `MemoryLog`."""
 
-    def __init__(self, log: MemoryLog, id: str, epoch: int) -> None:
+    def __init__(self, log: MemoryLog, id: str, epoch: int, life: str) -> None:
         self._log = log
+        self._life = life
         self._id = id
         self._epoch = epoch
 
@@ -292,10 +295,10 @@ class MemoryTransaction:
         log = self._log
         with log.changed:
             log.write_now(self._id, self._epoch, records)
-            log.end_now(self._id, self._epoch, positions)
+            log.end_now(self._id, self._epoch, positions, self._life)
 
     def position(self, place: Place) -> int | None:
-        return self._log.position_now(self._id, place)
+        return self._log.position_now(self._id, place, self._life)
 
     def close(self) -> None:
         """Nothing is open between two commits, so there is nothing to abort."""

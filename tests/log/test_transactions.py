@@ -83,3 +83,26 @@ def test_an_appender_beside_a_transaction_is_seen_by_committed_readers(log, topi
         assert values == [b"1", b"2", b"3"]
     transaction.close()
     appender.close()
+
+
+def test_a_position_belongs_to_one_life_of_its_topic(log, topic):
+    place, id = (topic, 0), f"{topic}-relay"
+
+    def position(life):
+        transaction = log.transaction(id, life)
+        found = transaction.position(place)
+        transaction.close()
+        return found
+
+    unknown = log.transaction(id)
+    unknown.commit([], {place: 3})
+    unknown.close()
+    assert (position(""), position("first")) == (3, 3)  # stored before lives were: taken
+    first = log.transaction(id, "first")
+    first.commit([(topic, 0, b"k", b"v")], {place: 7})
+    first.close()
+    assert (position(""), position("first"), position("second")) == (7, 7, None)
+    second = log.transaction(id, "second")
+    second.commit([], {place: 1})
+    second.close()
+    assert (position("first"), position("second")) == (None, 1)

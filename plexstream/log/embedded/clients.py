@@ -102,16 +102,17 @@ class EmbeddedAppender:
 class EmbeddedTransaction:
     """A `Transaction` of an `EmbeddedLog`."""
 
-    def __init__(self, log: EmbeddedLog, id: str, epoch: int) -> None:
+    def __init__(self, log: EmbeddedLog, id: str, epoch: int, life: str) -> None:
         self._log = log
+        self._life = life
         self._id = id
         self._epoch = epoch
 
     def commit(self, records: Iterable[TxnRecord], positions: Mapping[Place, int]) -> None:
-        self._log.commit(self._id, self._epoch, records, positions)
+        self._log.commit(self._id, self._epoch, records, positions, self._life)
 
     def position(self, place: Place) -> int | None:
-        return self._log.position(self._id, place)
+        return self._log.position(self._id, place, self._life)
 
     def close(self) -> None:
         """Nothing is open between two commits, so there is nothing to abort."""

@@ -6,7 +6,7 @@
 | `b` topic id (4) partition (4) | start offset (8) floor of the end offset (8) |
 | `t` topic name | JSON: id, partitions, config, life |
 | `e` transaction id | epoch (8) |
-| `p` JSON [transaction id, topic, partition] | position (8) |
+| `p` JSON [transaction id, topic, partition] | position (8) life of the topic |
 """
 
 from __future__ import annotations
@@ -94,6 +94,15 @@ def decode_record(place: Place, offset: int, data: bytes) -> Record:
 def decode_offset(data: bytes) -> int:
     offset: int = _OFFSET.unpack(data)[0]
     return offset
+
+
+def encode_position(position: int, life: str) -> bytes:
+    return _OFFSET.pack(position) + life.encode()
+
+
+def decode_position(data: bytes) -> tuple[int, str]:
+    """Position and life; an old one has no life."""
+    return _OFFSET.unpack_from(data)[0], data[_OFFSET.size :].decode()
 
 
 def position_key(id: str, place: Place) -> bytes:

@@ -30,6 +30,7 @@ from plexstream.log.local import (
     check_new,
     check_same,
     missing,
+    of_this_life,
 )
 from plexstream.model.errors import Fenced, LogError
 
@@ -72,7 +73,7 @@ class EmbeddedLog:
     def appender(self) -> EmbeddedAppender:
         return EmbeddedAppender(self)
 
-    def transaction(self, id: str) -> EmbeddedTransaction:
+    def transaction(self, id: str, life: str = "") -> EmbeddedTransaction:
         with self.changed:
             self.check_usable()
             epoch = self._epochs.get(id)
@@ -85,7 +86,7 @@ class EmbeddedLog:
             self._write(batch)
             self._epochs[id] = epoch
         self.sync()
-        return EmbeddedTransaction(self, id, epoch)
+        return EmbeddedTransaction(self, id, epoch, life)
 
     def create(self, topics: Iterable[TopicSpec]) -> list[str]:
         created = []
@@ -181,7 +182,7 @@ class EmbeddedLog:
             self.janitor.compact_soon(place)
 
     def commit(
-        self, id: str, epoch: int, records: Iterable[TxnRecord], positions: Mapping[Place, int]
+        self, id: str, epoch: int, records: Iterable[TxnRecord], positions: Mapping[Place, int], life: str
     ) -> None:
         """Write records and positions in one batch, synced."""
         with self.changed:
@@ -197,18 +198,18 @@ class EmbeddedLog:
                 check_group(place[0], items, self._limits[place[0]])
                 written.append((partition, partition.put(batch, items, now)))
             for place, position in positions.items():
-                batch.put(form.position_key(id, place), form.pack_offset(position))
+                batch.put(form.position_key(id, place), form.encode_position(position, life))
             self._write(batch)
             for partition, made in written:
                 partition.extend(made)
             self.changed.tell(groups)
         self.sync()
 
-    def position(self, id: str, place: Place) -> int | None:
-        """The position committed last under `id` for `place`."""
+    def position(self, id: str, place: Place, life: str) -> int | None:
+        """The position committed last under `id` for `place`; see `Transaction.position`."""
         self._check_open()
         stored = self.db.get(form.position_key(id, place))
-        return None if stored is None else form.decode_offset(stored)
+        return of_this_life(None if stored is None else form.decode_position(stored), life)
 
     def fetch(self, place: Place, offset: int, limit: int, committed: bool) -> tuple[list[Record], int]:
         """Up to `limit` records from `offset` on, and the offset to go on at. For the reader."""

@@ -79,9 +79,9 @@ class KafkaLog:
         self._check_open()
         return PacedAppender(KafkaAppender(self), self.limit)
 
-    def transaction(self, id: str) -> KafkaTransaction:
+    def transaction(self, id: str, life: str = "") -> KafkaTransaction:
         self._check_open()
-        return KafkaTransaction(self, id)
+        return KafkaTransaction(self, id, life)
 
     def create(self, topics: Iterable[TopicSpec]) -> list[str]:
         wanted = {spec.name: spec for spec in topics}

@@ -14,7 +14,7 @@ from plexstream.log.base import Item, Place
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import READER, TRANSACTION, client_settings, connect, log_error
 from plexstream.log.limits import check_group
-from plexstream.log.local import TxnRecord
+from plexstream.log.local import TxnRecord, of_this_life
 from plexstream.model.errors import Fenced, LogError
 
 if TYPE_CHECKING:
@@ -32,11 +32,15 @@ T = TypeVar("T")
 
 
 class KafkaTransaction:
-    """A `Transaction` on Kafka: a producer with the transactional id `id`, and the offsets of group `id`."""
+    """A `Transaction` on Kafka: a producer with the transactional id `id`, and the offsets of group `id`.
 
-    def __init__(self, log: KafkaLog, id: str) -> None:
+    Kafka keeps the offsets of a group for a topic that was deleted for a while: their metadata is the life.
+    """
+
+    def __init__(self, log: KafkaLog, id: str, life: str) -> None:
         self._log = log
         self._id = id
+        self._life = life
         self._failed: LogError | None = None
         self._closed = False
         self._outage = Outage(f"Kafka at {log.bootstrap}, transaction {id}")
@@ -64,7 +68,10 @@ class KafkaTransaction:
             check_group(topic, items, self._log.limit((topic, partition or 0)))
         if not records and not positions:
             return
-        offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in positions.items()]
+        offsets = [
+            TopicPartition(topic, number, offset, self._life)
+            for (topic, number), offset in positions.items()
+        ]
 
         def run() -> None:
             producer.begin_transaction()
@@ -94,7 +101,8 @@ class KafkaTransaction:
             raise log_error(error.args[0], self._log.bootstrap, doing) from error
         if found.error is not None:
             raise log_error(found.error, self._log.bootstrap, doing)
-        return found.offset if found.offset >= 0 else None
+        stored = (found.offset, found.metadata or "") if found.offset >= 0 else None
+        return of_this_life(stored, self._life)
 
     def close(self) -> None:
         if not self._closed:

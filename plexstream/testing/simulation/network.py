@@ -63,7 +63,7 @@ class Network:
         self.odds_unknown_offset = 0.0
         self.odds_commit = 0.0
         self.odds_split = 0.2
-        self._late: list[tuple[int, str, int, Mapping[Place, int] | None]] = []
+        self._late: list[tuple[int, str, int, Mapping[Place, int] | None, str]] = []
 
     def create(self, topics: Iterable[TopicSpec]) -> None:
         """Create topics, at once."""
@@ -124,18 +124,18 @@ class Network:
             if not flow.groups:
                 self.flows.remove(flow)
 
-    def end_later(self, id: str, epoch: int, positions: Mapping[Place, int] | None) -> None:
+    def end_later(self, id: str, epoch: int, positions: Mapping[Place, int] | None, life: str) -> None:
         """A transaction ends later, unless it is fenced before: aborted where `positions` is None."""
-        self._late.append((self.now() + self.random.randrange(200), id, epoch, positions))
+        self._late.append((self.now() + self.random.randrange(200), id, epoch, positions, life))
 
     def end_late(self) -> None:
         """Let what `end_later` was told take effect where it is due."""
         now = self.now()
         for entry in [e for e in self._late if e[0] <= now]:
             self._late.remove(entry)
-            _, id, epoch, positions = entry
+            _, id, epoch, positions, life = entry
             try:
-                self.log.end_now(id, epoch, positions)
+                self.log.end_now(id, epoch, positions, life)
                 self.note(f"transaction {id} ends late")
             except Fenced:
                 pass
@@ -246,9 +246,10 @@ class SimReader(LocalReader):
 class SimTransaction:
     """A `Transaction` whose commits may end with an unknown outcome."""
 
-    def __init__(self, network: Network, id: str) -> None:
+    def __init__(self, network: Network, id: str, life: str) -> None:
         self._network = network
         self._id = id
+        self._life = life
         self._failed = False
         self._epoch = network.log.begin_now(id)
 
@@ -265,19 +266,19 @@ class SimTransaction:
             raise LogUnavailable("nothing of it was sent")
         log.write_now(self._id, self._epoch, list(records))
         if fate < odds / 2:
-            network.end_later(self._id, self._epoch, dict(positions))
+            network.end_later(self._id, self._epoch, dict(positions), self._life)
             raise LogUnavailable("the commit is under way")
         if fate < odds * 3 / 4:
-            network.end_later(self._id, self._epoch, None)
+            network.end_later(self._id, self._epoch, None, "")
             raise LogUnavailable("it was written and will be aborted")
-        log.end_now(self._id, self._epoch, positions)
+        log.end_now(self._id, self._epoch, positions, self._life)
         if fate < odds:
             raise LogUnavailable("it is committed, but the answer is lost")
         self._failed = False
 
     def position(self, place: Place) -> int | None:
         self._network.check_up()
-        return self._network.log.position_now(self._id, place)
+        return self._network.log.position_now(self._id, place, self._life)
 
     def close(self) -> None:
         """What is open is aborted by the next owner, or by the broker's time limit."""
@@ -295,9 +296,9 @@ class SimLog:
     def appender(self) -> SimAppender:
         return SimAppender(self.network, "somebody")
 
-    def transaction(self, id: str) -> SimTransaction:
+    def transaction(self, id: str, life: str = "") -> SimTransaction:
         self.network.check_up()
-        return SimTransaction(self.network, id)
+        return SimTransaction(self.network, id, life)
 
     def create(self, topics: Iterable[TopicSpec]) -> list[str]:
         return self.network.log.create(topics)
