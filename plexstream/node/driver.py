@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from enum import Enum
 
 from plexstream.log.base import Ack, Item, Place, Record
@@ -209,11 +210,18 @@ class Driver:
         self.upkeep.start_catch_up()
         self._take_acks()
 
+    def answered(self, then: Callable[[object], None], result: object) -> None:
+        """The log has answered a question of this driver, who may have lost the partition meanwhile."""
+        if self.state not in (State.LOST, State.CLOSED):
+            then(result)
+
     def pump(self) -> None:
         """Hand over what the processor has made, and take care of stores and snapshots."""
         p, lane = self.processor, self._lane
-        if self.state is State.TAKEOVER and self.takeover.lane is not None and self.takeover.lane.fenced:
-            self.lose(f"partition {self.partition}: a newer owner has opened its lane")
+        if self.state is State.TAKEOVER:
+            self.takeover.go_on()
+            if self.takeover.lane is not None and self.takeover.lane.fenced:
+                self.lose(f"partition {self.partition}: a newer owner has opened its lane")
         if p is None or lane is None or self.state not in (State.ACTIVE, State.RELEASING):
             return
         lane.known = p.fold.next

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 from plexstream.log.base import Appender, Log, Reader
+from plexstream.model.errors import LogError
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
 from plexstream.node.lanes import Lane
 from plexstream.processor import EffectCall, Settings, Store
+
+T = TypeVar("T")
 
 
 class WipeableStore(Store, Protocol):
@@ -37,5 +41,14 @@ class Services(Protocol):
     def close_lane(self, lane: Lane) -> None: ...
     def kick_lanes(self) -> None: ...
     def run_effect(self, driver: object, call: EffectCall) -> None: ...
+    def ask(
+        self, owner: object, partition: int, question: Callable[[], T], then: Callable[[T | LogError], None]
+    ) -> None:
+        """Have `question` asked of the log on another thread: it may wait for a broker.
+
+        It must touch nothing else. Some time later the owner, a driver, gets what it returned or the LogError
+        that it raised, by ``answered(then, …)``.
+        """
+
     def now(self) -> int: ...
     def elapsed(self) -> float: ...

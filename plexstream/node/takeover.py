@@ -10,7 +10,7 @@ from enum import Enum
 import msgspec
 
 from plexstream.log.base import Place, Record
-from plexstream.model.errors import Fenced, Malformed, StoreCorrupt
+from plexstream.model.errors import Fenced, LogError, Malformed, StoreCorrupt
 from plexstream.model.journal import Claim, Partition
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.node.encode import journal_items
@@ -29,6 +29,8 @@ CODE_KEY: PieceKey = (Piece.PARTITION.value, "", "code", None)
 """Which code served last: claims say so too, but are trimmed."""
 SENTINEL = b"\0restore"
 _LOAD_BATCH = 5_000
+LOOK_AGAIN_S = 0.2
+"""How soon the log is asked again where it could not say."""
 _KINDS = {b"%d" % kind: kind.value for kind in Piece}
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -47,6 +49,7 @@ class Phase(Enum):
     """How far a takeover is."""
 
     CLAIMING = "claiming"
+    LOOKING = "looking"  # whether the journal still has what the state store needs
     LOADING = "loading"  # pieces come from the snapshot topic
     RESTORING = "restoring"  # the journal is folded
     DONE = "done"
@@ -75,6 +78,7 @@ class Takeover:
     def __init__(self, services: Services, partition: int, owner: object) -> None:
         self.s = services
         self.partition = partition
+        self.owner = owner
         self.phase = Phase.CLAIMING
         self.store: WipeableStore | None = None
         self.lane: Lane | None = None
@@ -87,6 +91,8 @@ class Takeover:
         self._loaded: dict[PieceKey, Snapshot | None] = {}
         self._former = _Code()
         self._sum: Snapshot | None = None
+        self._found: Partition | None = None  # what the state store reflects
+        self._look_at = 0.0  # when to ask again; 0: an answer is due
         claim = Claim(self._token, services.node, services.now(), services.host.versions())
         services.appender.append(self.journal, journal_items([claim]), (owner, "claim", None))
 
@@ -94,14 +100,42 @@ class Takeover:
         """The claim is on the log at `offset`."""
         self.claim = offset
         self.store = self.s.open_store(self.partition)
-        partition = self._stored(self.store, offset)
+        self._found = self._stored(self.store)
         self.lane = self.s.open_lane(self.partition)
         self.lane.known = offset + 1
-        if partition is not None:
-            self.unsaved = partition.unsaved
-            self._start_restore(partition, exact=True)
+        if self._found is not None:
+            self.phase = Phase.LOOKING
+            self._look()
         else:
             self._start_load()
+
+    def _look(self) -> None:
+        log, journal = self.s.log, self.journal
+        self._look_at = 0.0
+        self.s.ask(self.owner, self.partition, lambda: log.range(journal), self._looked)
+
+    def go_on(self) -> None:
+        """Time has passed: ask again what the log could not say."""
+        if self._look_at and self.s.elapsed() >= self._look_at:
+            self._look()
+
+    def _looked(self, found: tuple[int, int] | LogError) -> None:
+        stored, claim = self._found, self.claim
+        assert stored is not None
+        if isinstance(found, LogError):
+            _log.warning("partition %d waits to take over: %s", self.partition, found)
+            self._look_at = self.s.elapsed() + LOOK_AGAIN_S
+            return
+        first, _ = found
+        if first <= stored.start <= claim:
+            self.unsaved = stored.unsaved
+            self._start_restore(stored, exact=True)
+            return
+        _log.warning(
+            "partition %d: the state store is rebuilt: it is of journal offset %d, the journal has %d to %d",
+            self.partition, stored.start, first, claim,
+        )  # fmt: skip
+        self._start_load()
 
     def _start_load(self) -> None:
         assert self.store is not None
@@ -113,23 +147,15 @@ class Takeover:
         self.s.snapshots.assign(self.snapshots, 0)
         self.phase = Phase.LOADING
 
-    def _stored(self, store: WipeableStore, claim: int) -> Partition | None:
+    def _stored(self, store: WipeableStore) -> Partition | None:
         try:
             piece = store.get(PARTITION_KEY)
             if piece is None:
                 return None
-            partition = decode_partition(piece.data)
+            return decode_partition(piece.data)
         except (StoreCorrupt, Malformed) as error:
             _log.warning("partition %d: the state store is rebuilt: %s", self.partition, error)
             return None
-        first, _ = self.s.log.range(self.journal)
-        if first <= partition.start <= claim:
-            return partition
-        _log.warning(
-            "partition %d: the state store is rebuilt: it is of journal offset %d, the journal has %d to %d",
-            self.partition, partition.start, first, claim,
-        )  # fmt: skip
-        return None
 
     def load(self, records: list[Record]) -> None:
         """Records of the snapshot topic."""

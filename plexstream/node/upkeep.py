@@ -42,7 +42,9 @@ class Upkeep:
         self.flushed_at = services.now()
         self._flushed_next = -1
         self._saving: Partition | None = None
+        self._owner = takeover.owner
         self._trimmed = 0
+        self._trimming = False
         self._checks: deque[tuple[int, int]] = deque()  # (time, journal offset), one a call
         self._expiry: Iterator[PieceKey | None] | None = None
         self._expired_at = services.now()
@@ -155,18 +157,28 @@ class Upkeep:
         partition, self._saving = self._saving, None
         self.processor.pieces.saved()
         keep_from = min(partition.floor, partition.unsaved)
-        if self.s.settings.keep_history or keep_from <= self._trimmed:
+        if self.s.settings.keep_history or keep_from <= self._trimmed or self._trimming:
             return
-        try:
-            self.s.log.trim(self._journal, keep_from)
-            for inbox in partition.inboxes:  # messages go with the turns that they caused
-                if inbox.topic == MAILBOX:
-                    self.s.log.trim(self._mailbox, inbox.low)
-            self._trimmed = keep_from
-        except LogError as error:
+        log, journal, mailbox = self.s.log, self._journal, self._mailbox
+        lows = [inbox.low for inbox in partition.inboxes if inbox.topic == MAILBOX]
+
+        def trim() -> int:
+            log.trim(journal, keep_from)
+            for low in lows:  # messages go with the turns that they caused
+                log.trim(mailbox, low)
+            return keep_from
+
+        self._trimming = True
+        self.s.ask(self._owner, journal[1], trim, self._trimmed_to)
+
+    def _trimmed_to(self, offset: int | LogError) -> None:
+        self._trimming = False
+        if isinstance(offset, LogError):
             _log.warning(
-                "partition %d could not be trimmed, it will be next time: %s", self._journal[1], error
+                "partition %d could not be trimmed, it will be next time: %s", self._journal[1], offset
             )
+        else:
+            self._trimmed = offset
 
     def expire(self, now: int) -> None:
         """Forget kept replies that have expired, a thousand looked at a time."""

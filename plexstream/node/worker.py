@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple, ParamSpec, cast
+from typing import NamedTuple, ParamSpec, TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
 from plexstream.model.errors import LogError, StoreCorrupt, StoreInUse
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
+from plexstream.node.desk import Desk
 from plexstream.node.driver import Driver, State
 from plexstream.node.effects import Effects
 from plexstream.node.lanes import Lane, Lanes
@@ -24,6 +25,7 @@ from plexstream.store.rocks import open_or_rebuild
 
 _log = logging.getLogger("plexstream.node")
 P = ParamSpec("P")
+T = TypeVar("T")
 _partition = attrgetter("partition")
 
 READ_LIMIT = 500
@@ -106,6 +108,7 @@ class Worker:
         self._lost_at: dict[int, float] = {}
         self._lanes = Lanes(log, topics, self.mailbox.wake)
         self._effects = Effects(EFFECT_THREADS, self.mailbox.wake)
+        self._desk = Desk(self.mailbox.wake)
         self._stop = threading.Event()
         self.failed: BaseException | None = None
 
@@ -136,6 +139,11 @@ class Worker:
 
     def run_effect(self, driver: object, call: EffectCall) -> None:
         self._effects.run(driver, call)
+
+    def ask(
+        self, owner: object, partition: int, question: Callable[[], T], then: Callable[[T | LogError], None]
+    ) -> None:
+        self._desk.ask(owner, partition, question, then)
 
     # From other threads
 
@@ -194,6 +202,7 @@ class Worker:
         """Release the log's clients."""
         self._lanes.close()
         self._effects.close()
+        self._desk.close()
         for client in (self.mailbox, self.journal, self.snapshots, self.appender):
             client.close()
 
@@ -229,6 +238,9 @@ class Worker:
         for done in self._effects.take():
             assert type(done.owner) is Driver
             self._guard(done.owner, done.owner.effect_done, done.call, done.result)
+        for answer in self._desk.take():
+            assert type(answer.owner) is Driver
+            self._guard(answer.owner, answer.owner.answered, answer.then, answer.result)
         if restoring:
             self._read_back()
         for driver in [*self.drivers.values(), *self._releasing.values()]:

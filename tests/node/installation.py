@@ -28,6 +28,7 @@ class Installation:
         self.topics = Topics("test.")
         self.state_dir = state_dir
         self.settings = settings or Settings()
+        self.in_service: Callable[[Worker], bool] = lambda worker: worker.ready()
         topology.apply(log, self.topics, PARTITIONS)
 
     def __enter__(self) -> Installation:
@@ -39,7 +40,7 @@ class Installation:
         self._thread = threading.Thread(target=self.worker.run, daemon=True)
         self._thread.start()
         self.worker.assign(range(PARTITIONS))
-        wait_until(lambda: bool(self.worker.drivers) and self.worker.ready())
+        wait_until(lambda: bool(self.worker.drivers) and self.in_service(self.worker))
         self.client = Client(log=self.log, topics=self.topics)
         return self
 

@@ -7,6 +7,7 @@ from plexstream.log.memory import MemoryLog
 from plexstream.model.journal import DONE, Claim, Inbox, Step, Turn
 from plexstream.model.snapshot import Piece
 from plexstream.node.driver import Driver
+from plexstream.node.takeover import Takeover
 from plexstream.node.upkeep import Upkeep
 from plexstream.processor import Processor, actors, handling, invocations
 from plexstream.processor.careful import Care
@@ -168,6 +169,14 @@ def trimmed_beyond_the_floor(patch):
 
 def trimmed_journal_not_noticed(patch):
     patch.setattr(Restore, "misses", lambda self, offset: False)
+
+
+def questions_asked_once_only(patch):
+    patch.setattr(Takeover, "go_on", lambda self: None)
+
+
+def answers_heeded_too_late(patch):
+    patch.setattr(Driver, "answered", lambda self, then, result: then(result))
 
 
 def replies_not_kept(patch):

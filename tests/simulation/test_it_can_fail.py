@@ -14,9 +14,11 @@ import mutations
 SEEDS = 1500
 """Most are found by one of the first ten; the rarest by one of the first seven hundred."""
 KNOWN = {
+    mutations.answers_heeded_too_late: 227,
     mutations.circles_not_looked_for: 200,
     mutations.effects_before_acknowledgement: 95,
     mutations.old_lives_heeded: 545,
+    mutations.questions_asked_once_only: 85,
     mutations.reads_without_proof: 86,
     mutations.series_end_with_a_failure: 88,
     mutations.transactions_without_fencing: 31,

@@ -49,7 +49,8 @@ class Network:
         log: what the brokers have.
         history: every record that was ever appended to a mailbox or a journal, trimmed or not.
         stalled: no broker answers.
-        odds: how likely an acknowledgement has an unknown offset, a commit an unknown outcome.
+        odds: how likely an acknowledgement has an unknown offset, a commit an unknown outcome, a question no
+            answer.
     """
 
     def __init__(self, random: Random, now: Callable[[], int], note: Callable[[str], None]) -> None:
@@ -62,6 +63,7 @@ class Network:
         self.stalled = False
         self.odds_unknown_offset = 0.0
         self.odds_commit = 0.0
+        self.odds_answer = 0.0  # that a question to the log gets none
         self.odds_split = 0.2
         self._late: list[tuple[int, str, int, Mapping[Place, int] | None, str]] = []
 

@@ -36,6 +36,7 @@ class Plan(NamedTuple):
     compact: float
     unknown_offset: float
     commit: float  # with an unknown outcome
+    answer: float  # a question to the log that gets none
     slow: float  # how often a delivery is put off
     duplicates: float
     bad: float  # malformed and senseless messages
@@ -92,6 +93,7 @@ def plan(random: Random, steps: int) -> Plan:
         compact=some(0.02),
         unknown_offset=some(0.01, 0.3),
         commit=some(0.15),
+        answer=some(0.3),
         slow=random.choice((0.0, 0.3, 0.6)),
         duplicates=some(0.15),
         bad=some(0.06),

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from random import Random
+from typing import TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
-from plexstream.model.errors import LogError, StoreCorrupt
+from plexstream.model.errors import LogError, LogUnavailable, StoreCorrupt
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
 from plexstream.node.driver import Driver, State
@@ -23,7 +24,9 @@ from plexstream.testing.simulation.network import Network, SimAppender, SimLog
 from plexstream.testing.simulation.stores import CrashStore
 from plexstream.testing.simulation.waited import Pending
 
-PHASES = ("receive", "replay", "pump", "acks", "lanes", "follow")
+T = TypeVar("T")
+
+PHASES = ("receive", "replay", "pump", "acks", "lanes", "follow", "desk")
 RECLAIM_MS = 40
 
 
@@ -69,6 +72,7 @@ class SimProcess:
         self._lanes: list[Lane] = []
         self._lost_at: dict[int, int] = {}
         self._effects: list[tuple[Driver, EffectCall]] = []
+        self._questions: list[_Question] = []
         self.sender: SimAppender
         self.appender: Appender
         self.mailbox: Reader
@@ -96,6 +100,7 @@ class SimProcess:
         self.restart_at = restart_at
         self.sender.die(longest)
         self.drivers, self.leaving, self._lanes, self._effects = {}, {}, [], []
+        self._questions = []  # nobody asks them any more
         for store in self.stores.values():
             if lose == "something" and store.writes:
                 store.lose(self.random.randrange(store.writes + 1))
@@ -132,6 +137,14 @@ class SimProcess:
     def run_effect(self, driver: object, call: EffectCall) -> None:
         assert type(driver) is Driver
         self._effects.append((driver, call))
+
+    def ask(
+        self, owner: object, partition: int, question: Callable[[], T], then: Callable[[T | LogError], None]
+    ) -> None:
+        assert type(owner) is Driver
+        asked = _Question(owner, question, cast("Callable[[object], None]", then))
+        asked.due = self._clock()
+        self._questions.append(asked)
 
     # One round in phases
 
@@ -202,6 +215,28 @@ class SimProcess:
         for lane in list(self._lanes):
             if self.random.random() < 0.7:
                 self._step_lane(lane)
+
+    def _do_desk(self) -> None:
+        """Questions are asked, and answered later: often too late, sometimes by an error, done or not."""
+        random, odds = self.random, self.network.odds_answer
+        for question in list(self._questions):
+            if question.due > self._clock():
+                continue
+            question.due += random.choice((0, 5, 20, 20, 300)) if odds else 0
+            if not question.asked:
+                question.ask(random.random() < odds, random.random() < 0.5)
+            else:
+                self._questions.remove(question)
+                if isinstance(question.result, LogError):
+                    self.hits["no answer from the log"] += 1
+                if question.owner.state in (State.LOST, State.CLOSED):
+                    self.hits["an answer too late"] += 1
+                try:
+                    question.owner.answered(question.then, question.result)
+                except (StoreCorrupt, LogError) as error:
+                    question.owner.lose(str(error))
+                except Exception as error:
+                    raise Violation(f"{self.node}: an answer of the log failed: {error!r}") from error
 
     def _do_follow(self) -> None:
         now = self._clock()
@@ -290,7 +325,7 @@ class SimProcess:
 
     def idle(self) -> bool:
         """Whether nothing is under way here."""
-        if set(self.drivers) != set(self.wanted) or self.leaving or self.sender.pending:
+        if set(self.drivers) != set(self.wanted) or self.leaving or self.sender.pending or self._questions:
             return False
         for driver in self.drivers.values():
             p = driver.processor
@@ -303,6 +338,28 @@ class SimProcess:
             if p.position < self.log.range((self.topics.mailbox, driver.partition))[1]:
                 return False
         return not any(lane.work() for lane in self._lanes)
+
+
+class _Question:
+    """What a driver has asked the log; once it is asked, what came of it."""
+
+    def __init__(self, owner: Driver, ask: Callable[[], object], then: Callable[[object], None]) -> None:
+        self.owner = owner
+        self.then = then
+        self._ask = ask
+        self.asked = False
+        self.due = 0  # when what comes next happens to it
+        self.result: object = None
+
+    def ask(self, fails: bool, in_vain: bool) -> None:
+        """The log is asked. Where that `fails`, it may have done what it should, or not (`in_vain`)."""
+        self.asked = True
+        try:
+            self.result = LogUnavailable("nobody answers") if fails and in_vain else self._ask()
+        except LogError as error:
+            self.result = error
+        if fails:
+            self.result = LogUnavailable("the answer is lost")
 
 
 def _owner(ack: Ack) -> tuple[Driver, str, object]:

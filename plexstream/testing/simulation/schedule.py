@@ -71,6 +71,7 @@ class Simulation:
         self.network = Network(self.random, self.clock, self.note)
         self.network.odds_unknown_offset = p.unknown_offset
         self.network.odds_commit = p.commit
+        self.network.odds_answer = p.answer
         names = [getattr(self.topics, kind) for kind in COPARTITIONED]
         self.network.create([TopicSpec(name, p.partitions) for name in names])
         self.network.create([TopicSpec(self.topics.out(OUTPUT), 2)])
@@ -275,7 +276,7 @@ class Simulation:
         self.note("the faults stop")
         network = self.network
         network.stalled = False
-        network.odds_commit = network.odds_unknown_offset = 0.0
+        network.odds_commit = network.odds_unknown_offset = network.odds_answer = 0.0
         for process in self.processes:
             process.paused_until = 0
             process.skew = 0
