@@ -5,8 +5,9 @@ What every backend promises, and the conformance suite checks:
 - Records of one partition are read in the order of their offsets, which rise.
 - A group handed to one `Appender.append` is appended in order, after all groups handed over before it
   for that partition by that appender. Nothing is appended twice, and no group without its predecessors.
-- An acknowledgement means durable. It carries the offset of the group's last record: if that is the
-  first expected offset plus the number of records minus one, nobody else has written in between.
+- An acknowledgement is an offset, that of the group's last record, and means durable: if it is the first
+  expected offset plus the number of records minus one, nobody else has written in between. An append of
+  which no offset is known has failed, whatever else a broker says of it: its outcome is unknown.
 - A `Transaction` with the same id fences every older one: its open records never show, its commits fail.
 - Positions of a transaction are stored together with its records, or not at all.
 """
@@ -15,6 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
+
+from plexstream.model.errors import LogUnavailable
 
 Item = tuple[bytes, bytes | None]  # key and value of a record to append; no value: a tombstone
 Place = tuple[str, int]  # topic, partition
@@ -34,7 +37,9 @@ class Record(NamedTuple):
 class Ack(NamedTuple):
     """The outcome of one append: the offset of its last record, or what went wrong.
 
-    After an error nothing more may be expected of the appender for that partition: close it.
+    `error` is None if and only if `offset` is 0 or more: make one with `appended` or `failed`. After an error
+    it is unknown what became of the group, and nothing more may be expected of the appender for that
+    partition: close it.
     """
 
     topic: str
@@ -42,6 +47,26 @@ class Ack(NamedTuple):
     token: object
     offset: int  # -1: unknown
     error: Exception | None
+
+
+def appended(place: Place, token: object, offset: int | None) -> Ack:
+    """The outcome of an append that a broker has confirmed: a failure, if it cannot say at which offset."""
+    if offset is None or offset < 0:
+        return failed(place, token, unproven(place))
+    return Ack(place[0], place[1], token, offset, None)
+
+
+def failed(place: Place, token: object, error: Exception) -> Ack:
+    """The outcome of an append of which nothing is known."""
+    return Ack(place[0], place[1], token, -1, error)
+
+
+def unproven(place: Place) -> LogUnavailable:
+    """The error for an acknowledgement without an offset."""
+    return LogUnavailable(
+        f"an append to {place[0]}[{place[1]}] was acknowledged without an offset, which proves nothing: "
+        "whether it is on the log is unknown"
+    )
 
 
 class TopicSpec(NamedTuple):
@@ -162,9 +187,22 @@ class Log(Protocol):
         """
 
     def range(self, place: Place) -> tuple[int, int]:
-        """The first offset that is still there, and the one after the last."""
+        """The first offset that is still there, and the one after the last.
 
-    def trim(self, place: Place, before: int) -> None:
-        """Forget the records below offset `before`. Beyond the end it means: all."""
+        Raises:
+            LogError: where the log does not know. What is returned is never negative.
+        """
+
+    def trim(self, place: Place, before: int, end: int) -> None:
+        """Forget the records below offset `before`; nothing if they are gone already.
+
+        Parameters:
+            end: an end of `place` that the caller has proven: it has read up to there, or has had
+                acknowledgements of it. Nothing beyond it is ever deleted.
+
+        Raises:
+            ValueError: if `before` is negative or beyond `end`.
+            LogError: if the log ends before `before`: it is not the one that the caller knows.
+        """
 
     def close(self) -> None: ...

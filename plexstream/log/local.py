@@ -176,6 +176,15 @@ def check_new(spec: TopicSpec) -> None:
         )
 
 
+def check_trim(place: Place, before: int, end: int) -> None:
+    """Raises ValueError where a trim would delete more than its caller has proven."""
+    if not 0 <= before <= end:
+        raise ValueError(
+            f"{place[0]}[{place[1]}] cannot be trimmed to offset {before}: its proven end is {end}, "
+            "and offsets begin at 0"
+        )
+
+
 def missing(place: Place, partitions: int | None) -> TopicMissing:
     """The error for a topic or a partition that is not there."""
     topic, partition = place
@@ -185,7 +194,7 @@ def missing(place: Place, partitions: int | None) -> TopicMissing:
 
 
 def beyond_end(place: Place, offset: int, end: int) -> LogError:
-    """The error for reading after the end, which happens only if records were lost."""
+    """The error for an offset after the end, which happens only if records were lost."""
     return LogError(
         f"offset {offset} of {place[0]}[{place[1]}] is beyond its end {end}: the log has lost records, "
         "or it is not the log that the offset comes from"

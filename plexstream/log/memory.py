@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from plexstream.log.base import Ack, Item, Place, Record, TopicSpec
+from plexstream.log.base import Ack, Item, Place, Record, TopicSpec, appended
 from plexstream.log.limits import check_group, limit_of
 from plexstream.log.local import (
     Arrivals,
@@ -20,6 +20,7 @@ from plexstream.log.local import (
     by_place,
     check_new,
     check_same,
+    check_trim,
     missing,
     of_this_life,
 )
@@ -118,10 +119,13 @@ class MemoryLog:
             partition = self._partition(place)
             return partition.start, partition.end
 
-    def trim(self, place: Place, before: int) -> None:
+    def trim(self, place: Place, before: int, end: int) -> None:
+        check_trim(place, before, end)
         with self.changed:
             partition = self._partition(place)
-            count = min(before, partition.end) - partition.start
+            if before > partition.end:
+                raise beyond_end(place, before, partition.end)
+            count = before - partition.start
             if count > 0:
                 del partition.slots[:count]
                 partition.start += count
@@ -270,7 +274,7 @@ class MemoryAppender:
         self._acks: list[Ack] = []
 
     def append(self, place: Place, items: Sequence[Item], token: object) -> None:
-        self._acks.append(Ack(*place, token, self._log.append_now(place, items), None))
+        self._acks.append(appended(place, token, self._log.append_now(place, items)))
 
     def poll(self, timeout: float) -> list[Ack]:
         if not self._acks and timeout > 0:

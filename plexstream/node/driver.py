@@ -159,10 +159,7 @@ class Driver:
         if self.state in (State.LOST, State.CLOSED):
             return
         if kind == "claim":
-            if ack.offset < 0:
-                self.lose(f"partition {self.partition}: the offset of its claim is unknown")
-            else:
-                self.takeover.claimed(ack.offset)
+            self.takeover.claimed(ack.offset)
         elif kind == "journal":
             self._acks.append(ack.offset)
             self._take_acks()

@@ -161,11 +161,12 @@ class Upkeep:
             return
         log, journal, mailbox = self.s.log, self._journal, self._mailbox
         lows = [inbox.low for inbox in partition.inboxes if inbox.topic == MAILBOX]
+        acknowledged, read = self.processor.fold.next, self.processor.position
 
         def trim() -> int:
-            log.trim(journal, keep_from)
+            log.trim(journal, keep_from, acknowledged)
             for low in lows:  # messages go with the turns that they caused
-                log.trim(mailbox, low)
+                log.trim(mailbox, low, read)
             return keep_from
 
         self._trimming = True

@@ -140,7 +140,7 @@ class Ledger:
         the driver must read and give to `gap` before any further acknowledgement.
 
         Raises:
-            Fenced: the offset is unknown or impossible.
+            Fenced: the offset is impossible.
         """
         group = self.in_flight[0]
         first = self.fold.next

@@ -316,19 +316,35 @@ def test_range_and_trim(log, topic):
     assert log.range((topic, 0)) == (0, 0)
     fill(log, (topic, 0), *[b"%d" % i for i in range(10)])
     assert log.range((topic, 0)) == (0, 10)
-    log.trim((topic, 0), 4)
+    log.trim((topic, 0), 4, 10)
     assert log.range((topic, 0)) == (4, 10)
     # Below the start: nothing to do.
-    log.trim((topic, 0), 2)
+    log.trim((topic, 0), 2, 10)
     assert log.range((topic, 0)) == (4, 10)
     assert [record.offset for record in read_all(log, (topic, 0), 6)] == list(range(4, 10))
-    log.trim((topic, 0), 99)
+    log.trim((topic, 0), 10, 10)
     assert log.range((topic, 0)) == (10, 10)
     assert fill(log, (topic, 0), b"next") == 10
     with pytest.raises(TopicMissing):
         log.range((topic, 2))
     with pytest.raises(TopicMissing):
-        log.trim(("absent", 0), 1)
+        log.trim(("absent", 0), 1, 1)
+
+
+@pytest.mark.parametrize(("before", "end"), [(5, 4), (-1, 4), (-1, -1), (11, 10), (1, -1001)])
+def test_no_trim_goes_beyond_the_end_that_its_caller_has_proven(log, topic, before, end):
+    fill(log, (topic, 0), *[b"%d" % i for i in range(10)])
+    with pytest.raises(ValueError, match=f"{topic}.0. cannot be trimmed to offset {before}"):
+        log.trim((topic, 0), before, end)
+    assert log.range((topic, 0)) == (0, 10)
+
+
+def test_a_trim_beyond_the_end_of_the_log_deletes_nothing(log, topic):
+    fill(log, (topic, 0), *[b"%d" % i for i in range(10)])
+    # The caller proved it of another life of the topic.
+    with pytest.raises(LogError, match=topic):
+        log.trim((topic, 0), 11, 20)
+    assert log.range((topic, 0)) == (0, 10)
 
 
 def test_a_reader_whose_position_is_trimmed_goes_on_at_the_start(log, topic):
@@ -336,7 +352,7 @@ def test_a_reader_whose_position_is_trimmed_goes_on_at_the_start(log, topic):
     reader = log.reader()
     reader.assign((topic, 0), 2)
     reader.pause((topic, 0))
-    log.trim((topic, 0), 6)
+    log.trim((topic, 0), 6, 10)
     reader.resume((topic, 0))
     assert [record.offset for record in take(reader, 4)] == [6, 7, 8, 9]
     reader.close()

@@ -54,7 +54,7 @@ def state(log: EmbeddedLog, place=("t", 0)) -> list[tuple[int, bytes, bytes | No
 
 def test_everything_is_there_after_reopening(log):
     fill(log, ("t", 1), *[b"%d" % i for i in range(100)], None, b"")
-    log.trim(("t", 1), 30)
+    log.trim(("t", 1), 30, 102)
     transaction = log.transaction("relay")
     transaction.commit([("t", 0, b"k", b"v")], {("t", 1): 42})
     before = state(log, ("t", 1))
@@ -81,7 +81,7 @@ def test_the_epoch_of_a_transaction_survives(log):
 
 def test_the_end_does_not_go_back_when_all_is_trimmed(log):
     fill(log, ("t", 0), *[b"v"] * 50)
-    log.trim(("t", 0), 50)
+    log.trim(("t", 0), 50, 50)
     log = reopen(log)
     assert log.range(("t", 0)) == (50, 50)
     assert fill(log, ("t", 0), b"v") == 50
@@ -91,7 +91,7 @@ def test_the_end_does_not_go_back_when_all_is_trimmed(log):
 def test_trimmed_records_are_erased_at_last(log, path):
     fill(log, ("t", 0), *[b"v"] * 3000)
     for before in range(0, 3000, 7):
-        log.trim(("t", 0), before)
+        log.trim(("t", 0), before, 3000)
     log = reopen(log)
     from plexstream.log.embedded import format as form
 
@@ -326,7 +326,7 @@ def test_a_failed_sync_fails_all_that_waits_and_all_that_follows(log):
     with pytest.raises(LogError, match="No space left"):
         log.transaction("relay")
     with pytest.raises(LogError, match="No space left"):
-        log.trim(("t", 0), 1)
+        log.trim(("t", 0), 1, 1)
 
 
 FILL_THE_DISK = """
@@ -399,8 +399,9 @@ def test_any_sequence_of_steps_leaves_what_a_plain_list_would(tmp_path_factory, 
                 assert append(appender, (topic, 0), group) == len(model) + len(group) - 1
             model += [(len(model) + i, *item) for i, item in enumerate(group)]
         elif step == "trim":
-            log.trim(("t", 0), value)
-            start = max(start, min(value, len(model)))
+            before = min(value, len(model))
+            log.trim(("t", 0), before, len(model))
+            start = max(start, before)
         elif step == "reopen":
             log = reopen(log)
         else:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from unittest.mock import Mock, call
 
-from plexstream.model.errors import LogUnavailable
+from plexstream.model.errors import LogError, LogUnavailable
 from plexstream.model.journal import Inbox, Partition
 from plexstream.node.upkeep import Upkeep
 from plexstream.processor import Settings
@@ -11,14 +11,23 @@ from plexstream.processor.fold import MAILBOX
 JOURNAL, MAIL = ("journal", 0), ("mailbox", 0)
 
 
+def answer(ask):
+    try:
+        return ask()
+    except LogError as error:
+        return error
+
+
 def test_what_could_not_be_trimmed_is_trimmed_with_the_next_snapshots():
     services = Mock(settings=Settings(), **{"topics.mailbox": MAIL[0], "now.return_value": 0})
     takeover = Mock(restore=None, unsaved=0, partition=0, journal=JOURNAL)
-    upkeep = Upkeep(services, takeover, Mock(), Mock())
+    processor = Mock(**{"fold.next": 20, "position": 5})
+    upkeep = Upkeep(services, takeover, processor, Mock())
+    services.ask.side_effect = lambda owner, partition, ask, then: then(answer(ask))
     trim = services.log.trim
     for outcome in (LogUnavailable("away"), None, None):
         trim.side_effect = outcome
         upkeep._saving = Partition(start=9, floor=7, unsaved=8, inboxes=(Inbox(MAILBOX, 3, 3, (), ()),))
         upkeep.saved()
     # The second time it works, and the third time there is nothing to do.
-    assert trim.call_args_list == [call(JOURNAL, 7), call(JOURNAL, 7), call(MAIL, 3)]
+    assert trim.call_args_list == [call(JOURNAL, 7, 20), call(JOURNAL, 7, 20), call(MAIL, 3, 5)]

@@ -74,9 +74,9 @@ def expire(log: EmbeddedLog, partition: Partition, retention_ms: int) -> None:
     start, end = log.range(partition.place)
     for offset, data in form.scan(log.db, partition.prefix, partition.key(end), start, None):
         if form.decode_record(partition.place, offset, data).time >= oldest:
-            log.trim(partition.place, offset)
+            log.trim(partition.place, offset, end)
             return
-    log.trim(partition.place, end)
+    log.trim(partition.place, end, end)
 
 
 class Janitor:

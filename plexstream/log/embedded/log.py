@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rocksdict import DBCompressionType, DBRecoveryMode, Options, Rdict, WriteBatch
 
-from plexstream.log.base import Ack, Item, Place, Record, TopicSpec
+from plexstream.log.base import Item, Place, Record, TopicSpec, appended, failed
 from plexstream.log.embedded import format as form
 from plexstream.log.embedded.clients import Committer, EmbeddedAppender, EmbeddedTransaction
 from plexstream.log.embedded.keep import Janitor, compacts
@@ -29,6 +29,7 @@ from plexstream.log.local import (
     by_place,
     check_new,
     check_same,
+    check_trim,
     missing,
     of_this_life,
 )
@@ -130,11 +131,13 @@ class EmbeddedLog:
             partition = self._partition(place)
             return partition.start, partition.end
 
-    def trim(self, place: Place, before: int) -> None:
+    def trim(self, place: Place, before: int, end: int) -> None:
+        check_trim(place, before, end)
         with self.changed:
             self.check_usable()
             partition = self._partition(place)
-            before = min(before, partition.end)
+            if before > partition.end:
+                raise beyond_end(place, before, partition.end)
             if before <= partition.start:
                 return
             batch = WriteBatch(raw_mode=True)
@@ -172,12 +175,12 @@ class EmbeddedLog:
                 self._write(batch)
             except LogError as error:
                 # Not raised: part of it may be in the file, so that the outcome is unknown.
-                self._committer.add(appender, Ack(place[0], place[1], token, -1, error))
+                self._committer.add(appender, failed(place, token, error))
                 return
             partition.extend(records)
             self.changed.tell((place,))
             # Within the lock: acknowledgements come in the order of the appends.
-            self._committer.add(appender, Ack(place[0], place[1], token, records[-1].offset, None))
+            self._committer.add(appender, appended(place, token, records[-1].offset))
         if partition.compact_due:
             self.janitor.compact_soon(place)
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from plexstream.log.base import Ack, Item, Place
+from plexstream.log.base import Ack, Item, Place, appended, failed
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import APPENDER, client_settings, connect, log_error, logger
 from plexstream.log.limits import check_group
@@ -76,14 +76,14 @@ class KafkaAppender:
         if self._producer.produce_batch(topic, messages, partition) == len(messages):
             return
         refused = [m["_error"] for m in messages if "_error" in m]
-        failed = log_error(refused[0], self._log.bootstrap, f"appending to {topic}[{partition}]")
+        refusal = log_error(refused[0], self._log.bootstrap, f"appending to {topic}[{partition}]")
         if len(refused) < len(messages):
             # A part of the group is on its way: nobody may take what follows for its end.
-            self._fail(failed)
+            self._fail(refusal)
             return
         del self._pending[group]
         self._pending_bytes -= size
-        raise failed
+        raise refusal
 
     def poll(self, timeout: float) -> list[Ack]:
         if self._closed:
@@ -126,10 +126,7 @@ class KafkaAppender:
             return
         del self._pending[group]
         self._pending_bytes -= group.size
-        offset = message.offset()
-        # None or negative: the broker knows the batch as a duplicate, and no longer where it is.
-        known = offset if offset is not None and offset >= 0 else -1
-        self._acks.append(Ack(group.place[0], group.place[1], group.token, known, None))
+        self._acks.append(appended(group.place, group.token, message.offset()))
 
     def _fail(self, error: LogError) -> None:
         """Nothing more can be appended; the outcome of what is under way is unknown."""
@@ -138,7 +135,7 @@ class KafkaAppender:
             logger.error("%s", error)
         pending, self._pending = self._pending, {}
         self._pending_bytes = 0
-        self._acks += [Ack(group.place[0], group.place[1], group.token, -1, error) for group in pending]
+        self._acks += [failed(group.place, group.token, error) for group in pending]
 
     def _check_usable(self) -> None:
         if self._closed:

@@ -33,13 +33,11 @@ from plexstream.log.kafka.settings import (
 )
 from plexstream.log.kafka.transaction import KafkaTransaction
 from plexstream.log.limits import DEFAULT_MAX_BYTES
-from plexstream.log.local import check_new, check_same, missing
+from plexstream.log.local import check_new, check_same, check_trim, missing
 from plexstream.model.errors import LogError, LogUnavailable
 
 ADMIN_TIMEOUT_S = 15.0
 """Longer than a broker's restart (4 to 11 s as measured), so that one is no error."""
-
-_TO_THE_END = -1  # what Kafka's DeleteRecords understands as the high watermark
 
 _NO_ID = str(Uuid(0, 0))  # from brokers that do not give topics ids
 
@@ -134,7 +132,7 @@ class KafkaLog:
             # Both are asked before the first is waited for: one round trip.
             first, last = self._ask_offset(place, _EARLIEST), self._ask_offset(place, _LATEST)
             try:
-                return self._wait(first, doing).offset, self._wait(last, doing).offset
+                return self._known(first, doing), self._known(last, doing)
             except LogUnavailable:
                 # The leader of a new or moved partition is not known everywhere at once; librdkafka does
                 # not ask again.
@@ -142,11 +140,11 @@ class KafkaLog:
                     raise
                 time.sleep(0.05)
 
-    def trim(self, place: Place, before: int) -> None:
-        first, end = self.range(place)
-        if before <= first:
-            return
-        target = TopicPartition(place[0], place[1], before if before < end else _TO_THE_END)
+    def trim(self, place: Place, before: int, end: int) -> None:
+        check_trim(place, before, end)
+        self.check_place(place)
+        # Below the start a broker has nothing to do, and beyond the end it refuses.
+        target = TopicPartition(place[0], place[1], before)
         futures = self._admin.delete_records([target], request_timeout=ADMIN_TIMEOUT_S)
         for future in futures.values():
             self._wait(future, f"trimming {place[0]}[{place[1]}] to {before}")
@@ -205,6 +203,16 @@ class KafkaLog:
         )
         (future,) = futures.values()
         return future
+
+    def _known(self, future: Future[ListOffsetsResultInfo], doing: str) -> int:
+        """The offset that was asked for. librdkafka may answer -1001 without an error."""
+        offset = self._wait(future, doing).offset
+        if offset < 0:
+            raise LogUnavailable(
+                f"Kafka at {self.bootstrap}: {doing} was answered with {offset}, which is no offset: "
+                "is the broker up?"
+            )
+        return offset
 
     def _metadata(self) -> dict[str, list[int]]:
         """The leaders of all partitions of all topics but Kafka's own; -1 where there is none."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, cast
 
-from plexstream.log.base import Ack, Item, Place
+from plexstream.log.base import Ack, Item, Place, failed
 from plexstream.log.limits import check_group
 
 if TYPE_CHECKING:
@@ -73,21 +73,21 @@ class PacedAppender:
 
     def poll(self, timeout: float) -> list[Ack]:
         found = []
-        failed: Exception | None = None
+        broken: Exception | None = None
         wait = ceil(timeout * 1000) / 1000 + SLACK_S if timeout > 0 else 0.0
         for topic, partition, handed, offset, error in self._inner.poll(wait):
             count, token = cast("tuple[int, object]", handed)
             found.append(Ack(topic, partition, token, offset, error))
-            failed = failed or error
+            broken = broken or error
             place = topic, partition
             lane = self._lanes[place]
             lane.flying -= count
-            if lane.held and lane.flying < WINDOW and failed is None:
+            if lane.held and lane.flying < WINDOW and broken is None:
                 try:
                     self._release(lane, place)
                 except Exception as refusal:
-                    failed = refusal
-        return found if failed is None else found + self._fail(failed)
+                    broken = refusal
+        return found if broken is None else found + self._fail(broken)
 
     def close(self) -> None:
         self._lanes.clear()
@@ -108,10 +108,10 @@ class PacedAppender:
 
     def _fail(self, error: Exception) -> list[Ack]:
         """The inner appender is of no use any more: nothing that is held will be sent."""
-        failed = []
+        unsent = []
         for place, lane in self._lanes.items():
-            failed += [Ack(*place, token, -1, error) for _, token in lane.held]
+            unsent += [failed(place, token, error) for _, token in lane.held]
             lane.held.clear()
             lane.bytes = 0
         self._groups = 0
-        return failed
+        return unsent

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
-from plexstream.log.base import Ack, Item, Place, Record, TopicSpec
+from plexstream.log.base import Ack, Item, Place, Record, TopicSpec, appended, failed
 from plexstream.log.limits import check_group
 from plexstream.log.local import LocalReader
 from plexstream.log.memory import MemoryLog
@@ -177,6 +177,11 @@ class SimAppender:
         self.ended = False
 
     @property
+    def broken(self) -> bool:
+        """Whether it has failed as a whole."""
+        return self._broken is not None
+
+    @property
     def pending(self) -> int:
         """Groups that are not appended yet, as far as is known here."""
         return len(self._pending)
@@ -192,7 +197,7 @@ class SimAppender:
     def arrived(self, place: Place, group: Group, offset: int) -> None:
         """The broker has appended a group; nobody hears of it if the sender has ended."""
         if self._pending.pop(group, None) is not None and not self.ended:
-            self._acks.setdefault(place, deque()).append(Ack(*place, group.token, offset, None))
+            self._acks.setdefault(place, deque()).append(appended(place, group.token, offset))
 
     def poll(self, timeout: float) -> list[Ack]:
         """Some of the acknowledgements: others are still on their way."""
@@ -205,7 +210,7 @@ class SimAppender:
             acks += [queue.popleft() for _ in range(count)]
         if self._broken is not None:
             pending, self._pending = self._pending, {}
-            acks += [Ack(*place, group.token, -1, self._broken) for group, place in pending.items()]
+            acks += [failed(place, group.token, self._broken) for group, place in pending.items()]
         return acks
 
     def fail(self, longest: int) -> None:
@@ -319,9 +324,9 @@ class SimLog:
         self.network.check_up()
         return self.network.log.range(place)
 
-    def trim(self, place: Place, before: int) -> None:
+    def trim(self, place: Place, before: int, end: int) -> None:
         self.network.check_up()
-        self.network.log.trim(place, before)
+        self.network.log.trim(place, before, end)
 
     def close(self) -> None:
         """Nothing to do."""

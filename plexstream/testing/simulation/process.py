@@ -184,10 +184,10 @@ class SimProcess:
         for ack in self.appender.poll(0):
             driver, kind, batch = _owner(ack)
             if ack.error is not None:
+                if not self.sender.broken:
+                    self.hits["unknown offset"] += 1
                 self.replace_appender(ack.error)
                 return
-            if ack.offset < 0:
-                self.hits["unknown offset"] += 1
             try:
                 driver.acknowledged(kind, ack, batch)
             except (StoreCorrupt, LogError) as error:
