@@ -46,7 +46,9 @@ def open_installation(config: Config, *, create: bool = False) -> Iterator[Log]:
 
 def partitions_of(log: Log, config: Config) -> int:
     """The number of partitions of an installation. Raises TopicMissing where there is none."""
-    count = log.partitions(config.topics().mailbox)
+    from plexstream.log.installation import count_of
+
+    count = count_of(log, config.topics())
     if count is None:
         raise TopicMissing(
             f"{where(config)} has no topic {config.topics().mailbox!r}: is --prefix right? "

@@ -27,7 +27,9 @@ def apply(
 ) -> None:
     """Create the topics that are missing, and set what differs from the declaration.
 
-    The number of partitions is fixed when the first topic is created: it is never changed afterwards.
+    The number of partitions is fixed when the first topic is created: it is never changed afterwards. Where
+    somebody has added partitions to a topic, to name the number with which the installation began is to say
+    that it goes on with that; what is in the others is told.
 
     [bold]Examples[/]
 
@@ -35,13 +37,16 @@ def apply(
       plexstream topics apply --data ./.plexstream
     """
     from plexstream.cli.logs import load, open_installation, where
-    from plexstream.node.topology import specs
+    from plexstream.node.topology import apply as make
 
     chosen = load(config, data, kafka, prefix, partitions)
     out = stdout()
     with open_installation(chosen, create=True) as log:
-        for name in log.create(specs(chosen.topics(), _count(log, chosen))):
-            out.print(f"[green]created[/]  {name}", soft_wrap=True)
+        before = log.topics()
+        count = make(log, chosen.topics(), chosen.partitions, chosen.asked_partitions())
+        for name in log.topics():
+            if name not in before:
+                out.print(f"[green]created[/]  {name}", soft_wrap=True)
         changes = {
             s.spec.name: {key: s.spec.config[key] for key in s.differs}
             for s in _states(log, chosen)
@@ -54,7 +59,7 @@ def apply(
             for name, settings in changes.items():
                 listed = ", ".join(f"{key}={value}" for key, value in settings.items())
                 out.print(f"[yellow]changed[/]  {name}: {listed}", soft_wrap=True)
-        out.print(f"{where(chosen)} has every topic, with {_count(log, chosen)} partitions.", soft_wrap=True)
+        out.print(f"{where(chosen)} has every topic, with {count} partitions.", soft_wrap=True)
 
 
 @app.command("list")
@@ -108,19 +113,12 @@ def list_topics(
         raise typer.Exit(NO)
 
 
-def _count(log: Log, config: Config) -> int:
-    from plexstream.node.topology import refuse_other
-
-    count = log.partitions(config.topics().mailbox) or config.partitions
-    refuse_other(config.topics(), count, config.asked_partitions())
-    return count
-
-
 def _states(log: Log, config: Config) -> list[TopicState]:
     from plexstream.inspection.topic_state import states
+    from plexstream.log.installation import count_of
     from plexstream.node.topology import specs
 
-    count = log.partitions(config.topics().mailbox) or config.partitions
+    count = count_of(log, config.topics()) or config.partitions
     settings = None
     if config.kafka:
         from plexstream.inspection.kafka_admin import KafkaAdmin

@@ -24,6 +24,7 @@ from plexstream.edge.replies import Replies
 from plexstream.edge.sender import Sender, Sending
 from plexstream.edge.waiters import FUTURES, Done, Pending, Sink, deliver
 from plexstream.log.base import Item, Log, Place
+from plexstream.log.installation import partitions_of
 from plexstream.log.limits import RecordTooLarge
 from plexstream.model import address
 from plexstream.model.errors import (
@@ -32,7 +33,6 @@ from plexstream.model.errors import (
     Overloaded,
     TimedOut,
     TooLarge,
-    TopicMissing,
 )
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.topics import Topics
@@ -63,9 +63,11 @@ class Calls:
             each takes only the replies to its own calls.
         max_payload: bytes of arguments; more is refused before anything is sent.
         max_in_flight: calls that may wait at once; one more is refused.
+        partitions: of the installation, where that is known; by default the log is asked.
 
     Raises:
-        TopicMissing: the mailbox or the reply topic does not exist.
+        TopicMissing: the mailbox or the reply topic does not exist, or has another number of partitions than
+            the installation began with.
         LogUnavailable: the log cannot be reached now.
     """
 
@@ -77,10 +79,11 @@ class Calls:
         edge_id: str | None = None,
         max_payload: int = MAX_PAYLOAD,
         max_in_flight: int = MAX_IN_FLIGHT,
+        partitions: int | None = None,
     ) -> None:
         self.topics = topics
         self.edge_id = edge_id or secrets.token_urlsafe(9)
-        self.partitions = _partitions(log, topics.mailbox)
+        self.partitions = partitions or partitions_of(log, topics)
         self.max_payload = max_payload
         self.max_in_flight = max_in_flight
         # A given id may come back after a restart, when replies to its earlier life may still arrive.
@@ -88,7 +91,8 @@ class Calls:
         self._numbers = count(1)
         self._pending: dict[str, Pending] = {}
         self._closed = threading.Event()
-        place = (topics.reply, address.partition_of(self.edge_id, _partitions(log, topics.reply)))
+        # Workers know one number of partitions, whatever the reply topic has.
+        place = (topics.reply, address.partition_of(self.edge_id, self.partitions))
         self.replies = Replies(log, place, self.edge_id, self._prefix, self._pending)
 
         @lru_cache(maxsize=65_536)
@@ -294,13 +298,6 @@ class Calls:
                 sink, waiter, _, kind, what, timeout = call
                 batches.setdefault(sink, []).append((waiter, None, _timed_out(kind, what, timeout, why)))
         deliver(batches)
-
-
-def _partitions(log: Log, topic: str) -> int:
-    partitions = log.partitions(topic)
-    if not partitions:
-        raise TopicMissing(f"topic {topic!r} does not exist: create it with `plexstream topics apply`")
-    return partitions
 
 
 @lru_cache(maxsize=4096)

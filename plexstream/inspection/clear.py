@@ -7,6 +7,7 @@ import uuid
 
 from plexstream.inspection.history import rebuild
 from plexstream.log.base import Appender, Item, Log, Place
+from plexstream.log.installation import count_of
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
 from plexstream.model.journal import DONE, Change, Claim, JournalRecord, Mark, Out, OutKind, Turn
@@ -35,7 +36,7 @@ def clear_state(log: Log, topics: Topics, address: str, who: str) -> int:
         LogError: the log refused.
     """
     address = full(address)
-    count = log.partitions(topics.journal) or 1
+    count = count_of(log, topics) or 1
     partition = partition_of(address, count)
     place = (topics.journal, partition)
     appender = log.appender()

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.inspection.topic_state import states
 from plexstream.log.base import Log
+from plexstream.log.installation import count_of
 from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError, LogError, PlexstreamError
 from plexstream.node.config import Config, unknown_variables
@@ -186,7 +187,7 @@ def _kafka(config: Config) -> Iterator[Finding]:
 
 def _topics(config: Config, log: Log, admin: KafkaAdmin | None) -> Iterator[Finding]:
     topics = config.topics()
-    count = log.partitions(topics.mailbox) or config.partitions
+    count = count_of(log, topics) or config.partitions
     there = log.topics()
     settings = None
     if admin is not None:
@@ -201,7 +202,12 @@ def _topics(config: Config, log: Log, admin: KafkaAdmin | None) -> Iterator[Find
                 and state.partitions != state.spec.partitions
                 and "partitions" in wrong
             ):
-                advice = "the number is fixed: use another --prefix, or delete the topics of this one"
+                more = state.partitions > state.spec.partitions
+                advice = (
+                    f"plexstream topics apply --partitions {count}: go on with as many as it began with"
+                    if more
+                    else f"add partitions to it, up to {count}"
+                )
             else:
                 advice = "plexstream topics apply"
             yield Finding(PROBLEM, "topics", f"{state.spec.name}: {wrong}", advice)

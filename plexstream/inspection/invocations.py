@@ -12,6 +12,7 @@ import msgspec
 
 from plexstream.inspection.history import Progress, entries, rebuild
 from plexstream.log.base import Log
+from plexstream.log.installation import count_of
 from plexstream.model.address import partition_of, type_of
 from plexstream.model.attempt import FIELD, Attempt, decode_attempt
 from plexstream.model.awakeable import make_id
@@ -197,7 +198,7 @@ def recorded(
     Raises:
         HistoryGone: the log alone does not tell.
     """
-    partition = partition_of(address, log.partitions(topics.journal) or 1)
+    partition = partition_of(address, count_of(log, topics) or 1)
     found: dict[int, Recorded] = {}
     store = rebuild(log, topics, partition, wanted=address.__eq__, progress=progress).store
     for piece in store.scan(_STEP, address, f"{number:020}"):

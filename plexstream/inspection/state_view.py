@@ -9,6 +9,7 @@ import msgspec
 
 from plexstream.inspection.history import Progress, Rebuilt, rebuild
 from plexstream.log.base import Log
+from plexstream.log.installation import count_of
 from plexstream.model.address import full, partition_of, type_of
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.timer import decode_timer
@@ -54,7 +55,7 @@ def state_at(
         HistoryGone: the state as of `at` cannot be told any more.
     """
     address = full(address)
-    count = log.partitions(topics.journal) or 1
+    count = count_of(log, topics) or 1
     partition = partition_of(address, count)
     until = None if at is None else at + 1
     found = rebuild(log, topics, partition, until=until, wanted=address.__eq__, progress=progress)

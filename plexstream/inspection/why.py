@@ -9,6 +9,7 @@ from typing import NamedTuple
 from plexstream.inspection.history import Progress, Rebuilt, entries, read, rebuild
 from plexstream.inspection.invocations import Invocation, pending, retried
 from plexstream.log.base import Log
+from plexstream.log.installation import count_of
 from plexstream.model.address import full, parse, partition_of, type_of
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import Claim
@@ -75,7 +76,7 @@ def why(log: Log, topics: Topics, address: str, progress: Progress | None = None
 
 def _account(log: Log, topics: Topics, address: str, seen: set[str], progress: Progress | None) -> Account:
     seen.add(address)
-    partition = partition_of(address, log.partitions(topics.journal) or 1)
+    partition = partition_of(address, count_of(log, topics) or 1)
     found = rebuild(log, topics, partition, wanted=address.__eq__, progress=progress)
     queue, backlog = _queue(log, topics, address, partition, found.fold)
     running = [*pending(found.store, address), *retried(found.store, address)]

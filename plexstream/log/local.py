@@ -164,7 +164,7 @@ def check_same(spec: TopicSpec, partitions: int) -> None:
     if spec.partitions != partitions:
         raise TopicMissing(
             f"topic {spec.name!r} has {partitions} partitions, {spec.partitions} are wanted: "
-            f"the number is fixed at creation; use {partitions}, another prefix, or delete the topic"
+            f"the number is fixed at creation; use {partitions}, or another prefix"
         )
 
 

@@ -145,6 +145,12 @@ class MemoryLog:
                 del kept[topic]
             self.changed.tell_all()
 
+    def grow_now(self, topic: str, partitions: int) -> None:
+        """Add partitions to a topic, up to so many."""
+        with self.changed:
+            there = self._topics[topic]
+            there += [_Partition() for _ in range(partitions - len(there))]
+
     def append_now(self, place: Place, items: Sequence[Item]) -> int:
         """Append a group; returns the offset of its last record.
 

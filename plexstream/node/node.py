@@ -65,8 +65,9 @@ class Node:
         self.log: Log = (
             KafkaLog(config.kafka, config.kafka_settings) if config.kafka else open_log(config.log_url())
         )
-        self.partitions = topology.apply(self.log, self.topics, config.partitions)
-        topology.refuse_other(self.topics, self.partitions, config.asked_partitions())
+        self.partitions = topology.apply(
+            self.log, self.topics, config.partitions, config.asked_partitions()
+        )
         if app is not None and app_file is not None:
             if config.kafka:
                 self._supervisor = Supervisor([self._worker_spec(app_file, n) for n in range(config.workers)])
@@ -76,7 +77,9 @@ class Node:
                     config.node, config.max_message, self._unit_ended,
                 )  # fmt: skip
         self.types = {} if app is None else app.types
-        self.calls = Calls(self.log, self.topics, max_payload=config.max_message)
+        self.calls = Calls(
+            self.log, self.topics, max_payload=config.max_message, partitions=self.partitions
+        )
         self._deployment = None if manifest is None else Deployment(self.calls, manifest)
         self._lags = _Lags(self.log, self.topics.mailbox, self.partitions)
         registry = CollectorRegistry()

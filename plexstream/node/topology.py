@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
+from plexstream.log import installation
 from plexstream.log.base import Log, TopicSpec
 from plexstream.model.errors import ConfigError
 from plexstream.model.topics import COPARTITIONED, KEEPING, Topics
+
+_log = logging.getLogger("plexstream.node")
 
 _MIB = 1 << 20
 ROOM = {"mailbox": 5 * _MIB, "reply": 5 * _MIB, "deadletter": 8 * _MIB, "out": 8 * _MIB}
@@ -23,27 +28,54 @@ def specs(topics: Topics, partitions: int) -> list[TopicSpec]:
     return [*found, TopicSpec(topics.control, 1, KEEPING["control"])]
 
 
-def apply(log: Log, topics: Topics, partitions: int) -> int:
+def apply(log: Log, topics: Topics, partitions: int, asked: int | None = None) -> int:
     """Create what is missing; returns the number of partitions, which a system keeps for life.
 
-    An existing mailbox says how many there are; `partitions` counts for a new system only.
+    Parameters:
+        partitions: counts for a new system only.
+        asked: the number that is configured, if it is: to name the one with which an existing system began
+            is to take note of topics that have more by now.
 
     Raises:
-        TopicMissing: the system's topics have different numbers of partitions.
+        ConfigError: another number is asked for than there is.
+        TopicMissing: topics of the system have other numbers of partitions, and nobody has taken note of it.
         LogUnavailable: the log cannot be reached.
     """
-    count = log.partitions(topics.mailbox) or partitions
-    log.create(specs(topics, count))
+    there = log.topics()
+    record = installation.read(log, topics) if topics.control in there else None
+    began = installation.began_with(there, topics, record)
+    if began is not None and asked is not None and asked != began:
+        has = f"has {began}" if there.get(topics.mailbox) == began else f"began with {began}"
+        raise ConfigError(
+            f"partitions = {asked}, but {topics.mailbox} {has}, which is fixed: "
+            f"give --partitions {began}, or another --prefix for a new installation"
+        )
+    count = began or partitions
+    more = installation.grown(there, topics, count)
+    if asked is None or not more:
+        installation.refuse_others(there, topics, record, count)
+    log.create(spec for spec in specs(topics, count) if spec.name not in there)
+    unnamed = record.unnamed if record is not None else {}
+    if record is None and topics.journal in there:
+        unnamed = {topics.journal: log.topic_id(topics.journal)}
+    now = installation.Installation(count, more, unnamed)
+    if now != record:
+        installation.put(log, topics, installation.KEY, now)
+    if more:
+        _tell_of_what_is_beyond(log, topics, there, count, more)
     return count
 
 
-def refuse_other(topics: Topics, count: int, asked: int | None) -> None:
-    """Raises ConfigError where another number of partitions is asked for than there is: it is fixed."""
-    if asked is not None and asked != count:
-        raise ConfigError(
-            f"partitions = {asked}, but {topics.mailbox} has {count}, which is fixed: "
-            f"give --partitions {count}, or another --prefix for a new installation"
-        )
+def _tell_of_what_is_beyond(
+    log: Log, topics: Topics, there: dict[str, int], count: int, more: dict[str, int]
+) -> None:
+    listed = ", ".join(f"{name} {number}" for name, number in more.items())
+    _log.warning("partitions were added (%s): this installation goes on with %d", listed, count)
+    for (name, number), records in installation.beyond(log, there, topics, count).items():
+        _log.error(
+            "%s[%d] has %d records that nobody reads: somebody wrote to a partition beyond the %d of this "
+            "installation", name, number, records, count,
+        )  # fmt: skip
 
 
 def output(topic: str, partitions: int) -> TopicSpec:

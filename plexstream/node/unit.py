@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -17,6 +18,8 @@ from plexstream.model.topics import Topics
 from plexstream.node.ingest import Ingest
 from plexstream.node.worker import Worker
 from plexstream.processor import Settings
+
+_log = logging.getLogger("plexstream.node")
 
 
 def tune_interpreter() -> None:
@@ -56,6 +59,8 @@ class Unit:
         ended: Callable[[BaseException | None], None] = lambda _: None,
     ) -> None:
         self._log = log
+        self._topics = topics
+        self._partitions = partitions
         host = NativeHost({**app.types, **SYSTEM_TYPES}, app.version, max_message=max_message)
         self.worker = Worker(log, topics, partitions, host, settings, state_dir, name)
         self.ingest = Ingest(log, topics, partitions, app.types, max_message)
@@ -78,7 +83,16 @@ class Unit:
 
     def assign(self, partitions: Iterable[int]) -> None:
         """The mailbox partitions to have from now on."""
-        wanted = frozenset(partitions)
+        assigned = frozenset(partitions)
+        wanted = frozenset(p for p in assigned if p < self._partitions)
+        if beyond := sorted(assigned - wanted):
+            # The group's members are given whatever the topic has.
+            _log.error(
+                "partitions were added to %s: %s are none of this installation, which has %d; nothing is "
+                "sent to them, and nothing read. A node or client that starts now refuses until somebody "
+                "has said `plexstream topics apply --partitions %d`",
+                self._topics.mailbox, beyond, self._partitions, self._partitions,
+            )  # fmt: skip
         self.worker.assign(wanted)
         self.ingest.assign(wanted)
 

@@ -22,10 +22,13 @@ PARTITIONS = 2
 
 
 class Installation:
-    def __init__(self, log: Log, state_dir: Path, settings: Settings | None = None, app: Path = BANK) -> None:
+    def __init__(
+        self, log: Log, state_dir: Path, settings: Settings | None = None, app: Path = BANK,
+        prefix: str = "test.",
+    ) -> None:  # fmt: skip
         self.app = app
         self.log = log
-        self.topics = Topics("test.")
+        self.topics = Topics(prefix)
         self.state_dir = state_dir
         self.settings = settings or Settings()
         self.in_service: Callable[[Worker], bool] = lambda worker: worker.ready()

@@ -1,0 +1,191 @@
+"""What an installation says of itself in its control topic: above all, with how many partitions it began.
+
+An actor's partition is `murmur2(address) % partitions`, for life. Kafka lets anybody add partitions to a
+topic and take none away again, so the topics themselves do not tell for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, TypeVar
+
+import msgspec
+
+from plexstream.log.base import Log, Place
+from plexstream.model.errors import LogError, LogUnavailable, TopicMissing
+from plexstream.model.topics import COPARTITIONED, Topics
+
+_log = logging.getLogger("plexstream.log")
+
+KEY = b"installation"
+PATIENCE_S = 15.0
+"""How long no record of the control topic may come, before the log counts as away."""
+
+T = TypeVar("T")
+
+
+class Installation(msgspec.Struct, frozen=True):
+    """The record of an installation.
+
+    Attributes:
+        partitions: how many it has, for life.
+        accepted: topics that have more by now, and how many, as an operator has taken note of.
+        unnamed: topics of which one life (an id) stands in origins without its name: that in which the
+            installation was when origins did not name lives yet.
+    """
+
+    partitions: int
+    accepted: dict[str, int] = {}
+    unnamed: dict[str, str] = {}
+
+
+def entries(log: Log, topics: Topics) -> dict[bytes, bytes]:
+    """The newest value of each key of the control topic; nothing where there is no such topic. Blocks.
+
+    Raises:
+        LogUnavailable: the log cannot be reached, or does not give what it has.
+    """
+    place = (topics.control, 0)
+    found: dict[bytes, bytes] = {}
+    try:
+        at, end = log.range(place)
+    except TopicMissing:
+        return found
+    if at >= end:
+        return found
+    reader = log.reader()
+    try:
+        reader.assign(place, at)
+        while at < end:
+            records = reader.read(1000, PATIENCE_S)
+            if not records:
+                raise LogUnavailable(f"{topics.control} ends at {end}, but its record {at} does not come")
+            for record in records:
+                if record.value is None:
+                    found.pop(record.key, None)
+                else:
+                    found[record.key] = record.value
+            at = records[-1].offset + 1
+    finally:
+        reader.close()
+    return found
+
+
+def put(log: Log, topics: Topics, key: bytes, value: Any) -> None:
+    """Set a key of the control topic. Blocks until that is durable.
+
+    Raises:
+        LogError: it may or may not be set.
+    """
+    appender = log.appender()
+    try:
+        appender.append((topics.control, 0), [(key, msgspec.json.encode(value))], None)
+        for _ in range(round(PATIENCE_S / 0.1)):
+            for ack in appender.poll(0.1):
+                if ack.error is not None:
+                    raise LogError(f"{topics.control}: {key.decode()} could not be set: {ack.error}")
+                return
+        raise LogUnavailable(f"{topics.control}: {key.decode()} was not acknowledged in {PATIENCE_S:.0f} s")
+    finally:
+        appender.close()
+
+
+def decode(found: dict[bytes, bytes], key: bytes, kind: type[T]) -> T | None:
+    """An entry as `kind`, None where there is none. One that cannot be read counts for nothing."""
+    value = found.get(key)
+    if value is None:
+        return None
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        _log.error("the control record %r counts for nothing: %s", key.decode(errors="replace"), error)
+        return None
+
+
+def read(log: Log, topics: Topics) -> Installation | None:
+    """The installation's record, None where it has none yet. Blocks; raises LogUnavailable."""
+    found = decode(entries(log, topics), KEY, Installation)
+    return found if found is not None and found.partitions > 0 else None
+
+
+def names(topics: Topics) -> list[str]:
+    """The topics that have one and the same number of partitions."""
+    return [f"{topics.prefix}{kind}" for kind in COPARTITIONED]
+
+
+def began_with(there: dict[str, int], topics: Topics, record: Installation | None) -> int | None:
+    """With how many partitions an installation began; None where there is none.
+
+    Without a record the fewest that any of its topics has: nobody can take partitions away.
+    """
+    if record is not None:
+        return record.partitions
+    return min((there[name] for name in names(topics) if name in there), default=None)
+
+
+def grown(there: dict[str, int], topics: Topics, began: int) -> dict[str, int]:
+    """The topics that have more partitions than the installation, with their numbers."""
+    return {name: there[name] for name in names(topics) if there.get(name, 0) > began}
+
+
+def refuse_others(there: dict[str, int], topics: Topics, record: Installation | None, began: int) -> None:
+    """Refuse topics with other numbers of partitions, unless an operator has taken note of it.
+
+    Raises:
+        TopicMissing: naming the topic and what to do.
+    """
+    for name in names(topics):
+        count = there.get(name)
+        if count is not None and count < began:
+            raise TopicMissing(
+                f"topic {name!r} has {count} partitions, but the installation has {began}, for life: it was "
+                f"deleted and made again with fewer. Add partitions to it, up to {began}"
+            )
+    accepted = record.accepted if record is not None else {}
+    more = {name: count for name, count in grown(there, topics, began).items() if accepted.get(name) != count}
+    if more:
+        listed = ", ".join(f"{name!r} has {count} partitions" for name, count in more.items())
+        raise TopicMissing(
+            f"topic {listed}, but the installation began with {began}: somebody has added some. An actor's "
+            f"partition is fixed for life, so {began} are all it can have, and nothing need be deleted: say "
+            f"so once, with `plexstream topics apply --partitions {began}`, or start a node with "
+            f"--partitions {began} (partitions = {began} in [topics]). What is in the "
+            "others is then told, and nobody's"
+        )
+
+
+def partitions_of(log: Log, topics: Topics) -> int:
+    """The number of partitions of an installation. Blocks.
+
+    Raises:
+        TopicMissing: there is no mailbox; or a topic has more partitions than the installation began with, or
+            fewer, by name.
+        LogUnavailable: the log cannot be reached.
+    """
+    there = log.topics()
+    if topics.mailbox not in there:
+        raise TopicMissing(
+            f"topic {topics.mailbox!r} does not exist: create it with `plexstream topics apply`"
+        )
+    record = read(log, topics) if topics.control in there else None
+    began = began_with(there, topics, record)
+    assert began is not None
+    refuse_others(there, topics, record, began)
+    return began
+
+
+def count_of(log: Log, topics: Topics) -> int | None:
+    """With how many partitions an installation began, for those who only look; None: there is none."""
+    there = log.topics()
+    return began_with(there, topics, read(log, topics) if topics.control in there else None)
+
+
+def beyond(log: Log, there: dict[str, int], topics: Topics, began: int) -> dict[Place, int]:
+    """How many records there are in partitions that the installation does not have. Blocks."""
+    found: dict[Place, int] = {}
+    for name, count in grown(there, topics, began).items():
+        for number in range(began, count):
+            first, end = log.range((name, number))
+            if end > first:
+                found[name, number] = end - first
+    return found
