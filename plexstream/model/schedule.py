@@ -1,15 +1,16 @@
 """When something that recurs is due. Computed from the times given, never from a clock.
 
-Cron expressions are read by `cronsim`, which treats daylight saving as Debian's cron does: what names its
-hours runs once for each, after the gap where its time is left out and at the first of two where it comes
-twice; what runs every hour or more often, as ``*/15 * * * *``, follows the time that passes.
+Cron expressions are read by `cronsim`. Changes of the clock are treated as Debian's cron(8) does: what names
+both its minutes and its hours runs once for each such time, after the gap where the time is left out and at
+the first of two where it comes twice. What has a star as its minute or its hour, ``*/15`` too, runs at every
+moment that its fields describe: not in a gap, and in an hour that comes twice both times.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
@@ -25,6 +26,9 @@ GRACE_MS = 60_000
 MIN_EVERY_MS = 100
 MAX_EVERY_MS = 10 * 365 * 86_400_000
 _MAX_CRON = 200
+_MINUTE = timedelta(minutes=1)
+_CHANGE = timedelta(hours=26)
+"""Longer than any clock was ever changed by: a day, where a country crossed the date line."""
 _ALIASES = {
     "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
     "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
@@ -114,8 +118,53 @@ def _cron_after(schedule: Schedule, time: int) -> int:
 
 def _times(cron: str, zone: ZoneInfo, after: int) -> Iterator[int]:
     start = datetime.fromtimestamp(after / 1000, zone)
-    for due in CronSim(_ALIASES.get(cron, cron), start):
+    expression = _ALIASES.get(cron, cron)
+    minute, hour, *_ = expression.split()
+    if minute.startswith("*") or hour.startswith("*"):
+        yield from _moments(expression, start)
+        return
+    for due in CronSim(expression, start):
         yield round(due.timestamp() * 1000)
+
+
+def _moments(expression: str, start: datetime) -> Iterator[int]:
+    """Every moment after `start` whose local time the expression describes.
+
+    `CronSim` is asked in local time without a zone, where all minutes follow each other: with one it counts
+    in whole hours, and goes astray where a clock is changed by half an hour. Between two changes that is the
+    same; near one, each minute is looked at.
+    """
+    zone = start.tzinfo
+    moment = start.replace(second=0, microsecond=0).astimezone(UTC)
+    fields = CronSim(expression, datetime.min)
+    while True:
+        local = moment.astimezone(zone)
+        following = next(CronSim(expression, local.replace(tzinfo=None)), None)
+        if following is None:
+            return
+        found = following.replace(tzinfo=zone).astimezone(UTC)
+        soon, before = min(moment + _CHANGE, found), max(found - _CHANGE, moment)
+        offsets = [m.astimezone(zone).utcoffset() for m in (moment, soon, before, found)]
+        if len(set(offsets)) == 1:
+            moment = found
+            yield round(moment.timestamp() * 1000)
+            continue
+        if offsets[0] == offsets[1]:
+            moment = before  # nothing is described in between, by any clock
+        end = moment + _CHANGE
+        while moment < end:
+            moment += _MINUTE
+            if _matches(fields, moment.astimezone(zone)):
+                yield round(moment.timestamp() * 1000)
+
+
+def _matches(fields: CronSim, local: datetime) -> bool:
+    return (
+        local.minute in fields.minutes
+        and local.hour in fields.hours
+        and local.month in fields.months
+        and fields.match_day(local.date())
+    )
 
 
 def _zone(tz: str) -> ZoneInfo:
