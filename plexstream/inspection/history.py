@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from plexstream.log.base import Log, Place, Record
-from plexstream.model.errors import Malformed, PlexstreamError, TopicMissing
+from plexstream.model.errors import HistoryGone, Malformed, TopicMissing
 from plexstream.model.journal import Claim, JournalRecord, Partition, Step, Turn
 from plexstream.model.snapshot import Snapshot
 from plexstream.model.topics import Topics
@@ -29,10 +29,6 @@ _WINDOW = 1_000
 
 Progress = Callable[[int], None]
 """Called with how many records were read since the last call."""
-
-
-class HistoryGone(PlexstreamError):
-    """The part of the journal that a question needs has been trimmed."""
 
 
 class Entry(NamedTuple):

@@ -8,6 +8,7 @@ PlexstreamError
 ├── LogError                 the log refused or could not answer
 │   ├── LogUnavailable       broker away, timed out; trying again may help
 │   ├── Fenced               a newer owner has taken over; forget everything
+│   ├── HistoryGone          records that the state is made of are not on the log any more
 │   └── TopicMissing         a topic is not there, or has another number of partitions
 ├── StoreCorrupt             a state store cannot be read; it is rebuilt from the log
 ├── StoreInUse               another process has a state store open; two nodes share a data folder
@@ -69,6 +70,10 @@ class LogUnavailable(LogError):
 
 class Fenced(LogError):
     """A newer owner has taken over. Whoever gets this forgets all it knows and releases nothing."""
+
+
+class HistoryGone(LogError):
+    """What a state is made of is not on the log (any more), and no snapshot stands in for it."""
 
 
 class TopicMissing(LogError):

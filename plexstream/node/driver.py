@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from plexstream.log.base import Ack, Item, Place, Record
-from plexstream.model.errors import Malformed, StoreCorrupt
+from plexstream.model.errors import LogUnavailable, Malformed, StoreCorrupt
 from plexstream.model.host import EffectResult
 from plexstream.model.journal import JournalRecord
 from plexstream.model.message import Envelope
@@ -27,7 +27,10 @@ MAX_GROUPS = 4
 MAX_BACKLOG = 50_000
 """Turns whose outputs have not left, before reading stops: bounds memory when a topic is slow."""
 
-
+RECLAIM_S = 0.5
+"""How soon a lost partition that is still assigned is claimed again."""
+SILENCE_S = 30.0
+"""How long a record that must be there may take to come: longer than any restart of a broker."""
 SLICE_S = 0.01
 """How long one partition handles messages before the next has its turn."""
 MAX_SLICE = 512
@@ -65,6 +68,7 @@ class Driver:
     Attributes:
         state: where it is.
         why: it was lost; empty otherwise.
+        again_s: after how many seconds it may be claimed again.
         turns: handed to the journal so far.
     """
 
@@ -73,6 +77,7 @@ class Driver:
         self.partition = partition
         self.state = State.TAKEOVER
         self.why = ""
+        self.again_s = RECLAIM_S
         self.turns = 0
         self.processor: Processor | None = None
         self.upkeep: Upkeep | None = None
@@ -88,6 +93,8 @@ class Driver:
         self._released = False
         self._arrived: deque[Record] = deque()
         self._slice = 64
+        self._awaits: tuple[str, int] | None = None
+        self._awaits_since = 0.0
 
     @property
     def phase(self) -> str:
@@ -217,8 +224,9 @@ class Driver:
         p, lane = self.processor, self._lane
         if self.state is State.TAKEOVER:
             self.takeover.go_on()
-            if self.takeover.lane is not None and self.takeover.lane.fenced:
-                self.lose(f"partition {self.partition}: a newer owner has opened its lane")
+            if self.takeover.lane is not None:
+                self._watch_lane(self.takeover.lane)
+        self._watch_silence()
         if p is None or lane is None or self.state not in (State.ACTIVE, State.RELEASING):
             return
         lane.known = p.fold.next
@@ -240,6 +248,37 @@ class Driver:
         if self.state is State.ACTIVE:
             self._flow(p, lane)
             self._upkeep(p, now)
+
+    def _watch_lane(self, lane: Lane) -> None:
+        """While the takeover goes on, its lane commits nothing but the sentinel."""
+        while lane.done:
+            self.takeover.saved(lane.done.popleft().batch)
+        if lane.fenced:
+            self.lose(f"partition {self.partition}: a newer owner has opened its lane")
+
+    def _awaited(self) -> tuple[str, int] | None:
+        """Which record of journal or snapshots must come next."""
+        if self.state is State.TAKEOVER:
+            return self.takeover.awaited()
+        journal = f"{self._journal[0]}[{self.partition}]"
+        if self._gap is not None:
+            return journal, self._gap_records[-1][0] + 1 if self._gap_records else self._gap[0]
+        if self.upkeep is not None and self.upkeep.catching_up:
+            return journal, self.upkeep.catches_up_at
+        return None
+
+    def _watch_silence(self) -> None:
+        """Raises LogUnavailable where a record that must be there has not come for long."""
+        awaited = self._awaited()
+        now = self.s.elapsed()
+        if awaited is None or awaited != self._awaits:
+            self._awaits, self._awaits_since = awaited, now
+        elif now - self._awaits_since > SILENCE_S:
+            self._awaits = None
+            raise LogUnavailable(
+                f"{awaited[0]} was read up to offset {awaited[1]}, and what must come there has not come for "
+                f"{SILENCE_S:.0f} s"
+            )
 
     def effect_done(self, call: EffectCall, result: EffectResult) -> None:
         """A side effect of a handler has come to its end."""
@@ -274,8 +313,8 @@ class Driver:
             done = lane.done.popleft()
             if done.emitted >= 0:
                 p.emitted(done.emitted)
-            if done.snapshots and self.upkeep is not None:
-                self.upkeep.saved()
+            if done.batch >= 0 and self.upkeep is not None:
+                self.upkeep.saved(done.batch)
         if lane.fenced:
             self.lose(f"partition {self.partition}: a newer owner has opened its lane")
 

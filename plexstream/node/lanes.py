@@ -7,6 +7,7 @@ read back when the transaction is opened, so that nothing leaves twice.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -40,10 +41,10 @@ READ_S = 5.0
 
 
 class Saved(NamedTuple):
-    """Something has left: outputs up to a turn (`emitted`), or a batch of snapshots."""
+    """A commit is acknowledged: what it held, by name. -1: nothing of that kind."""
 
-    emitted: int
-    snapshots: int
+    emitted: int  # all outputs of turns up to this offset have left
+    batch: int  # the newest batch of snapshots that it held, by the number that `Lane.save` gave
 
 
 class Lane:
@@ -58,7 +59,8 @@ class Lane:
         self._transaction: Transaction | None = None
         self._position = 0
         self.turns: deque[tuple[int, Turn | Step]] = deque()
-        self.snapshots: deque[list[Output]] = deque()
+        self._batches: deque[tuple[int, list[Output]]] = deque()
+        self._numbers = itertools.count()
         self.done: deque[Saved] = deque()
         self.fenced = False
         self.closed = False
@@ -72,9 +74,19 @@ class Lane:
         self.backlog += len(turns)
         self.turns.extend(turns)
 
+    def save(self, records: list[Output]) -> int:
+        """Queue records for the snapshot topic, to be committed together. Returns the number of the batch.
+
+        Only a `Saved` with this number or a later one says that they are on the log: that a reader sees
+        them does not, since the answers to other commits may still be on their way.
+        """
+        number = next(self._numbers)
+        self._batches.append((number, records))
+        return number
+
     def work(self) -> bool:
         """Whether `step` has something to do."""
-        return not (self.closed or self.fenced) and bool(self.turns or self.snapshots)
+        return not (self.closed or self.fenced) and bool(self.turns or self._batches)
 
     def step(self) -> int:
         """One transaction; returns how many turns it had.
@@ -89,13 +101,13 @@ class Lane:
                 return 0
         count = min(len(self.turns), MAX_TURNS)
         turns = [self.turns[i] for i in range(count)]
-        batches = len(self.snapshots)
+        batches = len(self._batches)
         records: list[Output] = []
         for offset, turn in turns:
             if offset >= self._position:
                 records.extend(outputs(self._topics, self.partition, offset, turn))
         for i in range(batches):
-            records.extend(self.snapshots[i])
+            records.extend(self._batches[i][1])
         self._make_topics({topic for topic, _, _, _ in records})
         last = turns[-1][0] if turns else -1
         try:
@@ -113,10 +125,11 @@ class Lane:
         self._position = max(self._position, last + 1)
         for _ in range(count):
             self.turns.popleft()
+        batch = self._batches[batches - 1][0] if batches else -1
         for _ in range(batches):
-            self.snapshots.popleft()
+            self._batches.popleft()
         self.backlog -= count
-        self.done.append(Saved(last, batches))
+        self.done.append(Saved(last, batch))
         return count
 
     def _open(self) -> Transaction | None:

@@ -10,7 +10,7 @@ from enum import Enum
 import msgspec
 
 from plexstream.log.base import Place, Record
-from plexstream.model.errors import Fenced, LogError, Malformed, StoreCorrupt
+from plexstream.model.errors import Fenced, HistoryGone, LogError, Malformed, StoreCorrupt
 from plexstream.model.journal import Claim, Partition
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.node.encode import journal_items
@@ -93,6 +93,10 @@ class Takeover:
         self._sum: Snapshot | None = None
         self._found: Partition | None = None  # what the state store reflects
         self._look_at = 0.0  # when to ask again; 0: an answer is due
+        self._loads = 0
+        self._seen = 0  # of the snapshot topic, up to this offset
+        self._sentinel = -1  # the number of its batch in the lane
+        self._sentinel_on_log = False
         claim = Claim(self._token, services.node, services.now(), services.host.versions())
         services.appender.append(self.journal, journal_items([claim]), (owner, "claim", None))
 
@@ -141,8 +145,11 @@ class Takeover:
         assert self.store is not None
         assert self.lane is not None
         self.store.wipe()
+        self._loaded, self._sum = {}, None
+        self._loads += 1
         # Nothing older comes behind this record: committing it fences a former owner's snapshots.
-        self.lane.snapshots.append([(*self.snapshots, SENTINEL, b"%d" % self.claim)])
+        self._sentinel = self.lane.save([(*self.snapshots, SENTINEL, b"%d" % self.claim)])
+        self._sentinel_on_log = False
         self.s.kick_lanes()
         self.s.snapshots.assign(self.snapshots, 0)
         self.phase = Phase.LOADING
@@ -163,6 +170,7 @@ class Takeover:
         if self.phase is not Phase.LOADING:
             return
         for record in records:
+            self._seen = record.offset + 1
             if record.key == SENTINEL:
                 value = record.value or b""
                 latest = int(value) if value.isdigit() and len(value) < 20 else -1
@@ -219,6 +227,37 @@ class Takeover:
         self.s.journal.assign(self.journal, self.restore.begin)
         self.phase = Phase.RESTORING
 
+    def _missed(self, restore: Restore, first: int) -> None:
+        """The journal begins at `first`, beyond what is needed: load the snapshots that stand in for it.
+
+        Raises:
+            HistoryGone: none do.
+        """
+        self.s.journal.release(self.journal)
+        if self._loads > 1:
+            # The second sentinel stood behind all that a former owner committed, and committing it would have
+            # failed had a newer owner trimmed: so nobody did who had saved it.
+            raise HistoryGone(
+                f"{self.journal[0]}[{self.partition}] begins at offset {first}, and the snapshots in "
+                f"{self.snapshots[0]} need it from {restore.next} on: was it trimmed by something else than "
+                "plexstream, such as a retention of the topic? See `plexstream doctor`"
+            )
+        # A former owner trimmed it by its snapshots, after the range was looked at; or a newer one has.
+        _log.warning("partition %d: the store is rebuilt: the journal was trimmed", self.partition)
+        self._start_load()
+
+    def saved(self, batch: int) -> None:
+        """The lane has committed its batches up to this one."""
+        self._sentinel_on_log = self._sentinel_on_log or batch >= self._sentinel
+
+    def awaited(self) -> tuple[str, int] | None:
+        """Which record must come next, as far as is known: that none comes for long is an error."""
+        if self.phase is Phase.LOADING and self._sentinel_on_log:
+            return f"{self.snapshots[0]}[{self.partition}]: the sentinel of claim {self.claim}", self._seen
+        if self.phase is Phase.RESTORING and self.restore is not None:
+            return f"{self.journal[0]}[{self.partition}]", self.restore.next
+        return None
+
     def _note_code(self, claim: Claim) -> None:
         """Say so where another version of the code takes over: from here on it decides what messages do."""
         if claim.token != self._token:
@@ -256,10 +295,7 @@ class Takeover:
         for record in records:
             offset = record.offset
             if offset != restore.next and restore.misses(offset):
-                # A former owner trimmed the journal by its snapshots, after the range was looked at.
-                _log.warning("partition %d: the store is rebuilt: the journal was trimmed", self.partition)
-                self.s.journal.release(self.journal)
-                self._start_load()
+                self._missed(restore, offset)
                 return
             try:
                 take(offset, record.value or b"")

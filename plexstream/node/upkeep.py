@@ -41,8 +41,8 @@ class Upkeep:
         self._mailbox: Place = (services.topics.mailbox, takeover.partition)
         self.flushed_at = services.now()
         self._flushed_next = -1
-        self._saving: Partition | None = None
         self._owner = takeover.owner
+        self._saving: tuple[int, Partition] | None = None  # the batch on its way, and the sum in it
         self._trimmed = 0
         self._trimming = False
         self._checks: deque[tuple[int, int]] = deque()  # (time, journal offset), one a call
@@ -64,6 +64,11 @@ class Upkeep:
     def catching_up(self) -> bool:
         """Whether what the snapshot topic lacks is not known yet."""
         return self._catch_up_next < self._catch_up_to
+
+    @property
+    def catches_up_at(self) -> int:
+        """Which journal record comes next for that."""
+        return self._catch_up_next
 
     def start_catch_up(self) -> None:
         """Begin, or go on, to read the journal for it."""
@@ -125,14 +130,14 @@ class Upkeep:
         if not taken:
             return
         p.settle()
-        self._saving = p.fold.partition(p.pieces.oldest_unsaved())
-        taken[PARTITION_KEY] = partition_piece(self._saving)
+        partition = p.fold.partition(p.pieces.oldest_unsaved())
+        taken[PARTITION_KEY] = partition_piece(partition)
         taken[CODE_KEY] = self._code
         records: list[Output] = [
             (*self._snapshots, snapshot_key(key), None if piece is None else encode_snapshot(piece))
             for key, piece in taken.items()
         ]
-        self.lane.snapshots.append(records)
+        self._saving = self.lane.save(records), partition
         self.s.kick_lanes()
 
     def _due(self, now: int, lag: int) -> Callable[[str], int]:
@@ -150,11 +155,11 @@ class Upkeep:
             self._checks.popleft()
         return lambda address: before.get(type_of(address), lag)
 
-    def saved(self) -> None:
-        """The snapshots are committed: the journal below them may go."""
-        if self._saving is None:
-            return
-        partition, self._saving = self._saving, None
+    def saved(self, batch: int) -> None:
+        """All batches up to this one are committed: the journal below the snapshots in them may go."""
+        if self._saving is None or batch < self._saving[0]:
+            return  # another's: of the sentinel of the takeover
+        (_, partition), self._saving = self._saving, None
         self.processor.pieces.saved()
         keep_from = min(partition.floor, partition.unsaved)
         if self.s.settings.keep_history or keep_from <= self._trimmed or self._trimming:

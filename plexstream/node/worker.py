@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
-from plexstream.model.errors import LogError, StoreCorrupt, StoreInUse
+from plexstream.model.errors import HistoryGone, LogError, StoreCorrupt, StoreInUse
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
 from plexstream.node.desk import Desk
-from plexstream.node.driver import Driver, State
+from plexstream.node.driver import RECLAIM_S, Driver, State
 from plexstream.node.effects import Effects
 from plexstream.node.lanes import Lane, Lanes
 from plexstream.node.services import WipeableStore
@@ -34,8 +34,8 @@ REPLAY_LIMIT = 500
 """Of journal and snapshots: as many as stay in the cache of a core between reading and folding."""
 IDLE_S = 0.02
 """How long an idle worker waits for a record at most."""
-RECLAIM_S = 0.5
-"""How soon a lost partition that is still assigned is claimed again."""
+GONE_S = 60.0
+"""The same where its state cannot be told from the log: somebody has to do something about that."""
 EFFECT_S = 0.001
 """How long a worker waits for a short effect before it looks for records again. To wait for records instead
 would be for 20 ms: nothing interrupts librdkafka's poll."""
@@ -277,6 +277,10 @@ class Worker:
         """Call a driver; what goes wrong there costs that partition its reign, and nothing else."""
         try:
             call(*args, **named)
+        except HistoryGone as error:
+            _log.error("partition %d stays out of service: %s", driver.partition, error)
+            driver.lose(str(error))
+            driver.again_s = GONE_S
         except (StoreCorrupt, StoreInUse, LogError) as error:
             store = driver.takeover.store
             if isinstance(error, StoreCorrupt) and store is not None:
@@ -310,7 +314,7 @@ class Worker:
         for partition, driver in list(self.drivers.items()):
             if driver.state is State.LOST:
                 del self.drivers[partition]
-                self._lost_at[partition] = time.monotonic()
+                self._lost_at[partition] = time.monotonic() + driver.again_s - RECLAIM_S
                 _log.warning("partition %d: lost: %s", partition, driver.why)
             elif partition not in self._wanted:
                 driver.release()

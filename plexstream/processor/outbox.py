@@ -22,6 +22,8 @@ class Lane:
 
     def owe(self, offset: int, turn: Turn | Step) -> None:
         if offset >= self._done:
+            if self._last < self._done:
+                self._done = offset  # nothing below is owed: this never goes back
             self.queue.append((offset, turn))
             self._last = offset
 

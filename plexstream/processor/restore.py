@@ -32,6 +32,8 @@ class Restore:
         self.exact = exact
         self.begin = partition.floor if exact else min(partition.floor, partition.unsaved)
         self.next = self.begin
+        # What lies before is read for what may still be owed alone: where it was trimmed, nothing is.
+        self._needed = partition.start if exact else partition.unsaved
         self.on_claim: Callable[[Claim], None] = lambda _: None
         self.on_turn: Callable[[int, Turn | Step], None] | None = None
         self._decode = pieces.codec.decode_journal
@@ -75,7 +77,7 @@ class Restore:
 
     def misses(self, offset: int) -> bool:
         """Whether records that are needed are gone, where `offset` is the next one that there is."""
-        return offset > max(self.next, self.start)
+        return offset > max(self.next, self._needed)
 
     def skip(self, offset: int) -> None:
         """The record at `offset` cannot be read: it counts for nothing."""

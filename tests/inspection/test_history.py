@@ -4,12 +4,12 @@ import pytest
 from installation import PARTITIONS, Installation, wait_until
 
 from plexstream.inspection.clear import clear_state
-from plexstream.inspection.history import HistoryGone, entries, known_from, rebuild
+from plexstream.inspection.history import entries, known_from, rebuild
 from plexstream.inspection.state_view import Difference, actors, differences, state_at
 from plexstream.inspection.verify import stores_of, verify
 from plexstream.log.memory import MemoryLog
 from plexstream.model.address import full, partition_of
-from plexstream.model.errors import CallError
+from plexstream.model.errors import CallError, HistoryGone
 from plexstream.model.journal import Change, Claim, Turn
 from plexstream.node.encode import journal_items
 from plexstream.processor import Settings

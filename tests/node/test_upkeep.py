@@ -27,7 +27,7 @@ def test_what_could_not_be_trimmed_is_trimmed_with_the_next_snapshots():
     trim = services.log.trim
     for outcome in (LogUnavailable("away"), None, None):
         trim.side_effect = outcome
-        upkeep._saving = Partition(start=9, floor=7, unsaved=8, inboxes=(Inbox(MAILBOX, 3, 3, (), ()),))
-        upkeep.saved()
+        upkeep._saving = 1, Partition(start=9, floor=7, unsaved=8, inboxes=(Inbox(MAILBOX, 3, 3, (), ()),))
+        upkeep.saved(1)
     # The second time it works, and the third time there is nothing to do.
     assert trim.call_args_list == [call(JOURNAL, 7, 20), call(JOURNAL, 7, 20), call(MAIL, 3, 5)]

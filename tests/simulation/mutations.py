@@ -159,12 +159,18 @@ def transactions_without_fencing(patch):
 def trimmed_beyond_the_floor(patch):
     saved = Upkeep.saved
 
-    def mutant(self):
+    def mutant(self, batch):
         if self._saving is not None:
-            self._saving = self._saving._replace(floor=self._saving.start, unsaved=self._saving.start)
-        saved(self)
+            number, p = self._saving
+            self._saving = number, p._replace(floor=p.start, unsaved=p.start)
+        saved(self, batch)
 
     patch.setattr(Upkeep, "saved", mutant)
+
+
+def trimmed_before_the_commit(patch):
+    saved = Upkeep.saved
+    patch.setattr(Upkeep, "saved", lambda self, batch: saved(self, 1 << 60))
 
 
 def trimmed_journal_not_noticed(patch):

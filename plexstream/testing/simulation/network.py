@@ -50,7 +50,7 @@ class Network:
         history: every record that was ever appended to a mailbox or a journal, trimmed or not.
         stalled: no broker answers.
         odds: how likely an acknowledgement has an unknown offset, a commit an unknown outcome, a question no
-            answer.
+            answer; how likely everybody sees a commit for a while before the answer to it arrives.
     """
 
     def __init__(self, random: Random, now: Callable[[], int], note: Callable[[str], None]) -> None:
@@ -66,6 +66,8 @@ class Network:
         self.odds_answer = 0.0  # that a question to the log gets none
         self.odds_split = 0.2
         self._late: list[tuple[int, str, int, Mapping[Place, int] | None, str]] = []
+        self.odds_late_answer = 0.0
+        self.apart = random  # what it decides leaves the rest of a schedule as it was
 
     def create(self, topics: Iterable[TopicSpec]) -> None:
         """Create topics, at once."""

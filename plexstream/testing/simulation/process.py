@@ -12,11 +12,11 @@ from random import Random
 from typing import TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
-from plexstream.model.errors import LogError, LogUnavailable, StoreCorrupt
+from plexstream.model.errors import HistoryGone, LogError, LogUnavailable, StoreCorrupt
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
 from plexstream.node.driver import Driver, State
-from plexstream.node.lanes import Lane
+from plexstream.node.lanes import Lane, Saved
 from plexstream.node.takeover import Phase
 from plexstream.processor import EffectCall, Settings
 from plexstream.testing.simulation.errors import Killed, Violation
@@ -70,6 +70,7 @@ class SimProcess:
         self.drivers: dict[int, Driver] = {}
         self.leaving: dict[int, Driver] = {}
         self._lanes: list[Lane] = []
+        self._unanswered: dict[Lane, list[Saved]] = {}
         self._lost_at: dict[int, int] = {}
         self._effects: list[tuple[Driver, EffectCall]] = []
         self._questions: list[_Question] = []
@@ -101,6 +102,7 @@ class SimProcess:
         self.sender.die(longest)
         self.drivers, self.leaving, self._lanes, self._effects = {}, {}, [], []
         self._questions = []  # nobody asks them any more
+        self._unanswered = {}
         for store in self.stores.values():
             if lose == "something" and store.writes:
                 store.lose(self.random.randrange(store.writes + 1))
@@ -200,13 +202,22 @@ class SimProcess:
     def _step_lane(self, lane: Lane) -> None:
         if lane.closed:
             self._lanes.remove(lane)
+            self._unanswered.pop(lane, None)
             lane.close()
+        elif lane in self._unanswered:
+            if self.network.apart.random() < 0.2:
+                lane.done.extend(self._unanswered.pop(lane))
         elif lane.work():
+            before = len(lane.done)
             try:
                 lane.step()
             except LogError as error:
                 self.hits["lane failed"] += 1
                 self.note(f"{self.node} lane {lane.partition}: {error}")
+            if len(lane.done) > before and self.network.apart.random() < self.network.odds_late_answer:
+                # Everybody sees what is committed, and the lane's thread still waits for the answer.
+                self.hits["commit answered late"] += 1
+                self._unanswered[lane] = [lane.done.pop() for _ in range(len(lane.done) - before)][::-1]
             if lane.fenced:
                 self.hits["lane fenced"] += 1
                 self.note(f"{self.node} lane {lane.partition} is fenced")
@@ -293,6 +304,8 @@ class SimProcess:
                 driver.pump()
             else:
                 getattr(driver, what)(records)
+        except HistoryGone as error:
+            raise Violation(f"{self.node}, partition {partition}: turns are lost: {error}") from None
         except (StoreCorrupt, LogError) as error:
             driver.lose(str(error))
         except Exception as error:
@@ -337,7 +350,7 @@ class SimProcess:
                 return False
             if p.position < self.log.range((self.topics.mailbox, driver.partition))[1]:
                 return False
-        return not any(lane.work() for lane in self._lanes)
+        return not self._unanswered and not any(lane.work() for lane in self._lanes)
 
 
 class _Question:

@@ -72,6 +72,8 @@ class Simulation:
         self.network.odds_unknown_offset = p.unknown_offset
         self.network.odds_commit = p.commit
         self.network.odds_answer = p.answer
+        self.network.apart = Random(f"answers {seed}")
+        self.network.odds_late_answer = self.network.apart.choice((0.0, 0.1, 0.5))
         names = [getattr(self.topics, kind) for kind in COPARTITIONED]
         self.network.create([TopicSpec(name, p.partitions) for name in names])
         self.network.create([TopicSpec(self.topics.out(OUTPUT), 2)])
