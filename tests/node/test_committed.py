@@ -26,8 +26,8 @@ class LateLog(MemoryLog):
         self.answers.set()
         self.dead = False
 
-    def transaction(self, id):
-        return LateTransaction(self, id, self.begin_now(id))
+    def transaction(self, id, life=""):
+        return LateTransaction(self, id, self.begin_now(id), life)
 
 
 class LateTransaction(MemoryTransaction):
@@ -74,7 +74,8 @@ def test_what_no_snapshot_stands_in_for_is_told_once_and_others_go_on(tmp_path, 
         for n in range(20):
             one.ask(f"account/{n}", "deposit", amount=1)
     place = (one.topics.journal, 0)
-    log.trim(place, log.range(place)[1] - 1)  # as a retention of the topic would
+    end = log.range(place)[1]
+    log.trim(place, end - 1, end)  # as a retention of the topic would
     shutil.rmtree(tmp_path)
     one.in_service = lambda worker: True
     with one:
