@@ -15,7 +15,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from plexstream.log.kafka.settings import check_settings, client_settings, connect, log_error
+from plexstream.log.kafka.errors import log_error
+from plexstream.log.kafka.settings import check_settings, client_settings, connect
 
 TIMEOUT_S = 10.0
 

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from plexstream.log.base import Place, Record
+from plexstream.log.kafka.errors import log_error, passes
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.kafka.settings import READER, client_settings, connect, is_away, log_error
+from plexstream.log.kafka.settings import READER, client_settings, connect
 from plexstream.model.errors import LogUnavailable
 
 _LIMIT = 2_000
@@ -51,7 +52,7 @@ def batches(
                     found.append(Record(*place, offset, message.key() or b"", message.value(), time_ms))
                 elif error.code() == KafkaError._PARTITION_EOF:
                     ended = True
-                elif not is_away(error):
+                elif not passes(error):
                     raise log_error(error, log.bootstrap, f"reading {place[0]}[{place[1]}]")
             if found:
                 yield found

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from plexstream.log.base import Ack, Item, Place, appended, failed
+from plexstream.log.kafka.errors import log_error
 from plexstream.log.kafka.outage import Outage
-from plexstream.log.kafka.settings import APPENDER, client_settings, connect, log_error, logger
+from plexstream.log.kafka.settings import APPENDER, client_settings, connect, logger
 from plexstream.log.limits import check_group
 from plexstream.model.errors import LogError, LogUnavailable
 

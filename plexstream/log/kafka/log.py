@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResult
 
 from plexstream.log.base import Place, TopicSpec
 from plexstream.log.kafka.appender import KafkaAppender
+from plexstream.log.kafka.errors import log_error
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.pace import PacedAppender
 from plexstream.log.kafka.reader import KafkaReader
@@ -28,7 +29,6 @@ from plexstream.log.kafka.settings import (
     check_settings,
     client_settings,
     connect,
-    log_error,
     logger,
 )
 from plexstream.log.kafka.transaction import KafkaTransaction

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 from confluent_kafka import KafkaError
 
-from plexstream.log.kafka.settings import is_away, logger
+from plexstream.log.kafka.errors import passes
+from plexstream.log.kafka.settings import logger
 
 QUIET_S = 5.0
 """Without an error for so long it is over: `reconnect.backoff.max.ms`, some times over."""
@@ -36,7 +37,7 @@ class Outage:
         self._last = self._clock()
         if not self._told:
             self._began = self._last
-        kind = None if is_away(error) else error.code()
+        kind = None if passes(error) else error.code()
         if kind not in self._told:
             self._told.add(kind)
             logger.warning("%s: %s", self._who, error.str())

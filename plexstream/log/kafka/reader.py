@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from plexstream.log.base import Place, Record
+from plexstream.log.kafka.errors import log_error, passes
 from plexstream.log.kafka.outage import Outage
-from plexstream.log.kafka.settings import READER, client_settings, connect, is_away, log_error, logger
+from plexstream.log.kafka.settings import READER, client_settings, connect, logger
 from plexstream.log.local import beyond_end
 from plexstream.model.errors import LogError
 
@@ -147,7 +148,7 @@ class KafkaReader:
         return found
 
     def _handle(self, error: KafkaError, message: Message) -> None:
-        if is_away(error):
+        if passes(error):
             self._outage.error(error)
             return
         topic, partition = message.topic(), message.partition()

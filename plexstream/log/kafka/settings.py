@@ -1,4 +1,4 @@
-"""Settings of the librdkafka clients, and what their errors mean."""
+"""Settings of the librdkafka clients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-from plexstream.model.errors import ConfigError, Fenced, LogError, LogUnavailable, TopicMissing
+from plexstream.model.errors import ConfigError
 
 C = TypeVar("C")
 
@@ -125,33 +125,3 @@ def connect(client: Callable[[dict[str, Any]], C], settings: dict[str, Any]) -> 
         return client(settings)
     except KafkaException as error:
         raise ConfigError(f"Kafka settings: {error.args[0].str()}: correct or remove it") from error
-
-
-_FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
-_AWAY = {
-    KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._RESOLVE, KafkaError._WAIT_COORD, KafkaError.REQUEST_TIMED_OUT,
-    KafkaError.BROKER_NOT_AVAILABLE, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.NOT_CONTROLLER,
-    KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.NOT_COORDINATOR,
-    KafkaError.UNSTABLE_OFFSET_COMMIT, KafkaError.NETWORK_EXCEPTION,
-}  # fmt: skip
-_MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
-
-
-def is_away(error: KafkaError) -> bool:
-    """Whether an error says that a broker cannot be reached for now, which librdkafka goes on trying."""
-    return error.code() in _AWAY
-
-
-def log_error(error: KafkaError, bootstrap: str, doing: str) -> LogError:
-    """The error of the tree for one of librdkafka's."""
-    code = error.code()
-    said = f"{error.str()} [{error.name()}]"
-    if code in _FENCED:
-        return Fenced(f"{doing}: a newer owner has taken over ({said})")
-    if code in _AWAY:
-        return LogUnavailable(f"Kafka at {bootstrap}: {doing} got no answer ({said}): is the broker up?")
-    if code in _MISSING:
-        return TopicMissing(f"Kafka at {bootstrap}: {doing}: no such topic or partition ({said})")
-    return LogError(f"Kafka at {bootstrap}: {doing} failed: {said}")

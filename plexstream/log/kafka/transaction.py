@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from plexstream.log.base import Item, Place
+from plexstream.log.kafka.errors import log_error
 from plexstream.log.kafka.outage import Outage
-from plexstream.log.kafka.settings import READER, TRANSACTION, client_settings, connect, log_error
+from plexstream.log.kafka.settings import READER, TRANSACTION, client_settings, connect
 from plexstream.log.limits import check_group
 from plexstream.log.local import TxnRecord, of_this_life
 from plexstream.model.errors import Fenced, LogError
@@ -69,8 +70,7 @@ class KafkaTransaction:
         if not records and not positions:
             return
         offsets = [
-            TopicPartition(topic, number, offset, self._life)
-            for (topic, number), offset in positions.items()
+            TopicPartition(topic, number, offset, self._life) for (topic, number), offset in positions.items()
         ]
 
         def run() -> None:
