@@ -1,26 +1,20 @@
 """A real single-node Kafka broker (KRaft) as a child process, for tests that kill and restart brokers."""
 
-import base64
-import contextlib
 import shutil
-import subprocess
 import tempfile
-import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from plexstream.testing.distribution import FORMATTED_CLUSTER, Distribution
-from plexstream.testing.errors import KafkaUnavailableError
+from plexstream.testing.distribution import Distribution
 from plexstream.testing.java import QUICK_START
-from plexstream.testing.ports import free_port
+from plexstream.testing.jvm import KafkaProcess, failed_start, kafka_port
 from plexstream.testing.probe import wait_until_ready
 from plexstream.testing.recording import serve_some_clients
 
 SETTINGS: Mapping[str, str] = {
     "process.roles": "broker,controller",
-    "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "auto.create.topics.enable": "false",
     "offsets.topic.replication.factor": "1",
@@ -41,14 +35,7 @@ SETTINGS: Mapping[str, str] = {
     "log.cleaner.dedupe.buffer.size": "4194304",
 }
 
-# Runs beside the broker. Its standard input ends when the process that started the broker does, however that
-# dies: unlike a parent death signal, this neither depends on the starting thread nor on Linux.
-_GUARD = """
-read -r _
-kill -9 "$1"
-while kill -0 "$1" 2>/dev/null; do sleep 0.1; done
-[ -z "$2" ] || rm -rf "$2"
-"""
+_ADVICE = "pass port= to LocalBroker"
 
 
 class LocalBroker:
@@ -84,8 +71,8 @@ class LocalBroker:
         self._port = port
         self._settings = dict(settings or {})
         self._flags = [f"-Xmx{heap}", *([] if full_jit else [QUICK_START])]
-        self._process: subprocess.Popen[bytes] | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
+        leftover = str(self.folder) if self._temporary else ""
+        self._process = KafkaProcess(self._distribution, self.folder, leftover=leftover)
 
     @property
     def address(self) -> str:
@@ -101,7 +88,12 @@ class LocalBroker:
     @property
     def running(self) -> bool:
         """Whether the broker's process exists."""
-        return self._process is not None and self._process.poll() is None
+        return self._process.running
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the broker's process; None while there is none."""
+        return self._process.pid
 
     def start(self, timeout: float = 60.0) -> Self:
         """Start the broker and wait until it serves clients; do nothing if it runs.
@@ -113,29 +105,25 @@ class LocalBroker:
             KafkaUnavailableError: Kafka could not be prepared, or the broker did not start.
         """
         if not self.running:
-            self._distribution.prepare(_record)
+            self._distribution.prepare(record)
             self._start([*self._flags, *self._distribution.archive_flags()], timeout)
         return self
 
     def stop(self, timeout: float = 30.0) -> None:
         """Shut the broker down in order, and kill it if that takes longer than `timeout` seconds."""
-        if self._process is not None:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout)
-        self.kill()
+        self._process.stop(timeout)
 
     def kill(self) -> None:
         """Kill the broker at once (SIGKILL): no flush, no farewell."""
-        if self._process is None:
-            return
         self._process.kill()
-        # The guard goes before the process is reaped: after that, its number may be another's.
-        if self._guard is not None:
-            self._guard.kill()
-            self._guard.communicate()
-        self._process.wait()
-        self._process = self._guard = None
+
+    def pause(self) -> None:
+        """Let the broker stand still (SIGSTOP), as in a long garbage collection; connections stay."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let a paused broker go on (SIGCONT)."""
+        self._process.resume()
 
     def restart(self, timeout: float = 60.0) -> None:
         """Shut the broker down in order, if it runs, and start it again; `timeout` is in seconds.
@@ -156,8 +144,7 @@ class LocalBroker:
 
     def log(self) -> str:
         """Return what the broker has logged, warnings and above, over all of its starts."""
-        path = self.folder / "broker.log"
-        return path.read_text(errors="replace") if path.exists() else ""
+        return self._process.log()
 
     def __enter__(self) -> Self:
         try:
@@ -172,8 +159,8 @@ class LocalBroker:
         self.close()
 
     def _start(self, flags: Iterable[str], timeout: float) -> None:
-        cluster = self._formatted()
-        for port in [self._port] if self._port else [_port() for _ in range(3)]:
+        cluster = self._process.formatted()
+        for port in [self._port] if self._port else [kafka_port(_ADVICE) for _ in range(3)]:
             before = len(self.log())
             self._launch(port, flags)
             try:
@@ -189,51 +176,21 @@ class LocalBroker:
             said = self.log()[before:]
             if "already in use" not in said:
                 break
-        happened = "ended while it started" if ended else f"did not answer within {timeout:g} s"
-        raise KafkaUnavailableError(f"the Kafka broker {happened}; the last of its log:\n{said[-3000:]}")
+        raise failed_start(self._process, ended, timeout, said)
 
     def _launch(self, port: int, flags: Iterable[str]) -> None:
-        controller = _port()
+        controller = kafka_port(_ADVICE)
         settings = {
             **SETTINGS,
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-            "log.dirs": str(self.folder / "data"),
             **self._settings,
         }
-        config = self.folder / "server.properties"
-        config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-        with (self.folder / "broker.log").open("ab") as log:
-            # A session of its own: a Ctrl-C at the terminal is for the tests, not for their broker.
-            self._process = subprocess.Popen(
-                self._distribution.command("kafka.Kafka", config, flags=flags),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        leftover = str(self.folder) if self._temporary else ""
-        self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "guard", str(self._process.pid), leftover],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-
-    def _formatted(self) -> str:
-        """Make sure that there is formatted storage, and return its cluster's id."""
-        data = self.folder / "data"
-        meta = data / "meta.properties"
-        if not meta.exists():
-            shutil.copytree(self._distribution.storage, data, dirs_exist_ok=True)
-            # A cluster of its own, so that the answer of another broker on the port is not taken for ours.
-            cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            meta.write_text(meta.read_text().replace(FORMATTED_CLUSTER, cluster))
-        lines = (line.partition("=") for line in meta.read_text().splitlines())
-        return next(value for key, _, value in lines if key == "cluster.id")
+        self._process.launch(settings, flags)
 
 
-def _record(distribution: Distribution, folder: Path, flag: str) -> None:
+def record(distribution: Distribution, folder: Path, flag: str) -> None:
+    """Run a broker once, for the class archive that later starts load; see `Distribution.prepare`."""
     broker = LocalBroker(folder)
     try:
         broker._start([*broker._flags, flag], timeout=60)
@@ -241,10 +198,3 @@ def _record(distribution: Distribution, folder: Path, flag: str) -> None:
         broker.stop(timeout=120)
     finally:
         broker.kill()
-
-
-def _port() -> int:
-    try:
-        return free_port()
-    except OSError as error:
-        raise KafkaUnavailableError(f"{error}: pass port= to LocalBroker") from error

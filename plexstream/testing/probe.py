@@ -1,17 +1,13 @@
-"""Tells when a Kafka broker is ready to serve, in Kafka's own protocol.
-
-A client library would do, but hides its retries: its timers would decide how long a start takes.
-"""
+"""Tells when a Kafka broker is ready to serve."""
 
 import contextlib
-import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
 
-_METADATA, _FIND_COORDINATOR, _INIT_PRODUCER_ID = 3, 10, 22
+from plexstream.testing.requests import FIND_COORDINATOR, INIT_PRODUCER_ID, METADATA, Target, ask
+
 _GROUP, _TRANSACTION = 0, 1
-_CLIENT = b"probe"
 _POLL_SECONDS = 0.02
 
 
@@ -49,32 +45,21 @@ def wait_until_ready(
     return True
 
 
-def _steps(target: tuple[str, int], cluster_id: str | None) -> Iterator[Callable[[], bool]]:
+def _steps(target: Target, cluster_id: str | None) -> Iterator[Callable[[], bool]]:
     yield lambda: _serves(target, cluster_id)
     for kind in (_GROUP, _TRANSACTION):
         body = struct.pack(">h1sb", 1, b"-", kind)
-        yield lambda body=body: _succeeds(target, _FIND_COORDINATOR, body)  # type: ignore[misc]
-    yield lambda: _succeeds(target, _INIT_PRODUCER_ID, struct.pack(">hi", -1, 60_000))
+        yield lambda body=body: _succeeds(target, FIND_COORDINATOR, body)  # type: ignore[misc]
+    yield lambda: _succeeds(target, INIT_PRODUCER_ID, struct.pack(">hi", -1, 60_000))
 
 
-def _serves(target: tuple[str, int], cluster_id: str | None) -> bool:
+def _serves(target: Target, cluster_id: str | None) -> bool:
     no_topics = struct.pack(">i?", 0, False)
-    answer = _ask(target, _METADATA, 4, no_topics)
+    answer = ask(target, METADATA, 4, no_topics)
     _throttled, brokers = struct.unpack_from(">ii", answer)
     return brokers > 0 and (cluster_id or "").encode() in answer
 
 
-def _succeeds(target: tuple[str, int], api: int, body: bytes) -> bool:
-    _throttled, error = struct.unpack_from(">ih", _ask(target, api, 1, body))
+def _succeeds(target: Target, api: int, body: bytes) -> bool:
+    _throttled, error = struct.unpack_from(">ih", ask(target, api, 1, body))
     return bool(error == 0)
-
-
-def _ask(target: tuple[str, int], api: int, version: int, body: bytes) -> bytes:
-    """Send one request, of a version from before the compact encodings, and return the answer's body."""
-    request = struct.pack(">hhih", api, version, 0, len(_CLIENT)) + _CLIENT + body
-    with socket.create_connection(target, 2) as connection:
-        connection.settimeout(5)
-        connection.sendall(struct.pack(">i", len(request)) + request)
-        with connection.makefile("rb") as stream:
-            size, _correlation = struct.unpack(">ii", stream.read(8))
-            return stream.read(size - 4)

@@ -107,7 +107,7 @@ def test_the_broker_dies_with_its_starter():
 import time
 from plexstream.testing.broker import LocalBroker
 broker = LocalBroker().start()
-print(broker._process.pid, broker.folder, flush=True)
+print(broker.pid, broker.folder, flush=True)
 time.sleep(60)
 """
     starter = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
