@@ -2,13 +2,13 @@
 
 import shutil
 import threading
-from contextlib import suppress
 
 import pytest
 from installation import PARTITIONS, Installation, wait_until
 
 from plexstream.log.memory import MemoryLog, MemoryTransaction
-from plexstream.model.errors import CallError, LogUnavailable
+from plexstream.model.address import full, partition_of
+from plexstream.model.errors import LogUnavailable
 from plexstream.model.topics import Topics
 from plexstream.node import driver
 from plexstream.node.takeover import SENTINEL
@@ -79,15 +79,11 @@ def test_what_no_snapshot_stands_in_for_is_told_once_and_others_go_on(tmp_path, 
     shutil.rmtree(tmp_path)
     one.in_service = lambda worker: True
     with one:
-        wait_until(lambda: "begins at offset" in caplog.text)
+        wait_until(lambda: "stays out of service" in caplog.text)
         sentinels = len(log.fetch((one.topics.snapshot, 0), 0, 1000, True)[0])
-        served = 0
-        for n in range(20):
-            with suppress(CallError):
-                one.client.ask(f"account/{n}", "deposit", {"amount": 1}, timeout=0.3)
-                served += 1
-        assert served
-        assert len(log.fetch((one.topics.snapshot, 0), 0, 1000, True)[0]) == sentinels == 2
+        served = [f"account/{n}" for n in range(20) if partition_of(full(f"account/{n}"), PARTITIONS) == 1]
+        assert [one.ask(account, "deposit", amount=1)["balance"] for account in served] == [2] * len(served)
+        assert len(log.fetch((one.topics.snapshot, 0), 0, 1000, True)[0]) == sentinels == 3
     assert "was it trimmed by something else" in caplog.text
 
 
