@@ -79,11 +79,11 @@ def parse_lines(body: bytes, max_bytes: int) -> list[tuple[str | None, bytes]]:
 def ensure_topic(log: Log, topics: Topics, name: str) -> int:
     """The number of partitions of topic `name`, created with the mailbox's number if missing. Blocks."""
     there = log.partitions(name)
-    if there:
-        return there
-    partitions = log.partitions(topics.mailbox) or 1
-    log.create([TopicSpec(name, partitions, KEEPING["out"])])
-    return partitions
+    if not there:
+        there = log.partitions(topics.mailbox) or 1
+        log.create([TopicSpec(name, there, KEEPING["out"])])
+    log.prepare([name])
+    return there
 
 
 def by_partition(lines: list[tuple[str | None, bytes]], partitions: int) -> dict[int, list[Item]]:

@@ -2,6 +2,8 @@
 
 Whatever has queued while the thread was busy goes out as one group for each partition: the batch
 grows with the load by itself, and no timer ever holds a record back.
+
+Each partition has a way of its own, with so many bytes on it: one that takes nothing holds up no other.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
@@ -25,6 +28,18 @@ _BATCH = 2000  # sendings taken before acknowledgements are looked at again
 _FIRST_WAIT, _LAST_WAIT = 0.001, 0.005
 _ASKS_ONLY_WAIT = 0.05  # nobody waits for these acknowledgements: they are looked at now and then
 _FIRST_RETRY, _LAST_RETRY = 0.05, 2.0  # seconds before an appender is made anew
+_FORGET_S = 0.25  # how often sendings that are late are looked for behind one that is stuck
+
+WINDOW = 1 << 20
+"""Bytes of a partition that are with the appender at once, and one record more: two of librdkafka's batches,
+so that one fills while the other is sent. What is beyond waits here, where it is dropped at its deadline."""
+MAX_WAY = 16 << 20
+"""Bytes of one partition that wait here or are with the appender, before more are refused."""
+MAX_STUCK = 2 << 20
+"""The same for a partition that has acknowledged nothing for `STUCK_S`."""
+STUCK_S = 0.5
+"""A partition that has acknowledged nothing for so long is taken to be out of order: ten times as long as the
+thread may take to look for acknowledgements."""
 
 
 class Sending(NamedTuple):
@@ -34,7 +49,8 @@ class Sending(NamedTuple):
     items: Sequence[Item]
     id: str
     waits: bool  # for the acknowledgement
-    deadline: float  # on time.monotonic(); the sender only makes sure to call `expire` about then
+    deadline: float  # on time.monotonic(): beyond it nothing of this is sent that was not sent before
+    since: float  # when it was handed over here
 
 
 Settled = Callable[[list[str], Exception | None], None]
@@ -44,30 +60,73 @@ RecordTooLarge is certain, and told of sendings that do not wait, too: nothing o
 """
 
 
+class _Group(NamedTuple):
+    """Sendings that were handed to the appender together."""
+
+    way: Way
+    ids: list[str]  # of those that wait
+    size: int
+    since: float
+
+
+class Way:
+    """What is to be appended to one partition, in order. Written by the sender's thread only.
+
+    Attributes:
+        bytes: of all that is waiting or with the appender.
+        since: when the oldest of it was handed over here; 0: there is nothing.
+    """
+
+    __slots__ = ("bytes", "flying", "flying_bytes", "place", "since", "waiting")
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.waiting: deque[tuple[int, Sending]] = deque()  # with their sizes
+        self.flying: deque[_Group] = deque()
+        self.flying_bytes = 0
+        self.bytes = 0
+        self.since = 0.0
+
+    def stuck(self, now: float) -> float:
+        """For how many seconds it has acknowledged nothing, where that is too long; else 0. Any thread."""
+        since = self.since
+        return now - since if since and now - since >= STUCK_S else 0.0
+
+
 class Sender:
     """Appends in the order in which `put` was called, for each partition.
 
-    `settled` and `expire` are called from the sender's thread and must not block. `expire` gets the
-    present time and returns when it wants to be called next (both on `time.monotonic()`).
+    `settled` is called from the sender's thread and must not block.
     """
 
-    def __init__(self, log: Log, settled: Settled, expire: Callable[[float], float], *, name: str) -> None:
+    def __init__(self, log: Log, settled: Settled, *, name: str) -> None:
         self._log = log
         self._settled = settled
-        self._expire = expire
         self._queue: SimpleQueue[Sending | None] = SimpleQueue()
         self.put = self._queue.put  # any thread; 0.1 µs
         self._appender: Appender | None = log.appender()
-        self._groups: dict[int, tuple[list[str], int]] = {}  # until acknowledged: ids that wait, bytes
-        self._waited_for = 0  # groups with such ids among them
+        self.ways: dict[Place, Way] = {}
+        self._ready: dict[Way, None] = {}  # have something waiting, and room for it
+        self._groups: dict[int, _Group] = {}  # until acknowledged
+        self._waited_for = 0  # groups for whose acknowledgement somebody waits
         self._number = 0
         self._retry_at = 0.0
         self._retry_wait = _FIRST_RETRY
+        self._forget_at = 0.0
         self._closing: float | None = None
-        self.unacknowledged = 0  # bytes handed over and not acknowledged; those of calls long given up, too
         self.failures = 0  # appenders given up, for metrics
         self._thread = threading.Thread(target=self._run, name=f"plexstream-sender-{name}", daemon=True)
         self._thread.start()
+
+    @property
+    def unacknowledged(self) -> int:
+        """Bytes of all partitions that wait or are with the appender."""
+        return sum([way.bytes for way in self.ways.copy().values()])
+
+    def moving(self) -> int:
+        """The same of those that acknowledge what they get: the others have bounds of their own."""
+        now = time.monotonic()
+        return sum([way.bytes for way in self.ways.copy().values() if not way.stuck(now)])
 
     def close(self, timeout: float) -> None:
         """Send what has been put and wait for acknowledgements, `timeout` seconds at most."""
@@ -78,42 +137,46 @@ class Sender:
             self._thread.join(timeout + 1.0)
 
     def _run(self) -> None:
-        next_expiry = float("inf")
         wait = _FIRST_WAIT
-        held: list[Sending] = []  # while there is no appender
-        while True:
-            now = time.monotonic()
-            if now >= next_expiry:
-                next_expiry = self._expire(now)
-            if self._closing is not None:
-                busy = self._groups or held or not self._queue.empty()
-                if now >= self._closing or not busy:
-                    break
-            batch = self._take(self._idle(now, next_expiry, wait, bool(held)))
-            for sending in batch:
-                if sending.deadline < next_expiry:
-                    next_expiry = sending.deadline
-            if held:
-                batch = held + batch
-            if batch:
-                held = self._append(batch, time.monotonic())
-            progress = self._poll(0.0 if batch or not self._urgent() else wait)
-            wait = _FIRST_WAIT if batch or progress else min(wait * 2, _LAST_WAIT)
+        while not self._finished():
+            try:
+                wait = _FIRST_WAIT if self._step(wait) else min(wait * 2, _LAST_WAIT)
+            except Exception as error:  # a bug: whoever calls from now on must not wait for a dead thread
+                log.exception("sending failed")
+                self._give_up(error, [])
         if self._appender is not None:
             self._appender.close()
 
-    def _idle(self, now: float, next_expiry: float, wait: float, held: bool) -> float:
+    def _finished(self) -> bool:
+        if self._closing is None:
+            return False
+        busy = self._groups or self._ready or not self._queue.empty()
+        return time.monotonic() >= self._closing or not busy
+
+    def _step(self, wait: float) -> bool:
+        """One round; returns whether anything came."""
+        now = time.monotonic()
+        batch = self._take(self._idle(now, wait))
+        if batch:
+            self._sort(batch)
+        if self._ready:
+            self._append(time.monotonic())
+        if now >= self._forget_at:
+            self._forget(now)
+        progress = self._poll(0.0 if batch or not self._urgent() else wait)
+        return bool(batch) or progress
+
+    def _idle(self, now: float, wait: float) -> float:
         """How long to wait for new sendings, in seconds."""
-        until = max(next_expiry - now, 0.0)
-        if self._appender is None and (held or self._closing is not None):
-            return min(until, max(self._retry_at - now, 0.0), 0.1)
-        if self._urgent():
+        if self._appender is None and (self._ready or self._closing is not None):
+            return min(max(self._retry_at - now, 0.0), 0.1)
+        if self._ready or self._urgent():
             return 0.0
         if self._closing is not None:
             return wait
         if self._groups:
-            return min(until, _ASKS_ONLY_WAIT)
-        return min(until, 3600.0)
+            return _ASKS_ONLY_WAIT
+        return 3600.0
 
     def _urgent(self) -> bool:
         """Whether acknowledgements are waited for: by callers, or by what is to be sent after them."""
@@ -133,55 +196,73 @@ class Sender:
                 batch.append(sending)
         return batch
 
-    def _append(self, batch: list[Sending], now: float) -> list[Sending]:
-        """Hand `batch` to the appender; returns what is to be tried again."""
+    def _sort(self, batch: list[Sending]) -> None:
+        ways = self.ways
+        for sending in batch:
+            way = ways.get(sending[0])
+            if way is None:
+                way = ways[sending[0]] = Way(sending[0])
+            size = sum([len(value) for _, value in sending[1] if value])
+            way.waiting.append((size, sending))
+            way.bytes += size
+            if not way.since:
+                way.since = sending[5]
+            if way.flying_bytes < WINDOW:
+                self._ready[way] = None
+
+    def _append(self, now: float) -> None:
+        """Hand to the appender what there is room for."""
         appender = self._appender
         if appender is None:
             appender = self._renew(now)
             if appender is None:
-                # What its callers no longer wait for was never sent, and never will be.
-                return [sending for sending in batch if sending.deadline > now]
-        groups: dict[Place, list[Sending]] = {}
-        for sending in batch:
-            group = groups.get(sending[0])
-            if group is None:
-                groups[sending[0]] = [sending]
-            else:
+                return
+        while self._ready:
+            way = next(iter(self._ready))
+            del self._ready[way]
+            group: list[Sending] = []
+            room, size = WINDOW - way.flying_bytes, 0
+            while way.waiting and size < room:
+                bytes, sending = way.waiting.popleft()
+                if sending[4] <= now:  # its caller waits no longer: it was never sent, and never will be
+                    way.bytes -= bytes
+                    continue
+                size += bytes
                 group.append(sending)
-        for place, group in groups.items():
             try:
-                self._append_group(appender, place, group)
+                if group:
+                    self._append_group(appender, way, group, size)
             except RecordTooLarge:  # nothing of the group was taken: find the one
-                if not self._append_singly(appender, place, group):
-                    break
+                if not self._append_singly(appender, way, group):
+                    return
             except Exception as error:
+                way.bytes -= size
                 self._give_up(error, [sending.id for sending in group if sending.waits])
-                break
-        else:
-            return []
-        # The groups after the one that failed go to the next appender: they were not handed over.
-        left = list(groups)[list(groups).index(place) + 1 :]
-        return [sending for sending in batch if sending.place in left]
+                return
+            self._look(way)
 
-    def _append_group(self, appender: Appender, place: Place, group: list[Sending]) -> None:
-        items = [item for sending in group for item in sending[1]]
-        size = sum([len(value) for _, value in items if value])
-        waiting = [sending[2] for sending in group if sending[3]]
+    def _append_group(self, appender: Appender, way: Way, sendings: list[Sending], size: int) -> None:
+        items = [item for sending in sendings for item in sending[1]]
+        waiting = [sending[2] for sending in sendings if sending[3]]
         self._number += 1
-        appender.append(place, items, self._number)
-        self._groups[self._number] = waiting, size
-        self.unacknowledged += size
+        appender.append(way.place, items, self._number)
+        group = self._groups[self._number] = _Group(way, waiting, size, sendings[0][5])
+        way.flying.append(group)
+        way.flying_bytes += size
         if waiting:
             self._waited_for += 1
 
-    def _append_singly(self, appender: Appender, place: Place, group: list[Sending]) -> bool:
-        for at, sending in enumerate(group):
+    def _append_singly(self, appender: Appender, way: Way, sendings: list[Sending]) -> bool:
+        for at, sending in enumerate(sendings):
+            size = sum([len(value) for _, value in sending.items if value])
             try:
-                self._append_group(appender, place, [sending])
+                self._append_group(appender, way, [sending], size)
             except RecordTooLarge as error:
+                way.bytes -= size
                 self._settled([sending.id], error)
             except Exception as error:
-                self._give_up(error, [later.id for later in group[at:] if later.waits])
+                way.bytes -= sum(len(v) for later in sendings[at:] for _, v in later.items if v)
+                self._give_up(error, [later.id for later in sendings[at:] if later.waits])
                 return False
         return True
 
@@ -199,15 +280,21 @@ class Sender:
         unknown: list[str] = []
         durable: list[str] = []
         for ack in acks:
-            ids, size = self._groups.pop(ack.token, ([], 0))  # type: ignore[call-overload]
-            self.unacknowledged -= size
-            if ids:
+            group = self._groups.pop(ack.token, None)  # type: ignore[call-overload]
+            if group is None:
+                continue
+            way = group.way
+            way.flying.remove(group)  # the first one, unless it failed
+            way.flying_bytes -= group.size
+            way.bytes -= group.size
+            self._look(way)
+            if group.ids:
                 self._waited_for -= 1
             if ack.error is None:
-                durable += ids
+                durable += group.ids
             else:
                 failed = ack
-                unknown += ids
+                unknown += group.ids
         if durable:
             self._settled(durable, None)
         if failed is not None and failed.error is not None:
@@ -215,6 +302,25 @@ class Sender:
         else:
             self._retry_wait = _FIRST_RETRY
         return True
+
+    def _look(self, way: Way) -> None:
+        """Something of it has come or gone: how long does the oldest wait, and may more be handed over?"""
+        if way.flying:
+            way.since = way.flying[0].since
+        else:
+            way.since = way.waiting[0][1].since if way.waiting else 0.0
+        if way.waiting and way.flying_bytes < WINDOW:
+            self._ready[way] = None
+        else:
+            self._ready.pop(way, None)
+
+    def _forget(self, now: float) -> None:
+        """Drop what waits behind something stuck, and whose callers wait no longer."""
+        self._forget_at = now + _FORGET_S
+        for way in self.ways.values():
+            while way.waiting and way.waiting[0][1].deadline <= now:
+                way.bytes -= way.waiting.popleft()[0]
+                self._look(way)
 
     def _renew(self, now: float) -> Appender | None:
         if now < self._retry_at:
@@ -231,9 +337,14 @@ class Sender:
         """Drop the appender; what it has not acknowledged may or may not be on the log."""
         log.warning("the appender failed and is replaced in %.2f s: %s", self._retry_wait, error)
         self.failures += 1
-        unknown = ids + [id for group, _ in self._groups.values() for id in group]
+        unknown = ids + [id for group in self._groups.values() for id in group.ids]
         self._groups.clear()
-        self._waited_for = self.unacknowledged = 0
+        self._waited_for = 0
+        for way in self.ways.values():
+            way.bytes -= way.flying_bytes
+            way.flying.clear()
+            way.flying_bytes = 0
+            self._look(way)  # what waits was not handed over: it goes to the next appender
         appender, self._appender = self._appender, None
         self._back_off(time.monotonic())
         if unknown:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
+from plexstream.log.base import Place
+
 log = logging.getLogger(__name__)
 
 Done = tuple[Any, bytes | None, Exception | None]
@@ -17,8 +19,8 @@ class Sink(Protocol):
     def deliver(self, done: list[Done]) -> None: ...
 
 
-Pending = tuple[Sink, Any, float, int, str, float]
-"""A call that waits: sink, waiter, deadline, kind, what it is for people, timeout in seconds."""
+Pending = tuple[Sink, Any, float, int, str, float, Place]
+"""A call that waits: sink, waiter, deadline, kind, what it is for people, timeout in seconds, partition."""
 
 
 def deliver(batches: dict[Sink, list[Done]]) -> None:

@@ -177,6 +177,16 @@ class Log(Protocol):
     def topics(self) -> dict[str, int]:
         """All topics with their numbers of partitions."""
 
+    def prepare(self, topics: Iterable[str]) -> None:
+        """Learn what reading and appending needs to know of these topics; afterwards neither asks for it.
+
+        To be called where waiting for a broker stalls nobody.
+
+        Raises:
+            TopicMissing: if there is no such topic.
+            LogUnavailable: if the log cannot be reached.
+        """
+
     def topic_id(self, topic: str) -> str:
         """Which life of `topic` this is: another after it was deleted and made again under its name.
 

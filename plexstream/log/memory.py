@@ -114,6 +114,11 @@ class MemoryLog:
                 raise missing((topic, 0), None)
             return self._ids[topic]
 
+    def prepare(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            if self.partitions(topic) is None:
+                raise missing((topic, 0), None)
+
     def range(self, place: Place) -> tuple[int, int]:
         with self.changed:
             partition = self._partition(place)

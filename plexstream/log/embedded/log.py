@@ -126,6 +126,11 @@ class EmbeddedLog:
                 raise missing((topic, 0), None)
             return there.life
 
+    def prepare(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            if self.partitions(topic) is None:
+                raise missing((topic, 0), None)
+
     def range(self, place: Place) -> tuple[int, int]:
         with self.changed:
             partition = self._partition(place)

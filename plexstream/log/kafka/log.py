@@ -124,6 +124,10 @@ class KafkaLog:
         found = self._wait(futures[topic], f"asking for the id of topic {topic!r}")
         return "" if str(found.topic_id) == _NO_ID else str(found.topic_id)
 
+    def prepare(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            self.limit((topic, 0))
+
     def range(self, place: Place) -> tuple[int, int]:
         self.check_place(place)
         doing = f"asking for the offsets of {place[0]}[{place[1]}]"

@@ -322,6 +322,9 @@ class SimLog:
         self.network.check_up()
         return self.network.log.topic_id(topic)
 
+    def prepare(self, topics: Iterable[str]) -> None:
+        self.network.check_up()
+
     def range(self, place: Place) -> tuple[int, int]:
         self.network.check_up()
         return self.network.log.range(place)

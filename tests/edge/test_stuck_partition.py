@@ -1,0 +1,167 @@
+"""One partition takes nothing (no leader, below min.insync.replicas): all others are served, and in time."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from echo import LONG, Responder, create_topics, eventually
+
+from plexstream.edge import calls as calls_module
+from plexstream.edge import sender as sender_module
+from plexstream.edge.calls import Calls
+from plexstream.log.memory import MemoryAppender, MemoryLog
+from plexstream.model.address import full, partition_of
+from plexstream.model.errors import LogUnavailable
+
+STUCK, WELL = 1, 0
+
+
+class StuckAppender(MemoryAppender):
+    """Takes records for a partition that is stuck, as librdkafka does; appends them once it is in order."""
+
+    def __init__(self, log):
+        super().__init__(log)
+        self.kept = []
+
+    def append(self, place, items, token):
+        if self._log.stuck and place[1] == STUCK:
+            self.kept.append((place, items, token))
+        else:
+            super().append(place, items, token)
+
+    def poll(self, timeout):
+        if not self._log.stuck:
+            kept, self.kept = self.kept, []
+            for append in kept:
+                super().append(*append)
+        return super().poll(timeout)
+
+
+class StuckLog(MemoryLog):
+    def __init__(self):
+        super().__init__()
+        self.stuck = False
+        self.appenders = []
+        self.blocked = threading.Event()
+        self.blocked.set()
+
+    def appender(self):
+        self.appenders.append(StuckAppender(self))
+        return self.appenders[-1]
+
+    def prepare(self, topics):
+        assert threading.current_thread() is threading.main_thread()
+        self.prepared = list(topics)
+        super().prepare(topics)
+
+
+@pytest.fixture
+def log(topics):
+    log = StuckLog()
+    create_topics(log, topics)
+    return log
+
+
+def actor(calls, partition, name="a"):
+    names = (f"{name}/{n}" for n in range(99))
+    return next(name for name in names if partition_of(full(name), calls.partitions) == partition)
+
+
+def test_calls_to_the_others_are_served_and_those_to_it_get_log_unavailable_in_time(topics, log, calls):
+    well, stuck = actor(calls, WELL), actor(calls, STUCK)
+    with Responder(log, topics):
+        log.stuck = True
+        blob = b"x" * 900_000
+        lost, refused = [], None
+        while refused is None:
+            try:
+                lost.append(calls.tell(stuck, "c", blob, timeout=LONG))
+                time.sleep(0.05)
+            except LogUnavailable as error:
+                refused = str(error)
+        assert refused.startswith(f"{topics.mailbox}[{STUCK}] has acknowledged nothing for ")
+        assert "nothing was sent" in refused
+        assert len(lost) * 900_000 < sender_module.MAX_WAY + 2_000_000
+        for n in range(20):
+            assert calls.ask(well, "c", b"%d" % n).result(LONG) == b"%d" % n
+            assert calls.tell(well, "c", b"{}").result(LONG) is None
+        assert not any(call.done() for call in lost)
+        kept = [items for appender in log.appenders for _, items, _ in appender.kept]
+        with_the_appender = sum(len(value) for items in kept for _, value in items)
+        assert with_the_appender < sender_module.WINDOW + 1_000_000
+        log.stuck = False
+        assert [call.result(LONG) for call in lost] == [None] * len(lost)
+        assert calls.ask(stuck, "c", b"again").result(LONG) == b"again"
+        assert calls.appender_failures == 0
+
+
+def test_an_ask_whose_message_the_log_has_not_taken_says_so(topics, log, calls):
+    log.stuck = True
+    asked = calls.ask(actor(calls, STUCK), "c", b"{}", timeout=1.0)
+    with pytest.raises(LogUnavailable, match=r"acknowledged nothing for .*idempotency key"):
+        asked.result(LONG)
+
+
+def test_what_its_callers_no_longer_wait_for_is_not_kept(topics, log, calls, monkeypatch):
+    monkeypatch.setattr(sender_module, "WINDOW", 10_000)
+    log.stuck = True
+    lost = [calls.tell(actor(calls, STUCK), "c", b"x" * 4000, timeout=1.0) for _ in range(50)]
+    for call in lost:
+        with pytest.raises(LogUnavailable, match="may still take effect"):
+            call.result(LONG)
+    eventually(lambda: calls._sender.unacknowledged < 20_000)
+
+
+def test_order_is_kept_across_what_waited(topics, log, calls, monkeypatch):
+    monkeypatch.setattr(sender_module, "WINDOW", 1000)
+    stuck = actor(calls, STUCK)
+    with Responder(log, topics) as responder:
+        log.stuck = True
+        tells = [calls.tell(stuck, "c", b"%04d" % n + b" " * 100) for n in range(200)]
+        late = calls.tell(stuck, "c", b"late", timeout=0.05)
+        with pytest.raises(Exception, match="take effect"):
+            late.result(LONG)
+        log.stuck = False
+        for tell in tells:
+            tell.result(LONG)
+    assert [int(m.payload) for m in responder.seen] == list(range(200))
+
+
+def test_a_deadline_passes_in_time_while_the_sender_hangs(topics, log, calls, monkeypatch):
+    hangs, hung = threading.Event(), threading.Event()
+
+    def hang(self, *_):
+        hung.set()
+        hangs.wait(LONG)
+
+    monkeypatch.setattr(StuckAppender, "append", hang)
+    first = calls.ask(actor(calls, WELL), "c", b"{}", timeout=10 * LONG)
+    assert hung.wait(LONG)
+    began = time.monotonic()
+    with pytest.raises((calls_module.TimedOut, LogUnavailable)):
+        calls.ask(actor(calls, WELL), "c", b"{}", timeout=0.2).result(LONG)
+    assert time.monotonic() - began < LONG / 2
+    assert not first.done()
+    hangs.set()
+
+
+def test_what_appending_asks_the_brokers_is_asked_before_the_first_call(topics, log):
+    calls = Calls(log, topics)
+    assert log.prepared == [topics.mailbox, topics.reply]
+    calls.close()
+
+
+def test_a_sender_that_fails_goes_on(topics, log, calls, monkeypatch):
+    sort = sender_module.Sender._sort
+
+    def wrong(self, batch):
+        monkeypatch.setattr(sender_module.Sender, "_sort", sort)
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(sender_module.Sender, "_sort", wrong)
+    calls.ask(actor(calls, WELL), "c", b"{}")
+    with Responder(log, topics):
+        eventually(lambda: calls._sender.failures == 1)
+        assert calls.ask(actor(calls, WELL), "c", b"1").result(LONG) == b"1"
