@@ -70,7 +70,7 @@ def bench(
         console.status("starting") as status,
     ):
         url = chosen.log_url() if chosen.kafka else f"embedded:{folder}/log"
-        log = open_log(url, chosen.kafka_settings if chosen.kafka else None)
+        log = open_log(url, chosen.kafka_settings if chosen.kafka else None, chosen.replication())
         try:
             run(log, topics, chosen.partitions, Path(folder) / "state", callers, seconds, report)
         finally:

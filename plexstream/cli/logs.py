@@ -30,7 +30,8 @@ def open_installation(config: Config, *, create: bool = False) -> Iterator[Log]:
             "or brokers with --kafka ADDRESS"
         )
     try:
-        log = open_log(config.log_url(), config.kafka_settings if config.kafka else None)
+        settings = config.kafka_settings if config.kafka else None
+        log = open_log(config.log_url(), settings, config.replication())
     except LogError as error:
         if "lock" in str(error).lower():
             raise LogError(
@@ -63,9 +64,9 @@ def where(config: Config) -> str:
 
 
 def load(
-    file: Path | None, data: Path | None, kafka: str | None, prefix: str | None, partitions: int | None = None
+    file: Path | None, data: Path | None, kafka: str | None, prefix: str | None, **more: int | None
 ) -> Config:
-    """The configuration of a command that looks at a log."""
+    """The configuration of a command that looks at a log; `more` are other flags, by key."""
     from plexstream.node.config import load_config
 
-    return load_config(file, data=data, kafka=kafka, prefix=prefix, partitions=partitions)
+    return load_config(file, data=data, kafka=kafka, prefix=prefix, **more)

@@ -57,6 +57,24 @@ Partitions = Annotated[
         "--partitions", metavar="N", min=1, help="Partitions of topics that are created (default 8)."
     ),
 ]
+ReplicationFactor = Annotated[
+    int | None,
+    typer.Option(
+        "--replication-factor",
+        metavar="N",
+        min=1,
+        help="Copies of each partition of topics that are created (default: as the brokers do).",
+    ),
+]
+MinInsyncReplicas = Annotated[
+    int | None,
+    typer.Option(
+        "--min-insync-replicas",
+        metavar="N",
+        min=1,
+        help="Copies that must have a record before it counts (default: as the brokers do).",
+    ),
+]
 Workers = Annotated[
     int | None, typer.Option("--workers", "-w", metavar="N", min=1, help="Worker processes (default 1).")
 ]

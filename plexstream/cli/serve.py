@@ -66,6 +66,8 @@ def run(
     data: options.Data = None,
     prefix: options.Prefix = None,
     partitions: options.Partitions = None,
+    replication_factor: options.ReplicationFactor = None,
+    min_insync_replicas: options.MinInsyncReplicas = None,
     node: options.NodeName = None,
     log_level: LogLevel = "info",
     config: options.ConfigFile = None,

@@ -23,6 +23,8 @@ def apply(
     data: options.Data = None,
     prefix: options.Prefix = None,
     partitions: options.Partitions = None,
+    replication_factor: options.ReplicationFactor = None,
+    min_insync_replicas: options.MinInsyncReplicas = None,
     config: options.ConfigFile = None,
 ) -> None:
     """Create the topics that are missing, and set what differs from the declaration.
@@ -34,12 +36,21 @@ def apply(
     [bold]Examples[/]
 
       plexstream topics apply --kafka localhost:9092 --partitions 32
+      plexstream topics apply --kafka a:9092,b:9092,c:9092 --replication-factor 3 --min-insync-replicas 2
       plexstream topics apply --data ./.plexstream
     """
     from plexstream.cli.logs import load, open_installation, where
     from plexstream.node.topology import apply as make
 
-    chosen = load(config, data, kafka, prefix, partitions)
+    chosen = load(
+        config,
+        data,
+        kafka,
+        prefix,
+        partitions=partitions,
+        replication_factor=replication_factor,
+        min_insync_replicas=min_insync_replicas,
+    )
     out = stdout()
     with open_installation(chosen, create=True) as log:
         before = log.topics()
@@ -47,11 +58,10 @@ def apply(
         for name in log.topics():
             if name not in before:
                 out.print(f"[green]created[/]  {name}", soft_wrap=True)
-        changes = {
-            s.spec.name: {key: s.spec.config[key] for key in s.differs}
-            for s in _states(log, chosen)
-            if s.differs
-        }
+        states = _states(log, chosen)
+        for state in states:
+            state.refuse_more_in_sync_than_copies()
+        changes = {s.spec.name: {key: s.spec.config[key] for key in s.differs} for s in states if s.differs}
         if changes:
             from plexstream.inspection.kafka_admin import KafkaAdmin
 
@@ -59,6 +69,9 @@ def apply(
             for name, settings in changes.items():
                 listed = ", ".join(f"{key}={value}" for key, value in settings.items())
                 out.print(f"[yellow]changed[/]  {name}: {listed}", soft_wrap=True)
+        for state in states:
+            if state.other_factor:
+                out.print(f"[yellow]differs[/]  {state.spec.name}: {state.other_factor}", soft_wrap=True)
         out.print(f"{where(chosen)} has every topic, with {count} partitions.", soft_wrap=True)
 
 
@@ -120,13 +133,15 @@ def _states(log: Log, config: Config) -> list[TopicState]:
 
     count = count_of(log, config.topics()) or config.partitions
     settings = None
+    copies: dict[str, int] = {}
     if config.kafka:
         from plexstream.inspection.kafka_admin import KafkaAdmin
 
         there = log.topics()
         names = [s.name for s in specs(config.topics(), count) if s.name in there]
-        settings = KafkaAdmin(config.kafka, config.kafka_settings).topic_settings(names)
-    return states(log, config.topics(), count, settings)
+        admin = KafkaAdmin(config.kafka, config.kafka_settings)
+        settings, copies = admin.topic_settings(names), admin.copies(names)
+    return states(log, config.topics(), count, settings, config.replication(), copies)
 
 
 def _records(log: Log, topic: str, partitions: int) -> int:

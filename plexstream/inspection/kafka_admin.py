@@ -66,6 +66,18 @@ class KafkaAdmin:
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         return self._describe(resources) if resources else {}
 
+    def copies(self, names: Iterable[str]) -> dict[str, int]:
+        """The replication factor of topics that exist, the least of their partitions. Raises LogError."""
+        try:
+            found = self._admin.list_topics(timeout=TIMEOUT_S).topics
+        except KafkaException as error:
+            raise log_error(error.args[0], self.bootstrap, "asking for the replicas of topics") from error
+        return {
+            name: min(len(partition.replicas) for partition in found[name].partitions.values())
+            for name in names
+            if name in found and found[name].partitions
+        }
+
     def set(self, changes: Mapping[str, Mapping[str, str]]) -> None:
         """Set settings of topics, by topic; others stay. Raises LogError."""
         resources = [

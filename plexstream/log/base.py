@@ -77,6 +77,26 @@ class TopicSpec(NamedTuple):
     config: Mapping[str, str] = {}
 
 
+class Replication(NamedTuple):
+    """On how many brokers a topic that is created is kept; None: as the brokers do by default.
+
+    Attributes:
+        factor: copies of each partition.
+        min_in_sync: of these, how many must have a record before it counts as appended.
+    """
+
+    factor: int | None = None
+    min_in_sync: int | None = None
+
+    @property
+    def config(self) -> dict[str, str]:
+        """What of it is a setting of the topic."""
+        return {} if self.min_in_sync is None else {"min.insync.replicas": str(self.min_in_sync)}
+
+
+AS_THE_BROKERS_DO = Replication()
+
+
 class Reader(Protocol):
     """Reads any number of partitions. Belongs to one thread."""
 

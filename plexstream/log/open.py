@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from plexstream.log.base import Log
+from plexstream.log.base import AS_THE_BROKERS_DO, Log, Replication
 from plexstream.model.errors import ConfigError
 
 
-def open_log(url: str, settings: Mapping[str, str] | None = None) -> Log:
+def open_log(
+    url: str, settings: Mapping[str, str] | None = None, replication: Replication = AS_THE_BROKERS_DO
+) -> Log:
     """Open the log at `url`: `memory:`, `embedded:/path` or a bare path, `kafka://host:port,host2:port`.
 
-    `settings` are librdkafka's, such as `security.protocol`; only Kafka takes any.
+    `settings` are librdkafka's, such as `security.protocol`; only Kafka takes any. `replication` is
+    that of topics which are created; only Kafka has any.
 
     Raises:
         ConfigError: if the address is none of these, or settings are given to a log that takes none.
@@ -35,7 +38,7 @@ def open_log(url: str, settings: Mapping[str, str] | None = None) -> Log:
             raise ConfigError(
                 f"log {url!r} names no broker: write kafka://host:port or kafka://a:9092,b:9092"
             )
-        return KafkaLog(bootstrap, settings or {})
+        return KafkaLog(bootstrap, settings or {}, replication)
     embedded = scheme == "embedded" and bool(colon)
     path = rest.removeprefix("//") if embedded else url
     if not path or (not embedded and "://" in url):

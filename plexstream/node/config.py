@@ -16,6 +16,8 @@ The file is ``plexstream.toml``, in the current folder or the nearest one above 
     [topics]
     prefix = "plex."
     partitions = 8
+    replication_factor = 3           # of topics that are created; by default as the brokers do
+    min_insync_replicas = 2
     outputs = { deposits = "bank.deposits" }   # where host.emit("deposits", …) goes
 
     [limits]
@@ -43,6 +45,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from plexstream.log.base import Replication
 from plexstream.model.errors import ConfigError
 from plexstream.model.topics import Topics
 from plexstream.processor import Settings
@@ -109,6 +112,8 @@ class Config(BaseSettings):
 
     prefix: str = Field("plex.", pattern=r"^[A-Za-z0-9._-]{0,100}$")
     partitions: int = Field(8, ge=1, le=10_000)
+    replication_factor: int | None = Field(None, ge=1, le=32_767)
+    min_insync_replicas: int | None = Field(None, ge=1, le=32_767)
     outputs: dict[str, TopicName] = {}
 
     max_message: Annotated[int, BeforeValidator(_size), Field(ge=1_024, le=MAX_MESSAGE)] = 1 << 20
@@ -162,6 +167,10 @@ class Config(BaseSettings):
         """The names of the topics."""
         return Topics(self.prefix, self.outputs)
 
+    def replication(self) -> Replication:
+        """On how many brokers topics that are created are kept."""
+        return Replication(self.replication_factor, self.min_insync_replicas)
+
     def asked_partitions(self) -> int | None:
         """The number of partitions, where it is configured and not the default."""
         return self.partitions if "partitions" in self.model_fields_set else None
@@ -183,7 +192,7 @@ class Config(BaseSettings):
 _GROUPS: dict[str, tuple[str, ...]] = {
     "": ("app", "manifest", "data", "node", "workers"),
     "http": ("http_host", "http_port"),
-    "topics": ("prefix", "partitions", "outputs"),
+    "topics": ("prefix", "partitions", "replication_factor", "min_insync_replicas", "outputs"),
     "limits": ("max_message",),
     "processor": Settings._fields,
 }
@@ -208,7 +217,7 @@ def load_config(file: Path | None = None, **flags: Any) -> Config:
     from_file = read_file(path) if path is not None else {}
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Config(**{**given, "_from_file": from_file})
+        return _checked(Config(**{**given, "_from_file": from_file}))
     except ValidationError as error:
         raise ConfigError(_explain(error, given, from_file, path)) from None
     except SettingsError as error:
@@ -216,6 +225,21 @@ def load_config(file: Path | None = None, **flags: Any) -> Config:
         raise ConfigError(
             f"environment variable PLEXSTREAM_{field.upper()}: give a JSON object: {error.__cause__ or error}"
         ) from None
+
+
+def _checked(config: Config) -> Config:
+    """Refuse values that do not go together."""
+    factor, in_sync = config.replication()
+    if in_sync is not None and factor is None:
+        raise ConfigError(
+            f"min_insync_replicas = {in_sync} without replication_factor, of which it is a part: give both"
+        )
+    if in_sync is not None and factor is not None and in_sync > factor:
+        raise ConfigError(
+            f"min_insync_replicas = {in_sync}, but replication_factor = {factor}: nothing could be appended; "
+            f"give at most {factor}, or {factor - 1 or 1} to go on while a broker is down"
+        )
+    return config
 
 
 def find_file(start: Path) -> Path | None:

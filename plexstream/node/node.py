@@ -63,7 +63,9 @@ class Node:
         if config.kafka and app is not None:
             self._folder.hold()  # the embedded log has a lock of its own
         self.log: Log = (
-            KafkaLog(config.kafka, config.kafka_settings) if config.kafka else open_log(config.log_url())
+            KafkaLog(config.kafka, config.kafka_settings, config.replication())
+            if config.kafka
+            else open_log(config.log_url())
         )
         self.partitions = topology.apply(
             self.log, self.topics, config.partitions, config.asked_partitions()
@@ -98,7 +100,7 @@ class Node:
     def _worker_spec(self, app_file: Path, number: int) -> WorkerSpec:
         c = self.config
         return WorkerSpec(
-            app_file, c.kafka, c.kafka_settings, self.topics, self.partitions, c.settings(),
+            app_file, c.kafka, c.kafka_settings, c.replication(), self.topics, self.partitions, c.settings(),
             c.state_dir / f"worker-{number}", c.node, c.member_id(number), c.max_message, logging.root.level,
         )  # fmt: skip
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plexstream.hosts.native import load_actors
+from plexstream.log.base import Replication
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.topics import Topics
 from plexstream.node.membership import Membership
@@ -30,6 +31,7 @@ class WorkerSpec(NamedTuple):
     app: Path
     kafka: str
     kafka_settings: dict[str, str]
+    replication: Replication
     topics: Topics
     partitions: int
     settings: Settings
@@ -55,7 +57,7 @@ def work(spec: WorkerSpec, pipe: Connection) -> None:
             broken.append(error)
         stop.set()
 
-    log = KafkaLog(spec.kafka, spec.kafka_settings)
+    log = KafkaLog(spec.kafka, spec.kafka_settings, spec.replication)
     app = load_actors(spec.app)
     unit = Unit(
         log,

@@ -34,6 +34,26 @@ def test_topics_are_applied_listed_and_repaired(cli, kafka, topic_prefix, to):
     cli("topics", "list", *to)
 
 
+def test_more_copies_than_brokers_are_refused(cli, kafka, topic_prefix, to):
+    three = ["--replication-factor", "3", "--min-insync-replicas", "2"]
+    expected = f"replication_factor = 3, but Kafka at {kafka} has 1 broker that runs"
+    assert expected in cli("topics", "apply", *to, *three, code=2).stderr
+    bank = str(Path(__file__).with_name("bank.py"))
+    assert expected in cli("run", bank, *to, *three, code=2).stderr
+    assert f"created  {topic_prefix}journal" in cli(
+        "topics", "apply", *to, "--partitions", "1", "--replication-factor", "1", "--min-insync-replicas", "1"
+    ).stdout
+    admin = KafkaAdmin(kafka, {})
+    assert admin.copies([f"{topic_prefix}journal"]) == {f"{topic_prefix}journal": 1}
+    settings = admin.topic_settings([f"{topic_prefix}mailbox"])
+    assert settings[f"{topic_prefix}mailbox"]["min.insync.replicas"] == "1"
+    # Of topics that exist: what cannot be changed is said, and what would stop them is refused.
+    said = cli("topics", "apply", *to, *three, code=2).stderr
+    assert f"min_insync_replicas = 2, but {topic_prefix}mailbox has replication factor 1" in said
+    said = cli("topics", "apply", *to, "--replication-factor", "3").stdout
+    assert f"differs  {topic_prefix}journal: replication factor 1, not 3" in said
+
+
 def test_doctor(cli, kafka, topic_prefix, to):
     said = cli("doctor", *to, code=1).stdout
     assert f"{topic_prefix}mailbox: missing" in said

@@ -109,6 +109,7 @@ def test_a_whole_file(tmp_path):
         ("kafka = 3", "kafka = 3"),
         ("[processor]\nreply_ttl = '5 weeks'", "reply_ttl = '5 weeks': give seconds, or text such as"),
         ("[topics]\npartitions = 0", "partitions = 0: input should be greater than or equal to 1"),
+        ("[topics]\nreplication_factor = 0", "replication_factor = 0: input should be greater than or equal"),
         ("x = ", "is no TOML"),
     ],
 )
@@ -118,6 +119,18 @@ def test_errors_name_file_key_value_and_what_to_write(tmp_path, text, expected):
         load_config()
     assert expected in str(raised.value)
     assert str(file) in str(raised.value)
+
+
+def test_replicas_in_sync_are_a_part_of_the_copies(tmp_path, monkeypatch):
+    write(tmp_path / "plexstream.toml", "[topics]\nreplication_factor = 3\nmin_insync_replicas = 2")
+    assert load_config().replication() == (3, 2)
+    monkeypatch.setenv("PLEXSTREAM_REPLICATION_FACTOR", "1")
+    with pytest.raises(ConfigError, match="min_insync_replicas = 2, but replication_factor = 1: nothing"):
+        load_config()
+    monkeypatch.delenv("PLEXSTREAM_REPLICATION_FACTOR")
+    write(tmp_path / "plexstream.toml", "[topics]\nmin_insync_replicas = 2")
+    with pytest.raises(ConfigError, match="min_insync_replicas = 2 without replication_factor"):
+        load_config()
 
 
 def test_errors_name_the_environment_variable(monkeypatch):

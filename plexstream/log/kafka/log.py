@@ -18,7 +18,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResultInfo, NewTopic, OffsetSpec
 
-from plexstream.log.base import Place, TopicSpec
+from plexstream.log.base import AS_THE_BROKERS_DO, Place, Replication, TopicSpec
 from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.errors import log_error
 from plexstream.log.kafka.outage import Outage
@@ -34,7 +34,7 @@ from plexstream.log.kafka.settings import (
 from plexstream.log.kafka.transaction import KafkaTransaction
 from plexstream.log.limits import DEFAULT_MAX_BYTES
 from plexstream.log.local import check_new, check_same, check_trim, missing
-from plexstream.model.errors import LogError, LogUnavailable
+from plexstream.model.errors import ConfigError, LogError, LogUnavailable
 
 ADMIN_TIMEOUT_S = 15.0
 """Longer than a broker's restart (4 to 11 s as measured), so that one is no error."""
@@ -51,15 +51,21 @@ class KafkaLog:
     """A `Log` on the Kafka brokers at `bootstrap`, "host:port,host2:port". Connects when it is first used.
 
     `settings` are librdkafka's, such as `security.protocol`; `producer.` or `consumer.` before one makes it
-    count for these clients only.
+    count for these clients only. `replication` is that of topics which are created.
 
     Raises:
         ConfigError: if a setting is unknown, or one that the log's promises depend on.
     """
 
-    def __init__(self, bootstrap: str, settings: Mapping[str, str] = {}) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        settings: Mapping[str, str] = {},
+        replication: Replication = AS_THE_BROKERS_DO,
+    ) -> None:
         check_settings(settings)
         self.bootstrap = bootstrap
+        self._replication = replication
         self.settings = dict(settings)
         self._partitions: dict[str, int] = {}
         self._limits: dict[str, int] = {}
@@ -91,8 +97,12 @@ class KafkaLog:
         absent = [spec for name, spec in wanted.items() if name not in there]
         if not absent:
             return []
-        # Replication factor -1: the broker's default.
-        new = [NewTopic(spec.name, spec.partitions, -1, config=dict(spec.config)) for spec in absent]
+        self._check_replication()
+        factor = self._replication.factor or -1  # the brokers' default
+        new = [
+            NewTopic(s.name, s.partitions, factor, config={**s.config, **self._replication.config})
+            for s in absent
+        ]
         created = []
         for name, future in self._admin.create_topics(new, request_timeout=ADMIN_TIMEOUT_S).items():
             try:
@@ -233,6 +243,22 @@ class KafkaLog:
             for name, topic in found.topics.items()
             if topic.error is None and not name.startswith("__")
         }
+
+    def _check_replication(self) -> None:
+        """Raises ConfigError if there are fewer brokers than a new topic is to have copies."""
+        factor = self._replication.factor
+        if factor is None:
+            return
+        try:
+            brokers = len(self._admin.list_topics(timeout=ADMIN_TIMEOUT_S).brokers)
+        except KafkaException as error:
+            raise log_error(error.args[0], self.bootstrap, "asking for the brokers") from error
+        if brokers < factor:
+            running = "1 broker that runs" if brokers == 1 else f"{brokers} brokers that run"
+            raise ConfigError(
+                f"replication_factor = {factor}, but Kafka at {self.bootstrap} has {running}: "
+                f"start or add {factor - brokers} more, or give --replication-factor {brokers}"
+            )
 
     def _wait_for_leaders(self, specs: Mapping[str, TopicSpec]) -> None:
         deadline = time.monotonic() + ADMIN_TIMEOUT_S
