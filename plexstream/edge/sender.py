@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from plexstream.log.base import Ack, Appender, Item, Log, Place
+from plexstream.log.base import Appender, Item, Log, Place
 from plexstream.log.limits import RecordTooLarge
+from plexstream.model.errors import LogError
 
 log = logging.getLogger(__name__)
 
@@ -237,8 +238,8 @@ class Sender:
                     return
             except Exception as error:
                 way.bytes -= size
-                self._give_up(error, [sending.id for sending in group if sending.waits])
-                return
+                if not self._refused(error, group):
+                    return
             self._look(way)
 
     def _append_group(self, appender: Appender, way: Way, sendings: list[Sending], size: int) -> None:
@@ -262,9 +263,18 @@ class Sender:
                 self._settled([sending.id], error)
             except Exception as error:
                 way.bytes -= sum(len(v) for later in sendings[at:] for _, v in later.items if v)
-                self._give_up(error, [later.id for later in sendings[at:] if later.waits])
-                return False
+                return self._refused(error, sendings[at:])
         return True
+
+    def _refused(self, error: Exception, group: list[Sending]) -> bool:
+        """The appender has taken nothing of a group; returns whether it takes others."""
+        ids = [sending.id for sending in group if sending.waits]
+        if isinstance(error, LogError) and self._appender is not None and not self._appender.broken:
+            if ids:
+                self._settled(ids, error)
+            return True
+        self._give_up(error, ids)
+        return False
 
     def _poll(self, wait: float) -> bool:
         if self._appender is None or not self._groups:
@@ -276,7 +286,7 @@ class Sender:
             return True
         if not acks:
             return False
-        failed: Ack | None = None
+        failure: Exception | None = None
         unknown: list[str] = []
         durable: list[str] = []
         for ack in acks:
@@ -293,14 +303,18 @@ class Sender:
             if ack.error is None:
                 durable += group.ids
             else:
-                failed = ack
+                failure = ack.error
                 unknown += group.ids
         if durable:
             self._settled(durable, None)
-        if failed is not None and failed.error is not None:
-            self._give_up(failed.error, unknown)
-        else:
-            self._retry_wait = _FIRST_RETRY
+        if failure is not None and self._appender.broken:
+            self._give_up(failure, unknown)
+            return True
+        if failure is not None:
+            log.warning("an append failed: %s", failure)
+            if unknown:
+                self._settled(unknown, failure)
+        self._retry_wait = _FIRST_RETRY
         return True
 
     def _look(self, way: Way) -> None:

@@ -38,8 +38,7 @@ class Ack(NamedTuple):
     """The outcome of one append: the offset of its last record, or what went wrong.
 
     `error` is None if and only if `offset` is 0 or more: make one with `appended` or `failed`. After an error
-    it is unknown what became of the group, and nothing more may be expected of the appender for that
-    partition: close it.
+    it is unknown what became of the group. It is no error of other partitions.
     """
 
     topic: str
@@ -127,11 +126,23 @@ class Reader(Protocol):
 
 
 class Appender(Protocol):
-    """Appends groups of records; pipelined, in order, without gaps. Belongs to one thread."""
+    """Appends groups of records; pipelined, in order, without gaps. Belongs to one thread.
+
+    Where a group fails, all groups of its place that were handed over and not acknowledged fail with it, in
+    the same `poll`: nothing follows a group that is missing. What is handed over after that poll begins anew,
+    behind what of the place may still be on its way; other places have lost nothing.
+    """
 
     @property
     def holding(self) -> bool:
         """Whether groups wait in here until a `poll` lets them go: it should come soon."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether it takes nothing more for any place: close it, and open another.
+
+        Every group that was not acknowledged has its error, or gets it with the next `poll`.
+        """
 
     def append(self, place: Place, items: Sequence[Item], token: object) -> None:
         """Hand over a group. Its one acknowledgement comes from `poll`, with `token`.

@@ -279,6 +279,7 @@ class MemoryAppender:
     """Appends at once; the acknowledgement waits for `poll`."""
 
     holding = False
+    broken = False
 
     def __init__(self, log: MemoryLog) -> None:
         self._log = log

@@ -10,7 +10,7 @@ from echo import LONG, Responder, create_topics, eventually, reply
 
 from plexstream.edge import calls as calls_module
 from plexstream.edge.calls import Calls
-from plexstream.log.base import Ack
+from plexstream.log.base import Ack, failed, unproven
 from plexstream.log.memory import MemoryAppender, MemoryLog
 from plexstream.model.errors import LogUnavailable, Overloaded, TimedOut
 from plexstream.model.message import ASK
@@ -23,6 +23,8 @@ class Faults:
         self.hold = False  # acknowledgements do not come, as with a broker that is away
         self.swallow = False  # nor is anything appended
         self.fail_ack = False
+        self.lost = ()  # places whose acknowledgements are lost, and no others
+        self.refused = ()  # places that take nothing
         self.fail_append = False
         self.fail_open = False
         self.fail_read = False
@@ -38,10 +40,17 @@ class FaultyAppender(MemoryAppender):
         self._held = []
         self._dead = False
 
+    @property
+    def broken(self):
+        return self._dead
+
     def append(self, place, items, token):
         assert not self._dead
         if self._faults.fail_append:
+            self._dead = True
             raise LogUnavailable("append refused")
+        if place in self._faults.refused:
+            raise LogUnavailable("this place takes nothing")
         if self._faults.swallow:
             self._held.append(Ack(*place, token, 0, None))
         else:
@@ -54,6 +63,10 @@ class FaultyAppender(MemoryAppender):
             return []
         acks = self._held + super().poll(0 if self._held else timeout)
         self._held = []
+        acks = [
+            failed(ack[:2], ack.token, unproven(ack[:2])) if ack[:2] in self._faults.lost else ack
+            for ack in acks
+        ]
         if self._faults.fail_ack and acks:
             self._dead = True
             acks = [ack._replace(offset=-1, error=LogUnavailable("fatal: epoch")) for ack in acks]
@@ -132,6 +145,30 @@ def test_new_calls_go_out_while_a_tell_waits(topics, log, calls):
         calls.ask("a/b", "c", b"{}")
         eventually(lambda: any(message.kind == ASK for message in responder.seen))
     assert not tell.done()
+
+
+def mailbox(calls, target):
+    return calls._route(target)[2]
+
+
+def of_another_partition(calls, target):
+    return next(other for i in range(100) if mailbox(calls, other := f"a/{i}") != mailbox(calls, target))
+
+
+@pytest.mark.parametrize("fault", ["lost", "refused"])
+def test_a_place_that_fails_costs_its_own_tells_and_no_others(log, calls, fault):
+    here = "a/b"
+    elsewhere = of_another_partition(calls, here)
+    setattr(log.faults, fault, (mailbox(calls, here),))
+    tells = [calls.tell(target, "c", b"{}") for target in (here, elsewhere, here, elsewhere)]
+    for tell in tells[::2]:
+        with pytest.raises(LogUnavailable, match="repeat it with its idempotency key"):
+            tell.result(LONG)
+    for tell in tells[1::2]:
+        assert tell.result(LONG) is None
+    assert log.faults.opened == 1, "the appender still serves the others"
+    setattr(log.faults, fault, ())
+    assert calls.tell(here, "c", b"{}").result(LONG) is None
 
 
 def test_after_a_fatal_error_tells_are_told_so_and_calls_go_on_with_a_new_appender(topics, log, calls):

@@ -67,6 +67,7 @@ class EmbeddedAppender:
     """An `Appender` of an `EmbeddedLog`."""
 
     holding = False
+    broken = False
 
     def __init__(self, log: EmbeddedLog) -> None:
         self._log = log

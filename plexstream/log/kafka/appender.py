@@ -3,8 +3,9 @@
 Only the last record of a group has a callback. That it was appended proves that all before it were:
 
 - A producer's records of one partition are sent in order. Brokers refuse a batch whose predecessor is
-  missing (sequence numbers), and `enable.gapless.guarantee` makes a batch that fails for good a fatal error
-  instead of numbering the next ones anew.
+  missing (sequence numbers) once they know the producer, which `PacedAppender` sees to, and
+  `enable.gapless.guarantee` makes a batch that fails for good a fatal error instead of numbering the next
+  ones anew.
 - No record is given up on the way: there is no time limit, and nothing is purged before `close`.
 - What would make librdkafka or a broker refuse one record of a group alone, its size, is checked for all of
   them before the first is handed over.
@@ -28,7 +29,7 @@ from plexstream.log.kafka.errors import log_error
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import APPENDER, client_settings, connect, logger
 from plexstream.log.limits import check_group
-from plexstream.model.errors import LogError, LogUnavailable
+from plexstream.model.errors import Fenced, LogError, LogUnavailable
 
 if TYPE_CHECKING:
     from plexstream.log.kafka.log import KafkaLog
@@ -48,8 +49,14 @@ class _Group:
         self.size = size
 
 
+_OF_THE_PLACE = {KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
+"""What librdkafka says of records that it has not sent. Every other failure is one of the producer as a
+whole: with `enable.gapless.guarantee` it takes nothing more afterwards."""
+
+
 class KafkaAppender:
-    """An `Appender` on Kafka. After any error it takes nothing more: close it and open another."""
+    """An `Appender` on Kafka, for a `PacedAppender`: it fails single groups, and leaves to that to fail what
+    depends on them. After a fatal error it takes nothing more."""
 
     def __init__(self, log: KafkaLog) -> None:
         self._log = log
@@ -62,6 +69,14 @@ class KafkaAppender:
         self._acks: list[Ack] = []
         self._broken: LogError | None = None
         self._closed = False
+
+    @property
+    def holding(self) -> bool:
+        return False
+
+    @property
+    def broken(self) -> bool:
+        return self._broken is not None
 
     def append(self, place: Place, items: Sequence[Item], token: object) -> None:
         self._check_usable()
@@ -77,9 +92,10 @@ class KafkaAppender:
         if self._producer.produce_batch(topic, messages, partition) == len(messages):
             return
         refused = [m["_error"] for m in messages if "_error" in m]
-        refusal = log_error(refused[0], self._log.bootstrap, f"appending to {topic}[{partition}]")
-        if len(refused) < len(messages):
-            # A part of the group is on its way: nobody may take what follows for its end.
+        refusal = self._error(refused[0], place)
+        if len(refused) < len(messages) or refused[0].code() == KafkaError._FATAL:
+            # A part of the group is on its way: nobody may take what follows for its end. Or the producer has
+            # failed, and its delivery reports are still to come.
             self._fail(refusal)
             return
         del self._pending[group]
@@ -121,13 +137,21 @@ class KafkaAppender:
     def _on_delivery(self, group: _Group, error: KafkaError | None, message: Message) -> None:
         if group not in self._pending:
             return  # failed already, by a fatal error
-        if error is not None:
-            topic, partition = group.place
-            self._fail(log_error(error, self._log.bootstrap, f"appending to {topic}[{partition}]"))
-            return
         del self._pending[group]
         self._pending_bytes -= group.size
-        self._acks.append(appended(group.place, group.token, message.offset()))
+        if error is None:
+            self._acks.append(appended(group.place, group.token, message.offset()))
+            return
+        failure = self._error(error, group.place)
+        self._acks.append(failed(group.place, group.token, failure))
+        if error.code() not in _OF_THE_PLACE:
+            self._fail(failure)
+
+    def _error(self, error: KafkaError, place: Place) -> LogError:
+        doing = f"appending to {place[0]}[{place[1]}]"
+        found = log_error(error, self._log.bootstrap, doing)
+        # Without a transactional id nobody is newer: a broker that refuses the epoch has lost its state.
+        return LogUnavailable(str(found)) if isinstance(found, Fenced) else found
 
     def _fail(self, error: LogError) -> None:
         """Nothing more can be appended; the outcome of what is under way is unknown."""

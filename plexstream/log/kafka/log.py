@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResult
 from plexstream.log.base import AS_THE_BROKERS_DO, Place, Replication, TopicSpec
 from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.errors import log_error
+from plexstream.log.kafka.memory import Memory
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.pace import PacedAppender
 from plexstream.log.kafka.reader import KafkaReader
@@ -69,6 +70,7 @@ class KafkaLog:
         self.settings = dict(settings)
         self._partitions: dict[str, int] = {}
         self._limits: dict[str, int] = {}
+        self._memory = Memory()
         self._closed = False
         self._outage = Outage(f"Kafka at {bootstrap}")
         self._admin = connect(
@@ -81,7 +83,7 @@ class KafkaLog:
 
     def appender(self) -> PacedAppender:
         self._check_open()
-        return PacedAppender(KafkaAppender(self), self.limit)
+        return PacedAppender(KafkaAppender(self), self.limit, forgets=self._memory.seconds)
 
     def transaction(self, id: str, life: str = "") -> KafkaTransaction:
         self._check_open()
@@ -238,6 +240,7 @@ class KafkaLog:
         finally:
             self._admin.poll(0)  # serves librdkafka's messages to our logger
             self._outage.look()
+        self._memory.ask(self._admin, found.brokers)
         return {
             name: [partition.leader for partition in topic.partitions.values()]
             for name, topic in found.topics.items()
