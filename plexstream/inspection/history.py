@@ -11,8 +11,9 @@ from typing import NamedTuple
 from plexstream.log.base import Log, Place, Record
 from plexstream.model.errors import HistoryGone, Malformed, TopicMissing
 from plexstream.model.journal import Claim, JournalRecord, Partition, Step, Turn
-from plexstream.model.snapshot import Snapshot
+from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.topics import Topics
+from plexstream.node.lineage import LIFE_KEY, Lineage, decode
 from plexstream.node.takeover import PARTITION_KEY, SENTINEL, piece_key, split_fields
 from plexstream.processor import Restore
 from plexstream.processor.fold import Fold
@@ -142,9 +143,29 @@ def load_snapshots(
     wanted: Callable[[PieceKey], bool] = lambda _: True,
     progress: Progress | None = None,
 ) -> None:
-    """Fill `store` with the pieces of state that stand in the snapshot topic."""
+    """Fill `store`, an empty one, with the pieces that stand in the snapshot topic for this journal."""
+    lineage = _load(log, topics, partition, 0, store, wanted, progress)
+    if lineage is None:
+        return
+    here = log.topic_id(topics.journal)
+    of_another = bool(lineage.journal and here and lineage.journal != here)
+    if of_another or lineage.since:
+        # Known only now: the newest piece says so.
+        for kind in Piece:
+            store.write({(p.kind, p.address, p.name, p.key): None for p in store.scan(kind)})
+    if lineage.since and not of_another:
+        _load(log, topics, partition, lineage.since, store, wanted, progress)
+
+
+def _load(
+    log: Log, topics: Topics, partition: int, start: int, store: Store, wanted: Callable[[PieceKey], bool],
+    progress: Progress | None,
+) -> Lineage | None:
+    """The pieces from offset `start` of the snapshot topic on; returns the lineage that stands with them."""
     place = (topics.snapshot, partition)
-    for records in read(log, place, *log.range(place), committed=True, progress=progress):
+    lineage: Lineage | None = None
+    first, end = log.range(place)
+    for records in read(log, place, max(first, start), end, committed=True, progress=progress):
         loaded: dict[PieceKey, Snapshot | None] = {}
         for r in records:
             if r.key == SENTINEL:
@@ -159,9 +180,12 @@ def load_snapshots(
             except Malformed:
                 continue
             key = (piece.kind, piece.address, piece.name, piece.key)
-            if wanted(key):
+            if key == LIFE_KEY:
+                lineage = decode(piece)
+            elif wanted(key):
                 loaded[key] = piece
         store.write(loaded)
+    return lineage
 
 
 class Rebuilt(NamedTuple):

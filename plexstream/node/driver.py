@@ -167,6 +167,8 @@ class Driver:
             return
         if kind == "claim":
             self.takeover.claimed(ack.offset)
+        elif kind == "fill":
+            self.takeover.filled(ack.offset)
         elif kind == "journal":
             self._acks.append(ack.offset)
             self._take_acks()
@@ -373,7 +375,7 @@ class Driver:
         """Whether acknowledgements are due."""
         p = self.processor
         if self.state is State.TAKEOVER:
-            return self.takeover.phase is Phase.CLAIMING
+            return self.takeover.phase in (Phase.CLAIMING, Phase.FILLING)
         return bool(self._batches or (p is not None and p.in_flight))
 
     def next_wake(self) -> int | None:

@@ -64,6 +64,7 @@ class Lane:
         self.done: deque[Saved] = deque()
         self.fenced = False
         self.closed = False
+        self.life = ""  # of the journal: positions of another one are none of this lane's
         self.known = 0  # the owner knows the journal below this offset; set by the worker's thread
         self.wake = threading.Event()
         self._topics_known: set[str] = set()
@@ -141,16 +142,28 @@ class Lane:
         """
         if self._claimed():
             return None  # without fencing the owner
-        transaction = self._log.transaction(self._id)
+        transaction = self._log.transaction(self._id, self.life)
         try:
             if not self._claimed():
-                self._position = transaction.position(self._place) or 0
+                self._position = self._stored(transaction)
                 return transaction
         except LogError:
             transaction.close()
             raise
         transaction.close()
         return None
+
+    def _stored(self, transaction: Transaction) -> int:
+        """Up to where outputs have left, in this life of the journal."""
+        position = transaction.position(self._place) or 0
+        _, end = self._log.range(self._place)
+        if position <= end:
+            return position
+        _log.error(
+            "partition %d: outputs have left up to journal offset %d, and the journal ends at %d: it has "
+            "lost records. What comes now is new", self.partition, position, end,
+        )  # fmt: skip
+        return 0
 
     def _claimed(self) -> bool:
         """Whether somebody has claimed the partition since the journal's offset `known`."""

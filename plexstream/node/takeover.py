@@ -11,16 +11,34 @@ import msgspec
 
 from plexstream.log.base import Place, Record
 from plexstream.model.errors import Fenced, HistoryGone, LogError, Malformed, StoreCorrupt
-from plexstream.model.journal import Claim, Partition
+from plexstream.model.journal import Claim, Mark, Partition, Step, Turn
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.node.encode import journal_items
 from plexstream.node.lanes import Lane
+from plexstream.node.lineage import (
+    LIFE_KEY,
+    Comparison,
+    Facts,
+    Lineage,
+    Unfit,
+    digest,
+    look,
+    other_life,
+    unfit,
+)
+from plexstream.node.lineage import decode as decode_lineage
 from plexstream.node.services import Services, WipeableStore
 from plexstream.processor import Restore
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.ports import PieceKey
 from plexstream.schema import codec
-from plexstream.schema.codec import decode_partition, decode_snapshot, encode_partition
+from plexstream.schema.codec import (
+    decode_journal,
+    decode_partition,
+    decode_snapshot,
+    encode_partition,
+    is_claim,
+)
 
 _log = logging.getLogger("plexstream.node")
 
@@ -29,6 +47,9 @@ CODE_KEY: PieceKey = (Piece.PARTITION.value, "", "code", None)
 """Which code served last: claims say so too, but are trimmed."""
 SENTINEL = b"\0restore"
 _LOAD_BATCH = 5_000
+_FILL_BATCH = 5_000
+_NOBODY = -2
+"""Named as its claim by a record that counts for nothing."""
 LOOK_AGAIN_S = 0.2
 """How soon the log is asked again where it could not say."""
 _KINDS = {b"%d" % kind: kind.value for kind in Piece}
@@ -49,7 +70,8 @@ class Phase(Enum):
     """How far a takeover is."""
 
     CLAIMING = "claiming"
-    LOOKING = "looking"  # whether the journal still has what the state store needs
+    LOOKING = "looking"  # which lives of its topics there are, and what the journal still has
+    FILLING = "filling"  # numbers of the journal that were given out in a history that it has lost
     LOADING = "loading"  # pieces come from the snapshot topic
     RESTORING = "restoring"  # the journal is folded
     DONE = "done"
@@ -93,6 +115,15 @@ class Takeover:
         self._sum: Snapshot | None = None
         self._found: Partition | None = None  # what the state store reflects
         self._look_at = 0.0  # when to ask again; 0: an answer is due
+        self._comparison: Comparison | None = None  # of the state store with the journal
+        self._sum_lineage: Lineage | None = None
+        self._load_from = 0  # of the snapshot topic
+        self._fill_to = 0
+        self.facts = Facts("", "", "", 0)
+        self.since = 0  # pieces of the snapshot topic below this offset are of another life
+        self.save_all = False  # the snapshot topic is not the one that the store has saved to
+        self._tail = ""  # digest of the last record that was folded
+        self._folded_token = ""  # of the last claim
         self._loads = 0
         self._seen = 0  # of the snapshot topic, up to this offset
         self._sentinel = -1  # the number of its batch in the lane
@@ -107,51 +138,88 @@ class Takeover:
         self._found = self._stored(self.store)
         self.lane = self.s.open_lane(self.partition)
         self.lane.known = offset + 1
-        if self._found is not None:
-            self.phase = Phase.LOOKING
-            self._look()
-        else:
-            self._start_load()
+        self.phase = Phase.LOOKING
+        self._look()
 
     def _look(self) -> None:
-        log, journal = self.s.log, self.journal
+        log, topics, partition = self.s.log, self.s.topics, self.partition
         self._look_at = 0.0
-        self.s.ask(self.owner, self.partition, lambda: log.range(journal), self._looked)
+        self.s.ask(self.owner, partition, lambda: look(log, topics, partition), self._looked)
 
     def go_on(self) -> None:
         """Time has passed: ask again what the log could not say."""
         if self._look_at and self.s.elapsed() >= self._look_at:
             self._look()
 
-    def _looked(self, found: tuple[int, int] | LogError) -> None:
-        stored, claim = self._found, self.claim
-        assert stored is not None
+    def _looked(self, found: Facts | LogError) -> None:
+        stored = self._found
+        assert self.store is not None
+        assert self.lane is not None
         if isinstance(found, LogError):
             _log.warning("partition %d waits to take over: %s", self.partition, found)
             self._look_at = self.s.elapsed() + LOOK_AGAIN_S
             return
-        first, _ = found
-        if first <= stored.start <= claim:
-            self.unsaved = stored.unsaved
-            self._start_restore(stored, exact=True)
+        self.facts = found
+        self.lane.life = found.journal
+        if stored is None:
+            self._start_load()
             return
-        _log.warning(
-            "partition %d: the state store is rebuilt: it is of journal offset %d, the journal has %d to %d",
-            self.partition, stored.start, first, claim,
-        )  # fmt: skip
-        self._start_load()
+        lineage = decode_lineage(self.store.get(LIFE_KEY))
+        wrong = unfit(stored, lineage, found, self.claim, self.partition)
+        if wrong is not None:
+            self._rebuild(wrong)
+            return
+        self.unsaved = stored.unsaved
+        if lineage is not None and lineage.snapshot and found.snapshot:
+            self.save_all = lineage.snapshot != found.snapshot
+            self.since = 0 if self.save_all else lineage.since
+        self._comparison = Comparison(stored, lineage)
+        self._start_restore(stored, exact=True)
+
+    def _rebuild(self, wrong: Unfit) -> None:
+        """The state store is not of this journal."""
+        level = logging.ERROR if wrong.upto else logging.WARNING
+        _log.log(level, "partition %d: the state store is rebuilt: %s", self.partition, wrong.why)
+        self.s.journal.release(self.journal)
+        if wrong.upto > self.claim:
+            self._fill(wrong.upto)
+        else:
+            self._start_load()
+
+    def _fill(self, upto: int) -> None:
+        """Use up the journal's numbers below `upto`: they were given out in a history that is lost.
+
+        Others know them, as numbers of messages that they have and would drop what is not newer. Then the
+        partition is claimed anew, behind them.
+        """
+        self.phase = Phase.FILLING
+        self._fill_to = upto
+        self.filled(self.claim)
+
+    def filled(self, offset: int) -> None:
+        """All below and at `offset` is used up. Raises Fenced at the end."""
+        count = min(self._fill_to - 1 - offset, _FILL_BATCH)
+        if count > 0:
+            void: list[Turn | Step | Mark] = [Mark(_NOBODY, self.s.now(), (), 0, 0, -1, "", False)]
+            self.s.appender.append(self.journal, journal_items(void * count), (self.owner, "fill", None))
+            return
+        assert self.store is not None
+        self.store.wipe()  # not before: it is what tells how far the lost history went
+        raise Fenced(f"{self.journal[0]}[{self.partition}] is claimed anew from {offset + 1} on")
 
     def _start_load(self) -> None:
         assert self.store is not None
         assert self.lane is not None
         self.store.wipe()
-        self._loaded, self._sum = {}, None
+        self._loaded, self._sum, self._sum_lineage = {}, None, None
+        self._comparison = None
         self._loads += 1
         # Nothing older comes behind this record: committing it fences a former owner's snapshots.
-        self._sentinel = self.lane.save([(*self.snapshots, SENTINEL, b"%d" % self.claim)])
+        value = f"{self.claim} {self.facts.journal}".strip().encode()
+        self._sentinel = self.lane.save([(*self.snapshots, SENTINEL, value)])
         self._sentinel_on_log = False
         self.s.kick_lanes()
-        self.s.snapshots.assign(self.snapshots, 0)
+        self.s.snapshots.assign(self.snapshots, self._load_from)
         self.phase = Phase.LOADING
 
     def _stored(self, store: WipeableStore) -> Partition | None:
@@ -172,12 +240,14 @@ class Takeover:
         for record in records:
             self._seen = record.offset + 1
             if record.key == SENTINEL:
-                value = record.value or b""
-                latest = int(value) if value.isdigit() and len(value) < 20 else -1
-                if latest > self.claim:  # it may have replaced this one's, by compaction
-                    raise Fenced(f"{self.snapshots} is being read by the owner of a newer claim, {latest}")
+                latest, life = read_sentinel(record.value)
+                if life and self.facts.journal and life != self.facts.journal:
+                    continue
                 if latest == self.claim:
-                    self._loaded_all()
+                    self._loaded_all(record.offset)
+                    return
+                if latest > self.claim and life:  # it may have replaced this one's, by compaction
+                    self._look_beyond(latest)
                     return
                 continue
             try:
@@ -193,6 +263,9 @@ class Takeover:
                     raise Malformed(f"the key {record.key[:60]!r} is not that of the piece")
                 if key == PARTITION_KEY:
                     decode_partition(piece.data)
+                if key == LIFE_KEY:
+                    self._sum_lineage = decode_lineage(piece)
+                    continue
             except Malformed as error:
                 _log.error("%s[%d] offset %d counts for nothing: %s", *self.snapshots, record.offset, error)
                 continue
@@ -205,15 +278,62 @@ class Takeover:
             self.store.write(self._loaded)
             self._loaded = {}
 
-    def _loaded_all(self) -> None:
+    def _loaded_all(self, sentinel: int) -> None:
         assert self.store is not None
+        lineage = self._sum_lineage
+        partition = decode_partition(self._sum.data) if self._sum else Partition()
+        if other_life(lineage, self.facts):
+            assert lineage is not None
+            _log.warning(
+                "partition %d: the snapshots are of another life of the journal (%s, now %s): they count for "
+                "nothing", self.partition, lineage.journal, self.facts.journal,
+            )  # fmt: skip
+            self.since = sentinel
+            self.store.wipe()
+            self._loaded = {}
+            partition = Partition()
+        elif lineage is not None and lineage.since > self._load_from:
+            # Only now is it known from where on they are of this life.
+            self._load_from = self.since = lineage.since
+            self.store.wipe()
+            self._loaded, self._sum, self._sum_lineage = {}, None, None
+            self.s.snapshots.assign(self.snapshots, self._load_from)
+            return
+        elif partition.start > self.claim and lineage is not None:
+            self._lost_history(partition.start, "the snapshots reflect it")
+            return
         self.s.snapshots.release(self.snapshots)
         self.store.write(self._loaded)
         self._loaded = {}
-        partition = decode_partition(self._sum.data) if self._sum else Partition()
         self._start_restore(partition, exact=False)
         assert self.restore is not None
         self.unsaved = self.restore.begin
+
+    def _look_beyond(self, latest: int) -> None:
+        """A sentinel of a newer claim than this one's: somebody has claimed, or the journal has lost that."""
+        log, journal = self.s.log, self.journal
+        self.s.snapshots.release(self.snapshots)
+        self.phase = Phase.LOOKING
+
+        def looked(found: tuple[int, int] | LogError) -> None:
+            if isinstance(found, LogError):
+                raise found
+            if latest < found[1]:
+                raise Fenced(f"{self.snapshots} is being read by the owner of a newer claim, {latest}")
+            self._lost_history(latest + 1, "somebody has claimed it")
+
+        self.s.ask(self.owner, self.partition, lambda: log.range(journal), looked)
+
+    def _lost_history(self, upto: int, why: str) -> None:
+        """The journal ends before what others know of it."""
+        self.s.snapshots.release(self.snapshots)
+        _log.error(
+            "partition %d: %s[%d] ends at %d, and %s up to %d: acknowledged records %d to %d are LOST. Was "
+            "Kafka restored to an earlier point, or an out-of-sync replica made leader? The partition goes "
+            "on with what the journal and the snapshots have",
+            self.partition, *self.journal, self.claim, why, upto, self.claim, upto - 1,
+        )  # fmt: skip
+        self._fill(upto)
 
     def _start_restore(self, partition: Partition, exact: bool) -> None:
         assert self.store is not None
@@ -221,6 +341,9 @@ class Takeover:
         pieces.histories.load()
         self.restore = Restore(pieces, partition, exact)
         self.restore.on_claim = self._note_code
+        if self._comparison is not None:
+            # The last record that the store reflects is looked at, too.
+            self.restore.begin = self.restore.next = min(self.restore.begin, self._comparison.begin)
         piece = self.store.get(CODE_KEY)
         with suppress(msgspec.DecodeError):
             self._former = _code.decode(piece.data) if piece else _Code()
@@ -260,6 +383,7 @@ class Takeover:
 
     def _note_code(self, claim: Claim) -> None:
         """Say so where another version of the code takes over: from here on it decides what messages do."""
+        self._folded_token = claim.token
         if claim.token != self._token:
             self._former = _Code(claim.node, claim.code)
             return
@@ -291,11 +415,15 @@ class Takeover:
         restore = self.restore
         if self.phase is not Phase.RESTORING or restore is None:
             return
-        take, claim = restore.take, self.claim
+        take, claim, comparison = restore.take, self.claim, self._comparison
         for record in records:
             offset = record.offset
             if offset != restore.next and restore.misses(offset):
                 self._missed(restore, offset)
+                return
+            if comparison is not None and (why := self._differs(comparison, record)):
+                lost = f": the log has another history below {restore.start} than this store saw"
+                self._rebuild(Unfit(why + lost))
                 return
             try:
                 take(offset, record.value or b"")
@@ -306,6 +434,7 @@ class Takeover:
                 if restore.fold.claim != claim:
                     raise Fenced(f"{self.journal} was claimed and trimmed beyond the claim at {claim}")
                 self.s.journal.release(self.journal)
+                self._tail = digest(record.value)
                 self.phase = Phase.DONE
                 return
         pieces, settings = restore.pieces, self.s.settings
@@ -313,8 +442,38 @@ class Takeover:
             return  # pieces from the snapshot topic are not as of any one offset yet
         if pieces.dirty_bytes > settings.flush_bytes or len(pieces.dirty_cores) > settings.flush_pieces:
             # In steps, so that a journal larger than memory can be folded.
-            pieces.flush(partition_piece(restore.fold.partition(self.unsaved)))
+            self._tail = digest(records[-1].value)
+            partition = restore.fold.partition(self.unsaved)
+            pieces.flush(partition_piece(partition), self.lineage(partition.start))
             pieces.forget_clean(settings.flush_pieces)
+
+    def _differs(self, comparison: Comparison, record: Record) -> str:
+        data = record.value or b""
+        token = None
+        if is_claim(data):
+            with suppress(Malformed):
+                claim = decode_journal(data)
+                assert type(claim) is Claim
+                token = claim.token
+        return comparison.differs(record.offset, data, token)
+
+    def lineage(self, start: int, tail: str | None = None) -> Snapshot:
+        """Which history a sum up to `start` is of, as a piece that stands beside it.
+
+        `tail` is the digest of the last record that it reflects; by default the last that was folded here.
+        """
+        journal, mailbox, snapshot = self.facts.lives
+        assert self.restore is not None
+        return Lineage(
+            self.partition, journal, mailbox, snapshot, self.since, self.restore.fold.claim,
+            self._folded_token, self._tail if tail is None else tail,
+        ).piece(start)  # fmt: skip
+
+
+def read_sentinel(value: bytes | None) -> tuple[int, str]:
+    """The claim that a sentinel names, and its life of the journal; -1 where it names none."""
+    number, _, life = (value or b"").partition(b" ")
+    return int(number) if number.isdigit() and len(number) < 20 else -1, life.decode(errors="replace")
 
 
 def piece_key(key: bytes) -> PieceKey | None:

@@ -10,14 +10,16 @@ from plexstream.log.base import Place, Record
 from plexstream.model.address import type_of
 from plexstream.model.errors import LogError, Malformed
 from plexstream.model.journal import Partition, Step, Turn
+from plexstream.model.snapshot import Snapshot
 from plexstream.node.encode import Output
 from plexstream.node.lanes import Lane
+from plexstream.node.lineage import LIFE_KEY, digest
 from plexstream.node.services import Services
 from plexstream.node.takeover import CODE_KEY, PARTITION_KEY, Takeover, partition_piece, snapshot_key
 from plexstream.processor import Processor
 from plexstream.processor.fold import MAILBOX
 from plexstream.processor.ports import PieceKey
-from plexstream.schema.codec import decode_journal, encode_snapshot
+from plexstream.schema.codec import decode_journal, encode_journal, encode_snapshot
 
 _log = logging.getLogger("plexstream.node")
 
@@ -37,6 +39,13 @@ class Upkeep:
         self.lane = lane
         self._snapshots = takeover.snapshots
         self._code = takeover.code_piece()
+        self._takeover = takeover
+        if takeover.save_all:
+            _log.warning(
+                "partition %d: the topic of snapshots is another one than the state was saved to: all of it "
+                "is saved anew", takeover.partition,
+            )  # fmt: skip
+            processor.pieces.all_unsaved(takeover.facts.first)
         self._journal = takeover.journal
         self._mailbox: Place = (services.topics.mailbox, takeover.partition)
         self.flushed_at = services.now()
@@ -103,7 +112,13 @@ class Upkeep:
             return
         self._flushed_next = p.fold.next
         p.settle()
-        p.pieces.flush(partition_piece(p.fold.partition(self._first_unsaved())))
+        partition = p.fold.partition(self._first_unsaved())
+        p.pieces.flush(partition_piece(partition), self._lineage(partition))
+
+    def _lineage(self, partition: Partition) -> Snapshot:
+        newest = self.processor.newest
+        tail = None if newest is None else digest(encode_journal(newest))
+        return self._takeover.lineage(partition.start, tail)
 
     def _first_unsaved(self) -> int | None:
         if self.catching_up:
@@ -133,6 +148,7 @@ class Upkeep:
         partition = p.fold.partition(p.pieces.oldest_unsaved())
         taken[PARTITION_KEY] = partition_piece(partition)
         taken[CODE_KEY] = self._code
+        taken[LIFE_KEY] = self._lineage(partition)
         records: list[Output] = [
             (*self._snapshots, snapshot_key(key), None if piece is None else encode_snapshot(piece))
             for key, piece in taken.items()
@@ -161,7 +177,8 @@ class Upkeep:
             return  # another's: of the sentinel of the takeover
         (_, partition), self._saving = self._saving, None
         self.processor.pieces.saved()
-        keep_from = min(partition.floor, partition.unsaved)
+        # The last record that a store reflects stays: by it a takeover tells whether the store is its own.
+        keep_from = min(partition.floor, partition.unsaved, partition.start - 1)
         if self.s.settings.keep_history or keep_from <= self._trimmed or self._trimming:
             return
         log, journal, mailbox = self.s.log, self._journal, self._mailbox

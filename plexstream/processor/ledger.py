@@ -64,6 +64,7 @@ class Ledger:
         self._pending: list[Turn | Step | Mark] = []
         self._pending_answers: list[Answer] = []
         self.in_flight: deque[Group] = deque()
+        self.newest: Turn | Step | Mark | None = None  # the last of its records that is acknowledged
         self.running_ahead = 0  # turns executed and not acknowledged
         self._since_mark = 0
         self._marked_at = now
@@ -194,6 +195,7 @@ class Ledger:
                         self.actors.to_save.append(record.actor)
             else:
                 fold.take(offset, record)
+        self.newest = group.records[-1]
         self.running_ahead -= turns
         self._since_mark += turns
         self.actors.acknowledged_group = group.number

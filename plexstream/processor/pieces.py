@@ -226,15 +226,15 @@ class Pieces:
 
     # Flushing and saving
 
-    def flush(self, partition: Snapshot) -> None:
-        """Write what is acknowledged to the store, together with the journal offset it reflects."""
+    def flush(self, *sums: Snapshot) -> None:
+        """Write what is acknowledged to the store, together with pieces that say what it reflects."""
         batch = self.dirty
         for address, core in self.dirty_cores.items():
             batch[_ACTOR, address, "", None] = core.snapshot()
             core.noted = False
         for key in self.histories.dirty:
             batch[key] = self.histories.piece(key)
-        batch[partition.kind, partition.address, partition.name, partition.key] = partition
+        batch.update(((piece.kind, piece.address, piece.name, piece.key), piece) for piece in sums)
         self.store.write(batch)
         self._timers_more = 0
         self.dirty = {}
@@ -270,6 +270,15 @@ class Pieces:
             keys += step_keys(turn)
         for key in keys:
             self.unsaved[key] = min(offset, self.unsaved.get(key, offset))
+
+    def all_unsaved(self, offset: int) -> None:
+        """The snapshot topic is another one, and has nothing of what the store has, from `offset` on."""
+        for kind in (_ACTOR, _ENTRY, _REPLY, _TIMER, _STEP):
+            for piece in self.store.scan(kind):
+                if kind == _ACTOR:
+                    self.unsaved_cores[piece.address] = offset
+                else:
+                    self.unsaved[piece.kind, piece.address, piece.name, piece.key] = offset
 
     def order_unsaved(self) -> None:
         """After `note_unsaved`: oldest first again."""
