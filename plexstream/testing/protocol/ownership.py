@@ -94,14 +94,16 @@ class Ownership:
         if o.net:
             entry = o.net[0]
             appended = w._replace(journal=(*w.journal, entry))
-            yield f"{entry} is appended", put(
-                o._replace(net=o.net[1:], acks=(*o.acks, (len(w.journal), entry))), appended
+            yield (
+                f"{entry} is appended",
+                put(o._replace(net=o.net[1:], acks=(*o.acks, (len(w.journal), entry))), appended),
             )
         if o.acks:
             yield from self._acknowledged(w, o, put)
         if o.relay:
-            yield f"relays {o.relay[0]}", put(
-                o._replace(relay=o.relay[1:]), w._replace(mailbox=(*w.mailbox, o.relay[0]))
+            yield (
+                f"relays {o.relay[0]}",
+                put(o._replace(relay=o.relay[1:]), w._replace(mailbox=(*w.mailbox, o.relay[0]))),
             )
         if o.phase != "idle":
             yield "dies", put(Owner(net=o.net), w)
@@ -163,4 +165,3 @@ class Ownership:
         quiet = all(not o.net and not o.acks and not o.relay for o in world.owners)
         latest = max((k for k, e in enumerate(world.journal) if e.is_claim), default=-1)
         return quiet and any(o.phase == "active" and o.claim == latest for o in world.owners)
-

@@ -91,7 +91,9 @@ class Checks:
             raise Violation(f"messages took effect twice: {twice}")
         received = {
             (e.origin, e.origin_seq, e.origin_index)
-            for mailbox in self.mailboxes for r in mailbox if (e := _envelope(r)) is not None and e.kind > ASK
+            for mailbox in self.mailboxes
+            for r in mailbox
+            if (e := _envelope(r)) is not None and e.kind > ASK
         }  # an answer that comes too late changes nothing
         if lost := mails.keys() - set(arrived) - received:
             raise Violation(f"messages of turns that count never arrived: {sorted(lost)}")

@@ -316,7 +316,8 @@ class Model:
         return {
             "actors": {
                 a: {"seq": x.seq, **x.state, **attempts.get(a, {})}
-                for a, x in sorted(self.actors.items()) if x.seq or a in attempts
+                for a, x in sorted(self.actors.items())
+                if x.seq or a in attempts
             },
             "timers": {f"{a} {name}": t.due for (a, name), t in sorted(self.timers.items())},
             "replies": {f"{a} {key}": reply for (a, key), reply in sorted(self.replies.items())},

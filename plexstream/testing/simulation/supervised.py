@@ -168,7 +168,6 @@ class Judge:
             f"{address}: {len(starts)} starts, {len(ends)} ends, {decided} restarts decided",
         )
 
-
     def _failed_lives(self, address: str) -> set[str]:
         """The lives in which a message was put aside for the actor's own fault."""
         failed: set[str] = set()

@@ -281,4 +281,3 @@ def _code(payload: bytes) -> str:
 def _claim_that(holds: bool, otherwise: str) -> None:
     if not holds:
         raise Violation(otherwise)
-

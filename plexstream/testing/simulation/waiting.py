@@ -230,9 +230,7 @@ def _address(number: int) -> str:
 
 
 def script(random: Random, op: str, me: int, waiters: int, depth: int = 0) -> Script:
-    """Make up a script for waiter number `me`.
-
-    """
+    """Make up a script for waiter number `me`."""
     steps = [_step(random, f"{op}/{i}", me, waiters, depth) for i in range(random.randint(1, 4))]
     if random.random() < 0.15:
         at = random.randrange(len(steps) + 1)
@@ -256,9 +254,7 @@ def _step(random: Random, op: str, me: int, waiters: int, depth: int) -> list[An
     return _step_leaf(random, op, me, waiters, depth, True)
 
 
-def _step_leaf(
-    random: Random, op: str, me: int, waiters: int, depth: int, alone: bool
-) -> list[Any]:
+def _step_leaf(random: Random, op: str, me: int, waiters: int, depth: int, alone: bool) -> list[Any]:
     roll = random.random()
     if roll < 0.4:
         return ["run", random.choice((0, 0, 0, 1, 2, 99)), random.random() < 0.1]
