@@ -116,6 +116,8 @@ class Reader(Protocol):
         Records of one partition are in order; partitions may be mixed.
 
         Raises:
+            Shortened: a partition ends before the position at which it is read. It is not read any more; the
+                others are, from where they were.
             LogUnavailable: if the log has gone away for good as far as this reader can tell.
         """
 

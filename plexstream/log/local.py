@@ -9,7 +9,7 @@ from typing import Protocol
 
 from plexstream.log.base import Item, Place, Record, TopicSpec
 from plexstream.model.address import murmur2
-from plexstream.model.errors import LogError, TopicMissing
+from plexstream.model.errors import LogError, Shortened, TopicMissing
 
 TxnRecord = tuple[str, int | None, bytes, bytes | None]  # topic, partition or None, key, value
 
@@ -83,6 +83,7 @@ class LocalReader:
         self._paused: set[Place] = set()
         self._order: list[Place] = []
         self._turn = 0
+        self._problem: Shortened | None = None
         self._woken = False
         self._came = source.changed.condition()
 
@@ -111,6 +112,9 @@ class LocalReader:
         while True:
             seen = source.changed.count
             found = self._collect(limit)
+            if not found and self._problem is not None:
+                problem, self._problem = self._problem, None
+                raise problem
             if found or self._woken or timeout <= 0:
                 self._woken = False
                 return found
@@ -150,7 +154,15 @@ class LocalReader:
             # It may pass a hole, which compaction or an aborted transaction left, and come back with nothing.
             while not records and after != before:
                 before = after
-                records, after = fetch(place, before, limit - len(found), self._committed)
+                try:
+                    records, after = fetch(place, before, limit - len(found), self._committed)
+                except Shortened as error:
+                    # The others' records, which this reader has passed, come first.
+                    self.release(place)
+                    self._problem = error
+                    break
+            if place not in positions:
+                continue
             positions[place] = after
             if records:
                 found = found + records if found else records
@@ -193,12 +205,9 @@ def missing(place: Place, partitions: int | None) -> TopicMissing:
     return TopicMissing(f"topic {topic!r} has no partition {partition}: it has {partitions}, from 0 on")
 
 
-def beyond_end(place: Place, offset: int, end: int) -> LogError:
+def beyond_end(place: Place, offset: int, end: int) -> Shortened:
     """The error for an offset after the end, which happens only if records were lost."""
-    return LogError(
-        f"offset {offset} of {place[0]}[{place[1]}] is beyond its end {end}: the log has lost records, "
-        "or it is not the log that the offset comes from"
-    )
+    return Shortened(*place, offset, end)
 
 
 def of_this_life(stored: tuple[int, str] | None, life: str) -> int | None:

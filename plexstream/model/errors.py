@@ -9,6 +9,7 @@ PlexstreamError
 │   ├── LogUnavailable       broker away, timed out; trying again may help
 │   ├── Fenced               a newer owner has taken over; forget everything
 │   ├── HistoryGone          records that the state is made of are not on the log any more
+│   ├── Shortened            a partition ends before a position that is known: it has lost records
 │   └── TopicMissing         a topic is not there, or has another number of partitions
 ├── StoreCorrupt             a state store cannot be read; it is rebuilt from the log
 ├── StoreInUse               another process has a state store open; two nodes share a data folder
@@ -74,6 +75,27 @@ class Fenced(LogError):
 
 class HistoryGone(LogError):
     """What a state is made of is not on the log (any more), and no snapshot stands in for it."""
+
+
+class Shortened(LogError):
+    """A partition ends before a position that is known: it has lost records, or is another one by now.
+
+    What comes next has numbers that were given out before. Nobody may wait for the position in silence.
+
+    Attributes:
+        topic, partition: which.
+        position: up to where it is known; `end`: where it ends.
+    """
+
+    def __init__(self, topic: str, partition: int, position: int, end: int) -> None:
+        super().__init__(
+            f"offset {position} of {topic}[{partition}] is beyond its end {end}: the log has lost records, "
+            "or it is not the log that the offset comes from"
+        )
+        self.topic = topic
+        self.partition = partition
+        self.position = position
+        self.end = end
 
 
 class TopicMissing(LogError):

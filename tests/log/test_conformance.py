@@ -9,7 +9,7 @@ from log_driving import acks, append, fill, items, read_all, take
 from plexstream.log.base import TopicSpec
 from plexstream.log.limits import OVERHEAD_BYTES, RecordTooLarge
 from plexstream.log.open import open_log
-from plexstream.model.errors import LogError, TopicMissing
+from plexstream.model.errors import LogError, Shortened, TopicMissing
 
 ENDLESS_S = 3600.0
 """Whoever waits so long has not been woken: the test's own time limit ends it."""
@@ -155,9 +155,23 @@ def test_reading_from_any_offset(log, topic):
 def test_an_offset_beyond_the_end_is_an_error(log, topic):
     fill(log, (topic, 0), b"1")
     reader = log.reader()
+    fill(log, (topic, 1), b"2")
     reader.assign((topic, 0), 5)
-    with pytest.raises(LogError, match=r"offset 5 of .* is beyond its end 1"):
-        reader.read(1, 10)
+    reader.assign((topic, 1), 0)
+    found = []
+    error = None
+    while error is None:
+        try:
+            found += reader.read(1, 10)
+        except Shortened as raised:
+            error = raised
+    assert str(error).startswith(f"offset 5 of {topic}[0] is beyond its end 1")
+    assert (error.topic, error.partition, error.position, error.end) == (topic, 0, 5, 1)
+    # It costs that partition alone.
+    found += take(reader, 1 - len(found)) if not found else []
+    assert [record.value for record in found] == [b"2"]
+    fill(log, (topic, 0), *[b"x"] * 9)
+    assert reader.read(1, 0.3) == []
     reader.close()
 
 

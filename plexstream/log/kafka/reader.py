@@ -170,6 +170,7 @@ class KafkaReader:
             return
         if position > end:
             self._problem = beyond_end(place, position, end)
+            self.release(place)
             return
         logger.info("%s[%d]: offset %d is gone, going on at %d", *place, position, max(position, start))
         self._stop(place)
