@@ -22,8 +22,8 @@ class Entries(Protocol):
     def get(self, key: str) -> bytes | None: ...
     def scan(self) -> Iterator[tuple[str, bytes]]: ...
     def encode(self, value: Any) -> bytes: ...
-    def seal(self, value: Any) -> bytes:
-        """Like `encode`, and it is what the type hint says."""
+    def seal(self, value: Any) -> tuple[bytes, Any]:
+        """What is stored for a value that is what the type hint says, and the value as it is read back."""
 
     def decode(self, data: bytes) -> Any: ...
 
@@ -79,26 +79,29 @@ class _Cells:
 
     def changes(self) -> list[tuple[str, bytes | None]]:
         """What the turn changed so far."""
+        return [*((key, data) for key, data, _ in self._sealed()), *self._moved()]
+
+    def _sealed(self) -> list[tuple[str, bytes | None, Any]]:
+        """Changed entries: key, what is stored, and the value as it will be read back."""
         for key, before in self.read.items():
             if key not in self.changed and self.entries.encode(self.values[key]) != before:
                 self.changed[key] = None
-        changes = [
-            (key, None if (value := self.values[key]) is _MISSING else self.entries.seal(value))
+        values = self.values
+        return [
+            (key, None, _MISSING) if values[key] is _MISSING else (key, *self.entries.seal(values[key]))
             for key in self.changed
         ]
-        if self.moved and self.ends is not None:
-            changes.append((_ENDS, b"[%d,%d]" % self.ends))
-        return changes
+
+    def _moved(self) -> list[tuple[str, bytes | None]]:
+        return [(_ENDS, b"[%d,%d]" % self.ends)] if self.moved and self.ends is not None else []
 
     def drain(self) -> list[tuple[str, bytes | None]]:
         """The changes of the turn, which ends here."""
-        changes = self.changes()
-        for _, data in changes:
+        sealed = self._sealed()
+        changes = [*((key, data) for key, data, _ in sealed), *self._moved()]
+        for key, data, value in sealed:
             self.kept += _OBJECT + (0 if data is None else len(data))
-        for key in self.changed:
-            # Read back, it may be another: a tuple becomes a list. So it must be read back now.
-            if type(self.values[key]) not in _SCALARS and self.values[key] is not _MISSING:
-                del self.values[key]
+            self.values[key] = value  # read back, it may be another: a tuple becomes a list
         self.changed.clear()
         self.moved = False
         self.end_reading()

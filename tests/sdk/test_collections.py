@@ -22,7 +22,8 @@ class Entries:
     def encode(self, value):
         return json.dumps(value, separators=(",", ":")).encode()
 
-    seal = encode
+    def seal(self, value):
+        return self.encode(value), json.loads(self.encode(value))
 
     def decode(self, data):
         value = json.loads(data)

@@ -9,9 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
-from plexstream.hosts.native.fields import encode, refuse_nan
+from plexstream.hosts.native.values import BadValue, describe_value, encode_value
 from plexstream.model.host import EffectResult
 from plexstream.model.text import text
 from plexstream.sdk.errors import Reject
@@ -70,11 +68,9 @@ class NativeEffect:
         if value is None:
             return EffectResult(False, b"null")
         try:
-            data = encode(value)
-        except (TypeError, OverflowError, UnicodeEncodeError) as error:
+            data = encode_value(value)
+        except BadValue as error:
             raise _NotPlain(f"{self._where}: its result is no JSON: {error}") from None
-        if b"null" in data:
-            refuse_nan(value, self._where)
         if len(data) > self._max_size:
             raise _NotPlain(
                 f"{self._where}: its result has {len(data)} bytes, at most {self._max_size} are allowed: "
@@ -112,6 +108,6 @@ def error_json(code: str, detail: str, data: Any = None) -> bytes:
     if data is not None:
         body["data"] = data
     try:
-        return msgspec.json.encode(body)
-    except (TypeError, ValueError):
-        return msgspec.json.encode({**body, "data": repr(data)})
+        return encode_value(body)
+    except BadValue:
+        return encode_value({**body, "data": text(describe_value(data), MAX_DETAIL)})

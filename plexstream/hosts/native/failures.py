@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from plexstream.hosts.native.fields import encode, refuse_nan
 from plexstream.hosts.native.turn import MAX_DETAIL
+from plexstream.hosts.native.values import encode_value
 from plexstream.model.errors import CallError
 from plexstream.model.host import Result
 from plexstream.model.text import text
@@ -60,8 +60,7 @@ def _error_data(data: Any, limit: int) -> tuple[Any, str]:
     if data is None:
         return None, ""
     try:
-        encoded = encode(data)
-        refuse_nan(data, "the error's data")
+        encoded = encode_value(data)
     except Exception as error:
         return None, f" (its data cannot be sent: {describe(error)})"
     if len(encoded) > limit:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from plexstream.hosts.native.values import BadValue, ValueCodec, describe_value, encode_value
 from plexstream.model.errors import TooLarge
 from plexstream.model.journal import Change
 from plexstream.sdk.errors import DeclarationError
 from plexstream.sdk.spec import ActorType, Field
 
-_SCALARS = (int, str, bool)
 # For these `is` tells that nothing has changed; anything else may have been changed inside.
 _IMMUTABLE = frozenset((int, str, bool, float, type(None), bytes))
 
 _new = tuple.__new__  # a named tuple's own costs twice the time
-
-encode = msgspec.json.Encoder(decimal_format="string", order=None).encode
+_encode = msgspec.json.encode
 
 
 class BadState(TypeError):
@@ -28,23 +27,24 @@ class BadState(TypeError):
 class FieldCodec:
     """One plain field: its name, its initial value, how it is checked and read back."""
 
-    __slots__ = ("decode", "exact", "field", "floats", "initial", "name", "number", "where")
+    __slots__ = ("_values", "decode", "exact", "field", "initial", "name", "number", "where")
 
     def __init__(self, field: Field, where: str) -> None:
         self.name = field.name
         self.field = field
         self.where = where
-        self.exact = field.annotation if field.annotation in _SCALARS else None
+        self._values = ValueCodec(field.annotation, where)
+        self.exact = self._values.exact
         self.number = self.exact in (int, bool)  # any value of the right type can be stored
+        self.decode = self._values.decode
+        initial = field.initial()
         try:
-            self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(field.annotation).decode
-        except TypeError as error:
-            raise DeclarationError(f"{where}: its type hint cannot be stored: {error}") from error
-        try:
-            self.floats = self.exact is None and _has_floats(field.annotation)
-            self.initial = encode(field.initial())
-        except TypeError as error:
-            raise DeclarationError(f"{where}: its default cannot be stored: {error}") from error
+            self.initial = self._values.seal(initial)[0]
+        except BadValue:  # a default may be what the hint leaves out, as None for what is set later
+            try:
+                self.initial = encode_value(initial)
+            except BadValue as error:
+                raise DeclarationError(f"{where}: its default cannot be stored: {error}") from None
 
     def seal(self, value: Any) -> tuple[bytes, Any]:
         """The encoding of a value that may have changed, and the value as it will be read back.
@@ -53,42 +53,13 @@ class FieldCodec:
             BadState: it is not what the type hint says, or no JSON.
         """
         if self.exact is not None and type(value) is not self.exact:
-            raise BadState(f"{self.where} is declared as {self.exact.__name__}, but was set to {value!r}")
+            raise BadState(
+                f"{self.where} is declared as {self.exact.__name__}, but was set to {describe_value(value)}"
+            )
         try:
-            data = encode(value)
-            if self.exact is not None:
-                return data, value
-            if b"null" in data:
-                refuse_nan(value, self.where)
-            value = self.decode(data)
-            return encode(value) if self.floats else data, value  # 1 is read back as 1.0
-        except (TypeError, msgspec.ValidationError, OverflowError, UnicodeEncodeError) as error:
+            return self._values.seal(value)
+        except BadValue as error:
             raise BadState(f"{self.where} was set to what cannot be stored: {error}") from None
-
-
-def _has_floats(annotation: Any) -> bool:
-    """Whether values of a type may have floats in them, for which JSON may say a whole number."""
-    try:
-        return b'"number"' in encode(msgspec.json.schema(annotation))
-    except TypeError:  # a type of the user's own
-        return False
-
-
-def refuse_nan(value: Any, where: str) -> None:
-    """JSON has no NaN and no infinity, and msgspec writes null for them: that would be a silent change."""
-    if isinstance(value, float):
-        if value - value != 0:
-            raise BadState(f"{where} was set to {value!r}, which JSON cannot hold; use None or a text")
-    elif isinstance(value, dict):
-        for v in value.values():
-            refuse_nan(v, where)
-    elif isinstance(value, list | tuple | set | frozenset):
-        for v in value:
-            refuse_nan(v, where)
-    elif value is not None and not isinstance(value, str | int | bytes):
-        plain = msgspec.to_builtins(value)  # dataclasses and the like
-        if type(plain) is not type(value):
-            refuse_nan(plain, where)
 
 
 class PlainFields:
@@ -142,7 +113,7 @@ class PlainFields:
             if value is before.get(name, patch) and type(value) in _IMMUTABLE:
                 continue
             if codec.number and type(value) is codec.exact:
-                data = encode(value)
+                data = _encode(value)
             else:
                 data, value = codec.seal(value)
             if data != encoded.get(name, codec.initial):

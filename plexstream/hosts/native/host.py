@@ -10,12 +10,12 @@ from greenlet import getcurrent, greenlet
 
 from plexstream.hosts.native.arguments import WrongArguments
 from plexstream.hosts.native.failures import ASYNCIO, describe, explain, failure, is_fatal
-from plexstream.hosts.native.fields import encode, refuse_nan
 from plexstream.hosts.native.instance import FieldEntries, Instance
 from plexstream.hosts.native.prepared import Type
 from plexstream.hosts.native.replay import Replay, new_task
 from plexstream.hosts.native.task import Task
 from plexstream.hosts.native.turn import Turn
+from plexstream.hosts.native.values import BadValue, encode_value
 from plexstream.model.errors import Failed, TooLarge
 from plexstream.model.host import Again, Outcome, Reader, Result, Suspended, TypeInfo
 from plexstream.model.journal import Begin, Change, Completion, Step
@@ -181,9 +181,10 @@ class NativeHost:
         if value is None:
             data = b"null"
         else:
-            data = encode(value)
-            if b"null" in data:
-                refuse_nan(value, "the result")
+            try:
+                data = encode_value(value)
+            except BadValue as error:
+                raise TypeError(f"its result is no JSON: {error}") from None
             if len(data) > turn.max_message:
                 size, limit = len(data), turn.max_message
                 raise TooLarge(f"{_where(turn)} returned {size} bytes, at most {limit} are allowed")
@@ -219,7 +220,7 @@ class NativeHost:
             error, f"{instance.type.name}.{bound.name}", instance.address, bound.read_only, turn.max_message
         )
         if bound.role == "run" and result.code != "non_deterministic":
-            entry = encode(["e", {"code": result.code, "detail": result.detail, "data": result.data}])
+            entry = encode_value(["e", {"code": result.code, "detail": result.detail, "data": result.data}])
             result = result._replace(patch=[Change(WORKFLOW, RESULT, entry)])
         return result
 
@@ -363,7 +364,7 @@ def _kept(instance: Instance) -> Result | None:
         return None
     if entry[0] == "e":
         return failure(entry[1]["code"], entry[1]["detail"], entry[1].get("data"))
-    return Result("", encode(entry[1]), [], [])
+    return Result("", encode_value(entry[1]), [], [])
 
 
 def _foreign(turn: Turn) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from plexstream.hosts.native.fields import BadState, PlainFields, encode, refuse_nan
+from plexstream.hosts.native.fields import BadState, PlainFields
+from plexstream.hosts.native.values import BadValue, ValueCodec
 from plexstream.model.errors import TooLarge
 from plexstream.model.host import Reader
 from plexstream.model.journal import Change
@@ -21,12 +22,12 @@ _CHANGE = 8
 class FieldEntries:
     """The entries of one collection field, as `StateMap` and `StateList` want them."""
 
-    __slots__ = ("_decode", "_field", "_limit", "_reader", "_where")
+    __slots__ = ("_field", "_limit", "_reader", "_values", "_where")
 
-    def __init__(self, reader: Reader, field: Field, decode: Any, where: str, limit: int) -> None:
+    def __init__(self, reader: Reader, field: Field, values: ValueCodec, where: str, limit: int) -> None:
         self._reader = reader
         self._field = field.name
-        self._decode = decode
+        self._values = values
         self._where = where
         self._limit = limit
 
@@ -38,28 +39,24 @@ class FieldEntries:
 
     def encode(self, value: Any) -> bytes:
         try:
-            data = encode(value)
-        except (TypeError, OverflowError, UnicodeEncodeError) as error:
+            return self._values.encode(value)
+        except BadValue as error:
             raise BadState(f"{self._where} got an entry that cannot be stored: {error}") from None
-        if b"null" in data:
-            refuse_nan(value, self._where)
-        return data
 
-    def seal(self, value: Any) -> bytes:
-        data = self.encode(value)
+    def seal(self, value: Any) -> tuple[bytes, Any]:
+        try:
+            data, value = self._values.seal(value)
+        except BadValue as error:
+            raise BadState(f"{self._where} got an entry that cannot be stored: {error}") from None
         if len(data) > self._limit:
             raise TooLarge(
                 f"{self._where} got an entry of {len(data)} bytes, at most {self._limit} are allowed"
             )
-        try:
-            self._decode(data)
-        except msgspec.ValidationError as error:
-            raise BadState(f"{self._where} got an entry that is not of its type: {error}") from None
-        return data
+        return data, value
 
     def decode(self, data: bytes) -> Any:
         try:
-            return self._decode(data)
+            return self._values.decode(data)
         except msgspec.ValidationError as error:
             raise BadState(
                 f"{self._where} has an entry {data[:80]!r}, which its type hint forbids ({error}): "
@@ -192,10 +189,10 @@ class Instance:
         self._forget_factories()
 
 
-_any = msgspec.json.Decoder().decode
+_any = ValueCodec(Any, "a value")
 
 
-def entry_decoder(field: Field, where: str) -> Any:
-    """What decodes an entry of a collection, by the hint's value type: ``StateMap[V]``, ``list[V]``"""
+def entry_codec(field: Field, where: str) -> ValueCodec:
+    """Of the entries of a collection, by the hint's value type: ``StateMap[V]``, ``list[V]``"""
     args = getattr(field.annotation, "__args__", ())
-    return msgspec.json.Decoder(args[-1] if args and not hasattr(args[-1], "__constraints__") else Any).decode
+    return ValueCodec(args[-1] if args and not hasattr(args[-1], "__constraints__") else Any, where)

@@ -6,7 +6,7 @@ import inspect
 
 from plexstream.hosts.native.arguments import Bind, binder, takes_rest
 from plexstream.hosts.native.fields import PlainFields
-from plexstream.hosts.native.instance import entry_decoder
+from plexstream.hosts.native.instance import entry_codec
 from plexstream.hosts.native.start import starter
 from plexstream.hosts.native.time import crons_of
 from plexstream.model.host import RetryInfo, TypeInfo
@@ -43,7 +43,7 @@ class Type:
         self.handlers[START] = Bound(Handler(START, starter(spec), False), f"{spec.name}.{START}", spec.retry)
         self.init_config = spec.init is not None and len(inspect.signature(spec.init).parameters) > 1
         self.collections = [
-            (f, entry_decoder(f, f"{spec.name}.{f.name}")) for f in spec.fields.values() if f.kind != "plain"
+            (f, entry_codec(f, f"{spec.name}.{f.name}")) for f in spec.fields.values() if f.kind != "plain"
         ]
         self.info = TypeInfo(
             spec.name, version, round(spec.idle_timeout * 1000), spec.max_active,

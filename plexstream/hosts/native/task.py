@@ -16,6 +16,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from plexstream.hosts.native.effect import NativeEffect
 from plexstream.hosts.native.instance import Instance
 from plexstream.hosts.native.turn import Turn
+from plexstream.hosts.native.values import encode_value
 from plexstream.model.errors import (
     AlreadyDone,
     CallError,
@@ -239,7 +240,7 @@ class Task:
     def _known(self, handle: Handle[Any], entry: Any) -> None:
         """The command is completed as it is asked for."""
         state, value = entry
-        completion = Completion(handle.index, state == "e", msgspec.json.encode(value))
+        completion = Completion(handle.index, state == "e", encode_value(value))
         self.done.append(completion)
         self._settle(completion)
 

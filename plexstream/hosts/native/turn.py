@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from plexstream.hosts.native.fields import encode, refuse_nan
 from plexstream.hosts.native.time import TurnTime
+from plexstream.hosts.native.values import BadValue, encode_value, plain_value
 from plexstream.model.address import full, parse
 from plexstream.model.awakeable import make_id, read_id
 from plexstream.model.errors import TooLarge
@@ -148,11 +148,9 @@ class Turn:
 
     def _encode(self, what: str, payload: Any) -> bytes:
         try:
-            data = encode(payload)
-        except (TypeError, OverflowError, UnicodeEncodeError) as error:
+            data = encode_value(payload)
+        except BadValue as error:
             raise TypeError(f"host.{what}: the payload is no JSON: {error}") from None
-        if b"null" in data:
-            refuse_nan(payload, f"the payload of host.{what}")
         if len(data) > self.max_message:
             raise TooLarge(f"host.{what}: {len(data)} bytes, at most {self.max_message} are allowed")
         self.room -= len(data) + _OUT
@@ -230,8 +228,7 @@ class Turn:
         _log.log(_LEVELS.get(level, 20), "%s: %s%s", self.self_id(), message, more)
 
     def plain(self, value: Any) -> Any:
-        refuse_nan(value, "a value")
-        return msgspec.to_builtins(value, str_keys=True)
+        return plain_value(value)
 
     def typed(self, value: Any, hint: Any) -> Any:
         try:
