@@ -9,3 +9,12 @@ def text(value: object, limit: int) -> str:
     if len(plain) > limit:
         plain = plain[: limit - 1] + "…"
     return plain if plain.isascii() else plain.encode(errors="replace").decode()
+
+
+def check_text(value: str) -> None:
+    """Raises ValueError where `value` has half of a surrogate pair: no record can hold that."""
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{value!r} has half of a surrogate pair: give Unicode text") from None

@@ -27,6 +27,7 @@ from plexstream.model.errors import (
     call_error,
 )
 from plexstream.model.journal import Command, CommandKind, Completion, Control, Out, OutKind, Step
+from plexstream.model.text import check_text
 from plexstream.sdk.current import current
 from plexstream.sdk.spec import Retry
 from plexstream.sdk.waiting import Handle, Waitable
@@ -209,6 +210,7 @@ class Task:
     def _command(self, kind: int, name: str, due: int = 0) -> Handle[Any]:
         if self.refusal and kind != _VALUE:
             raise TypeError(self.refusal)
+        check_text(name)
         index = self._count
         self._count = index + 1
         recorded = self.recorded.get(index)
