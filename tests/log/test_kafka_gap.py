@@ -12,6 +12,7 @@ from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.kafka.pace import PacedAppender
 from plexstream.log.kafka.settings import APPENDER
+from plexstream.log.local import partition_of_key
 from plexstream.model.errors import LogUnavailable
 from plexstream.testing.kafkaproxy import PRODUCE, Answer, Asked, proxied_broker
 
@@ -74,14 +75,15 @@ REFUSALS = [
 
 def test_librdkafka_reports_a_batch_as_delivered_that_is_nowhere(proxy, direct, topic):
     """Why one record has to be alone: if this fails one day, that can go."""
-    proxy.rule = Once(topic, Answer(KafkaError.NOT_ENOUGH_REPLICAS, after=0.3))
+    proxy.rule = Once(topic, Answer(KafkaError.NOT_ENOUGH_REPLICAS, after=1.5))
     producer = Producer({**APPENDER, "bootstrap.servers": proxy.address})
     producer.list_topics(topic, 10)
     reports = []
+    deadline = time.monotonic() + 30
     for value in (b"A", b"B"):
         producer.produce(topic, value, partition=0, on_delivery=lambda error, m: reports.append((error, m)))
-        producer.poll(0.1)
-    deadline = time.monotonic() + 30
+        while proxy.rule.times and time.monotonic() < deadline:
+            producer.poll(0.02)
     while len(reports) < 2 and time.monotonic() < deadline:
         producer.poll(0.2)
     assert [(error, m.value()) for error, m in reports] == [(None, b"A"), (None, b"B")]
@@ -90,7 +92,7 @@ def test_librdkafka_reports_a_batch_as_delivered_that_is_nowhere(proxy, direct, 
 
 @pytest.mark.parametrize("code", REFUSALS)
 def test_what_is_acknowledged_is_on_the_log_if_the_first_batch_was_refused(log, proxy, direct, topic, code):
-    proxy.rule = Once(topic, Answer(code, after=0.2), times=2)
+    proxy.rule = Once(topic, Answer(code, after=0.5), times=2)
     appender = log.appender()
     for number in range(4):
         appender.append((topic, 0), items(b"%d" % number, b"%d'" % number), number)
@@ -209,3 +211,29 @@ def test_a_producer_that_was_idle_for_too_long_begins_with_one_record(proxied, p
     assert len(read_all(direct, (topic, 0), 7)) == 7
     appender.close()
     log.close()
+
+
+@pytest.mark.parametrize("partition", [0, None])
+@pytest.mark.parametrize("answer", [Answer(KafkaError.NOT_ENOUGH_REPLICAS, after=1.5), Answer(0, -1)])
+def test_no_transaction_is_committed_that_lacks_a_record(log, proxy, direct, topic, partition, answer):
+    transaction = log.transaction(f"{topic}-relay")
+    proxy.rule = Once(topic, answer)
+    records = [(topic, partition, b"k", b"%d" % number + b"x" * 100_000) for number in range(20)]
+    with pytest.raises(LogUnavailable, match="without an offset"):
+        transaction.commit(records, {(topic, 1): 20})
+    transaction.close()
+    # Whoever comes next finds nothing of it, position and records.
+    again = log.transaction(f"{topic}-relay")
+    assert again.position((topic, 1)) is None
+    again.commit(records, {(topic, 1): 20})
+    assert again.position((topic, 1)) == 20
+    again.close()
+    at = partition_of_key(b"k", 2) if partition is None else partition
+    found = []
+    reader = direct.reader(committed=True)
+    reader.assign((topic, at), 0)
+    deadline = time.monotonic() + 30
+    while len(found) < 20 and time.monotonic() < deadline:
+        found += reader.read(100, 0.2)
+    reader.close()
+    assert [record.value for record in found] == [record[3] for record in records]

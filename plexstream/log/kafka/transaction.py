@@ -8,7 +8,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from plexstream.log.base import Item, Place
 from plexstream.log.kafka.errors import log_error
@@ -73,13 +73,20 @@ class KafkaTransaction:
             TopicPartition(topic, number, offset, self._life) for (topic, number), offset in positions.items()
         ]
 
+        unproven: list[Message] = []
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            offset = message.offset()
+            if error is None and (offset is None or offset < 0):
+                unproven.append(message)
+
         def run() -> None:
             producer.begin_transaction()
             for topic, partition, key, value in records:
                 where = _PARTITIONER if partition is None else partition
                 while True:
                     try:
-                        producer.produce(topic, value, key, where)
+                        producer.produce(topic, value, key, where, delivered)
                         break
                     except BufferError:
                         producer.poll(0.05)
@@ -87,6 +94,13 @@ class KafkaTransaction:
                 producer.send_offsets_to_transaction(
                     offsets, self._group.consumer_group_metadata(), TIMEOUT_S
                 )
+            # The first batches of a partition are not guarded by sequence numbers (see `PacedAppender`): one
+            # may be lost, and taken for delivered as a later one was. Nothing is committed before all are.
+            producer.flush(TIMEOUT_S)
+            if unproven:
+                first = f"{unproven[0].topic()}[{unproven[0].partition()}]"
+                said = f"{len(unproven)} records were delivered without an offset, one to {first}"
+                raise KafkaException(KafkaError(KafkaError._INCONSISTENT, said))
             producer.commit_transaction(TIMEOUT_S)
 
         self._call("committing", run)
