@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -73,6 +73,39 @@ def apply(
             if state.other_factor:
                 out.print(f"[yellow]differs[/]  {state.spec.name}: {state.other_factor}", soft_wrap=True)
         out.print(f"{where(chosen)} has every topic, with {count} partitions.", soft_wrap=True)
+
+
+@app.command()
+def accept(
+    topic: Annotated[str, typer.Argument(help="The topic that has lost records, by its full name.")],
+    kafka: options.Kafka = None,
+    data: options.Data = None,
+    prefix: options.Prefix = None,
+    config: options.ConfigFile = None,
+) -> None:
+    """Go on with partitions of a topic that have lost records, and are refused for that.
+
+    What was lost stays lost. What comes from then on counts as new.
+
+    [bold]Example[/]
+
+      plexstream topics accept orders --kafka localhost:9092
+    """
+    from plexstream.cli.logs import load, open_installation
+    from plexstream.log.installation import Control
+
+    chosen = load(config, data, kafka, prefix)
+    out = stdout()
+    with open_installation(chosen) as log:
+        found = Control(log, chosen.topics()).accept(topic)
+    for (_, number), short in found:
+        out.print(
+            f"[yellow]accepted[/]  {topic}[{number}]: it goes on from offset {short.end}; "
+            f"it was known up to {short.position}",
+            soft_wrap=True,
+        )
+    if not found:
+        out.print(f"No partition of {topic} is refused.", soft_wrap=True)
 
 
 @app.command("list")

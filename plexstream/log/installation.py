@@ -7,6 +7,7 @@ topic and take none away again, so the topics themselves do not tell for ever.
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any, TypeVar
 
 import msgspec
@@ -30,13 +31,118 @@ class Installation(msgspec.Struct, frozen=True):
     Attributes:
         partitions: how many it has, for life.
         accepted: topics that have more by now, and how many, as an operator has taken note of.
-        unnamed: topics of which one life (an id) stands in origins without its name: that in which the
-            installation was when origins did not name lives yet.
     """
 
     partitions: int
     accepted: dict[str, int] = {}
-    unnamed: dict[str, str] = {}
+
+
+class Short(msgspec.Struct, frozen=True):
+    """A partition that was found to end before a known position, or to be of another life than it was.
+
+    Attributes:
+        life: the topic's id, as it was found.
+        position: up to where it was known; `end`: where it ended when that was noticed: numbers from there on
+            have been given out twice.
+        state: "refused", until an operator says "accepted": go on from `end`; "done" when that has been done.
+        number: how often this has happened to the partition.
+    """
+
+    life: str
+    position: int
+    end: int
+    state: str = "refused"
+    number: int = 1
+
+
+def short_key(place: Place) -> bytes:
+    """The key of the entry about a partition that is short."""
+    return f"short/{place[0]}/{place[1]}".encode()
+
+
+def life_key(topic: str) -> bytes:
+    """The key of the entry that tells the life of a subscribed topic, as it was last looked at."""
+    return f"life/{topic}".encode()
+
+
+def numbered(life: str, short: Short | None) -> str:
+    """A topic's life, told apart where a partition's numbers have been given out twice."""
+    again = short is not None and short.life == life and short.state != "refused"
+    return f"{life}+{short.number}" if again and short is not None else life
+
+
+def unnamed_key(topic: str) -> bytes:
+    """The key of the entry that gives a topic's life which stands in origins without its name.
+
+    It is that in which the topic was when an installation of old began to name lives.
+    """
+    return f"unnamed/{topic}".encode()
+
+
+class Control:
+    """The entries of the control topic, read again only where there are more. Thread-safe; blocks."""
+
+    def __init__(self, log: Log, topics: Topics) -> None:
+        self.log = log
+        self.topics = topics
+        self._lock = threading.Lock()
+        self._end = -1
+        self._entries: dict[bytes, bytes] = {}
+
+    def entries(self) -> dict[bytes, bytes]:
+        """All entries. Raises LogUnavailable."""
+        with self._lock:
+            try:
+                _, end = self.log.range((self.topics.control, 0))
+            except TopicMissing:
+                return {}
+            if end != self._end:
+                self._entries, self._end = entries(self.log, self.topics), end
+            return dict(self._entries)
+
+    def short(self, place: Place) -> Short | None:
+        """What is said of a partition. Raises LogUnavailable."""
+        return decode(self.entries(), short_key(place), Short)
+
+    def put(self, key: bytes, value: Any) -> None:
+        """Set an entry. Raises LogError."""
+        put(self.log, self.topics, key, value)
+
+    def accept(self, topic: str) -> list[tuple[Place, Short]]:
+        """Take note of what the partitions of a topic have lost: they go on. Blocks; raises LogError.
+
+        Returns those that had been refused.
+        """
+        accepted = []
+        found = self.entries()
+        for key in sorted(found):
+            text = key.decode(errors="replace")
+            if not text.startswith(f"short/{topic}/"):
+                continue
+            short = decode(found, key, Short)
+            number = text.rpartition("/")[2]
+            if short is not None and short.state == "refused" and number.isdigit():
+                self.put(key, msgspec.structs.replace(short, state="accepted"))
+                accepted.append(((topic, int(number)), short))
+        return accepted
+
+    def unnamed(self, topic: str, life: str) -> bool:
+        """Whether this life of a topic stands in origins without its name. Raises LogUnavailable."""
+        return not life or decode(self.entries(), unnamed_key(topic), str) == life
+
+    def origin(self, place: Place, life: str) -> str:
+        """The origin of records of a source. Raises LogUnavailable."""
+        found = self.entries()
+        key, of_old = unnamed_key(place[0]), unnamed_key(self.topics.journal) in found
+        named = decode(found, key, str)
+        if life and of_old and named is None:
+            # An installation of old may have read this topic before: its origins have no life then.
+            self.put(key, life)
+            named = life
+        short = decode(found, short_key(place), Short)
+        bare = f"{place[0]}/{place[1]}"
+        life = numbered(life, short) if named != life else numbered(life, short).removeprefix(life)
+        return f"{bare}@{life}" if life else bare
 
 
 def entries(log: Log, topics: Topics) -> dict[bytes, bytes]:

@@ -1,7 +1,8 @@
 """From existing topics into mailboxes, each record once.
 
-A record becomes a message whose origin is its topic and partition and whose number there is its offset: what
-is sent again after a crash is dropped by the receiver. So the position kept here only saves work.
+A record becomes a message whose origin is its topic, that topic's life and its partition, and whose number
+there is its offset: what is sent again after a crash is dropped by the receiver. So the position kept here
+only saves work. What is wrong with one source partition costs that one alone.
 """
 
 from __future__ import annotations
@@ -9,120 +10,51 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping
-
-import msgspec
+from functools import partial
+from typing import cast
 
 from plexstream.log.base import Ack, Appender, Item, Log, Place, Reader, Record
-from plexstream.model.address import DEFAULT_NAMESPACE, DEFAULT_TENANT, partition_of
-from plexstream.model.errors import LogError
-from plexstream.model.message import TELL, Envelope
+from plexstream.log.installation import Control
+from plexstream.log.limits import RecordTooLarge
+from plexstream.model.address import partition_of
+from plexstream.model.errors import LogError, Shortened
 from plexstream.model.topics import Topics
+from plexstream.node.desk import Desk
+from plexstream.node.feed import Feed
+from plexstream.node.source import (
+    Begun,
+    Refused,
+    Source,
+    Stage,
+    There,
+    begin,
+    refuse,
+    store,
+    survey,
+)
 from plexstream.schema.codec import encode_envelope
-from plexstream.sdk.spec import ActorType, Subscription
+from plexstream.sdk.spec import ActorType
 
 _log = logging.getLogger("plexstream.node")
 
 READ_LIMIT = 1_000
 MAX_BATCHES = 32
-"""Reads on their way into mailboxes, before the next one waits."""
+"""Reads of one source on their way into mailboxes, before it is read on."""
+MAX_BYTES = 8 << 20
+"""And so many bytes of them."""
 POSITION_S = 5.0
 REFRESH_S = 86_400.0
 """A position is stored again after so long: brokers forget them after 7 days by default."""
 RETRY_S = 1.0
 LOOK_S = 1.0
+"""How often topics that are missing are looked for; those that are there are looked at a fifth as often, for
+partitions that were added, and for another life."""
+REFUSED_S = 5.0
+"""How soon an operator's word about a refused source is heeded."""
+_SURVEY = -1  # the desk's number for what is asked of all topics together
 
-_loads = msgspec.json.Decoder().decode
-
-
-class Feed:
-    """How the records of one topic become messages, for one subscription."""
-
-    def __init__(self, type_name: str, subscription: Subscription, max_message: int) -> None:
-        self.topic = subscription.topic
-        self._max_message = max_message
-        self._prefix = f"{DEFAULT_TENANT}/{DEFAULT_NAMESPACE}/{type_name}/"
-        self._handler = subscription.handler
-        self._key = subscription.key
-        self._into = b'{"%b":' % subscription.into.encode() if subscription.into else None
-
-    def message(self, record: Record) -> Envelope:
-        """The message for a record. One that cannot be read goes to the dead letters, by way of a mailbox."""
-        origin = f"{record.topic}/{record.partition}"
-        id = f"{origin}/{record.offset}"
-        value = record.value or b""
-        try:
-            if len(value) > self._max_message:
-                size, value = len(value), b""  # it stands in its topic
-                raise ValueError(f"the record has {size} bytes, at most {self._max_message} are allowed")
-            target = self._prefix + self._actor_id(record)
-        except ValueError as error:
-            headers = {"malformed": str(error)}
-            return Envelope(
-                TELL,
-                id,
-                origin,
-                self._handler,
-                value,
-                "",
-                "",
-                "",
-                record.time,
-                headers,
-                origin,
-                record.offset,
-                0,
-            )
-        payload = value if self._into is None else self._into + value + b"}"
-        return Envelope(
-            TELL, id, target, self._handler, payload, "", "", "", record.time, {}, origin, record.offset, 0
-        )
-
-    def _actor_id(self, record: Record) -> str:
-        if record.value is None:
-            raise ValueError("the record has no value")
-        key = self._key
-        if key is None:
-            id: object = record.key.decode(errors="strict")
-        else:
-            try:
-                value = _loads(record.value)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise ValueError(f"the value is no JSON: {error}") from None
-            if callable(key):
-                try:
-                    id = key(value)
-                except Exception as error:
-                    raise ValueError(
-                        f"the subscription's key function raised {type(error).__name__}: {error}"
-                    ) from None
-            elif not isinstance(value, dict) or key not in value:
-                raise ValueError(f"the value has no field {key!r}")
-            else:
-                id = value[key]
-        if isinstance(id, int) and not isinstance(id, bool):
-            id = str(id)
-        if not isinstance(id, str) or not id or "/" in id or not id.isprintable():
-            raise ValueError(f"the key {id!r} is no actor id: text without '/' and control characters is")
-        if self._into is not None and key is None:
-            try:
-                _loads(record.value)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise ValueError(f"the value is no JSON: {error}") from None
-        return id
-
-
-class _Source:
-    """One partition of a source topic, while this worker feeds it."""
-
-    __slots__ = ("done", "outstanding", "stored", "stored_at")
-
-    def __init__(self, start: int) -> None:
-        self.done = start  # all below is in mailboxes
-        self.stored = start
-        self.stored_at = time.monotonic()
-        self.outstanding: deque[list[int]] = deque()  # [next offset behind the batch, appends open]
+_Group = list[tuple[Item, Record, Feed]]
 
 
 class Ingest:
@@ -138,16 +70,22 @@ class Ingest:
         self._log = log
         self._topics = topics
         self._partitions = partitions
+        self._control = Control(log, topics)
         self._feeds: dict[str, list[Feed]] = {}
         for name, spec in types.items():
             for subscription in spec.subscriptions:
                 self._feeds.setdefault(subscription.topic, []).append(Feed(name, subscription, max_message))
         self._wanted: frozenset[int] = frozenset()
-        self._sources: dict[Place, _Source] = {}
+        self._there: dict[str, There] = {}  # of the subscribed topics
+        self._sources: dict[Place, Source] = {}
         self._stop = threading.Event()
-        self._looked = 0.0
+        self._looked = float("-inf")
+        self._looking = False
         self._committed = 0.0
-        self._missing: set[str] = set()
+        self._missing: set[str] = set(self._feeds)
+        self._told_missing: set[str] = set()
+        self._desk = Desk(lambda: None)
+        self._places: dict[Place, int] = {}  # numbers, for the desk
         self._thread = threading.Thread(target=self._run, name="plexstream-ingest", daemon=True)
 
     def start(self) -> None:
@@ -158,7 +96,6 @@ class Ingest:
     def assign(self, partitions: Iterable[int]) -> None:
         """The mailbox partitions whose share this worker feeds."""
         self._wanted = frozenset(partitions)
-        self._looked = 0.0
 
     def stop(self) -> None:
         """End; what is not acknowledged is fed again later."""
@@ -171,8 +108,12 @@ class Ingest:
         return list(self._feeds)
 
     def positions(self) -> dict[Place, int]:
-        """Next offset by source partition."""
-        return {place: source.done for place, source in list(self._sources.items())}
+        """Next offset by source partition, of those that are read."""
+        return {
+            place: source.done
+            for place, source in list(self._sources.items())
+            if source.stage is Stage.READING
+        }
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -184,104 +125,256 @@ class Ingest:
             except Exception:
                 _log.exception("ingest begins anew")
                 self._stop.wait(RETRY_S)
+        self._desk.close()
 
     def _session(self) -> None:
         reader, appender = self._log.reader(committed=True), self._log.appender()
+        self._sources, self._there = {}, {}
+        self._looked = float("-inf")
         try:
             while not self._stop.is_set():
+                for answer in self._desk.take():
+                    answer.then(answer.result)
+                self._look()
                 self._follow(reader)
-                in_flight = sum(len(s.outstanding) for s in self._sources.values())
-                records = (
-                    reader.read(READ_LIMIT, 0.0 if in_flight else 0.05) if in_flight < MAX_BATCHES else []
-                )
-                if records:
-                    self._feed(appender, records)
-                acks = appender.poll(0.0 if records or not in_flight else 0.005)
-                self._settle(acks)
+                self._read(reader, appender)
+                if appender.broken:
+                    raise LogError("feeding mailboxes failed, nothing more can be appended")
                 if time.monotonic() - self._committed > POSITION_S:
                     self._commit()
             self._commit()
+            self._wait_for_positions()
         finally:
             reader.close()
             appender.close()
-            self._sources = {}
 
-    def _follow(self, reader: Reader) -> None:
-        if time.monotonic() - self._looked < LOOK_S:
+    # Which sources there are
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if self._looking or now - self._looked < LOOK_S * (1 if self._missing else 5):
             return
-        self._looked = time.monotonic()
-        wanted: set[Place] = set()
+        self._looked, self._looking = now, True
+        question = partial(survey, self._log, self._control, list(self._feeds))
+        self._desk.ask(self, _SURVEY, question, self._surveyed)
+
+    def _surveyed(self, found: dict[str, There | LogError] | LogError) -> None:
+        self._looking = False
+        if isinstance(found, LogError):
+            _log.warning("the subscribed topics are not known: %s", found)
+            return
+        self._missing = set()
         for topic in self._feeds:
-            count = self._log.partitions(topic)
-            if count is None:
-                if topic not in self._missing:
-                    self._missing.add(topic)
+            there = found.get(topic)
+            if isinstance(there, LogError):
+                _log.warning("the subscribed topic %r is not known: %s", topic, there)
+                continue
+            if there is None:
+                self._missing.add(topic)
+                self._there.pop(topic, None)
+                if topic not in self._told_missing:
+                    self._told_missing.add(topic)
                     _log.warning("ingest waits for the topic %r, which does not exist yet", topic)
                 continue
-            self._missing.discard(topic)
-            wanted |= {(topic, q) for q in range(count) if q % self._partitions in self._wanted}
-        for place in [p for p in self._sources if p not in wanted]:
-            reader.release(place)
-            del self._sources[place]
-        for place in wanted - self._sources.keys():
-            start = self._stored(place)
-            self._sources[place] = _Source(start)
-            reader.assign(place, start)
+            self._told_missing.discard(topic)
+            before = self._there.get(topic)
+            if there.former:
+                _log.warning(
+                    "topic %s was deleted and made again (%s, now %s): its records count as new",
+                    topic, there.former, there.life,
+                )  # fmt: skip
+            elif before is not None and before.partitions < there.partitions:
+                more = there.partitions - before.partitions
+                _log.info("topic %s has %d partitions more: they are read", topic, more)
+            self._there[topic] = there
 
-    def _feed(self, appender: Appender, records: list[Record]) -> None:
+    def _follow(self, reader: Reader) -> None:
+        """Begin and end with sources as the assignment and the topics want it."""
+        wanted = {
+            (topic, q): there.life
+            for topic, there in self._there.items()
+            for q in range(there.partitions)
+            if q % self._partitions in self._wanted
+        }
+        for place, source in list(self._sources.items()):
+            if wanted.get(place) != source.life:
+                reader.release(place)
+                del self._sources[place]
+        now = time.monotonic()
+        for place, life in wanted.items():
+            source = self._sources.get(place) or self._sources.setdefault(place, Source(place, life))
+            if source.until > now or source.stage in (Stage.READING, Stage.ASKING):
+                continue
+            if source.stage is Stage.WAITING:
+                self._assign(reader, source)
+            else:
+                self._begin(source)
+
+    def _number(self, place: Place) -> int:
+        return self._places.setdefault(place, len(self._places))
+
+    def _begin(self, source: Source) -> None:
+        source.stage = Stage.ASKING
+        log, control, place, life = self._log, self._control, source.place, source.life
+
+        def begun(found: Begun | Refused | LogError) -> None:
+            if self._sources.get(place) is source:
+                self._begun(source, found)
+
+        self._desk.ask(self, self._number(place), lambda: begin(log, control, place, life), begun)
+
+    def _begun(self, source: Source, found: Begun | Refused | LogError) -> None:
+        if isinstance(found, Begun):
+            source.begin(found)
+            source.stage, source.until = Stage.WAITING, 0.0
+            return
+        source.stage = Stage.NEW
+        if isinstance(found, Refused):
+            source.until = time.monotonic() + REFUSED_S
+            if not source.told:
+                source.told = True
+                _log.error("%s", found.why)
+        else:
+            source.until = time.monotonic() + RETRY_S
+            _log.warning("%s[%d] waits to be read: %s", *source.place, found)
+
+    def _assign(self, reader: Reader, source: Source) -> None:
+        try:
+            reader.assign(source.place, source.done)
+        except LogError as error:
+            self._put_off(reader, source, str(error))
+            return
+        source.stage = Stage.READING
+
+    def _put_off(self, reader: Reader, source: Source, why: str) -> None:
+        """Begin again with a source in a while, where all before has arrived."""
+        _log.warning("%s[%d] is read again from offset %d on: %s", *source.place, source.done, why)
+        reader.release(source.place)
+        source.drop()
+        source.stage, source.until = Stage.WAITING, time.monotonic() + RETRY_S
+
+    # What they give
+
+    def _read(self, reader: Reader, appender: Appender) -> None:
+        in_flight = False
+        for source in self._sources.values():
+            in_flight = in_flight or bool(source.outstanding)
+            full = len(source.outstanding) >= MAX_BATCHES or source.bytes >= MAX_BYTES
+            if full and not source.paused:
+                reader.pause(source.place)
+                source.paused = True
+            elif source.paused and not full:
+                reader.resume(source.place)
+                source.paused = False
+        try:
+            records = reader.read(READ_LIMIT, 0.0 if in_flight else 0.05)
+        except Shortened as error:
+            self._shortened((error.topic, error.partition), error)
+            return
+        if records:
+            self._feed(reader, appender, records)
+        self._settle(reader, appender.poll(0.0 if records or not in_flight else 0.005))
+
+    def _shortened(self, place: Place, error: Shortened) -> None:
+        source = self._sources.get(place)
+        if source is not None:
+            source.drop()
+            source.stage = Stage.ASKING
+            question = partial(
+                refuse, self._log, self._control, place, source.life, error.position, error.end
+            )
+
+            def refused(found: Refused | LogError) -> None:
+                if self._sources.get(place) is source:
+                    self._begun(source, found)
+
+            self._desk.ask(self, self._number(place), question, refused)
+
+    def _feed(self, reader: Reader, appender: Appender, records: list[Record]) -> None:
         mailbox, partitions = self._topics.mailbox, self._partitions
-        by_source: dict[Place, tuple[int, dict[Place, list[Item]]]] = {}
+        by_source: dict[Place, dict[Place, _Group]] = {}
+        ends: dict[Place, int] = {}
         for record in records:
-            source = (record.topic, record.partition)
-            _, into = by_source.setdefault(source, (0, {}))
-            by_source[source] = (record.offset + 1, into)
+            place: Place = (record.topic, record.partition)
+            source = self._sources.get(place)
+            if source is None or source.stage is not Stage.READING:
+                continue
+            into = by_source.setdefault(place, {})
+            ends[place] = record.offset + 1
             for index, feed in enumerate(self._feeds[record.topic]):
-                e = feed.message(record)
+                e = feed.message(record, source.origin)
                 if index:
                     e = e._replace(origin_index=index, id=f"{e.id}.{index}")
-                home = record.partition % partitions if e.headers else partition_of(e.target, partitions)
-                into.setdefault((mailbox, home), []).append((e.target.encode(), encode_envelope(e)))
-        for place, (behind, into) in by_source.items():
-            source_state = self._sources.get(place)
-            if source_state is None:
-                continue
-            batch = [behind, len(into)]
-            source_state.outstanding.append(batch)
-            for target, items in into.items():
-                appender.append(target, items, batch)
+                number = record.partition % partitions if e.headers else partition_of(e.target, partitions)
+                item = (e.target.encode(), encode_envelope(e))
+                into.setdefault((mailbox, number), []).append((item, record, feed))
+        for place, groups in by_source.items():
+            fed = self._sources[place]
+            size = sum(len(item[1] or b"") for group in groups.values() for item, _, _ in group)
+            batch = fed.batch(ends[place], size)
+            try:
+                for home, group in groups.items():
+                    self._append(appender, home, group, fed, batch)
+            except LogError as error:
+                self._put_off(reader, fed, str(error))
 
-    def _settle(self, acks: list[Ack]) -> None:
-        for ack in acks:
-            if ack.error is not None:
-                raise LogError(f"feeding mailboxes failed: {ack.error}") from ack.error
-            batch = ack.token
-            assert isinstance(batch, list)
-            batch[1] -= 1
-        for source in self._sources.values():
-            while source.outstanding and not source.outstanding[0][1]:
-                source.done = source.outstanding.popleft()[0]
-
-    def _transaction_id(self, place: Place) -> str:
-        return f"{self._topics.prefix}ingest.{place[0]}.{place[1]}"
-
-    def _stored(self, place: Place) -> int:
-        transaction = self._log.transaction(self._transaction_id(place))
+    def _append(
+        self, appender: Appender, home: Place, group: _Group, source: Source, batch: list[int]
+    ) -> None:
+        token = source, source.era, batch
         try:
-            return transaction.position(place) or 0
-        finally:
-            transaction.close()
+            appender.append(home, [item for item, _, _ in group], token)
+            batch[1] += 1
+        except RecordTooLarge:
+            for item, record, feed in group:
+                try:
+                    appender.append(home, [item], token)
+                except RecordTooLarge as error:
+                    e = feed.refused(record, source.origin, f"its message is too large: {error}")
+                    index = self._feeds[record.topic].index(feed)
+                    e = e._replace(origin_index=index)
+                    appender.append(home, [(e.target.encode(), encode_envelope(e))], token)
+                batch[1] += 1
+
+    def _settle(self, reader: Reader, acks: list[Ack]) -> None:
+        for ack in acks:
+            source, era, batch = cast("tuple[Source, int, list[int]]", ack.token)
+            if era != source.era:
+                continue  # given up meanwhile
+            if ack.error is not None:
+                if self._sources.get(source.place) is source:
+                    self._put_off(reader, source, f"feeding mailboxes failed: {ack.error}")
+                continue
+            batch[1] -= 1
+            source.settle()
+
+    # How far they are
 
     def _commit(self) -> None:
         """Store positions. Losing one costs reading its records again, no more."""
-        self._committed = time.monotonic()
+        self._committed = now = time.monotonic()
         for place, source in self._sources.items():
-            if source.done == source.stored and self._committed - source.stored_at < REFRESH_S:
+            if source.storing or source.stage not in (Stage.READING, Stage.WAITING):
                 continue
-            transaction = self._log.transaction(self._transaction_id(place))
-            try:
-                transaction.commit((), {place: source.done})
-                source.stored, source.stored_at = source.done, self._committed
-            except LogError as error:
-                _log.warning("the position of %s[%d] was not stored: %s", *place, error)
-            finally:
-                transaction.close()
+            if source.done == source.stored and now - source.stored_at < REFRESH_S:
+                continue
+            source.storing = True
+
+            def stored(found: int | LogError, source: Source = source) -> None:
+                source.storing = False
+                if isinstance(found, LogError):
+                    _log.warning("the position of %s[%d] was not stored: %s", *source.place, found)
+                else:
+                    source.stored, source.stored_at = found, time.monotonic()
+
+            question = partial(
+                store, self._log, self._control, place, source.position_life, source.done
+            )
+            self._desk.ask(self, self._number(place), question, stored)
+
+    def _wait_for_positions(self) -> None:
+        end = time.monotonic() + POSITION_S
+        while any(s.storing for s in self._sources.values()) and time.monotonic() < end:
+            for answer in self._desk.take():
+                answer.then(answer.result)
+            time.sleep(0.005)

@@ -55,10 +55,11 @@ def apply(log: Log, topics: Topics, partitions: int, asked: int | None = None) -
     if asked is None or not more:
         installation.refuse_others(there, topics, record, count)
     log.create(spec for spec in specs(topics, count) if spec.name not in there)
-    unnamed = record.unnamed if record is not None else {}
     if record is None and topics.journal in there:
-        unnamed = {topics.journal: log.topic_id(topics.journal)}
-    now = installation.Installation(count, more, unnamed)
+        # From before origins named the lives of topics: those that they are of now have no name.
+        life = log.topic_id(topics.journal)
+        installation.put(log, topics, installation.unnamed_key(topics.journal), life)
+    now = installation.Installation(count, more)
     if now != record:
         installation.put(log, topics, installation.KEY, now)
     if more:

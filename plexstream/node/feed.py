@@ -1,0 +1,90 @@
+"""How the records of a subscribed topic become messages."""
+
+from __future__ import annotations
+
+import msgspec
+
+from plexstream.log.base import Record
+from plexstream.model.address import DEFAULT_NAMESPACE, DEFAULT_TENANT, MAX_ADDRESS_BYTES
+from plexstream.model.message import TELL, Envelope
+from plexstream.sdk.spec import Subscription
+
+_SHOWN = 100
+
+_loads = msgspec.json.Decoder().decode
+
+
+class Feed:
+    """How the records of one topic become messages, for one subscription."""
+
+    def __init__(self, type_name: str, subscription: Subscription, max_message: int) -> None:
+        self.topic = subscription.topic
+        self._max_message = max_message
+        self._prefix = f"{DEFAULT_TENANT}/{DEFAULT_NAMESPACE}/{type_name}/"
+        self._handler = subscription.handler
+        self._key = subscription.key
+        self._into = b'{"%b":' % subscription.into.encode() if subscription.into else None
+
+    def message(self, record: Record, origin: str) -> Envelope:
+        """The message for a record. One that cannot be read goes to the dead letters, by way of a mailbox."""
+        value = record.value or b""
+        try:
+            if len(value) > self._max_message:
+                size, value = len(value), b""  # it stands in its topic
+                raise ValueError(f"the record has {size} bytes, at most {self._max_message} are allowed")
+            target = self._prefix + self._actor_id(record)
+        except ValueError as error:
+            return self.refused(record, origin, str(error), value)
+        id = f"{origin}/{record.offset}"
+        payload = value if self._into is None else self._into + value + b"}"
+        return Envelope(
+            TELL, id, target, self._handler, payload, "", "", "", record.time, {}, origin, record.offset, 0
+        )
+
+    def refused(self, record: Record, origin: str, why: str, value: bytes = b"") -> Envelope:
+        """The message for a record that is none."""
+        return Envelope(
+            TELL, f"{origin}/{record.offset}", origin, self._handler, value, "", "", "", record.time,
+            {"malformed": why}, origin, record.offset, 0,
+        )  # fmt: skip
+
+    def _actor_id(self, record: Record) -> str:
+        if record.value is None:
+            raise ValueError("the record has no value")
+        key = self._key
+        if key is None:
+            id: object = record.key.decode(errors="strict")
+        else:
+            try:
+                value = _loads(record.value)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise ValueError(f"the value is no JSON: {error}") from None
+            if callable(key):
+                try:
+                    id = key(value)
+                except Exception as error:
+                    text = f"{type(error).__name__}: {str(error)[:_SHOWN]}"
+                    raise ValueError(f"the subscription's key function raised {text}") from None
+            elif not isinstance(value, dict) or key not in value:
+                raise ValueError(f"the value has no field {key!r}")
+            else:
+                id = value[key]
+        if isinstance(id, int) and not isinstance(id, bool):
+            id = str(id)
+        if not isinstance(id, str) or not id or "/" in id or not id.isprintable():
+            raise ValueError(
+                f"the key {_shown(id)} is no actor id: text without '/' and control characters is"
+            )
+        if len((self._prefix + id).encode(errors="replace")) > MAX_ADDRESS_BYTES:
+            raise ValueError(f"the key {_shown(id)} makes an address of over {MAX_ADDRESS_BYTES} bytes")
+        if self._into is not None and key is None:
+            try:
+                _loads(record.value)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise ValueError(f"the value is no JSON: {error}") from None
+        return id
+
+
+def _shown(id: object) -> str:
+    text = repr(id)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
