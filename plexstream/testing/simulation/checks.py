@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from plexstream.log.base import Record
@@ -57,10 +58,8 @@ class Checks:
                 model.fold(offset)
                 same_state(model, store, whose)
             model.fold(1 << 60)
-        self._mails()
         self._mailboxes()
-        self._outputs()
-        self._dead_letters()
+        self.what_left()
         self._replies()
         self._calls()
         for model in self.models:
@@ -81,6 +80,12 @@ class Checks:
                     f"partition {partition}, claim {claim}: {pending} were found waiting, expected {expected}"
                 )
 
+    def what_left(self) -> None:
+        """Everything that turns sent has left, once: mails, outputs, dead letters. Raises Violation."""
+        self._mails()
+        self._outputs()
+        self._dead_letters()
+
     # Messages
 
     def _mails(self) -> None:
@@ -93,13 +98,13 @@ class Checks:
             (e.origin, e.origin_seq, e.origin_index)
             for mailbox in self.mailboxes
             for r in mailbox
-            if (e := _envelope(r)) is not None and e.kind > ASK
+            if (e := envelope(r)) is not None and e.kind > ASK
         }  # an answer that comes too late changes nothing
         if lost := mails.keys() - set(arrived) - received:
             raise Violation(f"messages of turns that count never arrived: {sorted(lost)}")
         for mailbox in self.mailboxes:
             for record in mailbox:
-                e = _envelope(record)
+                e = envelope(record)
                 if e is not None and e.origin.startswith("journal/"):
                     out = mails.get((e.origin, e.origin_seq, e.origin_index))
                     if out is None or out.payload != e.payload:
@@ -108,24 +113,29 @@ class Checks:
     def _mailboxes(self) -> None:
         """No message that the log has is forgotten."""
         for model, mailbox in zip(self.models, self.mailboxes, strict=True):
-            seen: dict[str, tuple[int, int]] = {}
-            for record in mailbox:
-                e = _envelope(record)
-                if e is not None and e.origin:
-                    number = (e.origin_seq, e.origin_index)
-                    repeated = number <= seen.get(e.origin, (-1, -1))
-                    seen[e.origin] = max(number, seen.get(e.origin, (-1, -1)))
-                    if repeated:
-                        if record.offset in model.causes:
-                            raise Violation(f"a repetition took effect: {record.offset} {e}")
-                        continue
-                if record.offset in model.causes or (e is not None and e.handler in UNWRITTEN):
-                    continue
-                if e is not None and e.kind > ASK:
-                    continue  # nobody waits for it any more
-                if e is not None and e.idempotency_key and (e.target, e.idempotency_key) in model.replies:
-                    continue
+            for record, e in self.unhandled(model, mailbox):
                 raise Violation(f"a message is lost: mailbox {record.partition}@{record.offset} {e}")
+
+    def unhandled(self, model: Model, mailbox: list[Record]) -> Iterator[tuple[Record, Envelope | None]]:
+        """Messages that have had no turn, and need one. Raises Violation: a repetition took effect."""
+        seen: dict[str, tuple[int, int]] = {}
+        for record in mailbox:
+            e = envelope(record)
+            if e is not None and e.origin:
+                number = (e.origin_seq, e.origin_index)
+                repeated = number <= seen.get(e.origin, (-1, -1))
+                seen[e.origin] = max(number, seen.get(e.origin, (-1, -1)))
+                if repeated:
+                    if record.offset in model.causes:
+                        raise Violation(f"a repetition took effect: {record.offset} {e}")
+                    continue
+            if record.offset in model.causes or (e is not None and e.handler in UNWRITTEN):
+                continue
+            if e is not None and e.kind > ASK:
+                continue  # nobody waits for it any more
+            if e is not None and e.idempotency_key and (e.target, e.idempotency_key) in model.replies:
+                continue
+            yield record, e
 
     # What leaves
 
@@ -220,7 +230,8 @@ class Checks:
                         )
 
 
-def _envelope(record: Record) -> Envelope | None:
+def envelope(record: Record) -> Envelope | None:
+    """The message of a mailbox record, None where it is none."""
     try:
         return decode_envelope(record.value or b"")
     except Malformed:

@@ -78,6 +78,7 @@ class SimClient:
         self._waiting: dict[str, Call] = {}
         self.appender = SimAppender(network, name)
         self.replies_of_others = 0
+        self.repeats = True
 
     # Sending
 
@@ -255,7 +256,8 @@ class SimClient:
             self._listen(step)
         now = self.clock()
         for call in self.open:
-            if not call.done() and call.mode in ("keyed", "read") and call.retry_at <= now:
+            late = call.mode in ("keyed", "read") and call.retry_at <= now
+            if late and self.repeats and not call.done():
                 self._put(call)
         self.open = [call for call in self.open if not call.done()]
 

@@ -147,7 +147,8 @@ class Model:
         if t.status == DONE:
             for change in t.patch:
                 if change.field == "seen" and change.key:
-                    self.ops[change.key] = self.ops.get(change.key, 0) + 1
+                    op = change.key.rpartition(" ")[0]
+                    self.ops[op] = self.ops.get(op, 0) + 1
         self._outs(offset, t)
 
     def _by_itself(self, offset: int, t: Turn | Step) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from plexstream.processor import Settings
 
-HOUR = 3_600_000
+DAY = 86_400_000
 
 
 class Plan(NamedTuple):
@@ -48,6 +48,8 @@ class Plan(NamedTuple):
     park_after: int = 5_000  # ms
     announced_after: int = 1_000  # ms
     probe_after: int = 1_000  # ms
+    burst: float = 0.0  # of several crashes of one process, one after the other
+    stop: float = 0.0  # of an orderly restart
 
 
 def plan(random: Random, steps: int) -> Plan:
@@ -64,7 +66,7 @@ def plan(random: Random, steps: int) -> Plan:
         flush_interval=random.choice((10, 50, 200)),
         max_in_flight=random.choice((1, 4, 32)),
         max_waiting=random.choice((1, 3, 20)),
-        reply_ttl=HOUR,
+        reply_ttl=DAY,
         poison_claims=random.choice((2, 3)),
         careful_turns=random.choice((5, 12)),  # not fewer: messages that wait for a retry use them up
         snapshot_interval=random.choice((30, 150, 600, 10_000)),

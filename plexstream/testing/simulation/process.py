@@ -37,6 +37,8 @@ class SimProcess:
         wanted: the partitions that it believes it has been assigned.
         skew: by how many ms its clock is wrong.
         paused_until: it does nothing before; what it sent goes on.
+        doomed: how often it will die again soon.
+        stopping: it lets go of everything in good order, and begins anew.
         stores: survive the process, by partition.
         hits: what happened how often, for the coverage.
         found: in each takeover, of which partition, with which claim: the handlers that wait.
@@ -64,6 +66,8 @@ class SimProcess:
         self.paused_until = 0
         self.alive = False
         self.restart_at = 0
+        self.doomed = 0
+        self.stopping = False
         self.lives = 0
         self.found: list[tuple[int, int, Pending]] = []
         self._clock = clock
@@ -86,7 +90,7 @@ class SimProcess:
     def start(self) -> None:
         """A new process on the same machine: the same stores, nothing else."""
         self.lives += 1
-        self.alive = True
+        self.alive, self.stopping = True, False
         self.node = f"{self.name}.{self.lives}"
         self.appender = self.sender = SimAppender(self.network, self.node)
         self.mailbox = self.log.reader()
@@ -251,11 +255,12 @@ class SimProcess:
 
     def _do_follow(self) -> None:
         now = self._clock()
+        wanted = frozenset() if self.stopping else self.wanted
         for partition, driver in list(self.drivers.items()):
             if driver.state is State.LOST:
                 self._lost(partition, driver)
                 del self.drivers[partition]
-            elif partition not in self.wanted:
+            elif partition not in wanted:
                 driver.release()
                 self.leaving[partition] = driver
                 del self.drivers[partition]
@@ -266,7 +271,7 @@ class SimProcess:
                 if driver.state is State.CLOSED:
                     self.hits["released"] += 1
                 del self.leaving[partition]
-        for partition in sorted(self.wanted):
+        for partition in sorted(wanted):
             if partition not in self.drivers and partition not in self.leaving:
                 if now - self._lost_at.get(partition, -RECLAIM_MS) < RECLAIM_MS:
                     continue
@@ -277,6 +282,11 @@ class SimProcess:
                 except LogError as error:
                     self._lost_at[partition] = now
                     self.replace_appender(error)
+        if self.stopping and not self.drivers and not self.leaving:
+            self.hits["orderly restart"] += 1
+            self.sender.close()
+            self.start()
+            self.note(f"{self.node} starts, after an orderly end")
 
     def _lost(self, partition: int, driver: Driver) -> None:
         self._lost_at[partition] = self._clock()
@@ -335,6 +345,10 @@ class SimProcess:
         if waiting:
             self.hits["took over handlers that wait"] += 1
         self.note(f"{self.node} active on {partition}, claim {p.claim}, mailbox from {p.position}")
+
+    def serves(self) -> bool:
+        """Whether it has taken over any partition."""
+        return any(driver.state is State.ACTIVE for driver in self.drivers.values())
 
     def idle(self) -> bool:
         """Whether nothing is under way here."""

@@ -11,12 +11,14 @@ from typing import Any
 
 from plexstream.hosts.native import NativeHost
 from plexstream.log.base import TopicSpec
+from plexstream.model.journal import Mark
 from plexstream.model.topics import COPARTITIONED, Topics
 from plexstream.node import driver, lanes, takeover
 from plexstream.processor import invocations
 from plexstream.processor.pieces import Pieces
+from plexstream.schema.codec import decode_journal
 from plexstream.store.memory import MemoryStore
-from plexstream.testing.simulation import waiting
+from plexstream.testing.simulation import liveness, waiting
 from plexstream.testing.simulation.actors import OUTPUT, make_host
 from plexstream.testing.simulation.checks import Checks, Stored, stored_offset
 from plexstream.testing.simulation.clients import SimClient
@@ -28,7 +30,14 @@ from plexstream.testing.simulation.process import PHASES, SimProcess
 STEPS = 260
 """Steps of a schedule before its faults stop."""
 _START = 1_700_000_000_000
-_ROUNDS = 1500  # in which everything must come to rest once the faults have stopped
+_ROUNDS = 3000  # in which everything must come to rest once the faults have stopped
+_ROUND = 15
+_PATIENT = 600_000
+"""Milliseconds that pass between two rounds: a few, and ever more while nothing happens."""
+_SOON = 30_000
+"""After so many ms without faults, and when nothing happens any more, whoever has its answer has gone on."""
+_QUIET = 60
+"""Rounds without a record after which nothing happens any more."""
 _WAITS = {
     "KEPT_TASKS": "kept_tasks", "PARK_AFTER": "park_after", "RUN_ANNOUNCED": "announced_after",
     "PROBE_AFTER": "probe_after",
@@ -60,10 +69,14 @@ class Simulation:
             "workers": workers, "waiters": waits.choice((0, 0, 0, 0, 2, 4)),
             "kept_tasks": waits.choice((1, 3, 20_000)), "park_after": waits.choice((10, 100, 5_000)),
             "announced_after": waits.choice((1, 30, 1_000)), "probe_after": waits.choice((20, 200)),
+            "burst": waits.choice((0, 0, 0.004, 0.015)), "stop": waits.choice((0, 0, 0.01, 0.03)),
         }  # fmt: skip
+        if drawn["waiters"] and waits.random() < 0.5:  # few partitions, many waits, many crashes
+            drawn.update(partitions=1, processes=2, workers=0, burst=0.02)
         self.plan: Plan = plan(self.random, steps)._replace(**{**drawn, **(change or {})})
         self.hits: Counter[str] = Counter()
         self.step = 0
+        self._seen: Counter[int] = Counter()
         self._tell = tell
         self._now = _START
         self.topics = Topics("s.")
@@ -126,7 +139,7 @@ class Simulation:
             stores = self._stores()
             processes = self.processes
             self._rebuild(stores)
-            checks = Checks(self.network, self.topics, self.plan.partitions, self.clients)
+            checks = self._checks()
             checks.run(stores)
             for process in (*processes, *self.processes):
                 checks.takeovers(process.found)
@@ -204,6 +217,8 @@ class Simulation:
             self._assign()
         if random.random() < p.crash:
             self._crash(random.choice(self.processes))
+        if p.burst or p.stop:
+            self._ends()
         if random.random() < p.pause:
             process = random.choice(self.processes)
             process.paused_until = self._now + random.choice((20, 100, 400))
@@ -244,6 +259,21 @@ class Simulation:
             self.hits["brokers away"] += 1
             self.note("the brokers are away")
 
+    def _ends(self) -> None:
+        """Processes that die several times in a row, and some that end in good order."""
+        random = self.random
+        if random.random() < self.plan.burst:
+            random.choice(self.processes).doomed = random.randint(2, 6)
+            self.hits["several crashes in a row"] += 1
+        for process in self.processes:
+            soon = 0.15 if process.serves() else 0.02
+            if process.doomed and process.alive and random.random() < soon:
+                process.doomed -= 1
+                self._crash(process)
+                process.restart_at = self._now + random.choice((0, 0, 10))
+        if random.random() < self.plan.stop:
+            random.choice(self.processes).stopping = True
+
     def _restart_brokers(self) -> None:
         """The brokers are back; some of those who waited have given up."""
         self.network.stalled = False
@@ -281,7 +311,7 @@ class Simulation:
         network.odds_commit = network.odds_unknown_offset = network.odds_answer = 0.0
         for process in self.processes:
             process.paused_until = 0
-            process.skew = 0
+            process.skew = process.doomed = 0
             if not process.alive:
                 process.start()
             process.wanted = frozenset()
@@ -291,24 +321,56 @@ class Simulation:
         self.note("assigned " + ", ".join(f"{p.name}: {sorted(p.wanted)}" for p in self.processes))
 
     def _settle(self, when: str) -> None:
-        """Run without faults until nothing is left to do; it must not take for ever."""
+        """Run without faults until nothing is left to do; it must not take for ever.
+
+        What is left after a while waits for its time. It must not wait for anything else, and then has it.
+        """
+        began, quiet, pause, looked = self._now, 0, _ROUND, False
+        for client in self.clients:
+            client.repeats = True
         for _ in range(_ROUNDS):
-            self.step += 1
-            self._now += 15
-            self.network.end_late()
-            for flow in self.network.ready():
-                self.network.deliver(flow, 100)
-            for process in self.processes:
-                for phase in PHASES:
-                    if process.alive:
-                        process.step(phase)
-                if not process.alive and process.restart_at <= self._now:
-                    process.start()
-            for client in self.clients:
-                client.step(self.step)
+            self._round(pause)
             if self._at_rest():
                 return
+            quiet = 0 if self._moved() else quiet + 1
+            pause = min(2 * pause, _PATIENT if looked else 1000) if quiet > 10 else _ROUND
+            if self._now - began > _SOON and not looked:
+                for client in self.clients:
+                    client.repeats = False
+                if quiet > _QUIET:
+                    liveness.check(self._checks(), self._now)
+                    self.hits["waits for its time alone"] += 1
+                    looked = True
         raise Violation(f"{when} nothing comes to rest: {self._restless()}")
+
+    def _round(self, pause: int) -> None:
+        self.step += 1
+        self._now += pause
+        self.network.end_late()
+        for flow in self.network.ready():
+            self.network.deliver(flow, 100)
+        for process in self.processes:
+            for phase in PHASES:
+                if process.alive:
+                    process.step(phase)
+            if not process.alive and process.restart_at <= self._now:
+                process.start()
+        for client in self.clients:
+            client.step(self.step)
+
+    def _moved(self) -> bool:
+        """Whether the journals have got something since the last call, other than marks that nothing ran."""
+        moved = False
+        for partition in range(self.plan.partitions):
+            journal = self.network.history.get((self.topics.journal, partition), [])
+            for record in journal[self._seen[partition] :]:
+                found = decode_journal(record.value or b"")
+                moved = moved or type(found) is not Mark or found.attempt >= 0 or bool(found.timer)
+            self._seen[partition] = len(journal)
+        return moved
+
+    def _checks(self) -> Checks:
+        return Checks(self.network, self.topics, self.plan.partitions, self.clients)
 
     def _at_rest(self) -> bool:
         if any(flow.groups for flow in self.network.flows):

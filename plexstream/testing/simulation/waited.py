@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
-from plexstream.model.journal import DONE, WAITING, Begin, Command, CommandKind, Control, OutKind, Step, Turn
+from plexstream.model.attempt import decode_attempt
+from plexstream.model.journal import (
+    DONE,
+    WAITING,
+    Begin,
+    Command,
+    CommandKind,
+    Completion,
+    Control,
+    OutKind,
+    Step,
+    Turn,
+)
 from plexstream.model.message import ASK, ERROR, REPLY, Envelope
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.waiting import Script, world
@@ -28,7 +41,8 @@ class Told:
         self.commands: dict[int, Command] = {}
         self.order: dict[int, int] = {}  # of completions: which came first
         self.values: dict[int, Any] = {}  # ["ok", value] or ["no", code]
-        self.cancelled = False
+        self.retries: dict[int, int] = {}  # of commands that have failed, -1 for all of it: when to try again
+        self.cancelled = self.paused = self.parked = False
 
     def value(self, number: int) -> Any:
         return self.values[number]
@@ -43,6 +57,7 @@ class Twin:
 
     Attributes:
         got: what each step came to, up to the first that is not done.
+        open: the commands of that one; nothing if it has come to an end.
         ends: how it may end there, as codes; "" is well.
     """
 
@@ -50,6 +65,7 @@ class Twin:
         self._told = told
         self._count = 0
         self.got: list[Any] = []
+        self.open: list[int] = []
         self.ends: set[str] = set()
         self._play(script)
 
@@ -64,8 +80,10 @@ class Twin:
                 self.ends.add("rejected")
                 return
             elif kind != "tell":
+                first = self._count
                 found = self._step(step)
                 if found is None:
+                    self.open = list(range(first, self._count))
                     return
                 self.got.append(found)
         self.ends.add("")
@@ -137,6 +155,7 @@ class Waits:
 
     def __init__(self) -> None:
         self._told: dict[tuple[str, int], Told] = {}
+        self._promises: set[tuple[str, str]] = set()
         self._n: dict[str, int] = {}
         self.ended: dict[str, list[Twin]] = {}
         self.parked = self.cancelled = 0
@@ -145,9 +164,45 @@ class Waits:
         """The invocations that have not ended, by address and number."""
         return {key: told.steps for key, told in self._told.items()}
 
+    def holds(self, address: str) -> bool:
+        """Whether a handler that has begun keeps an actor from others."""
+        return any(a == address and not told.parked for (a, _), told in self._told.items())
+
+    def late(self, now: int, answered: set[str]) -> Iterator[str]:
+        """Handlers that could have gone on, where all is quiet at `now` and asks `answered` have come."""
+        for (address, number), told in self._told.items():
+            name = f"{address}#{number} {told.begin.handler if told.begin else ''}"
+            if told.paused:
+                continue
+            if told.parked:
+                if not self.holds(address):
+                    yield f"{name}: parked, and its actor is free"
+                continue
+            if told.cancelled:
+                yield f"{name}: cancelled"
+            assert told.begin is not None
+            twin = Twin(told, json.loads(told.begin.payload).get("script", []))
+            if not twin.open or not told.commands.keys() >= set(twin.open):
+                yield f"{name}: all that it waits for has come, {twin.got}"
+            for at in twin.open:
+                command = told.commands.get(at)
+                if command is not None and at not in told.values:
+                    yield from self._may(command, told, now, answered, f"{address}#{number}.{at}")
+
+    def _may(self, asked: Command, told: Told, now: int, answered: set[str], name: str) -> Iterator[str]:
+        if asked.kind == CommandKind.SLEEP and asked.due < now:
+            yield f"{name}: its sleep is over since {now - asked.due} ms"
+        elif asked.kind == CommandKind.ASK and name in answered:
+            yield f"{name}: {asked.name} has answered"
+        elif asked.kind == CommandKind.RUN and told.retries.get(asked.number, 0) < now:
+            yield f"{name}: its effect has not run"
+        elif asked.kind == CommandKind.PROMISE and (name.partition("#")[0], asked.name) in self._promises:
+            yield f"{name}: the promise {asked.name} is settled"
+
     def take(self, t: Turn | Step, e: Envelope | None) -> None:
         """A turn or step that counts; `e` is its message, if it has one."""
         self._state(t)
+        self._promises |= {(t.actor, c.key) for c in t.patch if c.field == "@promise" and c.key}
         if type(t) is Step:
             self._step(t, e)
             return
@@ -184,17 +239,18 @@ class Waits:
             _claim_that(s.number == 0 and s.begin is not None, "an invocation without its beginning")
             assert s.begin is not None
             told = self._told[key] = Told(s.begin)
-            self.parked += not s.commands and any(c.number == Control.NOTED for c in s.completions)
+            told.parked = not s.commands and any(c.number == Control.NOTED for c in s.completions)
+            self.parked += told.parked
         _claim_that(s.number == told.steps, f"step {s.number}, but {told.steps} was due")
         told.steps += 1
         for command in s.commands:
             _claim_that(command.number == len(told.commands), f"{command} after {list(told.commands)}")
             told.commands[command.number] = command
+            told.parked = False
         for completion in s.completions:
             number = completion.number
-            if number == Control.CANCEL:
-                told.cancelled = True
             if number < 0:
+                self._control(told, completion)
                 continue
             _claim_that(number not in told.values, f"command {number} is done twice")
             asked = told.commands.get(number)
@@ -207,6 +263,16 @@ class Waits:
         if s.status != WAITING:
             del self._told[key]
             self._end(s, told)
+
+    def _control(self, told: Told, c: Completion) -> None:
+        """Something that is done to the handler."""
+        if c.number == Control.CANCEL:
+            told.cancelled = True
+        elif c.number in (Control.PAUSE, Control.RESUME):
+            told.paused = c.number == Control.PAUSE
+        elif c.number == Control.NOTED and (attempt := decode_attempt(c.value)) is not None:
+            told.retries[attempt.step] = attempt.next
+            told.parked = False
 
     def _cause(self, s: Step, e: Envelope | None, asked: Command, failed: bool, value: bytes) -> None:
         """A command is done by what it waits for, and by nothing else."""
@@ -231,7 +297,7 @@ class Waits:
         self.cancelled += told.cancelled
         arguments = json.loads(b.payload)
         twin = Twin(told, arguments.get("script", []))
-        self.ended.setdefault(arguments["op"], []).append(twin)
+        self.ended.setdefault(arguments.get("op", ""), []).append(twin)
         codes = {_code(o.payload) for o in s.outs if o.kind == OutKind.ERROR and o.id == b.id}
         codes |= {o.key for o in s.outs if o.kind == OutKind.DEADLETTER}
         if s.status == DONE:
@@ -239,10 +305,10 @@ class Waits:
                 self._result(s.outs, twin, b.kind == ASK)
         elif codes.isdisjoint(_FROM_OUTSIDE) and (b.kind == ASK or codes):
             may = twin.ends
-            if told.cancelled or ["no", "cancelled"] in told.values.values():
-                may = may | {"cancelled"}  # perhaps it was whom it has asked
             if b.handler == "serve":
                 may = {{"refuse": "rejected", "fail": "failed"}.get(arguments["fate"], "")}
+            if told.cancelled or ["no", "cancelled"] in told.values.values():
+                may = may | {"cancelled"}  # perhaps it was whom it has asked
             if not told.commands:
                 may = may | {"deadlock"}  # it is asked by what it waits for
             _claim_that(bool(codes & may), f"a handler ends with {codes}, expected {may}")

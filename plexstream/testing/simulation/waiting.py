@@ -20,7 +20,8 @@ from plexstream.sdk.host import host
 from plexstream.sdk.spec import Retry
 from plexstream.sdk.waiting import Waitable
 
-PATIENCE = 2.0
+HOUR = 3600.0
+PATIENCE = (2.0, HOUR)
 """Seconds that a handler waits for what others should bring about."""
 _TYPES = ("/waiter/", "/bell/")
 Script = list[list[Any]]
@@ -78,9 +79,9 @@ def _begin(op: str, known: str, step: list[Any]) -> Waitable[Any]:
     if kind == "awakeable":
         awakeable = host.start.awakeable()
         host.tell(step[1], "ring", op=op, id=awakeable.id, fate=step[2])
-        return host.start.race(awakeable, timeout=PATIENCE)
+        return host.start.race(awakeable, timeout=step[3])
     if kind == "promise":
-        return host.start.race(host.promise(step[1]), timeout=PATIENCE)
+        return host.start.race(host.promise(step[1]), timeout=step[2])
     if kind in ("all", "any", "race"):
         handles = [_leaf(op, known, leaf) for leaf in step[2]]
         found: Waitable[Any] = getattr(host.start, kind)(*handles, timeout=step[1])
@@ -165,7 +166,7 @@ class Waiter:
 
     def _note(self, op: str, was: int) -> int:
         self.n = was + 1
-        self.seen[op] = self.n
+        self.seen[f"{op} {self.n}"] = self.n  # a call whose handler was killed may come again
         return self.n
 
     @handler("work")
@@ -244,13 +245,13 @@ def _step(random: Random, op: str, me: int, waiters: int, depth: int) -> list[An
         return ["tell", _address(random.randrange(waiters))]
     if roll < 0.2:
         fate = random.choice(("resolve", "resolve", "reject", "twice"))
-        return ["awakeable", full(f"bell/{random.randrange(2)}"), fate]
+        return ["awakeable", full(f"bell/{random.randrange(2)}"), fate, random.choice(PATIENCE)]
     if roll < 0.28:
-        return ["promise", f"{op}!"]
+        return ["promise", f"{op}!", random.choice(PATIENCE)]
     if roll < 0.5:
         kind = random.choice(("all", "any", "race", "select"))
         leaves = [_step_leaf(random, f"{op}.{i}", me, waiters, depth, False) for i in range(3)]
-        return [kind, random.choice((None, None, 0.03, 0.3)), leaves[: random.randint(1, 3)]]
+        return [kind, random.choice((None, HOUR, 0.03, 0.3)), leaves[: random.randint(1, 3)]]
     return _step_leaf(random, op, me, waiters, depth, True)
 
 
@@ -260,7 +261,7 @@ def _step_leaf(random: Random, op: str, me: int, waiters: int, depth: int, alone
         return ["run", random.choice((0, 0, 0, 1, 2, 99)), random.random() < 0.1]
     if roll < 0.65:
         return ["sleep", random.choice((0, 5, 40, 200))]
-    timeout = random.choice((None, 0.02, 0.4)) if alone else None
+    timeout = random.choice((None, 0.02, 0.4, HOUR)) if alone else None
     others = range(waiters)
     if not others:
         return ["sleep", 1]
