@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from plexstream.log.base import Ack, Item, Place, Record
-from plexstream.model.errors import LogUnavailable, Malformed, StoreCorrupt
+from plexstream.model.errors import LogError, LogUnavailable, Malformed, StoreCorrupt
 from plexstream.model.host import EffectResult
 from plexstream.model.journal import JournalRecord
 from plexstream.model.message import Envelope
@@ -24,6 +24,8 @@ _log = logging.getLogger("plexstream.node")
 
 MAX_GROUPS = 4
 """Groups in flight to the journal: while they are on their way the next one collects what comes."""
+WATCH_S = 1.0
+"""How long records of the journal that are there may take to come, before the log is asked for its range."""
 MAX_BACKLOG = 50_000
 """Turns whose outputs have not left, before reading stops: bounds memory when a topic is slow."""
 
@@ -88,6 +90,7 @@ class Driver:
         self._acks: deque[int] = deque()
         self._gap: tuple[int, int] | None = None
         self._gap_records: list[tuple[int, JournalRecord | None]] = []
+        self._watch_at = 0.0  # when to ask whether what is read of the journal is there; 0: nothing is read
         self._batches: deque[_Batch] = deque()
         self._paused = False
         self._released = False
@@ -216,6 +219,34 @@ class Driver:
         self.upkeep.start_catch_up()
         self._take_acks()
 
+    def _reads_up_to(self) -> int | None:
+        """The journal offset that must be read before this partition goes on."""
+        if self._gap is not None:
+            return self._gap[1]
+        if self.state is State.TAKEOVER:
+            return self.takeover.claim if self.takeover.phase is Phase.RESTORING else None
+        return self.upkeep.catches_up_to if self.upkeep is not None and self.upkeep.catching_up else None
+
+    def _watch_journal(self) -> None:
+        """Only a newer owner trims what this one has to read. If nothing stands behind, no record tells it."""
+        now = self.s.elapsed()
+        if self._reads_up_to() is None:
+            self._watch_at = 0.0
+        elif not self._watch_at:
+            self._watch_at = now + WATCH_S
+        elif now >= self._watch_at:
+            self._watch_at = now + WATCH_S
+            log, journal = self.s.log, self._journal
+            self.s.ask(self, self.partition, lambda: log.range(journal), self._watched)
+
+    def _watched(self, found: tuple[int, int] | LogError) -> None:
+        last = self._reads_up_to()
+        if last is not None and not isinstance(found, LogError) and found[0] > last:
+            self.lose(
+                f"partition {self.partition}: its journal was trimmed up to offset {found[0]} before it was read "
+                f"up to {last}: it has a newer owner"
+            )
+
     def answered(self, then: Callable[[object], None], result: object) -> None:
         """The log has answered a question of this driver, who may have lost the partition meanwhile."""
         if self.state not in (State.LOST, State.CLOSED):
@@ -229,6 +260,7 @@ class Driver:
             if self.takeover.lane is not None:
                 self._watch_lane(self.takeover.lane)
         self._watch_silence()
+        self._watch_journal()
         if p is None or lane is None or self.state not in (State.ACTIVE, State.RELEASING):
             return
         lane.known = p.fold.next

@@ -79,6 +79,11 @@ class Upkeep:
         """Which journal record comes next for that."""
         return self._catch_up_next
 
+    @property
+    def catches_up_to(self) -> int:
+        """The last journal offset that tells it."""
+        return self._catch_up_to - 1
+
     def start_catch_up(self) -> None:
         """Begin, or go on, to read the journal for it."""
         if self.catching_up:

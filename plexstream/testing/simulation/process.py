@@ -97,6 +97,7 @@ class SimProcess:
         self.journal = self.log.reader()
         self.snapshots = self.log.reader(committed=True)
         self.drivers, self.leaving, self._lanes, self._lost_at = {}, {}, [], {}
+        self._effects, self._questions, self._unanswered = [], [], {}
 
     def crash(self, lose: str, longest: int, restart_at: int) -> None:
         """The process is gone. `lose`: of its stores "nothing", "something" or "everything"."""
@@ -105,8 +106,7 @@ class SimProcess:
         self.restart_at = restart_at
         self.sender.die(longest)
         self.drivers, self.leaving, self._lanes, self._effects = {}, {}, [], []
-        self._questions = []  # nobody asks them any more
-        self._unanswered = {}
+        self._questions, self._unanswered = [], {}  # nobody asks them any more
         for store in self.stores.values():
             if lose == "something" and store.writes:
                 store.lose(self.random.randrange(store.writes + 1))
