@@ -228,7 +228,7 @@ class Driver:
         return self.upkeep.catches_up_to if self.upkeep is not None and self.upkeep.catching_up else None
 
     def _watch_journal(self) -> None:
-        """Only a newer owner trims what this one has to read. If nothing stands behind, no record tells it."""
+        """Only a newer owner trims what this one has to read. With nothing behind it, no record tells."""
         now = self.s.elapsed()
         if self._reads_up_to() is None:
             self._watch_at = 0.0
@@ -243,8 +243,8 @@ class Driver:
         last = self._reads_up_to()
         if last is not None and not isinstance(found, LogError) and found[0] > last:
             self.lose(
-                f"partition {self.partition}: its journal was trimmed up to offset {found[0]} before it was read "
-                f"up to {last}: it has a newer owner"
+                f"partition {self.partition}: its journal was trimmed up to offset {found[0]} before it was "
+                f"read up to {last}: it has a newer owner"
             )
 
     def answered(self, then: Callable[[object], None], result: object) -> None:
