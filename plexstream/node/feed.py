@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from plexstream.log.base import Record
-from plexstream.model.address import DEFAULT_NAMESPACE, DEFAULT_TENANT, MAX_ADDRESS_BYTES
+from plexstream.model.address import DEFAULT_NAMESPACE, DEFAULT_TENANT
 from plexstream.model.message import TELL, Envelope
 from plexstream.sdk.spec import Subscription
 
@@ -75,8 +75,6 @@ class Feed:
             raise ValueError(
                 f"the key {_shown(id)} is no actor id: text without '/' and control characters is"
             )
-        if len((self._prefix + id).encode(errors="replace")) > MAX_ADDRESS_BYTES:
-            raise ValueError(f"the key {_shown(id)} makes an address of over {MAX_ADDRESS_BYTES} bytes")
         if self._into is not None and key is None:
             try:
                 _loads(record.value)

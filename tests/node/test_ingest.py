@@ -208,15 +208,15 @@ def test_a_record_whose_message_does_not_fit_is_put_aside_and_nothing_else():
     log.create([TopicSpec(T.mailbox, 2, {"max.message.bytes": "600000"})])
     with Site(log) as site:
         log.append_now(("a", 0), [(b"\0" * 1_400_000, b"1"), (b"k", b"2")])
-        log.append_now(("a", 0), [(b"k", b'"%s"' % (b"x" * 700_000)), (b"k" * 2000, b"4"), (b"k", b"3")])
+        log.append_now(("a", 0), [(b"k", b'"%s"' % (b"x" * 700_000)), (b"k" * 700_000, b"4")])
+        log.append_now(("a", 0), [(b"k", b"3")])
         give(log, ("b", 0), 10)
         wait_until(lambda: len(site.messages()) == 6)
         found = site.messages()
         assert [m for m in found if isinstance(m[1], int)] == [("a", 2), ("a", 3), ("b", 10)]
         refused = " ".join(text for _, text in found if isinstance(text, str))
         assert "is no actor id" in refused
-        assert "its message is too large" in refused
-        assert "makes an address of over 512 bytes" in refused
+        assert refused.count("its message is too large") == 2
 
 
 def test_what_cannot_be_asked_of_one_topic_costs_that_one(monkeypatch, caplog):
