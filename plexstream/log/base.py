@@ -68,6 +68,20 @@ def unproven(place: Place) -> LogUnavailable:
     )
 
 
+def known_offset(offset: int, doing: str) -> int:
+    """An offset as a broker has answered it: the one place that takes its word. librdkafka may answer -1001.
+
+    Parameters:
+        doing: what was asked for, for the error.
+
+    Raises:
+        LogUnavailable: it is none.
+    """
+    if offset < 0:
+        raise LogUnavailable(f"{doing} was answered with {offset}, which is no offset: is the broker up?")
+    return offset
+
+
 class TopicSpec(NamedTuple):
     """A topic to create. `config` uses Kafka's names; a backend ignores what does not concern it."""
 

@@ -3,6 +3,7 @@
 from collections import deque
 
 from plexstream.hosts.system.tree import Tree
+from plexstream.log.base import Ack
 from plexstream.log.memory import MemoryLog
 from plexstream.model.journal import DONE, Claim, Inbox, Step, Turn
 from plexstream.model.snapshot import Piece
@@ -20,7 +21,8 @@ from plexstream.processor.pieces import Pieces
 from plexstream.processor.restore import Restore
 from plexstream.processor.timers import Timers
 from plexstream.store.memory import MemoryStore
-from plexstream.testing.simulation.network import SimTransaction
+from plexstream.testing.simulation import network
+from plexstream.testing.simulation.network import SimProducer, SimTransaction
 
 
 def reading_rule_ignored(patch):
@@ -166,6 +168,22 @@ def trimmed_beyond_the_floor(patch):
         saved(self, batch)
 
     patch.setattr(Upkeep, "saved", mutant)
+
+
+def acknowledged_without_an_offset(patch):
+    def mutant(place, token, offset):
+        return Ack(*place, token, -1 if offset is None else offset, None)
+
+    patch.setattr(network, "appended", mutant)
+    patch.setattr(SimProducer, "paced", lambda self: self)
+
+
+def first_batches_not_alone(patch):
+    patch.setattr(SimProducer, "paced", lambda self: self)
+
+
+def negative_offsets_are_numbers(patch):
+    patch.setattr(network, "known_offset", lambda offset, doing: offset)
 
 
 def trimmed_before_the_commit(patch):

@@ -18,7 +18,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResultInfo, NewTopic, OffsetSpec
 
-from plexstream.log.base import AS_THE_BROKERS_DO, Place, Replication, TopicSpec
+from plexstream.log.base import AS_THE_BROKERS_DO, Place, Replication, TopicSpec, known_offset
 from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.errors import log_error
 from plexstream.log.kafka.memory import Memory
@@ -222,13 +222,7 @@ class KafkaLog:
 
     def _known(self, future: Future[ListOffsetsResultInfo], doing: str) -> int:
         """The offset that was asked for. librdkafka may answer -1001 without an error."""
-        offset = self._wait(future, doing).offset
-        if offset < 0:
-            raise LogUnavailable(
-                f"Kafka at {self.bootstrap}: {doing} was answered with {offset}, which is no offset: "
-                "is the broker up?"
-            )
-        return offset
+        return known_offset(self._wait(future, doing).offset, f"Kafka at {self.bootstrap}: {doing}")
 
     def _metadata(self) -> dict[str, list[int]]:
         """The leaders of all partitions of all topics but Kafka's own; -1 where there is none."""

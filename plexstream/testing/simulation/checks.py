@@ -119,12 +119,16 @@ class Checks:
     def unhandled(self, model: Model, mailbox: list[Record]) -> Iterator[tuple[Record, Envelope | None]]:
         """Messages that have had no turn, and need one. Raises Violation: a repetition took effect."""
         seen: dict[str, tuple[int, int]] = {}
+        came: set[tuple[str, tuple[int, int]]] = set()
         for record in mailbox:
             e = envelope(record)
             if e is not None and e.origin:
                 number = (e.origin_seq, e.origin_index)
                 repeated = number <= seen.get(e.origin, (-1, -1))
                 seen[e.origin] = max(number, seen.get(e.origin, (-1, -1)))
+                if repeated and (e.origin, number) not in came:
+                    raise Violation(f"overtaken by a later one of its origin: {record.offset} {e}")
+                came.add((e.origin, number))
                 if repeated:
                     if record.offset in model.causes:
                         raise Violation(f"a repetition took effect: {record.offset} {e}")
@@ -208,8 +212,11 @@ class Checks:
 
     def _calls(self) -> None:
         """Acknowledged calls took effect once, and nobody saw an older state than somebody before."""
+        there = [{(record.key, record.value) for record in mailbox} for mailbox in self.mailboxes]
         for client in self.clients:
             for call in client.calls:
+                if call.acked and call.item not in there[call.place[1]]:
+                    raise Violation(f"{call.op} of {client.name} was acknowledged, and is nowhere")
                 if call.mode == "read":
                     continue
                 count = self.models[call.place[1]].ops.get(call.op, 0)

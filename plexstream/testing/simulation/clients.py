@@ -14,7 +14,7 @@ from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.topics import Topics
 from plexstream.schema.codec import decode_envelope, encode_envelope
 from plexstream.testing.simulation import supervised, waiting
-from plexstream.testing.simulation.network import Network, SimAppender
+from plexstream.testing.simulation.network import Network, SimProducer
 from plexstream.testing.simulation.plan import Plan
 
 RETRY_MS = 150
@@ -76,7 +76,8 @@ class SimClient:
         self._reader = network.log.reader()
         self._reader.assign(self._place, 0)
         self._waiting: dict[str, Call] = {}
-        self.appender = SimAppender(network, name)
+        self.sender = SimProducer(network, name)
+        self.appender = self.sender.paced()
         self.replies_of_others = 0
         self.repeats = True
 
@@ -231,7 +232,8 @@ class SimClient:
     def _renew(self) -> None:
         """A new appender: what has a number is sent again from the first that is not acknowledged."""
         self.appender.close()
-        self.appender = SimAppender(self.network, self.name)
+        self.sender = SimProducer(self.network, self.name)
+        self.appender = self.sender.paced()
         for call in self.open:
             call.unsure = call.unsure or call.mode == "plain"
         for call in self._unacked:
@@ -284,4 +286,4 @@ class SimClient:
 
     def idle(self) -> bool:
         """Whether every call is settled."""
-        return not self.open and not self._unacked and not self.appender.pending
+        return not self.open and not self._unacked and not self.sender.pending and not self.appender.holding

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
-from plexstream.log.base import Ack, Item, Place, Record, TopicSpec, appended, failed
+from plexstream.log.base import Ack, Appender, Item, Place, Record, TopicSpec, appended, failed, known_offset
+from plexstream.log.kafka.pace import PacedAppender
 from plexstream.log.limits import check_group
 from plexstream.log.local import LocalReader
 from plexstream.log.memory import MemoryLog
@@ -31,15 +32,20 @@ class Group:
 
 
 class Flow:
-    """What one sender has sent to one partition and is not appended yet."""
+    """What one sender has sent to one partition and is not appended yet.
 
-    __slots__ = ("groups", "place", "ready_at", "sender")
+    Attributes:
+        known: the broker has a state of the sender. Before, a batch may be refused and the next one taken.
+    """
 
-    def __init__(self, place: Place, sender: SimAppender) -> None:
+    __slots__ = ("groups", "known", "place", "ready_at", "sender")
+
+    def __init__(self, place: Place, sender: SimProducer) -> None:
         self.place = place
         self.sender = sender
         self.groups: deque[Group] = deque()
         self.ready_at = 0
+        self.known = False
 
 
 class Network:
@@ -49,6 +55,7 @@ class Network:
         log: what the brokers have.
         history: every record that was ever appended to a mailbox or a journal, trimmed or not.
         stalled: no broker answers.
+        away: numbers of partitions whose brokers do not answer.
         odds: how likely an acknowledgement has an unknown offset, a commit an unknown outcome, a question no
             answer; how likely everybody sees a commit for a while before the answer to it arrives.
     """
@@ -62,6 +69,9 @@ class Network:
         self.flows: list[Flow] = []
         self.stalled = False
         self.odds_unknown_offset = 0.0
+        self.odds_no_offset = 0.0  # that a question for an offset is answered with -1001
+        self.odds_refused = 0.5  # that a first batch is refused, if more are on their way
+        self.away: set[int] = set()
         self.odds_commit = 0.0
         self.odds_answer = 0.0  # that a question to the log gets none
         self.odds_split = 0.2
@@ -82,7 +92,7 @@ class Network:
         )
         return last
 
-    def flow(self, place: Place, sender: SimAppender) -> Flow:
+    def flow(self, place: Place, sender: SimProducer) -> Flow:
         """The flow of a sender that is alive."""
         for flow in self.flows:
             if flow.sender is sender and flow.place == place:
@@ -93,10 +103,11 @@ class Network:
     def ready(self) -> list[Flow]:
         """Flows from which something can be appended now."""
         now = self.now()
-        return [f for f in self.flows if f.groups and f.ready_at <= now]
+        return [f for f in self.flows if f.groups and f.ready_at <= now and f.place[1] not in self.away]
 
     def deliver(self, flow: Flow, limit: int) -> None:
         """The broker appends up to `limit` groups, and sends the acknowledgements on their way."""
+        self._refuse_the_first(flow)
         for _ in range(min(limit, len(flow.groups))):
             group = flow.groups[0]
             rest = group.items[group.appended :]
@@ -113,7 +124,23 @@ class Network:
         if not flow.groups and flow.sender.ended:
             self.flows.remove(flow)
 
-    def orphan(self, sender: SimAppender, longest: int) -> None:
+    def _refuse_the_first(self, flow: Flow) -> None:
+        """Refuse the first batch of a sender of whom the broker has no state; what follows it is taken.
+
+        The sender hears that it was delivered, without an offset; or with one, if only a part was refused.
+        """
+        group = flow.groups[0] if flow.groups else None
+        several = len(flow.groups) > 1 or (group is not None and len(group.items) - group.appended > 1)
+        if not flow.known and group is not None and several and self.apart.random() < self.odds_refused:
+            self.note(f"{flow.place} refuses the first batch of {flow.sender.name}")
+            if len(flow.groups) == 1 or (len(group.items) > 1 and self.apart.random() < 0.5):
+                group.items = group.items[self.apart.randrange(1, len(group.items)) :]
+            else:
+                flow.groups.popleft()
+                flow.sender.arrived(flow.place, group, None)
+        flow.known = flow.known or group is not None
+
+    def orphan(self, sender: SimProducer, longest: int) -> None:
         """A sender has ended: of what it sent some is appended, up to `longest` ms later, the rest never."""
         for flow in [f for f in self.flows if f.sender is sender]:
             keep = self.random.randrange(len(flow.groups) + 1) if self.random.random() < 0.7 else 0
@@ -159,14 +186,22 @@ class Network:
                 partition.slots[index] = None
             newest.add(record.key)
 
-    def check_up(self) -> None:
-        """Raises LogUnavailable while no broker answers."""
-        if self.stalled:
+    def check_up(self, place: Place | None = None) -> None:
+        """Raises LogUnavailable while no broker answers, or none of a place."""
+        if self.stalled or (place is not None and place[1] in self.away):
             raise LogUnavailable("the brokers are away")
 
+    def seconds(self) -> float:
+        """A clock that only goes forward."""
+        return self.now() / 1000
 
-class SimAppender:
-    """An `Appender` of a simulated process. After any error it takes nothing more, as on Kafka."""
+
+class SimProducer:
+    """A producer of the client library: what `PacedAppender` stands in front of, here as on Kafka.
+
+    It takes any number of groups for a partition, and of the first ones some may be nowhere (`Flow.known`).
+    After an error it takes nothing more.
+    """
 
     holding = False
 
@@ -177,6 +212,10 @@ class SimAppender:
         self._acks: dict[Place, deque[Ack]] = {}
         self._broken: LogError | None = None
         self.ended = False
+
+    def paced(self) -> Appender:
+        """The appender that the code under test uses, in front of this."""
+        return PacedAppender(self, lambda place: _LIMIT, self._network.seconds, lambda: 1e9)
 
     @property
     def broken(self) -> bool:
@@ -196,7 +235,7 @@ class SimAppender:
         self._pending[group] = place
         self._network.flow(place, self).groups.append(group)
 
-    def arrived(self, place: Place, group: Group, offset: int) -> None:
+    def arrived(self, place: Place, group: Group, offset: int | None) -> None:
         """The broker has appended a group; nobody hears of it if the sender has ended."""
         if self._pending.pop(group, None) is not None and not self.ended:
             self._acks.setdefault(place, deque()).append(appended(place, group.token, offset))
@@ -249,7 +288,14 @@ class SimReader(LocalReader):
         network = self._network
         if network.stalled:
             return []
-        return super().read(min(limit, network.random.choice((1, 2, 5, 20, 100))), 0)
+        limit = min(limit, network.random.choice((1, 2, 5, 20, 100)))
+        if not network.away:
+            return super().read(limit, 0)
+        order, self._order = self._order, [place for place in self._order if place[1] not in network.away]
+        try:
+            return super().read(limit, 0)
+        finally:
+            self._order = order
 
 
 class SimTransaction:
@@ -269,11 +315,13 @@ class SimTransaction:
         assert not self._failed, "a transaction is used after it has failed"
         self._failed = True
         network.check_up()
+        for topic, partition, _, _ in (records := list(records)):
+            network.check_up((topic, partition or 0))
         fate = network.random.random()
         odds = network.odds_commit
         if fate < odds / 4:
             raise LogUnavailable("nothing of it was sent")
-        log.write_now(self._id, self._epoch, list(records))
+        log.write_now(self._id, self._epoch, records)
         if fate < odds / 2:
             network.end_later(self._id, self._epoch, dict(positions), self._life)
             raise LogUnavailable("the commit is under way")
@@ -302,8 +350,8 @@ class SimLog:
     def reader(self, *, committed: bool = False) -> SimReader:
         return SimReader(self.network, committed)
 
-    def appender(self) -> SimAppender:
-        return SimAppender(self.network, "somebody")
+    def appender(self) -> Appender:
+        return SimProducer(self.network, "somebody").paced()
 
     def transaction(self, id: str, life: str = "") -> SimTransaction:
         self.network.check_up()
@@ -326,11 +374,17 @@ class SimLog:
         self.network.check_up()
 
     def range(self, place: Place) -> tuple[int, int]:
-        self.network.check_up()
-        return self.network.log.range(place)
+        network = self.network
+        network.check_up(place)
+        first, end = network.log.range(place)
+        if network.apart.random() < network.odds_no_offset:
+            network.note(f"asked for its offsets, {place} answers -1001")
+            first, end = network.apart.choice(((first, -1001), (-1001, end), (-1001, -1001)))
+        doing = f"asking for the offsets of {place[0]}[{place[1]}]"
+        return known_offset(first, doing), known_offset(end, doing)
 
     def trim(self, place: Place, before: int, end: int) -> None:
-        self.network.check_up()
+        self.network.check_up(place)
         self.network.log.trim(place, before, end)
 
     def close(self) -> None:

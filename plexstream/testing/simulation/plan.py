@@ -48,6 +48,8 @@ class Plan(NamedTuple):
     park_after: int = 5_000  # ms
     announced_after: int = 1_000  # ms
     probe_after: int = 1_000  # ms
+    no_offset: float = 0.0  # of a question that is answered with -1001
+    away: float = 0.0  # of a partition that loses its leader, or has one again
     burst: float = 0.0  # of several crashes of one process, one after the other
     stop: float = 0.0  # of an orderly restart
 

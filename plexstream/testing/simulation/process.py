@@ -20,7 +20,7 @@ from plexstream.node.lanes import Lane, Saved
 from plexstream.node.takeover import Phase
 from plexstream.processor import EffectCall, Settings
 from plexstream.testing.simulation.errors import Killed, Violation
-from plexstream.testing.simulation.network import Network, SimAppender, SimLog
+from plexstream.testing.simulation.network import Network, SimLog, SimProducer
 from plexstream.testing.simulation.stores import CrashStore
 from plexstream.testing.simulation.waited import Pending
 
@@ -78,7 +78,7 @@ class SimProcess:
         self._lost_at: dict[int, int] = {}
         self._effects: list[tuple[Driver, EffectCall]] = []
         self._questions: list[_Question] = []
-        self.sender: SimAppender
+        self.sender: SimProducer
         self.appender: Appender
         self.mailbox: Reader
         self.journal: Reader
@@ -92,7 +92,7 @@ class SimProcess:
         self.lives += 1
         self.alive, self.stopping = True, False
         self.node = f"{self.name}.{self.lives}"
-        self.appender = self.sender = SimAppender(self.network, self.node)
+        self._new_appender()
         self.mailbox = self.log.reader()
         self.journal = self.log.reader()
         self.snapshots = self.log.reader(committed=True)
@@ -301,7 +301,11 @@ class SimProcess:
         for driver in [*self.leaving.values(), *self.drivers.values()]:
             driver.lose(f"appending failed: {error}")
         self.appender.close()
-        self.appender = self.sender = SimAppender(self.network, self.node)
+        self._new_appender()
+
+    def _new_appender(self) -> None:
+        self.sender = SimProducer(self.network, self.node)
+        self.appender = self.sender.paced()
 
     def _guard(self, partition: int, what: str, records: list[Record] | None) -> None:
         driver = self.drivers.get(partition) or self.leaving.get(partition)
@@ -352,7 +356,9 @@ class SimProcess:
 
     def idle(self) -> bool:
         """Whether nothing is under way here."""
-        if set(self.drivers) != set(self.wanted) or self.leaving or self.sender.pending or self._questions:
+        if set(self.drivers) != set(self.wanted) or self.leaving or self._questions:
+            return False
+        if self.sender.pending or self.appender.holding:
             return False
         for driver in self.drivers.values():
             p = driver.processor

@@ -69,6 +69,7 @@ class Simulation:
             "workers": workers, "waiters": waits.choice((0, 0, 0, 0, 2, 4)),
             "kept_tasks": waits.choice((1, 3, 20_000)), "park_after": waits.choice((10, 100, 5_000)),
             "announced_after": waits.choice((1, 30, 1_000)), "probe_after": waits.choice((20, 200)),
+            "no_offset": waits.choice((0, 0, 0.1, 0.4)), "away": waits.choice((0, 0, 0.02)),
             "burst": waits.choice((0, 0, 0.004, 0.015)), "stop": waits.choice((0, 0, 0.01, 0.03)),
         }  # fmt: skip
         if drawn["waiters"] and waits.random() < 0.5:  # few partitions, many waits, many crashes
@@ -84,6 +85,7 @@ class Simulation:
         self.network = Network(self.random, self.clock, self.note)
         self.network.odds_unknown_offset = p.unknown_offset
         self.network.odds_commit = p.commit
+        self.network.odds_no_offset = p.no_offset
         self.network.odds_answer = p.answer
         self.network.apart = Random(f"answers {seed}")
         self.network.odds_late_answer = self.network.apart.choice((0.0, 0.1, 0.5))
@@ -233,7 +235,7 @@ class Simulation:
                 self.note(f"{process.node}: its appender fails")
         if random.random() < p.fail:
             client = random.choice(self.clients)
-            client.appender.fail(p.late)
+            client.sender.fail(p.late)
             self.note(f"{client.name}: its appender fails")
         if random.random() < p.jump:
             process = random.choice(self.processes)
@@ -251,6 +253,8 @@ class Simulation:
             self.hits["compacted"] += 1
         if random.random() < p.duplicates / 5:
             random.choice(self.clients).repeat_old()
+        if p.away and random.random() < p.away:
+            self._leader_away()
         if network.stalled:
             if random.random() < 0.1:
                 self._restart_brokers()
@@ -273,6 +277,16 @@ class Simulation:
                 process.restart_at = self._now + random.choice((0, 0, 10))
         if random.random() < self.plan.stop:
             random.choice(self.processes).stopping = True
+
+    def _leader_away(self) -> None:
+        """One partition is without a leader for a while; the others go on."""
+        away = self.network.away
+        if away:
+            away.clear()
+        else:
+            away.add(self.random.randrange(self.plan.partitions))
+            self.hits["one partition away"] += 1
+        self.note(f"partitions without a leader: {sorted(away)}")
 
     def _restart_brokers(self) -> None:
         """The brokers are back; some of those who waited have given up."""
@@ -308,7 +322,8 @@ class Simulation:
         self.note("the faults stop")
         network = self.network
         network.stalled = False
-        network.odds_commit = network.odds_unknown_offset = network.odds_answer = 0.0
+        network.away.clear()
+        network.odds_no_offset = network.odds_commit = network.odds_unknown_offset = network.odds_answer = 0.0
         for process in self.processes:
             process.paused_until = 0
             process.skew = process.doomed = 0
