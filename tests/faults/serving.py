@@ -156,6 +156,12 @@ class Served:
         self.process.kill()
         self.process.wait()
 
+    def kill_all(self) -> None:
+        """SIGKILL for it and all that it has started: as if the machine were gone."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
     def terminate(self, number: int = signal.SIGTERM, seconds: float = LONG) -> int:
         """A signal, and the exit code."""
         assert self.process is not None

@@ -1,0 +1,62 @@
+"""Two nodes on three brokers, callers of every kind, and one fault after the other: nothing that counts is lost.
+
+All faults befall the same installation: whatever one of them leaves behind, the next one meets.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import stalls
+from callers import Callers
+from outages import OUTAGES, Outage
+from reckoning import all_of
+from room import Installation, Room
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
+
+SETTLED_S = 60.0
+
+
+@pytest.mark.parametrize("outage", OUTAGES, ids=[outage.name.replace(" ", "-") for outage in OUTAGES])
+def test_what_is_acknowledged_stays(room: Room, outage: Outage) -> None:
+    on = room.give()
+    name = f"{OUTAGES.index(outage)}x"
+    try:
+        with on.callers(name) as callers:
+            callers.more("before the fault")
+            undo = outage.strike(on)
+            try:
+                if outage.goes_on is not None:
+                    callers.more("during the fault", outage.goes_on)
+            finally:
+                undo()
+            callers.more("after the fault")
+        stalls.keep(outage.name, callers)
+        reckon(on, callers)
+    except BaseException:
+        for node in on.nodes:
+            print(f"--- log of {node.folder.name}:", *node.log().splitlines()[-60:], sep="\n")
+        room.close()
+        raise
+
+
+def reckon(on: Installation, callers: Callers) -> None:
+    """Wait until what was acknowledged has taken effect, and compare."""
+    end = time.monotonic() + SETTLED_S
+    while True:
+        records = [record for record in on.outputs() if record["row"].startswith(f"row/{callers.name}-")]
+        wrong = all_of(callers.history, on.reports(callers.name), records, on.paid())
+        if not wrong:
+            return
+        if time.monotonic() > end:
+            break
+        time.sleep(0.3)
+    pytest.fail("\n".join([f"{len(wrong)} things are wrong:", *wrong[:20], *traces(on, wrong)]))
+
+
+def traces(on: Installation, wrong: list[str]) -> list[str]:
+    """Where the log has what is wrong."""
+    ids = dict.fromkeys(word for line in wrong for word in line.split() if word[:1].isalpha() and "." in word)
+    return [f"{id}: {', '.join(on.offsets(id)) or 'nothing left of it'}" for id in list(ids)[:5]]
