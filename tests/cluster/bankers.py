@@ -1,4 +1,4 @@
-"""The actors of the cluster's tests: whatever is lost, comes twice, or comes out of order, shows in their state."""
+"""The actors of the cluster tests: what is lost, comes twice, or comes out of order, shows in their state."""
 
 from __future__ import annotations
 

@@ -18,9 +18,9 @@ from serving import until
 from plexstream import AsyncClient
 from plexstream.model.errors import LogUnavailable, Overloaded, TimedOut
 
-ATTEMPT_S = 3.0
+ATTEMPT_S = 4.0
 """How long a caller waits for an answer before it asks again, by another way."""
-PAUSE_S = 0.06
+PAUSE_S = 0.1
 """Between the operations of one caller: the faults are the test, not the load."""
 GIVE_UP_S = 150.0
 
@@ -73,8 +73,8 @@ class Operation:
 class Callers:
     """All callers, on a thread of their own, as a context manager.
 
-    Each makes one call after the other. Most repeat a call, with its idempotency key and by another way, until
-    it is acknowledged; some never do, and go on with the next: the outcome is unknown then.
+    Each makes one call after the other. Most repeat a call, with its idempotency key and by another way,
+    until it is acknowledged; some never do, and go on with the next: the outcome is unknown then.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Callers:
     def pending(self) -> list[str]:
         return [str(op) for op in self.history if op.outcome == PENDING]
 
-    def more(self, what: str, kinds: Sequence[str] = KINDS, number: int = 5, seconds: float = 90.0) -> None:
+    def more(self, what: str, kinds: Sequence[str] = KINDS, number: int = 3, seconds: float = 90.0) -> None:
         """Wait until so many operations of each kind have begun from now on, and are acknowledged."""
         since = time.monotonic()
 

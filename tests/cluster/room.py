@@ -124,7 +124,7 @@ class Installation:
 
 
 class Room:
-    """The installation of all tests, which has to live with what each does to it; a new one after a failure."""
+    """The installation of all tests, which has to live with what each does; a new one after a failure."""
 
     def __init__(self, brokers: LocalCluster, folder: Path) -> None:
         self._brokers = brokers

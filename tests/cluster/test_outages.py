@@ -1,4 +1,4 @@
-"""Two nodes on three brokers, callers of every kind, and one fault after the other: nothing that counts is lost.
+"""Two nodes on three brokers, callers of every kind, one fault after the other: what was acknowledged stays.
 
 All faults befall the same installation: whatever one of them leaves behind, the next one meets.
 """
