@@ -24,6 +24,12 @@ BATCH_BYTES = 500_000
 _COMMON: dict[str, Any] = {
     # 10 s by default: after a restart of the broker everybody would wait for as long.
     "reconnect.backoff.max.ms": 1000,
+    # 60 s by default: whoever had asked a broker before it was paused, or cut off, would wait for as long. No
+    # request of ours is held back for longer by a broker that is well.
+    "socket.timeout.ms": 5000,
+    # 5 min by default: a broker that is cut off from its peers answers clients, takes itself for the leader,
+    # and gives no reason to ask anybody else who is.
+    "topic.metadata.refresh.interval.ms": 2000,
     # Else an error on an idle connection is logged for every broker that closes it.
     "log.connection.close": False,
     "socket.keepalive.enable": True,
