@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from plexstream.cli import options
@@ -15,6 +17,15 @@ def doctor(
     data: options.Data = None,
     prefix: options.Prefix = None,
     node: options.NodeName = None,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Go on without what a damaged embedded log has lost; a copy is kept."),
+    ] = False,
+    convert: Annotated[
+        bool,
+        typer.Option("--convert", help="Turn the embedded log of an older plexstream into one of today."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do so without asking.")] = False,
     as_json: options.Json = False,
     config: options.ConfigFile = None,
 ) -> None:
@@ -26,6 +37,7 @@ def doctor(
 
       plexstream doctor
       plexstream doctor --kafka localhost:9092
+      plexstream doctor --repair
     """
     from rich.markup import escape
 
@@ -33,6 +45,11 @@ def doctor(
     from plexstream.node.config import load_config
 
     chosen = load_config(config, kafka=kafka, data=data, prefix=prefix, node=node)
+    if repair or convert:
+        from plexstream.cli.mend import mend
+
+        mend(chosen, convert, yes)
+        return
     found = []
     out = stdout()
     for finding in examine(chosen):

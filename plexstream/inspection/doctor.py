@@ -15,6 +15,7 @@ from typing import NamedTuple
 from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.inspection.topic_state import states
 from plexstream.log.base import Log
+from plexstream.log.embedded import repair
 from plexstream.log.installation import count_of
 from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError, LogError, PlexstreamError
@@ -135,12 +136,27 @@ def _embedded(config: Config) -> Iterator[Finding]:
         yield Finding(OK, "log", f"no embedded log in {config.log_dir} yet: `plexstream dev` makes one")
         return
     try:
+        found = repair.examine(config.log_dir)
+        for damage in found.harmless:
+            yield Finding(WARNING, "log", str(damage), "nothing: it is mended when the log is opened next")
+        for damage in found.damages:
+            advice = (
+                "restore the folder from a backup; or go on without what is lost: plexstream doctor --repair"
+            )
+            yield Finding(PROBLEM, "log", str(damage), advice)
+        if found.damages:
+            return
+        size = f"{found.size / (1 << 20):.1f} MiB of segments"
+        yield Finding(
+            OK, "log", f"the embedded log in {config.log_dir} is whole: {found.files} files, {size}"
+        )
         log = open_log(config.log_url())
     except LogError as error:
         if "lock" in str(error).lower():
             yield Finding(OK, "log", f"the embedded log in {config.log_dir} is in use by a node")
         else:
-            yield Finding(PROBLEM, "log", str(error), "restore the folder from a backup, or choose another")
+            advice = "see above" if "--convert" in str(error) else "restore the folder from a backup"
+            yield Finding(PROBLEM, "log", str(error), advice)
         return
     try:
         yield from _topics(config, log, None)

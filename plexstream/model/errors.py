@@ -7,6 +7,7 @@ PlexstreamError
 ├── Malformed                bytes that are not the record they should be
 ├── LogError                 the log refused or could not answer
 │   ├── LogUnavailable       broker away, timed out; trying again may help
+│   ├── LogDamaged           acknowledged records are missing or garbled; nothing is changed
 │   ├── Fenced               a newer owner has taken over; forget everything
 │   ├── HistoryGone          records that the state is made of are not on the log any more
 │   ├── Shortened            a partition ends before a position that is known: it has lost records
@@ -67,6 +68,10 @@ class LogError(PlexstreamError):
 
 class LogUnavailable(LogError):
     """The log is away for now (a broker restarts, a time limit passed); trying again may help."""
+
+
+class LogDamaged(LogError):
+    """Acknowledged records are missing or garbled: the message says where. Trying again does not help."""
 
 
 class Fenced(LogError):

@@ -1,6 +1,6 @@
 """What only the embedded log has: a directory, a crash, compaction."""
 
-import json
+import errno
 import os
 import random
 import resource
@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,9 @@ from log_driving import acks, append, fill, items, read_all, take
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.embedded import partition as embedded_partition
+from plexstream.log.embedded import segments
 from plexstream.log.embedded.log import EmbeddedLog
-from plexstream.model.errors import Fenced, LogError
+from plexstream.model.errors import Fenced, LogError, LogUnavailable
 
 COMPACT = {"cleanup.policy": "compact", "delete.retention.ms": "0"}
 
@@ -88,16 +90,22 @@ def test_the_end_does_not_go_back_when_all_is_trimmed(log):
     log.close()
 
 
-def test_trimmed_records_are_erased_at_last(log, path):
-    fill(log, ("t", 0), *[b"v"] * 3000)
+def test_trimmed_records_are_erased_at_last(log, path, monkeypatch):
+    monkeypatch.setattr(segments, "SEGMENT_BYTES", 2000)
+    monkeypatch.setattr(segments, "CHUNK_BYTES", 500)
+    fill(log, ("t", 0), *[b"v"] * 500)
+    for _ in range(25):
+        fill(log, ("t", 0), *[b"v"] * 100)
+    log.janitor.tidy()
+    files = {file.name for file in path.glob("segment-*")}
     for before in range(0, 3000, 7):
         log.trim(("t", 0), before, 3000)
+    log.janitor.tidy()
+    left = {file.name for file in path.glob("segment-*")}
+    assert len(left) <= 2 < 10 < len(files)
+    assert [file.name for file in path.glob("wal-*")] == ["wal-0000000003"]
     log = reopen(log)
-    from plexstream.log.embedded import format as form
-
-    topic = dict(form.stored_topics(log.db))["t"]
-    prefix, end = form.records_prefix(topic.id, 0), form.records_end(topic.id, 0)
-    assert [offset for offset, _ in form.scan(log.db, prefix, end, 0, None)] == list(range(2996, 3000))
+    assert [offset for offset, _, _ in state(log)] == list(range(2996, 3000))
     log.close()
 
 
@@ -123,11 +131,15 @@ def test_a_directory_that_is_no_log_is_refused(tmp_path):
     other = Rdict(str(tmp_path / "other"), Options(raw_mode=True))
     other[b"some"] = b"thing"
     other.close()
-    with pytest.raises(LogError, match="another database"):
+    with pytest.raises(LogError, match=r"RocksDB database.*choose an empty folder"):
         EmbeddedLog(tmp_path / "other")
     (tmp_path / "file").write_text("")
     with pytest.raises(LogError, match="cannot be opened"):
         EmbeddedLog(tmp_path / "file")
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "letter.txt").write_text("")
+    with pytest.raises(LogError, match=r"something else \(letter.txt\): choose an empty folder"):
+        EmbeddedLog(tmp_path / "some")
 
 
 def test_records_older_than_the_tail_come_from_the_disk(log, monkeypatch):
@@ -140,7 +152,9 @@ def test_records_older_than_the_tail_come_from_the_disk(log, monkeypatch):
         values = [b"%d %d" % (round, i) * (1 + round % 7) for i in range(1 + round % 11)]
         fill(log, ("t", 0), *values)
         expected += values
-        assert len(log._parts["t"][0].tail) <= 20
+        log.sync()
+        log.flush()
+        assert len(log._partition(("t", 0)).tail) <= 20
         if round % 3 == 0:
             seen = take(reader, len(expected) - (reader._positions["t", 0]))
             assert [record.value for record in seen] == expected[-len(seen) :]
@@ -150,7 +164,8 @@ def test_records_older_than_the_tail_come_from_the_disk(log, monkeypatch):
 def test_large_records_do_not_fill_the_memory(log):
     for _ in range(20):
         fill(log, ("t", 0), b"x" * 1_000_000)
-    part = log._parts["t"][0]
+    log.flush()
+    part = log._partition(("t", 0))
     assert sum(len(record.value) for record in part.tail) <= 2 * embedded_partition.TAIL_BYTES
     assert len(state(log)) == 20
 
@@ -227,8 +242,6 @@ def test_a_hole_before_the_tail_is_no_end(log):
 
 
 def test_records_past_their_retention_are_trimmed(log, monkeypatch):
-    import time
-
     log.create(
         [TopicSpec("short", 1, {"retention.ms": "60000"}), TopicSpec("for-ever", 1, {"retention.ms": "-1"})]
     )
@@ -249,6 +262,7 @@ def test_records_past_their_retention_are_trimmed(log, monkeypatch):
 def test_a_torn_write_ahead_log_leaves_a_prefix(log, path, tmp_path):
     """A power cut loses the end of the write-ahead log: never a message whose turn is there."""
     log.create([TopicSpec("mailbox", 1), TopicSpec("journal", 1), TopicSpec("out", 2)])
+    synced = (path / "synced").read_bytes()  # a power cut may leave it as it was when it was last synced
     appender = log.appender()
     relay = log.transaction("relay")
     for i in range(200):
@@ -257,14 +271,15 @@ def test_a_torn_write_ahead_log_leaves_a_prefix(log, path, tmp_path):
         if i % 10 == 9:
             relay.commit([("out", 0, b"k", b"v"), ("out", 1, b"k", b"v")], {("journal", 0): i})
     acks(appender, 400)
-    (wal,) = path.glob("*.log")
+    log.close()
+    (wal,) = path.glob("wal-*")
     size = wal.stat().st_size
     chance = random.Random(1)
     seen = set()
     for round in range(12):
         copy = tmp_path / f"copy-{round}"
         shutil.copytree(path, copy)
-        (copy / "LOCK").unlink()
+        (copy / "synced").write_bytes(synced)
         os.truncate(copy / wal.name, chance.randrange(size * 6 // 10, size))
         torn = EmbeddedLog(copy)
         mailbox, journal = state(torn, ("mailbox", 0)), state(torn, ("journal", 0))
@@ -299,34 +314,102 @@ def test_acknowledgements_wait_for_the_sync(log, monkeypatch):
     assert acks(appender, 1)[0].offset == 0
 
 
-def test_a_failed_sync_fails_all_that_waits_and_all_that_follows(log):
-    class Broken:
-        """The database with a disk that is full."""
+def test_a_failed_sync_fails_all_that_waits_and_all_that_follows(log, monkeypatch):
+    def fails(fd):
+        raise OSError(errno.EIO, "Input/output error")
 
-        def __init__(self, db):
-            self.db = db
-
-        def __getattr__(self, name):
-            return getattr(self.db, name)
-
-        def flush_wal(self, sync):
-            raise OSError("No space left on device")
-
-    good = log.db
-    log.db = Broken(good)
+    monkeypatch.setattr(os, "fdatasync", fails)
     appender = log.appender()
     appender.append(("t", 0), items(b"1"), "one")
     (ack,) = acks(appender, 1)
     assert (ack.offset, ack.token) == (-1, "one")
     assert isinstance(ack.error, LogError)
-    assert "No space left" in str(ack.error)
-    log.db = good
-    with pytest.raises(LogError, match="No space left"):
+    assert "Check the disk, then restart" in str(ack.error)
+    monkeypatch.undo()
+    with pytest.raises(LogError, match="cannot be written"):
         appender.append(("t", 0), items(b"2"), "two")
-    with pytest.raises(LogError, match="No space left"):
+    with pytest.raises(LogError, match="cannot be written"):
         log.transaction("relay")
-    with pytest.raises(LogError, match="No space left"):
-        log.trim(("t", 0), 1, 1)
+    with pytest.raises(LogError, match="cannot be written"):
+        log.create([TopicSpec("new", 1)])
+
+
+@pytest.mark.parametrize("where", ["pwrite", "fdatasync"])
+def test_a_full_disk_refuses_appends_until_it_has_room(log, monkeypatch, where):
+    """What was on its way is written then, since readers have seen it: once, in order."""
+    good = getattr(os, where)
+    full = threading.Event()
+
+    def may_fail(*args):
+        if full.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return good(*args)
+
+    monkeypatch.setattr(os, where, may_fail)
+    appender = log.appender()
+    assert append(appender, ("t", 0), items(b"before")) == 0
+    full.set()
+    appender.append(("t", 0), items(b"on its way"), "token")
+    (ack,) = acks(appender, 1)
+    assert ack.offset == -1
+    assert isinstance(ack.error, LogUnavailable)
+    assert "No space left" in str(ack.error)
+    assert "Free disk space" in str(ack.error)
+    for _ in range(3):
+        with pytest.raises(LogUnavailable, match="Free disk space"):
+            appender.append(("t", 0), items(b"refused"), None)
+        with pytest.raises(LogUnavailable, match="Free disk space"):
+            log.transaction("relay")
+    full.clear()
+    end = time.monotonic() + 20
+    while log.owes and time.monotonic() < end:
+        time.sleep(0.01)
+    assert append(appender, ("t", 0), items(b"after")) == 2
+    log = reopen(log)
+    assert [value for _, _, value in state(log)] == [b"before", b"on its way", b"after"]
+    log.close()
+
+
+def test_a_log_without_file_descriptors_goes_on_when_it_has_some(log, monkeypatch):
+    monkeypatch.setattr(segments, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(embedded_partition, "CHUNK_BYTES", 100)
+    good = os.open
+    none_left = threading.Event()
+
+    def may_fail(*args):
+        if none_left.is_set():
+            raise OSError(errno.EMFILE, "Too many open files")
+        return good(*args)
+
+    monkeypatch.setattr(os, "open", may_fail)
+    fill(log, ("t", 0), b"x" * 200)
+    none_left.set()
+    reader = log.reader()
+    reader.assign(("t", 0), 0)
+    assert len(take(reader, 1)) == 1  # from memory
+    with pytest.raises(OSError, match="Too many open files"):
+        log.checkpoint()
+    accepted = [b"x" * 200]
+    appender = log.appender()
+
+    def append_until_refused():
+        for n in range(100):
+            append(appender, ("t", 0), items(b"%d" % n * 60))
+            accepted.append(b"%d" % n * 60)
+            time.sleep(0.005)
+
+    with pytest.raises(LogUnavailable, match="ulimit -n"):
+        append_until_refused()
+    assert log.owes
+    none_left.clear()
+    end = time.monotonic() + 20
+    while log.owes and time.monotonic() < end:
+        time.sleep(0.01)
+    fill(log, ("t", 0), b"after")
+    log.janitor.tidy()
+    log = reopen(log)
+    assert [value for _, _, value in state(log)] == [*accepted, b"after"]
+    log.close()
 
 
 FILL_THE_DISK = """
@@ -361,8 +444,8 @@ def test_a_full_disk_is_an_error_and_never_a_false_acknowledgement(tmp_path):
     path = tmp_path / "full"
     command = [sys.executable, "-c", textwrap.dedent(FILL_THE_DISK), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert "refused: LogError" in done.stdout, done.stdout
-    assert "then: LogError" in done.stdout
+    assert "refused: LogUnavailable" in done.stdout, done.stdout
+    assert "then: LogUnavailable" in done.stdout
     good = int(done.stdout.split("good:")[1])
     assert 5 < good < 40
     log = EmbeddedLog(path)
@@ -418,20 +501,4 @@ def test_any_sequence_of_steps_leaves_what_a_plain_list_would(tmp_path_factory, 
     assert [r.offset for r in read_all(log, ("t", 0), len(model) - max(at, start), offset=at)] == list(
         range(max(at, start), len(model))
     )
-    log.close()
-
-
-def test_a_topic_from_before_ids_were_kept_gets_one_and_keeps_it(log):
-    fill(log, ("t", 0), b"1")
-    for key, data in list(log.db.items()):
-        if key.startswith(b"t"):
-            old = {name: value for name, value in json.loads(data).items() if name != "life"}
-            log.db[key] = json.dumps(old).encode()
-    log = reopen(log)
-    ids = log.topic_id("t"), log.topic_id("c")
-    assert all(ids)
-    assert ids[0] != ids[1]
-    log = reopen(log)
-    assert (log.topic_id("t"), log.topic_id("c")) == ids
-    assert [value for _, _, value in state(log)] == [b"1"]
     log.close()

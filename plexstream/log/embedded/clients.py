@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from plexstream.log.base import Ack, Item, Place
+from plexstream.log.base import Ack, Item, Place, failed
 from plexstream.log.local import TxnRecord
 from plexstream.model.errors import LogError
 
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
     from plexstream.log.embedded.log import EmbeddedLog
 
 
+RETRY_S = 0.2
+"""How long a disk that takes nothing is left alone."""
+
+
 class Committer:
-    """A thread that syncs while something waits for it, and then acknowledges all that was written before."""
+    """A thread that syncs while something waits for it, and then acknowledges all that was added before."""
 
     def __init__(self, log: EmbeddedLog) -> None:
         self._log = log
@@ -27,11 +32,16 @@ class Committer:
         self._thread.start()
 
     def add(self, appender: EmbeddedAppender, ack: Ack) -> None:
-        """Acknowledge after the next sync. An error is passed on in its turn."""
+        """Acknowledge after the next sync."""
         with self._due:
             self._waiting.append((appender, ack))
             if self._idle:
                 self._due.notify()
+
+    def wake(self) -> None:
+        """The log owes something to the disk: try again until it takes it."""
+        with self._due:
+            self._due.notify()
 
     def stop(self) -> None:
         """Acknowledge what waits, and end."""
@@ -41,26 +51,41 @@ class Committer:
         self._thread.join()
 
     def _run(self) -> None:
+        log = self._log
         while True:
             with self._due:
                 while not self._waiting and not self._stopped:
                     self._idle = True
-                    self._due.wait()
+                    self._due.wait(RETRY_S if log.owes else None)
                     self._idle = False
+                    if log.owes:
+                        break
                 waiting, self._waiting = self._waiting, []
-            if not waiting:
+                stopped = self._stopped
+            if waiting or log.owes:
+                self._sync(waiting)
+            if stopped and not self._waiting:
                 return
-            try:
-                self._log.sync()
-            except LogError as error:
-                waiting = [
-                    (appender, ack._replace(offset=-1, error=ack.error or error)) for appender, ack in waiting
-                ]
-            by_appender: dict[EmbeddedAppender, list[Ack]] = {}
-            for appender, ack in waiting:
-                by_appender.setdefault(appender, []).append(ack)
-            for appender, acks in by_appender.items():
-                appender.deliver(acks)
+
+    def _sync(self, waiting: list[tuple[EmbeddedAppender, Ack]]) -> None:
+        error: LogError | None = None
+        try:
+            self._log.sync()
+        except LogError as refused:
+            error = refused
+        by_appender: dict[EmbeddedAppender, list[Ack]] = {}
+        for appender, ack in waiting:
+            if error is not None:
+                # What became of it is unknown: a disk that has room again will have it.
+                ack = failed((ack.topic, ack.partition), ack.token, error)
+            by_appender.setdefault(appender, []).append(ack)
+        for appender, acks in by_appender.items():
+            appender.deliver(acks)
+        if error is None:
+            with suppress(LogError):  # told there; appends are refused from then on
+                self._log.flush_due()
+            if self._log.checkpoint_due:
+                self._log.janitor.checkpoint_soon()
 
 
 class EmbeddedAppender:

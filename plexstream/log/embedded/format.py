@@ -1,151 +1,187 @@
-"""How the embedded log lays out topics in RocksDB. Numbers are big-endian, so that keys sort as they count.
+"""The bytes of the embedded log: records, and the checked frames that every one of its files is made of.
 
-| key | value |
-|---|---|
-| `r` topic id (4) partition (4) offset (8) | time (8) key length (4) key, then `1` value, or `0`: tombstone |
-| `b` topic id (4) partition (4) | start offset (8) floor of the end offset (8) |
-| `t` topic name | JSON: id, partitions, config, life |
-| `e` transaction id | epoch (8) |
-| `p` JSON [transaction id, topic, partition] | position (8) life of the topic |
+Numbers are big-endian. A frame is
+
+    magic (4)  length of the body (4)  checksum of the frame before (4)  checksum (4)  body
+
+Its checksum (CRC-32) is of all but itself, so of its predecessor's too: a frame that is gone, garbled,
+repeated or out of its place breaks the chain. A record is
+
+    offset (8)  time (8)  length of the key (4)  length of the value (4), -1 for a tombstone  key  value
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from struct import Struct
-from typing import NamedTuple
-
-from rocksdict import Rdict, ReadOptions
+from typing import Any, NamedTuple
+from zlib import crc32
 
 from plexstream.log.base import Item, Place, Record
 
-FORMAT_KEY = b"format"
-FORMAT = b"plexstream log 1"
-TOPICS = b"t"
-EPOCHS = b"e"
-POSITIONS = b"p"
+FORMAT = "plexstream log 2"
+MAGIC = b"\xf5plx"
+HEAD_BYTES = 16
+RECORD_BYTES = 24
+RECORDS, NOTE = 0x72, 0x6E  # r, n: what an entry of the write-ahead log begins with
 
-_PREFIX = Struct(">cII")
-_HEAD = Struct(">qI")
-_HEAD_SIZE = _HEAD.size
-_OFFSET = Struct(">q")
-_BOUNDS = Struct(">qq")
-_LAST_OFFSET = b"\xff" * 8
-
-pack_offset = _OFFSET.pack
+_HEAD = Struct(">4sII")
+_FRAME = Struct(">4sIII")
+_CRC = Struct(">I")
+_RECORD = Struct(">qqIi")
+_ENTRY = Struct(">BIIqII")  # kind, topic, partition, first offset, number of records, bytes
+_NOTE = Struct(">BI")
 
 
-class StoredTopic(NamedTuple):
-    """What is stored of a topic."""
+class Frame(NamedTuple):
+    """A frame that was found to be whole. `end` is the position just after it."""
 
-    id: int
-    partitions: int
-    config: dict[str, str]
-    life: str = ""  # as `Log.topic_id` tells it; an old log gets it when it is opened
-
-    def encode(self) -> bytes:
-        return json.dumps(self._asdict()).encode()
-
-    @classmethod
-    def decode(cls, data: bytes) -> StoredTopic:
-        return cls(**json.loads(data))
+    end: int
+    crc: int
+    body: bytes
 
 
-def records_prefix(topic_id: int, partition: int) -> bytes:
-    return _PREFIX.pack(b"r", topic_id, partition)
+class RecordsEntry(NamedTuple):
+    """Records of one partition, as the write-ahead log has them."""
+
+    topic_id: int
+    partition: int
+    first: int
+    records: int
+    data: bytes
 
 
-def records_end(topic_id: int, partition: int) -> bytes:
-    """The key just after the last that a record of the partition can have."""
-    return _PREFIX.pack(b"r", topic_id, partition + 1)
+def frame(previous: int, body: bytes) -> tuple[bytes, int]:
+    """A frame behind the one whose checksum is `previous`, and its own checksum."""
+    head = _HEAD.pack(MAGIC, len(body), previous)
+    crc = crc32(body, crc32(head))
+    return head + _CRC.pack(crc) + body, crc
 
 
-def bounds_key(topic_id: int, partition: int) -> bytes:
-    return _PREFIX.pack(b"b", topic_id, partition)
+def read_frame(data: bytes, position: int, previous: int | None) -> Frame | None:
+    """The frame at `position`; None if there is none, if it is not whole, or if its predecessor is another.
+
+    `previous` None: whatever its predecessor is.
+    """
+    begin = position + HEAD_BYTES
+    if begin > len(data):
+        return None
+    magic, size, before, crc = _FRAME.unpack_from(data, position)
+    end = begin + size
+    if magic != MAGIC or end > len(data) or (previous is not None and before != previous):
+        return None
+    body = data[begin:end]
+    if crc32(body, crc32(data[position : position + 12])) != crc:
+        return None
+    return Frame(end, crc, body)
 
 
-def encode_bounds(start: int, floor: int) -> bytes:
-    return _BOUNDS.pack(start, floor)
+def next_frame(data: bytes, position: int) -> tuple[int, Frame] | None:
+    """The first whole frame at or behind `position`, wherever it begins."""
+    while (position := data.find(MAGIC, position)) >= 0:
+        found = read_frame(data, position, None)
+        if found is not None:
+            return position, found
+        position += 1
+    return None
 
 
-def decode_bounds(data: bytes | None) -> tuple[int, int]:
-    """Start offset and floor of the end offset; both zero where nothing is stored yet."""
-    if data is None:
-        return 0, 0
-    start, floor = _BOUNDS.unpack(data)
-    return start, floor
+def frame_crc(data: bytes) -> int:
+    """The checksum that a frame carries."""
+    crc: int = _CRC.unpack_from(data, 12)[0]
+    return crc
 
 
-def encode_record(time: int, item: Item) -> bytes:
-    key, value = item
-    head = _HEAD.pack(time, len(key))
-    return head + key + b"0" if value is None else head + key + b"1" + value
+def encode_records(first: int, time: int, items: Sequence[Item]) -> bytes:
+    """Records with the offsets from `first` on."""
+    parts: list[bytes] = []
+    pack = _RECORD.pack
+    for key, value in items:
+        if value is None:
+            parts += (pack(first, time, len(key), -1), key)
+        else:
+            parts += (pack(first, time, len(key), len(value)), key, value)
+        first += 1
+    return b"".join(parts)
 
 
-def decode_record(place: Place, offset: int, data: bytes) -> Record:
-    time, size = _HEAD.unpack_from(data)
-    split = _HEAD_SIZE + size
-    value = data[split + 1 :] if data[split] == 0x31 else None
-    return Record(place[0], place[1], offset, data[_HEAD_SIZE:split], value, time)
+def encode_record(record: Record) -> bytes:
+    """One record with its own offset and time."""
+    return encode_records(record.offset, record.time, [(record.key, record.value)])
 
 
-def decode_offset(data: bytes) -> int:
-    offset: int = _OFFSET.unpack(data)[0]
-    return offset
-
-
-def encode_position(position: int, life: str) -> bytes:
-    return _OFFSET.pack(position) + life.encode()
-
-
-def decode_position(data: bytes) -> tuple[int, str]:
-    """Position and life; an old one has no life."""
-    return _OFFSET.unpack_from(data)[0], data[_OFFSET.size :].decode()
-
-
-def position_key(id: str, place: Place) -> bytes:
-    return POSITIONS + json.dumps([id, *place]).encode()
-
-
-def epoch_key(id: str) -> bytes:
-    return EPOCHS + id.encode()
-
-
-def _items(
-    db: Rdict, from_key: bytes, options: ReadOptions | None = None, backwards: bool = False
-) -> Iterator[tuple[bytes, bytes]]:
-    # In raw mode keys are bytes, which the stubs do not know. No iterator may outlive its use: it would keep
-    # the directory locked after close().
-    return db.items(backwards, from_key, options)  # type: ignore[return-value]
-
-
-def holds_something(db: Rdict) -> bool:
-    return any(True for _ in _items(db, b""))
-
-
-def stored_topics(db: Rdict) -> list[tuple[str, StoredTopic]]:
-    found = []
-    for key, data in _items(db, TOPICS):
-        if not key.startswith(TOPICS):
-            break
-        found.append((key[len(TOPICS) :].decode(), StoredTopic.decode(data)))
+def decode_records(place: Place, data: bytes) -> list[Record]:
+    """All records of `data`, which a checksum has vouched for."""
+    topic, partition = place
+    found: list[Record] = []
+    unpack, position, size = _RECORD.unpack_from, 0, len(data)
+    while position < size:
+        offset, time, key_size, value_size = unpack(data, position)
+        key_end = position + 24 + key_size
+        key = data[position + 24 : key_end]
+        if value_size < 0:
+            found.append(Record(topic, partition, offset, key, None, time))
+            position = key_end
+        else:
+            position = key_end + value_size
+            found.append(Record(topic, partition, offset, key, data[key_end:position], time))
     return found
 
 
-def scan(db: Rdict, prefix: bytes, end: bytes, start: int, limit: int | None) -> Iterator[tuple[int, bytes]]:
-    """Offset and stored form of up to `limit` records from offset `start` on; all where limit is None."""
-    options = ReadOptions()
-    options.set_iterate_upper_bound(end)
-    size = len(prefix)
-    unpack = _OFFSET.unpack_from
-    for key, data in islice(_items(db, prefix + pack_offset(start), options), limit):
-        yield unpack(key, size)[0], data
+def bounds(data: bytes) -> tuple[int, int]:
+    """The offsets of the first and the last record of `data`."""
+    first: int = _RECORD.unpack_from(data)[0]
+    offset, position, size = first, 0, len(data)
+    while position < size:
+        offset, _, key_size, value_size = _RECORD.unpack_from(data, position)
+        position += 24 + key_size + max(value_size, 0)
+    return first, offset
 
 
-def last_offset(db: Rdict, prefix: bytes) -> int | None:
-    """The offset of the last record that is there."""
-    for key, _ in _items(db, prefix + _LAST_OFFSET, backwards=True):
-        return decode_offset(key[len(prefix) :]) if key.startswith(prefix) else None
-    return None
+def first_offset(data: bytes) -> int:
+    """The offset of the first record of `data`."""
+    first: int = _RECORD.unpack_from(data)[0]
+    return first
+
+
+def records_entry(topic_id: int, partition: int, first: int, count: int, data: bytes) -> bytes:
+    """An entry of the write-ahead log: records of one partition."""
+    return _ENTRY.pack(RECORDS, topic_id, partition, first, count, len(data)) + data
+
+
+def note_entry(**note: Any) -> bytes:
+    """An entry of the write-ahead log about anything but records."""
+    data = encode_json(note)
+    return _NOTE.pack(NOTE, len(data)) + data
+
+
+def entries(body: bytes) -> Iterator[RecordsEntry | dict[str, Any]]:
+    """What a frame of the write-ahead log holds; nothing from an entry on that is none."""
+    position = 0
+    while position < len(body):
+        if body[position] == RECORDS:
+            _, topic, partition, first, count, size = _ENTRY.unpack_from(body, position)
+            begin = position + _ENTRY.size
+            position = begin + size
+            yield RecordsEntry(topic, partition, first, count, body[begin:position])
+        elif body[position] == NOTE:
+            _, size = _NOTE.unpack_from(body, position)
+            begin = position + _NOTE.size
+            position = begin + size
+            yield decode_object(body[begin:position])
+        else:
+            return
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in a frame; empty where it holds anything else, as in a file of another kind."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def encode_json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,24 +1,28 @@
-"""A durable log in one directory, for one process: topics in RocksDB, with fsync by group.
+"""A durable log in one directory, for one process: a write-ahead log, fsynced by group, and segments.
 
-A group is written to the write-ahead log and shown to readers at once; it is acknowledged when a sync that
-began after the write has ended. One write-ahead log for all topics keeps their order: if a journal record
-survives a power cut, so does the mailbox message that it answers.
+A group is shown to readers at once, and acknowledged when a sync that began after it was added has ended.
+One write-ahead log for all topics keeps their order: if a journal record survives a power cut, so does the
+mailbox message that it answers. What is in it is put into segments, by partition, in the background.
 """
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from rocksdict import DBCompressionType, DBRecoveryMode, Options, Rdict, WriteBatch
-
-from plexstream.log.base import Item, Place, Record, TopicSpec, appended, failed
+from plexstream.log.base import Item, Place, Record, TopicSpec, appended
+from plexstream.log.embedded import disk, manifest, opening, segments, wal
 from plexstream.log.embedded import format as form
 from plexstream.log.embedded.clients import Committer, EmbeddedAppender, EmbeddedTransaction
 from plexstream.log.embedded.keep import Janitor, compacts
+from plexstream.log.embedded.manifest import Manifest, StoredPartition, StoredTopic
 from plexstream.log.embedded.partition import Partition
 from plexstream.log.limits import check_group, limit_of
 from plexstream.log.local import (
@@ -33,36 +37,45 @@ from plexstream.log.local import (
     missing,
     of_this_life,
 )
-from plexstream.model.errors import Fenced, LogError
+from plexstream.model.errors import Fenced, LogError, LogUnavailable
 
 _log = logging.getLogger("plexstream.log")
 
-ERASE_RECORDS = 1000
-"""Trimmed records are erased by so many at a time: each time leaves a range tombstone for reads to pass."""
+WAL_BYTES = 32 << 20
+"""A write-ahead log of this size is put into segments: so much is read again when the log is opened."""
 
 
 class EmbeddedLog:
     """A `Log` in the directory `path`, which is created if it is missing.
 
+    Parameters:
+        judge: what to do about damage.
+
     Raises:
-        LogError: if another process has it open, or it cannot be read.
+        LogDamaged: something that was acknowledged is not there, or not as it was written.
+        LogError: another process has it open, or it cannot be read or written.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, judge: disk.Judge = disk.refuse) -> None:
         self.path = Path(path)
         self.changed = Arrivals()
-        self.db = self._open_db()
-        self._topics: dict[str, form.StoredTopic] = {}
-        self._parts: dict[str, list[Partition]] = {}
-        self._limits: dict[str, int] = {}
-        self._epochs: dict[str, int] = {}
         self._broken: LogError | None = None
+        self._outage: LogUnavailable | None = None
         self._closed = False
+        self._full: set[Partition] = set()  # whose newest records should be put into segments
+        self._flushing = threading.Lock()
+        self._garbage: list[segments.Segment] = []  # files that the manifest lists, and the log does not
+        self._lock = lock(self.path)
         try:
-            self._load()
+            self._now = opening.Contents(self._make)
+            self._wal = self._open(judge)
+        except OSError as error:
+            os.close(self._lock)
+            raise disk.refused(f"{self} cannot be opened", error) from error
         except BaseException:
-            self.db.close()
+            os.close(self._lock)
             raise
+        self._limits = {name: limit_of(topic.config) for name, topic in self._now.topics.items()}
         self._committer = Committer(self)
         self.janitor = Janitor(self)
 
@@ -77,15 +90,8 @@ class EmbeddedLog:
     def transaction(self, id: str, life: str = "") -> EmbeddedTransaction:
         with self.changed:
             self.check_usable()
-            epoch = self._epochs.get(id)
-            if epoch is None:
-                stored = self.db.get(form.epoch_key(id))
-                epoch = 0 if stored is None else form.decode_offset(stored)
-            epoch += 1
-            batch = WriteBatch(raw_mode=True)
-            batch.put(form.epoch_key(id), form.pack_offset(epoch))
-            self._write(batch)
-            self._epochs[id] = epoch
+            epoch = self._now.epochs[id] = self._now.epochs.get(id, 0) + 1
+            self._wal.add(form.note_entry(transaction=id, epoch=epoch))
         self.sync()
         return EmbeddedTransaction(self, id, epoch, life)
 
@@ -93,35 +99,34 @@ class EmbeddedLog:
         created = []
         with self.changed:
             self.check_usable()
+            there = self._now.topics
             for spec in topics:
                 check_new(spec)
-                there = self._topics.get(spec.name)
-                if there is not None:
-                    check_same(spec, there.partitions)
+                if spec.name in there:
+                    check_same(spec, there[spec.name].partitions)
                     continue
-                new_id = 1 + max((topic.id for topic in self._topics.values()), default=0)
-                topic = form.StoredTopic(new_id, spec.partitions, dict(spec.config), uuid.uuid4().hex)
-                batch = WriteBatch(raw_mode=True)
-                batch.put(form.TOPICS + spec.name.encode(), topic.encode())
-                self._write(batch)
-                self._add(spec.name, topic, [(0, 0)] * spec.partitions)
+                new_id = 1 + max((topic.id for topic in there.values()), default=0)
+                topic = StoredTopic(new_id, spec.partitions, dict(spec.config), uuid.uuid4().hex)
+                self._limits[spec.name] = limit_of(topic.config)
+                self._now.add_topic(spec.name, topic)
+                self._wal.add(form.note_entry(topic=spec.name, **{"is": topic}))
                 created.append(spec.name)
         if created:
             self.sync()
         return created
 
     def partitions(self, topic: str) -> int | None:
-        there = self._parts.get(topic)
+        there = self._now.parts.get(topic)
         return None if there is None else len(there)
 
     def topics(self) -> dict[str, int]:
         with self.changed:
-            return {name: topic.partitions for name, topic in self._topics.items()}
+            return {name: topic.partitions for name, topic in self._now.topics.items()}
 
     def topic_id(self, topic: str) -> str:
         with self.changed:
             self._check_open()
-            there = self._topics.get(topic)
+            there = self._now.topics.get(topic)
             if there is None:
                 raise missing((topic, 0), None)
             return there.life
@@ -143,18 +148,10 @@ class EmbeddedLog:
             partition = self._partition(place)
             if before > partition.end:
                 raise beyond_end(place, before, partition.end)
-            if before <= partition.start:
-                return
-            batch = WriteBatch(raw_mode=True)
-            erase = before - partition.erased >= ERASE_RECORDS
-            if erase:
-                batch.delete_range(partition.key(partition.erased), partition.key(before))
-            batch.put(partition.bounds, form.encode_bounds(before, partition.end))
-            # Not synced: a trim that a power cut takes back only leaves more records.
-            self._write(batch)
-            partition.forget(before)
-            if erase:
-                partition.erased = before
+            if before > partition.start:
+                # Not synced: a trim that a power cut takes back only leaves more records.
+                self._wal.add(form.note_entry(of=place, start=before))
+                partition.forget(before)
 
     def close(self) -> None:
         with self.changed:
@@ -164,7 +161,10 @@ class EmbeddedLog:
             self.changed.tell_all()
         self.janitor.stop()
         self._committer.stop()
-        self.db.close()
+        with suppress(OSError):
+            self._wal.sync()
+        self._wal.close()
+        os.close(self._lock)
 
     # What its clients, in their own modules, are made of.
 
@@ -174,15 +174,10 @@ class EmbeddedLog:
             self.check_usable()
             partition = self._partition(place)
             check_group(place[0], items, self._limits[place[0]])
-            batch = WriteBatch(raw_mode=True)
-            records = partition.put(batch, items, time.time_ns() // 1_000_000)
-            try:
-                self._write(batch)
-            except LogError as error:
-                # Not raised: part of it may be in the file, so that the outcome is unknown.
-                self._committer.add(appender, failed(place, token, error))
-                return
-            partition.extend(records)
+            records, data = partition.make(items, time.time_ns() // 1_000_000)
+            first = records[0].offset
+            self._wal.add(form.records_entry(partition.topic_id, place[1], first, len(records), data))
+            self._extend(partition, records, data)
             self.changed.tell((place,))
             # Within the lock: acknowledgements come in the order of the appends.
             self._committer.add(appender, appended(place, token, records[-1].offset))
@@ -192,32 +187,40 @@ class EmbeddedLog:
     def commit(
         self, id: str, epoch: int, records: Iterable[TxnRecord], positions: Mapping[Place, int], life: str
     ) -> None:
-        """Write records and positions in one batch, synced."""
+        """Write records and positions in one frame, synced."""
         with self.changed:
             self.check_usable()
-            if self._epochs[id] != epoch:
-                raise Fenced(f"transaction {id!r} has a newer owner (epoch {self._epochs[id]}, not {epoch})")
+            newest = self._now.epochs[id]
+            if newest != epoch:
+                raise Fenced(f"transaction {id!r} has a newer owner (epoch {newest}, not {epoch})")
             groups = by_place(records, self.partitions)
             now = time.time_ns() // 1_000_000
-            batch = WriteBatch(raw_mode=True)
-            written: list[tuple[Partition, list[Record]]] = []
+            entries: list[bytes] = []
+            written: list[tuple[Partition, list[Record], bytes]] = []
             for place, items in groups.items():
                 partition = self._partition(place)
                 check_group(place[0], items, self._limits[place[0]])
-                written.append((partition, partition.put(batch, items, now)))
-            for place, position in positions.items():
-                batch.put(form.position_key(id, place), form.encode_position(position, life))
-            self._write(batch)
-            for partition, made in written:
-                partition.extend(made)
+                made, data = partition.make(items, now)
+                first = made[0].offset
+                entries.append(form.records_entry(partition.topic_id, place[1], first, len(made), data))
+                written.append((partition, made, data))
+            for place, at in positions.items():
+                entries.append(form.note_entry(transaction=id, of=place, position=at, life=life))
+            if not entries:
+                return
+            self._wal.add(b"".join(entries))
+            for partition, made, data in written:
+                self._extend(partition, made, data)
+            for place, at in positions.items():
+                self._now.positions[id, *place] = at, life
             self.changed.tell(groups)
         self.sync()
 
     def position(self, id: str, place: Place, life: str) -> int | None:
         """The position committed last under `id` for `place`; see `Transaction.position`."""
-        self._check_open()
-        stored = self.db.get(form.position_key(id, place))
-        return of_this_life(None if stored is None else form.decode_position(stored), life)
+        with self.changed:
+            self._check_open()
+            return of_this_life(self._now.positions.get((id, *place)), life)
 
     def fetch(self, place: Place, offset: int, limit: int, committed: bool) -> tuple[list[Record], int]:
         """Up to `limit` records from `offset` on, and the offset to go on at. For the reader."""
@@ -235,56 +238,114 @@ class EmbeddedLog:
                 return found, offset + len(found)
             upto = partition.tail_first
         try:
-            stored = form.scan(self.db, partition.prefix, partition.key(upto), offset, limit)
-            found = [form.decode_record(place, at, data) for at, data in stored]
-        except Exception as error:
-            raise LogError(f"{self}: cannot read {place[0]}[{place[1]}] at {offset}: {error}") from error
-        # Compaction leaves holes: fewer than asked for means that there are no more before `upto`.
-        return found, upto if len(found) < limit else found[-1].offset + 1
+            found = partition.segments.read(offset, limit)
+        except OSError as error:
+            raise disk.refused(f"{self}: cannot read {place[0]}[{place[1]}] at {offset}", error) from error
+        return found, found[-1].offset + 1 if found else upto
 
     def sync(self) -> None:
-        """Have everything on disk that was written before.
+        """Have everything on disk that was added before.
 
         Raises:
-            LogError: if it cannot be; from then on the log takes nothing more.
+            LogUnavailable: it is not yet; the log goes on by itself when it can.
+            LogError: it cannot be; from then on the log takes nothing more.
         """
-        # 250 µs, as long as a write with the sync option; but that one holds the GIL (another thread ran at
-        # 47 % of its speed), and this does not (97 %).
         try:
-            self.db.flush_wal(True)
-        except Exception as error:
-            raise self._break(error) from error
+            self._wal.sync()
+            if self._outage is not None:
+                self.flush()
+        except OSError as error:
+            raise self._refused(error) from error
+        self._recovered()
 
-    def erase(self, keys: Iterable[bytes]) -> None:
-        """Delete single records, for compaction."""
-        batch = WriteBatch(raw_mode=True)
-        for key in keys:
-            batch.delete(key)
-        self._write(batch)
+    def flush_due(self) -> None:
+        """Put into segments what is too much in memory, unless that is being done.
 
-    def fix_end(self, partition: Partition) -> int:
-        """Store the end offset, because the record that it is known by may go. Returns it."""
+        Raises:
+            LogError: as `sync`.
+        """
+        if not self._full or not self._flushing.acquire(blocking=False):
+            return
+        try:
+            while self._full:
+                with self.changed:
+                    partition = self._full.pop()
+                partition.flush()
+        except OSError as error:
+            with self.changed:
+                self._full.add(partition)
+            raise self._refused(error) from error
+        finally:
+            self._flushing.release()
+
+    def flush(self) -> None:
+        """Put all into segments that is not. Raises OSError."""
+        with self._flushing:
+            for partition, _ in self.kept():
+                partition.flush()
+
+    def checkpoint(self) -> None:
+        """Put all into segments, and begin a new write-ahead log. For the janitor alone.
+
+        Raises:
+            OSError: the old one goes on.
+        """
+        with self._flushing:
+            for partition, _ in self.kept():
+                partition.flush()
+            captured, dirty = self._wal.roll(self._capture)
+        segments.sync(dirty)
+        disk.sync(self.path)
+        manifest.write(self.path, captured)
+        for segment in dirty:
+            segment.dirty = False
+        garbage, self._garbage = self._garbage, []
+        segments.remove(garbage)
+        for number in range(self._now.found.wal, captured.wal):
+            wal.wal_path(self.path, number).unlink(missing_ok=True)
+        self._now.found = captured
+
+    @property
+    def checkpoint_due(self) -> bool:
+        return self._wal.size >= WAL_BYTES
+
+    def seal(self, partition: Partition) -> list[segments.Segment]:
+        """All segments of a partition, with all records; nothing more is written to them. Raises OSError."""
+        with self._flushing:
+            partition.flush()
+            with self.changed:
+                partition.compact_begins()
+                return partition.segments.seal()
+
+    def discard(self, old: list[segments.Segment]) -> None:
+        """Delete segments that are no longer listed, when no manifest lists them either."""
         with self.changed:
-            batch = WriteBatch(raw_mode=True)
-            batch.put(partition.bounds, form.encode_bounds(partition.start, partition.end))
-            self._write(batch)
-            return partition.end
+            self._garbage += old
 
     def kept(self) -> list[tuple[Partition, dict[str, str]]]:
         """All partitions, with how their topics are to be kept."""
+        now = self._now
         with self.changed:
-            return [
-                (part, topic.config) for name, topic in self._topics.items() for part in self._parts[name]
-            ]
+            return [(part, topic.config) for name, topic in now.topics.items() for part in now.parts[name]]
 
     def check_usable(self) -> None:
         self._check_open()
-        if self._broken is not None:
-            raise LogError(str(self._broken)) from self._broken
+        failed = self._broken or self._outage
+        if failed is not None:
+            raise type(failed)(str(failed)) from failed
 
     @property
     def closed(self) -> bool:
         return self._closed
+
+    @property
+    def owes(self) -> bool:
+        """Whether something waits for the disk to take it again."""
+        return self._outage is not None
+
+    @property
+    def broken(self) -> bool:
+        return self._broken is not None
 
     def __str__(self) -> str:
         return f"embedded log {self.path}"
@@ -294,92 +355,95 @@ class EmbeddedLog:
             raise LogError(f"{self} is closed")
 
     def _partition(self, place: Place) -> Partition:
-        there = self._parts.get(place[0])
+        there = self._now.parts.get(place[0])
         if there is None or not 0 <= place[1] < len(there):
             raise missing(place, None if there is None else len(there))
         return there[place[1]]
 
-    def _write(self, batch: WriteBatch) -> None:
-        try:
-            self.db.write(batch)
-        except Exception as error:
-            raise self._break(error) from error
+    def _extend(self, partition: Partition, records: list[Record], data: bytes) -> None:
+        partition.extend(records, data)
+        if partition.flush_due:
+            self._full.add(partition)
 
-    def _break(self, error: Exception) -> LogError:
+    def _capture(self, number: int) -> tuple[Manifest, list[segments.Segment]]:
+        """What the manifest will tell, with the log number `number` behind it. With the lock."""
+        dirty: list[segments.Segment] = []
+        for parts in self._now.parts.values():
+            for part in parts:
+                part.flush()
+                self._garbage += part.segments.drop_before(part.start)
+                dirty += (segment for segment in part.segments.listed if segment.dirty)
+        self._full.clear()
+        return self._now.stored(self._now.found.number + 1, number), dirty
+
+    def _refused(self, error: OSError) -> LogError:
         if self._closed:
             return LogError(f"{self} was closed meanwhile: {error}")
-        # For good: after a failed write or sync nobody can tell what the next one would make durable.
-        broken = LogError(
-            f"{self} cannot be written: {error}. Free disk space or check the disk, then restart"
-        )
+        failed = disk.refused(f"{self} cannot be written", error)
         with self.changed:
-            if self._broken is None:
-                self._broken = broken
-                _log.error("%s", broken)
-        return broken
+            if isinstance(failed, LogUnavailable):
+                if self._outage is None:
+                    self._outage = failed
+                    _log.error("%s", failed)
+                    self._committer.wake()
+            elif self._broken is None:
+                # For good: after a failed sync nobody can tell what the next one would make durable.
+                self._broken = failed
+                _log.error("%s", failed)
+        return failed
 
-    def _open_db(self) -> Rdict:
-        options = Options(raw_mode=True)
-        options.create_if_missing(True)
-        # The write-ahead log counts up to its first torn record, and not beyond: what survives is a prefix.
-        options.set_wal_recovery_mode(DBRecoveryMode.point_in_time())
-        options.set_compression_type(DBCompressionType.lz4())
-        options.set_max_log_file_size(1 << 20)
-        options.set_keep_log_file_num(2)
+    def _recovered(self) -> None:
+        if self._outage is not None:
+            with self.changed:
+                self._outage = None
+            _log.warning("%s can be written again", self)
+
+    def _make(self, stored: StoredPartition, name: str, topic: StoredTopic) -> Partition:
+        return Partition(self.path, (name, stored.number), self.changed, stored, compacts(topic.config))
+
+    def _open(self, judge: disk.Judge) -> wal.Wal:
+        now, path = self._now, self.path
+        opened = opening.load(path, now, judge)
+        if opened.new:
+            now.mark = wal.begin(path, 1, wal.Mark(0, 0, 0))
+            wal.write_mark(path, now.mark)
+            disk.sync(path)
+            manifest.write(path, manifest.EMPTY)
+        for damage in opened.copies:
+            _log.warning("%s; it is written anew", damage)
+        if opened.copies:
+            manifest.write(path, now.found)
+        if opened.torn:
+            _log.info("%s: %d bytes of a group that was never acknowledged are dropped", self, opened.torn)
+        for left in opening.leftovers(path, now):
+            left.unlink()
+        made = wal.Wal(path, now.mark, self.changed)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            return Rdict(str(self.path), options)
-        except Exception as error:
-            text = str(error)
-            if "lock" in text.lower():
-                raise LogError(
-                    f"{self} is held by another process: only one can have it open. Stop that one, "
-                    f"or give this one another directory ({text})"
-                ) from error
-            raise LogError(f"{self} cannot be opened: {text}") from error
+            for partition, _ in self.kept():
+                partition.opened()
+        except BaseException:
+            made.close()
+            raise
+        return made
 
-    def _load(self) -> None:
-        marker = self.db.get(form.FORMAT_KEY)
-        if marker is None:
-            if form.holds_something(self.db):
-                raise LogError(f"{self}: the directory holds another database; choose an empty one")
-            self.db[form.FORMAT_KEY] = form.FORMAT
-        elif marker != form.FORMAT:
-            raise LogError(
-                f"{self} has the format {marker!r}, this version reads {form.FORMAT!r}: upgrade it"
-            )
-        for name, topic in self._with_lives(form.stored_topics(self.db)):
-            ranges = []
-            for number in range(topic.partitions):
-                prefix = form.records_prefix(topic.id, number)
-                start, floor = form.decode_bounds(self.db.get(form.bounds_key(topic.id, number)))
-                last = form.last_offset(self.db, prefix)
-                # From the data, which a crash leaves as a prefix of what was written.
-                end = floor if last is None else max(floor, last + 1)
-                if start:
-                    self.db.delete_range(prefix, prefix + form.pack_offset(start))
-                ranges.append((start, end))
-            self._add(name, topic, ranges)
 
-    def _with_lives(self, stored: list[tuple[str, form.StoredTopic]]) -> list[tuple[str, form.StoredTopic]]:
-        """Give an id to each topic that was made before topics had one."""
-        batch = WriteBatch(raw_mode=True)
-        named = []
-        for name, topic in stored:
-            if not topic.life:
-                topic = topic._replace(life=uuid.uuid4().hex)
-                batch.put(form.TOPICS + name.encode(), topic.encode())
-            named.append((name, topic))
-        if not batch.is_empty():
-            self._write(batch)
-            self.sync()
-        return named
+def lock(path: Path) -> int:
+    """Make the folder of a log this process's own, until the descriptor is closed.
 
-    def _add(self, name: str, topic: form.StoredTopic, ranges: Sequence[tuple[int, int]]) -> None:
-        config = topic.config
-        self._parts[name] = [
-            Partition((name, number), topic.id, start, end, compacts(config))
-            for number, (start, end) in enumerate(ranges)
-        ]
-        self._limits[name] = limit_of(config)
-        self._topics[name] = topic
+    Raises:
+        LogError: it cannot be.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path / opening.LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise disk.refused(f"embedded log {path} cannot be opened", error) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise LogError(
+            f"embedded log {path} is held by another process: only one can have it open (lock). Stop that "
+            "one, or give this one another directory"
+        ) from error
+    return fd
