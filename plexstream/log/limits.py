@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from plexstream.log.base import Item
-from plexstream.model.errors import LogError
+from plexstream.model.errors import LogError, Refused
 
 DEFAULT_MAX_BYTES = 1_048_588
 """Kafka's default of `max.message.bytes`, which every topic without a setting of its own has."""
@@ -47,3 +47,28 @@ def check_group(topic: str, items: Sequence[Item], limit: int) -> int:
                 f"or raise the topic's max.message.bytes; key {key[:60]!r}"
             )
     return total
+
+
+def check_records(
+    records: Sequence[tuple[str, int | None, bytes, bytes | None]], limit: Callable[[str], int]
+) -> None:
+    """Refuse the records of a transaction that are over the `limit` of their topic, all of them by name.
+
+    Raises:
+        Refused: at least one is too large.
+    """
+    found: dict[int, str] = {}
+    limits: dict[str, int] = {}
+    for index, (topic, _, key, value) in enumerate(records):
+        most = limits.get(topic)
+        if most is None:
+            most = limits[topic] = limit(topic)
+        size = len(key) + len(value or b"")
+        if size > most - OVERHEAD_BYTES:
+            found[index] = (
+                f"{size} bytes are over the limit of topic {topic!r}, {most - OVERHEAD_BYTES} "
+                f"(max.message.bytes {most} less {OVERHEAD_BYTES}): send less, or raise the topic's "
+                "max.message.bytes"
+            )
+    if found:
+        raise Refused("; ".join(list(found.values())[:3]), records=found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Collection, Container, Iterable
@@ -9,7 +10,7 @@ from typing import Protocol
 
 from plexstream.log.base import Item, Place, Record, TopicSpec
 from plexstream.model.address import murmur2
-from plexstream.model.errors import LogError, Shortened, TopicMissing
+from plexstream.model.errors import LogError, Refused, Shortened, TopicMissing
 
 TxnRecord = tuple[str, int | None, bytes, bytes | None]  # topic, partition or None, key, value
 
@@ -180,8 +181,25 @@ def check_same(spec: TopicSpec, partitions: int) -> None:
         )
 
 
-def check_new(spec: TopicSpec) -> None:
-    """Raises LogError if a topic cannot be created as it is described."""
+_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+
+def check_new(spec: TopicSpec, there: Collection[str]) -> None:
+    """Look whether a topic may be created: the same on every log, so that what works on one works on Kafka.
+
+    Raises:
+        Refused: it has a name that Kafka does not take, beside the topics that are `there`.
+        LogError: it cannot be created as it is described.
+    """
+    if not _NAME.fullmatch(spec.name) or spec.name in (".", ".."):
+        why = f"{spec.name!r} is no topic's name: at most 249 letters, digits, '.', '_' and '-'"
+        raise Refused(why, topics={spec.name: why})
+    # Kafka makes names of metrics of them, with '_' for '.'.
+    plain = spec.name.replace(".", "_")
+    others = [name for name in there if name != spec.name and name.replace(".", "_") == plain]
+    if others and spec.name not in there:
+        why = f"topic {spec.name!r} collides with {others[0]!r}: to Kafka '.' and '_' are the same in a name"
+        raise Refused(why, topics={spec.name: why})
     if not spec.name or spec.partitions < 1:
         raise LogError(
             f"topic {spec.name!r} cannot have {spec.partitions} partitions: give a name, and 1 or more"

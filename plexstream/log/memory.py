@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from plexstream.log.base import Ack, Item, Place, Record, TopicSpec, appended
-from plexstream.log.limits import check_group, limit_of
+from plexstream.log.limits import check_group, check_records, limit_of
 from plexstream.log.local import (
     Arrivals,
     LocalReader,
@@ -88,7 +88,7 @@ class MemoryLog:
         created = []
         with self.changed:
             for spec in topics:
-                check_new(spec)
+                check_new(spec, self._topics)
                 if (there := self._topics.get(spec.name)) is not None:
                     check_same(spec, len(there))
                     continue
@@ -186,10 +186,11 @@ class MemoryLog:
         """
         with self.changed:
             self._check_epoch(id, epoch)
+            records = list(records)
             groups = by_place(records, self.partitions)
-            for place, items in groups.items():
+            for place in groups:
                 self._partition(place)
-                check_group(place[0], items, self._limits[place[0]])
+            check_records(records, self._limits.__getitem__)
             owner = self._open.setdefault(id, _Open())
             for place, items in groups.items():
                 owner.first.setdefault(place, self._partition(place).end)

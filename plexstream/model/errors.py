@@ -9,6 +9,7 @@ PlexstreamError
 │   ├── LogUnavailable       broker away, timed out; trying again may help
 │   ├── LogDamaged           acknowledged records are missing or garbled; nothing is changed
 │   ├── Fenced               a newer owner has taken over; forget everything
+│   ├── Refused              records that the log never will take, by number or by topic
 │   ├── HistoryGone          records that the state is made of are not on the log any more
 │   ├── Shortened            a partition ends before a position that is known: it has lost records
 │   └── TopicMissing         a topic is not there, or has another number of partitions
@@ -39,6 +40,7 @@ PlexstreamError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
@@ -76,6 +78,29 @@ class LogDamaged(LogError):
 
 class Fenced(LogError):
     """A newer owner has taken over. Whoever gets this forgets all it knows and releases nothing."""
+
+
+class Refused(LogError):
+    """The log refuses records for good: handing them over again will not help. Nothing was written.
+
+    Attributes:
+        records: why, by the place of a record among those that were handed over.
+        topics: why, where it is all records of a topic.
+        exact: each of `records` is to blame; else some may only have been sent together with one that is.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        records: Mapping[int, str] | None = None,
+        topics: Mapping[str, str] | None = None,
+        *,
+        exact: bool = True,
+    ) -> None:
+        super().__init__(detail)
+        self.records = dict(records or {})
+        self.topics = dict(topics or {})
+        self.exact = exact
 
 
 class HistoryGone(LogError):

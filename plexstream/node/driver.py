@@ -28,6 +28,8 @@ WATCH_S = 1.0
 """How long records of the journal that are there may take to come, before the log is asked for its range."""
 MAX_BACKLOG = 50_000
 """Turns whose outputs have not left, before reading stops: bounds memory when a topic is slow."""
+MAX_BACKLOG_BYTES = 64_000_000
+"""And what they weigh."""
 
 RECLAIM_S = 0.5
 """How soon a lost partition that is still assigned is claimed again."""
@@ -338,15 +340,19 @@ class Driver:
                 self.s.appender.append(place, items, (self, "answer", None))
 
     def _outputs(self, p: Processor, lane: Lane) -> None:
-        queue = p.outbox.emits.queue
-        if queue:
-            lane.submit(list(queue))
-            queue.clear()
+        emits, letters = p.outbox.emits.queue, p.outbox.letters.queue
+        if emits or letters:
+            lane.submit(list(emits))
+            lane.put_aside(list(letters))
+            emits.clear()
+            letters.clear()
             self.s.kick_lanes()
         while lane.done:
             done = lane.done.popleft()
             if done.emitted >= 0:
                 p.emitted(done.emitted)
+            if done.put_aside >= 0:
+                p.put_away(done.put_aside)
             if done.batch >= 0 and self.upkeep is not None:
                 self.upkeep.saved(done.batch)
         if lane.fenced:
@@ -359,6 +365,7 @@ class Driver:
             p.running_ahead / s.max_in_flight,
             len(p.inbox.waiting) / s.max_waiting,
             lane.backlog / MAX_BACKLOG,
+            lane.backlog_bytes / MAX_BACKLOG_BYTES,
             len(self._arrived) / MAX_ARRIVED,
         )
         if not self._paused and load >= 1:
@@ -395,7 +402,7 @@ class Driver:
         p, lane = self.processor, self._lane
         if p is None or lane is None:
             return 0
-        queued = len(p.outbox.mails.queue) + len(p.outbox.emits.queue)
+        queued = sum(len(lane.queue) for lane in p.outbox.lanes)
         return p.running_ahead + len(self._batches) + lane.backlog + queued
 
     @property
@@ -436,7 +443,9 @@ class Driver:
         p, lane = self.processor, self._lane
         if self.state is not State.RELEASING or p is None or lane is None:
             return True
-        owed = p.in_flight or self._batches or lane.backlog or p.outbox.emits.queue or p.outbox.mails.queue
+        # What cannot leave for now is left to the next owner.
+        outputs = lane.backlog and not lane.blocked
+        owed = p.in_flight or self._batches or outputs or any(out.queue for out in p.outbox.lanes)
         if owed or p.answers or self._gap is not None:
             return False
         if not self._released:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from plexstream.log.base import Item, Place
 from plexstream.model.address import partition_of
-from plexstream.model.journal import Claim, Mark, OutKind, Step, Turn
+from plexstream.model.journal import Claim, Mark, Out, OutKind, Step, Turn
 from plexstream.model.message import DeadLetter, Envelope
 from plexstream.model.topics import Topics
 from plexstream.processor.records import Answer
-from plexstream.schema.codec import encode_dead_letter, encode_envelope, encode_journal, encode_turn
+from plexstream.schema.codec import encode_envelope, encode_journal, encode_turn
 
 Output = tuple[
     str, int | None, bytes, bytes | None
 ]  # topic, partition or None for murmur2 of the key, key, value
 
 _LAST_MAIL, _REPLY, _ASK = OutKind.ERROR.value, OutKind.REPLY.value, OutKind.ASK.value
-_EMIT, _DEAD = OutKind.EMIT.value, OutKind.DEADLETTER.value
+_DEAD = OutKind.DEADLETTER.value
 
 
 def journal_items(records: list[Turn | Step | Mark] | list[Claim]) -> list[Item]:
@@ -79,17 +81,30 @@ def answer_items(
     return into
 
 
-def outputs(topics: Topics, partition: int, offset: int, turn: Turn | Step) -> list[Output]:
-    """A turn's output records and dead letters."""
-    records: list[Output] = []
+def output_record(topics: Topics, turn: Turn | Step, out: Out) -> Output:
+    """What a turn emits, as a record of its output topic."""
+    return topics.out(out.target), None, (out.key or turn.actor).encode(), out.payload
+
+
+def refused_output(
+    partition: int, offset: int, turn: Turn | Step, index: int, topic: str, why: str
+) -> DeadLetter:
+    """What becomes of an output that its topic does not take."""
+    id, detail = f"{turn.actor}#{turn.seq}.{index}", f"its output to topic {topic!r} was refused: {why}"
+    return DeadLetter(
+        id, turn.actor, turn.sender, turn.handler, turn.outs[index].payload, "output_refused", detail, 1,
+        turn.cause_topic, turn.cause_offset, turn.time, f"journal/{partition}", offset, index,
+    )  # fmt: skip
+
+
+def dead_letters(
+    partition: int, offset: int, turn: Turn | Step
+) -> Iterator[tuple[tuple[int, int], DeadLetter]]:
+    """A turn's dead letters, by the offset of the turn and their place in it."""
     for index, out in enumerate(turn.outs):
-        if out.kind == _EMIT:
-            key = (out.key or turn.actor).encode()
-            records.append((topics.out(out.target), None, key, out.payload))
-        elif out.kind == _DEAD:
+        if out.kind == _DEAD:
             letter = DeadLetter(
                 out.id, out.target, turn.sender, out.handler, out.payload, out.key, out.note, out.due,
                 turn.cause_topic, turn.cause_offset, turn.time, f"journal/{partition}", offset, index,
             )  # fmt: skip
-            records.append((topics.deadletter, partition, out.target.encode(), encode_dead_letter(letter)))
-    return records
+            yield (offset, index), letter

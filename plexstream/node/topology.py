@@ -79,6 +79,11 @@ def _tell_of_what_is_beyond(
         )  # fmt: skip
 
 
+def dead_letter_topic(topics: Topics, partitions: int) -> TopicSpec:
+    """The topic of dead letters."""
+    return TopicSpec(topics.deadletter, partitions, _config("deadletter"))
+
+
 def output(topic: str, partitions: int) -> TopicSpec:
     """An output topic."""
     return TopicSpec(topic, partitions, _config("out"))

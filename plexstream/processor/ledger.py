@@ -223,7 +223,13 @@ class Ledger:
         self.outbox.emits.arrived(offset)
         self._moved = True
 
+    def put_away(self, offset: int) -> None:
+        """All dead letters of turns up to `offset` are committed."""
+        self.outbox.letters.arrived(offset)
+        self._moved = True
+
     def settle(self) -> None:
         """Bring the fold up to what has left."""
         self.fold.relayed = self.outbox.mails.done(self.fold.next)
-        self.fold.emitted = self.outbox.emits.done(self.fold.next)
+        next = self.fold.next
+        self.fold.emitted = min(self.outbox.emits.done(next), self.outbox.letters.done(next))

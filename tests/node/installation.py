@@ -22,6 +22,8 @@ PARTITIONS = 2
 
 
 class Installation:
+    in_service: Callable[[Worker], bool] = staticmethod(lambda worker: worker.ready())
+
     def __init__(
         self, log: Log, state_dir: Path, settings: Settings | None = None, app: Path = BANK,
         prefix: str = "test.",
@@ -31,7 +33,6 @@ class Installation:
         self.topics = Topics(prefix)
         self.state_dir = state_dir
         self.settings = settings or Settings()
-        self.in_service: Callable[[Worker], bool] = lambda worker: worker.ready()
         topology.apply(log, self.topics, PARTITIONS)
 
     def __enter__(self) -> Installation:

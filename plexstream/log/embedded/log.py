@@ -24,7 +24,7 @@ from plexstream.log.embedded.clients import Committer, EmbeddedAppender, Embedde
 from plexstream.log.embedded.keep import Janitor, compacts
 from plexstream.log.embedded.manifest import Manifest, StoredPartition, StoredTopic
 from plexstream.log.embedded.partition import Partition
-from plexstream.log.limits import check_group, limit_of
+from plexstream.log.limits import check_group, check_records, limit_of
 from plexstream.log.local import (
     Arrivals,
     LocalReader,
@@ -101,7 +101,7 @@ class EmbeddedLog:
             self.check_usable()
             there = self._now.topics
             for spec in topics:
-                check_new(spec)
+                check_new(spec, there)
                 if spec.name in there:
                     check_same(spec, there[spec.name].partitions)
                     continue
@@ -193,13 +193,14 @@ class EmbeddedLog:
             newest = self._now.epochs[id]
             if newest != epoch:
                 raise Fenced(f"transaction {id!r} has a newer owner (epoch {newest}, not {epoch})")
+            records = list(records)
             groups = by_place(records, self.partitions)
+            check_records(records, self._limits.__getitem__)
             now = time.time_ns() // 1_000_000
             entries: list[bytes] = []
             written: list[tuple[Partition, list[Record], bytes]] = []
             for place, items in groups.items():
                 partition = self._partition(place)
-                check_group(place[0], items, self._limits[place[0]])
                 made, data = partition.make(items, now)
                 first = made[0].offset
                 entries.append(form.records_entry(partition.topic_id, place[1], first, len(made), data))

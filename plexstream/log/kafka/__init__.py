@@ -1,1 +1,5 @@
 """The log on Kafka."""
+
+from plexstream.log.kafka.log import KafkaLog
+
+__all__ = ["KafkaLog"]

@@ -82,6 +82,21 @@ _CODES: dict[Kind, str] = {
     """,
 }
 
+REFUSED_TOPIC = frozenset(
+    (
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED, KafkaError.INVALID_CONFIG, KafkaError.INVALID_PARTITIONS,
+        KafkaError.POLICY_VIOLATION, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.TOPIC_EXCEPTION,
+    )
+)  # fmt: skip
+"""Of what is REFUSED: a topic may not be made, or nothing be written to it."""
+REFUSED_RECORD = frozenset(
+    (
+        KafkaError.INVALID_MSG, KafkaError.INVALID_MSG_SIZE, KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_TIMESTAMP, KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE,
+    )
+)  # fmt: skip
+"""Of what is REFUSED: a record, for what it is."""
+
 KINDS: dict[int, Kind] = {
     # A code that another version of librdkafka does not know cannot come from it.
     code: kind

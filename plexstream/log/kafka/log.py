@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResult
 
 from plexstream.log.base import AS_THE_BROKERS_DO, Place, Replication, TopicSpec, known_offset
 from plexstream.log.kafka.appender import KafkaAppender
-from plexstream.log.kafka.errors import log_error
+from plexstream.log.kafka.errors import REFUSED_TOPIC, log_error
 from plexstream.log.kafka.memory import Memory
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.pace import PacedAppender
@@ -35,7 +35,7 @@ from plexstream.log.kafka.settings import (
 from plexstream.log.kafka.transaction import KafkaTransaction
 from plexstream.log.limits import DEFAULT_MAX_BYTES
 from plexstream.log.local import check_new, check_same, check_trim, missing
-from plexstream.model.errors import ConfigError, LogError, LogUnavailable
+from plexstream.model.errors import ConfigError, LogError, LogUnavailable, Refused
 
 ADMIN_TIMEOUT_S = 15.0
 """Longer than a broker's restart (4 to 11 s as measured), so that one is no error."""
@@ -93,7 +93,7 @@ class KafkaLog:
         wanted = {spec.name: spec for spec in topics}
         there = self.topics()
         for spec in wanted.values():
-            check_new(spec)
+            check_new(spec, there)
             if spec.name in there:
                 check_same(spec, there[spec.name])
         absent = [spec for name, spec in wanted.items() if name not in there]
@@ -112,6 +112,8 @@ class KafkaLog:
             except LogError as error:
                 cause = error.__cause__
                 code = cause.args[0].code() if isinstance(cause, KafkaException) else None
+                if code in REFUSED_TOPIC:
+                    raise Refused(str(error), topics={name: str(error)}) from error
                 if code != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
             else:
@@ -183,6 +185,14 @@ class KafkaLog:
         self.check_place(place)
         return limit
 
+    def limit_of_topic(self, topic: str) -> int:
+        """The same for a topic. Raises LogError as `limit` does."""
+        return self.limit((topic, 0))
+
+    def forget_limits(self) -> None:
+        """Somebody may have changed a topic's settings: ask for them anew."""
+        self._limits.clear()
+
     def check_place(self, place: Place) -> None:
         """Raises TopicMissing if there is no such topic or partition."""
         self._check_open()
@@ -205,10 +215,11 @@ class KafkaLog:
             return DEFAULT_MAX_BYTES
         limit = int(config["max.message.bytes"].value)
         if limit < BATCH_BYTES + 10_000:
-            raise LogError(
+            why = (
                 f"topic {topic!r} has max.message.bytes={limit}, but records are sent in batches of up to "
                 f"{BATCH_BYTES} bytes: set it to {BATCH_BYTES + 10_000} or more"
             )
+            raise Refused(why, topics={topic: why})
         return limit
 
     def _ask_offset(self, place: Place, spec: OffsetSpec) -> Future[ListOffsetsResultInfo]:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from plexstream.log.base import Item, Place
-from plexstream.log.kafka.errors import log_error
+from plexstream.log.base import Place
+from plexstream.log.kafka.errors import REFUSED_RECORD, REFUSED_TOPIC, log_error
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import READER, TRANSACTION, client_settings, connect
-from plexstream.log.limits import check_group
+from plexstream.log.limits import check_records
 from plexstream.log.local import TxnRecord, of_this_life
-from plexstream.model.errors import Fenced, LogError
+from plexstream.model.errors import Fenced, LogError, Refused
 
 if TYPE_CHECKING:
     from plexstream.log.kafka.log import KafkaLog
@@ -45,7 +45,8 @@ class KafkaTransaction:
         self._failed: LogError | None = None
         self._closed = False
         self._outage = Outage(f"Kafka at {log.bootstrap}, transaction {id}")
-        own = TRANSACTION | {"transactional.id": id}
+        self._undelivered: list[tuple[str, bytes | str | None, bytes | str | None, KafkaError]] = []
+        own = TRANSACTION | {"transactional.id": id, "on_delivery": self._on_delivery}
         producer = connect(
             Producer, client_settings(log.bootstrap, own, log.settings, "producer", self._outage.error)
         )
@@ -62,11 +63,11 @@ class KafkaTransaction:
         producer = self._usable()
         records = list(records)
         # Before anything is begun: one refused record would cost the whole transaction.
-        places: dict[tuple[str, int | None], list[Item]] = {}
-        for topic, partition, key, value in records:
-            places.setdefault((topic, partition), []).append((key, value))
-        for (topic, partition), items in places.items():
-            check_group(topic, items, self._log.limit((topic, partition or 0)))
+        try:
+            check_records(records, self._log.limit_of_topic)
+        except Refused:
+            self._log.forget_limits()  # they may have been raised
+            check_records(records, self._log.limit_of_topic)
         if not records and not positions:
             return
         offsets = [
@@ -82,6 +83,7 @@ class KafkaTransaction:
 
         def run() -> None:
             producer.begin_transaction()
+            self._undelivered.clear()
             for topic, partition, key, value in records:
                 where = _PARTITIONER if partition is None else partition
                 while True:
@@ -103,7 +105,31 @@ class KafkaTransaction:
                 raise KafkaException(KafkaError(KafkaError._INCONSISTENT, said))
             producer.commit_transaction(TIMEOUT_S)
 
-        self._call("committing", run)
+        try:
+            self._call("committing", run)
+        except Fenced:
+            raise
+        except LogError as error:
+            self._blame(records, error)
+            raise
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._undelivered.append((message.topic() or "", message.key(), message.value(), error))
+
+    def _blame(self, records: list[TxnRecord], failed: LogError) -> None:
+        """Raises Refused where the brokers have said which records they do not take."""
+        found: dict[int, str] = {}
+        topics: dict[str, str] = {}
+        for topic, key, value, error in self._undelivered:
+            said = f"Kafka refuses a record for topic {topic!r}: {error.str()} [{error.name()}]"
+            if error.code() in REFUSED_TOPIC:
+                topics[topic] = said
+            elif error.code() in REFUSED_RECORD:
+                alike = (topic, key or b"", value)
+                found |= {i: said for i, (t, _, k, v) in enumerate(records) if (t, k, v) == alike}
+        if found or topics:
+            raise Refused(str(failed), records=found, topics=topics, exact=False) from failed
 
     def position(self, place: Place) -> int | None:
         self._usable()

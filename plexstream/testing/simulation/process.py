@@ -16,7 +16,8 @@ from plexstream.model.errors import HistoryGone, LogError, LogUnavailable, Store
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
 from plexstream.node.driver import Driver, State
-from plexstream.node.lanes import Lane, Saved
+from plexstream.node.lanes import Lane, Way
+from plexstream.node.leaving import Saved
 from plexstream.node.takeover import Phase
 from plexstream.processor import EffectCall, Settings
 from plexstream.testing.simulation.errors import Killed, Violation
@@ -74,7 +75,7 @@ class SimProcess:
         self.drivers: dict[int, Driver] = {}
         self.leaving: dict[int, Driver] = {}
         self._lanes: list[Lane] = []
-        self._unanswered: dict[Lane, list[Saved]] = {}
+        self._unanswered: dict[Way, list[Saved]] = {}
         self._lost_at: dict[int, int] = {}
         self._effects: list[tuple[Driver, EffectCall]] = []
         self._questions: list[_Question] = []
@@ -206,22 +207,28 @@ class SimProcess:
     def _step_lane(self, lane: Lane) -> None:
         if lane.closed:
             self._lanes.remove(lane)
-            self._unanswered.pop(lane, None)
+            for way in lane.ways:
+                self._unanswered.pop(way, None)
             lane.close()
-        elif lane in self._unanswered:
+            return
+        for way in lane.ways:
+            self._step_way(lane, way)
+
+    def _step_way(self, lane: Lane, way: Way) -> None:
+        if way in self._unanswered:
             if self.network.apart.random() < 0.2:
-                lane.done.extend(self._unanswered.pop(lane))
-        elif lane.work():
+                lane.done.extend(self._unanswered.pop(way))
+        elif way.work():
             before = len(lane.done)
             try:
-                lane.step()
+                lane.step(way)
             except LogError as error:
                 self.hits["lane failed"] += 1
                 self.note(f"{self.node} lane {lane.partition}: {error}")
             if len(lane.done) > before and self.network.apart.random() < self.network.odds_late_answer:
                 # Everybody sees what is committed, and the lane's thread still waits for the answer.
                 self.hits["commit answered late"] += 1
-                self._unanswered[lane] = [lane.done.pop() for _ in range(len(lane.done) - before)][::-1]
+                self._unanswered[way] = [lane.done.pop() for _ in range(len(lane.done) - before)][::-1]
             if lane.fenced:
                 self.hits["lane fenced"] += 1
                 self.note(f"{self.node} lane {lane.partition} is fenced")

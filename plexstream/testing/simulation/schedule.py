@@ -13,7 +13,7 @@ from plexstream.hosts.native import NativeHost
 from plexstream.log.base import TopicSpec
 from plexstream.model.journal import Mark
 from plexstream.model.topics import COPARTITIONED, Topics
-from plexstream.node import driver, lanes, takeover
+from plexstream.node import driver, outputs, takeover
 from plexstream.processor import invocations
 from plexstream.processor.pieces import Pieces
 from plexstream.schema.codec import decode_journal
@@ -450,12 +450,12 @@ def _last(came_to: list[Any]) -> Any:
 @contextmanager
 def shrunk(plan: Plan) -> Iterator[None]:
     """Make limits that are no settings as small as the plan wants, and silence the logs."""
-    before = (takeover._LOAD_BATCH, lanes.MAX_TURNS, driver.MAX_BACKLOG, Pieces.forget_clean)
+    before = (takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG, Pieces.forget_clean)
     waits = {name: getattr(invocations, name) for name in _WAITS}
     logger = logging.getLogger("plexstream")
     disabled = logger.manager.disable
     forget = Pieces.forget_clean
-    takeover._LOAD_BATCH, lanes.MAX_TURNS, driver.MAX_BACKLOG = plan.load_batch, plan.lane_turns, 20
+    takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG = plan.load_batch, plan.lane_turns, 20
     for name, field in _WAITS.items():
         setattr(invocations, name, getattr(plan, field))
 
@@ -468,7 +468,7 @@ def shrunk(plan: Plan) -> Iterator[None]:
         yield
     finally:
         logging.disable(disabled)
-        takeover._LOAD_BATCH, lanes.MAX_TURNS, driver.MAX_BACKLOG = before[:3]
+        takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG = before[:3]
         for name, value in waits.items():
             setattr(invocations, name, value)
         Pieces.forget_clean = before[3]  # type: ignore[method-assign]
