@@ -174,6 +174,8 @@ class Driver:
             self.takeover.claimed(ack.offset)
         elif kind == "fill":
             self.takeover.filled(ack.offset)
+        elif kind == "reset":
+            self.takeover.reset()
         elif kind == "journal":
             self._acks.append(ack.offset)
             self._take_acks()
@@ -327,7 +329,7 @@ class Driver:
             into: dict[Place, list[Item]] = {}
             last = queue[-1][0]
             for offset, turn in queue:
-                mails(self.s.topics, self.s.partitions, self.partition, offset, turn, into)
+                mails(self.s.topics, self.s.partitions, self.takeover.facts.origin, offset, turn, into)
             queue.clear()
             batch = _Batch(last, len(into))
             self._batches.append(batch)

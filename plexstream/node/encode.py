@@ -33,12 +33,12 @@ def journal_items(records: list[Turn | Step | Mark] | list[Claim]) -> list[Item]
 def mails(
     topics: Topics,
     partitions: int,
-    partition: int,
+    journal: str,
     offset: int,
     turn: Turn | Step,
     into: dict[Place, list[Item]],
 ) -> None:
-    """Add a turn's messages and replies to the places they go to."""
+    """Add a turn's messages and replies to the places they go to. `journal`: the origin that they have."""
     for index, out in enumerate(turn.outs):
         kind = out.kind
         if kind <= _LAST_MAIL:
@@ -46,7 +46,7 @@ def mails(
             if kind < _REPLY or "/" in target:
                 place = (topics.mailbox, partition_of(target, partitions))
                 id = out.id or f"{turn.actor}#{turn.seq}.{index}"
-                origin = f"journal/{partition}"
+                origin = journal
             else:
                 place = (topics.reply, partition_of(target, partitions))
                 id = out.id

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from plexstream.log.base import Log
+from plexstream.log.base import Place
+from plexstream.log.installation import Control, Short
 from plexstream.model.journal import Partition
 from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.model.topics import Topics
+from plexstream.processor.fold import InboxFold
 from plexstream.processor.ports import PieceKey
 
 _log = logging.getLogger("plexstream.node")
@@ -56,6 +57,10 @@ class Facts(NamedTuple):
     mailbox: str
     snapshot: str
     first: int  # offset of the journal
+    mailbox_first: int
+    mailbox_end: int
+    short: Short | None  # what is said of the mailbox as it is now
+    origin: str  # of mails: what receivers know the journal by
 
     @property
     def lives(self) -> tuple[str, str, str]:
@@ -75,15 +80,56 @@ class Unfit(NamedTuple):
     upto: int = 0
 
 
-def look(log: Log, topics: Topics, partition: int) -> Facts:
+NOTHING = Facts("", "", "", 0, 0, 0, None, "")
+
+
+def look(control: Control, partition: int) -> Facts:
     """Ask the log. Blocks.
 
     Raises:
         LogError: it cannot say.
     """
+    log, topics = control.log, control.topics
     journal, mailbox, snapshot = (log.topic_id(t) for t in (topics.journal, topics.mailbox, topics.snapshot))
     first, _ = log.range((topics.journal, partition))
-    return Facts(journal, mailbox, snapshot, first)
+    place = (topics.mailbox, partition)
+    mailbox_first, mailbox_end = log.range(place)
+    short = control.short(place)
+    name = f"journal/{partition}"
+    return Facts(
+        journal, mailbox, snapshot, first, mailbox_first, mailbox_end,
+        short if short is not None and short.life == mailbox else None,
+        name if control.unnamed(topics.journal, journal) else f"{name}@{journal}",
+    )  # fmt: skip
+
+
+def known_of(inbox: InboxFold | None) -> int:
+    """Up to which offset a mailbox is known to have been."""
+    return 0 if inbox is None else max(inbox.low, inbox.next, max(inbox.done, default=-1) + 1)
+
+
+def mailbox_shorter(lineage: Lineage | None, facts: Facts, known: int) -> Short | None:
+    """What is wrong with a mailbox of which `known` offsets are known; None if nothing is."""
+    short = facts.short
+    if short is not None and short.state != "done":
+        return short
+    other = bool(lineage is not None and lineage.mailbox and facts.mailbox) and (
+        lineage is not None and lineage.mailbox != facts.mailbox
+    )
+    if known <= facts.mailbox_end and (not other or short is not None):
+        return None
+    number = 1 if short is None else short.number + 1
+    return Short(facts.mailbox, known, 0 if other and short is None else facts.mailbox_end, "new", number)
+
+
+def refusal(place: Place, short: Short) -> str:
+    """Why a mailbox is not served."""
+    return (
+        f"{place[0]}[{place[1]}] is not served: it ended at offset {short.end}, but is known up to "
+        f"{short.position}: it has lost messages, or was deleted and made again, and what comes now has "
+        f"numbers that were given out before. To go on with what comes from {short.end} on: "
+        f"`plexstream topics accept {place[0]}`"
+    )
 
 
 def digest(data: bytes | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from plexstream.log.base import Appender, Log, Reader
+from plexstream.log.installation import Control
 from plexstream.model.errors import LogError
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
@@ -26,6 +27,7 @@ class Services(Protocol):
     """The log's clients, shared by the partitions of a worker, and what else they need."""
 
     log: Log
+    control: Control
     topics: Topics
     partitions: int
     node: str

@@ -6,29 +6,36 @@ import logging
 import uuid
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 
 import msgspec
 
 from plexstream.log.base import Place, Record
+from plexstream.log.installation import Control, Short, short_key
 from plexstream.model.errors import Fenced, HistoryGone, LogError, Malformed, StoreCorrupt
-from plexstream.model.journal import Claim, Mark, Partition, Step, Turn
+from plexstream.model.journal import Claim, Inbox, Mark, Partition, Step, Turn
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.node.encode import journal_items
 from plexstream.node.lanes import Lane
 from plexstream.node.lineage import (
     LIFE_KEY,
+    NOTHING,
     Comparison,
     Facts,
     Lineage,
     Unfit,
     digest,
+    known_of,
     look,
+    mailbox_shorter,
     other_life,
+    refusal,
     unfit,
 )
 from plexstream.node.lineage import decode as decode_lineage
 from plexstream.node.services import Services, WipeableStore
 from plexstream.processor import Restore
+from plexstream.processor.fold import MAILBOX
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.ports import PieceKey
 from plexstream.schema import codec
@@ -50,6 +57,8 @@ _LOAD_BATCH = 5_000
 _FILL_BATCH = 5_000
 _NOBODY = -2
 """Named as its claim by a record that counts for nothing."""
+REFUSED_S = 5.0
+"""How soon an operator's word about a mailbox that is refused is heeded."""
 LOOK_AGAIN_S = 0.2
 """How soon the log is asked again where it could not say."""
 _KINDS = {b"%d" % kind: kind.value for kind in Piece}
@@ -74,6 +83,7 @@ class Phase(Enum):
     FILLING = "filling"  # numbers of the journal that were given out in a history that it has lost
     LOADING = "loading"  # pieces come from the snapshot topic
     RESTORING = "restoring"  # the journal is folded
+    REFUSED = "refused"  # the mailbox is shorter than it was: until an operator accepts that
     DONE = "done"
 
 
@@ -115,11 +125,14 @@ class Takeover:
         self._sum: Snapshot | None = None
         self._found: Partition | None = None  # what the state store reflects
         self._look_at = 0.0  # when to ask again; 0: an answer is due
+        self._known_lineage: Lineage | None = None  # of what the state was made of
+        self._accepted: Short | None = None
+        self._mailbox: Place = (services.topics.mailbox, partition)
         self._comparison: Comparison | None = None  # of the state store with the journal
         self._sum_lineage: Lineage | None = None
         self._load_from = 0  # of the snapshot topic
         self._fill_to = 0
-        self.facts = Facts("", "", "", 0)
+        self.facts = NOTHING
         self.since = 0  # pieces of the snapshot topic below this offset are of another life
         self.save_all = False  # the snapshot topic is not the one that the store has saved to
         self._tail = ""  # digest of the last record that was folded
@@ -142,14 +155,16 @@ class Takeover:
         self._look()
 
     def _look(self) -> None:
-        log, topics, partition = self.s.log, self.s.topics, self.partition
         self._look_at = 0.0
-        self.s.ask(self.owner, partition, lambda: look(log, topics, partition), self._looked)
+        self.s.ask(self.owner, self.partition, partial(look, self.s.control, self.partition), self._looked)
 
     def go_on(self) -> None:
         """Time has passed: ask again what the log could not say."""
         if self._look_at and self.s.elapsed() >= self._look_at:
-            self._look()
+            if self.phase is Phase.REFUSED:
+                self._ask_about_mailbox()
+            else:
+                self._look()
 
     def _looked(self, found: Facts | LogError) -> None:
         stored = self._found
@@ -173,6 +188,7 @@ class Takeover:
         if lineage is not None and lineage.snapshot and found.snapshot:
             self.save_all = lineage.snapshot != found.snapshot
             self.since = 0 if self.save_all else lineage.since
+        self._known_lineage = lineage
         self._comparison = Comparison(stored, lineage)
         self._start_restore(stored, exact=True)
 
@@ -212,7 +228,7 @@ class Takeover:
         assert self.lane is not None
         self.store.wipe()
         self._loaded, self._sum, self._sum_lineage = {}, None, None
-        self._comparison = None
+        self._comparison = self._known_lineage = None
         self._loads += 1
         # Nothing older comes behind this record: committing it fences a former owner's snapshots.
         value = f"{self.claim} {self.facts.journal}".strip().encode()
@@ -302,6 +318,8 @@ class Takeover:
         elif partition.start > self.claim and lineage is not None:
             self._lost_history(partition.start, "the snapshots reflect it")
             return
+        else:
+            self._known_lineage = lineage
         self.s.snapshots.release(self.snapshots)
         self.store.write(self._loaded)
         self._loaded = {}
@@ -435,7 +453,7 @@ class Takeover:
                     raise Fenced(f"{self.journal} was claimed and trimmed beyond the claim at {claim}")
                 self.s.journal.release(self.journal)
                 self._tail = digest(record.value)
-                self.phase = Phase.DONE
+                self._end()
                 return
         pieces, settings = restore.pieces, self.s.settings
         if restore.next < restore.start:
@@ -446,6 +464,74 @@ class Takeover:
             partition = restore.fold.partition(self.unsaved)
             pieces.flush(partition_piece(partition), self.lineage(partition.start))
             pieces.forget_clean(settings.flush_pieces)
+
+    # The mailbox
+
+    def _end(self) -> None:
+        """All is folded: the partition may start, if its mailbox is what it was."""
+        restore, facts = self.restore, self.facts
+        assert restore is not None
+        inbox = restore.fold.inboxes.get(MAILBOX)
+        known = known_of(inbox)
+        short = mailbox_shorter(self._known_lineage, facts, known)
+        if short is None:
+            if inbox is not None and facts.mailbox_first > max(inbox.low, inbox.next):
+                _log.error(
+                    "partition %d: messages %d to %d of %s are LOST: they were not handled, and are gone. "
+                    "Was it trimmed by something else than plexstream, such as a retention of the topic?",
+                    self.partition, inbox.next, facts.mailbox_first - 1, self._mailbox[0],
+                )  # fmt: skip
+            self.phase = Phase.DONE
+        elif short.state == "accepted":
+            self._begin_mailbox_at(short)
+        else:
+            _log.error("%s", refusal(self._mailbox, short))
+            self.phase = Phase.REFUSED
+            if short.state == "new":
+                question = partial(_refuse, self.s.control, self._mailbox, short)
+                self.s.ask(self.owner, self.partition, question, self._about_mailbox)
+            else:
+                self._about_mailbox(short)
+
+    def _ask_about_mailbox(self) -> None:
+        self._look_at = 0.0
+        question = partial(self.s.control.short, self._mailbox)
+        self.s.ask(self.owner, self.partition, question, self._about_mailbox)
+
+    def _about_mailbox(self, short: Short | LogError | None) -> None:
+        if isinstance(short, Short) and short.state == "accepted" and short.life == self.facts.mailbox:
+            self._begin_mailbox_at(short)
+        else:
+            self._look_at = self.s.elapsed() + REFUSED_S
+
+    def _begin_mailbox_at(self, short: Short) -> None:
+        """An operator goes on with what the mailbox has: the journal says so, and it is claimed anew."""
+        assert self.restore is not None
+        fold = self.restore.fold
+        inbox = fold.inboxes.get(MAILBOX)
+        origins = inbox.plain(MAILBOX).origins if inbox is not None else ()
+        mark = Mark(
+            self.claim, self.s.now(), (Inbox(MAILBOX, short.end, short.end, (), origins),), fold.relayed,
+            fold.emitted, -1, "", False,
+        )  # fmt: skip
+        self._accepted = short
+        records: list[Turn | Step | Mark] = [mark]
+        self.s.appender.append(self.journal, journal_items(records), (self.owner, "reset", None))
+        self.phase = Phase.FILLING
+
+    def reset(self) -> None:
+        """The journal says where the mailbox begins."""
+        assert self._accepted is not None
+        done = msgspec.structs.replace(self._accepted, state="done")
+        question = partial(self.s.control.put, short_key(self._mailbox), done)
+        self.s.ask(self.owner, self.partition, question, self._is_reset)
+
+    def _is_reset(self, error: LogError | None) -> None:
+        if error is not None:
+            raise error
+        assert self._accepted is not None
+        end = self._accepted.end
+        raise Fenced(f"{self._mailbox[0]}[{self.partition}] begins anew at offset {end}")
 
     def _differs(self, comparison: Comparison, record: Record) -> str:
         data = record.value or b""
@@ -468,6 +554,13 @@ class Takeover:
             self.partition, journal, mailbox, snapshot, self.since, self.restore.fold.claim,
             self._folded_token, self._tail if tail is None else tail,
         ).piece(start)  # fmt: skip
+
+
+def _refuse(control: Control, place: Place, short: Short) -> Short:
+    """Note that a mailbox is short. Blocks; raises LogError."""
+    refused = msgspec.structs.replace(short, state="refused")
+    control.put(short_key(place), refused)
+    return refused
 
 
 def read_sentinel(value: bytes | None) -> tuple[int, str]:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple, ParamSpec, TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
-from plexstream.model.errors import HistoryGone, LogError, StoreCorrupt, StoreInUse
+from plexstream.log.installation import Control
+from plexstream.model.errors import HistoryGone, LogError, Shortened, StoreCorrupt, StoreInUse
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
 from plexstream.node.desk import Desk
@@ -108,6 +109,7 @@ class Worker:
         self._lost_at: dict[int, float] = {}
         self._lanes = Lanes(log, topics, self.mailbox.wake)
         self._effects = Effects(EFFECT_THREADS, self.mailbox.wake)
+        self.control = Control(log, topics)
         self._desk = Desk(self.mailbox.wake)
         self._stop = threading.Event()
         self.failed: BaseException | None = None
@@ -230,7 +232,7 @@ class Worker:
         if not at_once and self._effects.short():
             self._effects.wait(EFFECT_S)
             at_once = True
-        records = self.mailbox.read(READ_LIMIT, 0.0 if at_once else self._idle_s())
+        records = self._read(self.mailbox, READ_LIMIT, 0.0 if at_once else self._idle_s())
         if records:
             self._now = round(self._clock() * 1000)
             for driver, some in self._by_driver(records):
@@ -262,10 +264,20 @@ class Worker:
         return max(0.001, min([IDLE_S, *((when - self._now) / 1000 for when in due)]))
 
     def _read_back(self) -> None:
-        for driver, some in self._by_driver(self.journal.read(REPLAY_LIMIT, 0.001)):
+        for driver, some in self._by_driver(self._read(self.journal, REPLAY_LIMIT, 0.001)):
             self._guard(driver, driver.replay, some)
-        for driver, some in self._by_driver(self.snapshots.read(REPLAY_LIMIT, 0.0)):
+        for driver, some in self._by_driver(self._read(self.snapshots, REPLAY_LIMIT, 0.0)):
             self._guard(driver, driver.load, some)
+
+    def _read(self, reader: Reader, limit: int, timeout: float) -> list[Record]:
+        """Read; a partition of which the log has lost records costs its driver its reign, and nobody else."""
+        try:
+            return reader.read(limit, timeout)
+        except Shortened as error:
+            driver = self.drivers.get(error.partition) or self._releasing.get(error.partition)
+            if driver is not None:
+                driver.lose(str(error))
+            return []
 
     def _by_driver(self, records: list[Record]) -> Iterator[tuple[Driver, list[Record]]]:
         for partition, some in groupby(records, _partition):

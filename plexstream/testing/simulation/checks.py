@@ -41,8 +41,9 @@ class Checks:
         self.clients = clients
         history = network.history
         self.mailboxes = [history.get((topics.mailbox, p), []) for p in range(partitions)]
+        life = network.log.topic_id(topics.journal)
         self.models = [
-            Model(p, history.get((topics.journal, p), []), self.mailboxes[p]) for p in range(partitions)
+            Model(p, history.get((topics.journal, p), []), self.mailboxes[p], life) for p in range(partitions)
         ]  # fmt: skip
 
         self.judge = Judge()

@@ -54,8 +54,9 @@ class Model:
         answers: replies and errors that turns carry, by (message id, kind) as payloads.
     """
 
-    def __init__(self, partition: int, journal: list[Record], mailbox: list[Record]) -> None:
+    def __init__(self, partition: int, journal: list[Record], mailbox: list[Record], life: str) -> None:
         self.partition = partition
+        self._origin = f"journal/{partition}@{life}"
         self._journal = journal
         self._mailbox = mailbox
         self._claim = -1
@@ -291,7 +292,7 @@ class Model:
 
     def _outs(self, offset: int, t: Turn | Step) -> None:
         """What the turn sends."""
-        origin = f"journal/{self.partition}"
+        origin = self._origin
         for index, out in enumerate(t.outs):
             if out.kind in (OutKind.TELL, OutKind.ASK) or (out.kind in _ANSWER and "/" in out.target):
                 self.mails[origin, offset, index] = out
@@ -300,7 +301,7 @@ class Model:
             elif out.kind == OutKind.EMIT:
                 self.emitted.append((t.actor, out.payload))
             elif out.kind == OutKind.DEADLETTER:
-                self.put_aside.append(((origin, offset, index), out.key))
+                self.put_aside.append(((f"journal/{self.partition}", offset, index), out.key))
             elif out.kind == OutKind.TIMER:
                 self.timers[t.actor, out.id] = Timer(out.due, out.target, out.handler, out.payload, out.note)
                 if not is_waiting(t.actor):

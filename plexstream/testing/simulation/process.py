@@ -12,6 +12,7 @@ from random import Random
 from typing import TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
+from plexstream.log.installation import Control
 from plexstream.model.errors import HistoryGone, LogError, LogUnavailable, StoreCorrupt
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
@@ -60,6 +61,7 @@ class SimProcess:
         self.hits = hits
         self.note = note
         self.log: Log = SimLog(network)
+        self.control = Control(self.log, topics)
         self.node = name
         self.stores: dict[int, CrashStore] = {}
         self.wanted: frozenset[int] = frozenset()
