@@ -7,13 +7,15 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum
 
-from plexstream.log.base import Ack, Item, Place, Record
+from plexstream.log.base import Ack, Place, Record
 from plexstream.model.errors import LogError, LogUnavailable, Malformed, StoreCorrupt
 from plexstream.model.host import EffectResult
 from plexstream.model.journal import JournalRecord
 from plexstream.model.message import Envelope
-from plexstream.node.encode import answer_items, journal_items, mails
+from plexstream.node.encode import journal_items
+from plexstream.node.flying import Flight
 from plexstream.node.lanes import Lane
+from plexstream.node.relay import Relay
 from plexstream.node.services import Services
 from plexstream.node.takeover import Phase, Takeover
 from plexstream.node.upkeep import Upkeep
@@ -56,16 +58,6 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class _Batch:
-    """Mails appended together: done when every place has acknowledged."""
-
-    __slots__ = ("last", "open")
-
-    def __init__(self, last: int, open: int) -> None:
-        self.last = last
-        self.open = open
-
-
 class Driver:
     """One partition in this worker, from the claim to the end.
 
@@ -93,7 +85,7 @@ class Driver:
         self._gap: tuple[int, int] | None = None
         self._gap_records: list[tuple[int, JournalRecord | None]] = []
         self._watch_at = 0.0  # when to ask whether what is read of the journal is there; 0: nothing is read
-        self._batches: deque[_Batch] = deque()
+        self._relay = Relay(services, partition, self)
         self._paused = False
         self._released = False
         self._arrived: deque[Record] = deque()
@@ -123,6 +115,8 @@ class Driver:
             self._read_gap(records)
         elif self.upkeep is not None and self.upkeep.catching_up:
             self.upkeep.catch_up(records)
+        elif self._relay.reading >= 0 and self.processor is not None:
+            self._relay.read(self.processor, records)
 
     def _activate(self) -> None:
         restore, lane = self.takeover.restore, self.takeover.lane
@@ -131,6 +125,7 @@ class Driver:
         s = self.s
         self.processor = Processor(self.partition, s.partitions, s.host, restore, s.settings, s.now())
         self._lane = lane
+        self._relay.origin = self.takeover.facts.origin
         self.upkeep = Upkeep(s, self.takeover, self.processor, lane)
         self.state = State.ACTIVE
         s.mailbox.assign(self._mailbox, self.processor.position)
@@ -167,10 +162,18 @@ class Driver:
                 return
 
     def acknowledged(self, kind: str, ack: Ack, batch: object) -> None:
-        """An append of this driver's is on the log."""
+        """An append of this driver's is on the log, or has failed."""
         if self.state in (State.LOST, State.CLOSED):
             return
-        if kind == "claim":
+        if kind == "mail":
+            assert type(batch) is Flight
+            if ack.error is None:
+                self._relay.landed(batch)
+            else:
+                self._relay.failed(batch, ack.error)
+        elif ack.error is not None:
+            self.lose(f"appending failed: {ack.error}")
+        elif kind == "claim":
             self.takeover.claimed(ack.offset)
         elif kind == "fill":
             self.takeover.filled(ack.offset)
@@ -179,12 +182,15 @@ class Driver:
         elif kind == "journal":
             self._acks.append(ack.offset)
             self._take_acks()
-        elif kind == "mail":
-            assert type(batch) is _Batch
-            batch.open -= 1
-            assert self.processor is not None
-            while self._batches and not self._batches[0].open:
-                self.processor.relayed(self._batches.popleft().last)
+
+    def appender_failed(self, error: Exception) -> None:
+        """The worker's appender takes nothing more: of what is with it, nobody knows what becomes."""
+        p = self.processor
+        claims = self.takeover.phase in (Phase.CLAIMING, Phase.FILLING)
+        if claims or (p is not None and p.in_flight):
+            self.lose(f"appending failed: {error}")
+        else:
+            self._relay.appender_failed(error)
 
     def _take_acks(self) -> None:
         assert self.processor is not None
@@ -193,6 +199,7 @@ class Driver:
                 self._gap = self.processor.acknowledged(self._acks[0])
                 if self._gap is not None:
                     self._gap_records = []
+                    self._relay.stop_reading()
                     self.s.journal.assign(self._journal, self._gap[0])
                     return
                 self._acks.popleft()
@@ -229,7 +236,10 @@ class Driver:
             return self._gap[1]
         if self.state is State.TAKEOVER:
             return self.takeover.claim if self.takeover.phase is Phase.RESTORING else None
-        return self.upkeep.catches_up_to if self.upkeep is not None and self.upkeep.catching_up else None
+        if self.upkeep is not None and self.upkeep.catching_up:
+            return self.upkeep.catches_up_to
+        p = self.processor
+        return p.fold.next - 1 if p is not None and self._relay.reading >= 0 else None
 
     def _watch_journal(self) -> None:
         """Only a newer owner trims what this one has to read. With nothing behind it, no record tells."""
@@ -281,7 +291,9 @@ class Driver:
         effects = p.invocations.effects
         while effects:
             self.s.run_effect(self, effects.popleft())
-        self._relay(p, now)
+        self._relay.take(p, now)
+        if not self.reads_journal and self._relay.wants_journal():
+            self._relay.start_reading()
         self._outputs(p, lane)
         if self.state is State.ACTIVE:
             self._flow(p, lane)
@@ -303,6 +315,8 @@ class Driver:
             return journal, self._gap_records[-1][0] + 1 if self._gap_records else self._gap[0]
         if self.upkeep is not None and self.upkeep.catching_up:
             return journal, self.upkeep.catches_up_at
+        if self._relay.reading >= 0:
+            return journal, self._relay.reading
         return None
 
     def _watch_silence(self) -> None:
@@ -322,24 +336,6 @@ class Driver:
         """A side effect of a handler has come to its end."""
         if self.processor is not None and self.state is State.ACTIVE:
             self.processor.effect_done(call, result, self.s.now())
-
-    def _relay(self, p: Processor, now: int) -> None:
-        queue = p.outbox.mails.queue
-        if queue:
-            into: dict[Place, list[Item]] = {}
-            last = queue[-1][0]
-            for offset, turn in queue:
-                mails(self.s.topics, self.s.partitions, self.takeover.facts.origin, offset, turn, into)
-            queue.clear()
-            batch = _Batch(last, len(into))
-            self._batches.append(batch)
-            for place, items in into.items():
-                self.s.appender.append(place, items, (self, "mail", batch))
-        if p.answers:
-            answers = list(p.answers)
-            p.answers.clear()
-            for place, items in answer_items(self.s.topics, self.s.partitions, answers, now).items():
-                self.s.appender.append(place, items, (self, "answer", None))
 
     def _outputs(self, p: Processor, lane: Lane) -> None:
         emits, letters = p.outbox.emits.queue, p.outbox.letters.queue
@@ -368,6 +364,7 @@ class Driver:
             len(p.inbox.waiting) / s.max_waiting,
             lane.backlog / MAX_BACKLOG,
             lane.backlog_bytes / MAX_BACKLOG_BYTES,
+            self._relay.load,
             len(self._arrived) / MAX_ARRIVED,
         )
         if not self._paused and load >= 1:
@@ -396,7 +393,8 @@ class Driver:
     @property
     def reads_journal(self) -> bool:
         """Whether records of the journal are due."""
-        return self._gap is not None or (self.upkeep is not None and self.upkeep.catching_up)
+        catching_up = self.upkeep is not None and self.upkeep.catching_up
+        return self._gap is not None or catching_up or self._relay.reading >= 0
 
     @property
     def owed(self) -> int:
@@ -405,7 +403,7 @@ class Driver:
         if p is None or lane is None:
             return 0
         queued = sum(len(lane.queue) for lane in p.outbox.lanes)
-        return p.running_ahead + len(self._batches) + lane.backlog + queued
+        return p.running_ahead + self._relay.owed + lane.backlog + queued
 
     @property
     def has_arrived(self) -> bool:
@@ -417,7 +415,7 @@ class Driver:
         p = self.processor
         if self.state is State.TAKEOVER:
             return self.takeover.phase in (Phase.CLAIMING, Phase.FILLING)
-        return bool(self._batches or (p is not None and p.in_flight))
+        return self._relay.awaits_acks or (p is not None and bool(p.in_flight))
 
     def next_wake(self) -> int | None:
         """When it has something to do by time alone, in ms since the epoch; None: never."""
@@ -447,8 +445,8 @@ class Driver:
             return True
         # What cannot leave for now is left to the next owner.
         outputs = lane.backlog and not lane.blocked
-        owed = p.in_flight or self._batches or outputs or any(out.queue for out in p.outbox.lanes)
-        if owed or p.answers or self._gap is not None:
+        owed = p.in_flight or outputs or any(out.queue for out in p.outbox.lanes)
+        if owed or p.answers or self._gap is not None or not self._relay.lets_go():
             return False
         if not self._released:
             self._released = True

@@ -19,6 +19,7 @@ from plexstream.model.topics import Topics
 from plexstream.node.desk import Desk
 from plexstream.node.driver import RECLAIM_S, Driver, State
 from plexstream.node.effects import Effects
+from plexstream.node.flying import Flight, Flying
 from plexstream.node.lanes import Lane, Lanes
 from plexstream.node.services import WipeableStore
 from plexstream.processor import EffectCall, Settings
@@ -102,6 +103,7 @@ class Worker:
         self.mailbox: Reader = log.reader()
         self.journal: Reader = log.reader()
         self.snapshots: Reader = log.reader(committed=True)
+        self.flying = Flying()
         self.drivers: dict[int, Driver] = {}
         self._releasing: dict[int, Driver] = {}
         self._wanted: frozenset[int] = frozenset()
@@ -305,22 +307,29 @@ class Worker:
 
     def _take_acks(self, acks: list[Ack]) -> set[Driver]:
         touched: set[Driver] = set()
+        failed: Exception | None = None
         for ack in acks:
             driver, kind, batch = cast("tuple[Driver, str, object]", ack.token)
-            if ack.error is not None:
-                self._replace_appender(ack.error)
-                return set()
+            if type(batch) is Flight:
+                self.flying.landed(batch)
             touched.add(driver)
+            failed = failed or ack.error
             self._guard(driver, driver.acknowledged, kind, ack, batch)
+        if failed is not None and getattr(self.appender, "broken", True):
+            self._replace_appender(failed)
         return touched
 
     def _replace_appender(self, error: Exception) -> None:
-        """An append failed: what became of the others is unknown, so every partition is claimed anew."""
-        _log.warning("appending failed, every partition is claimed anew: %s", error)
+        """It takes nothing more: who had a claim or turns on their way claims anew, others go on."""
+        _log.warning("the appender failed and is replaced: %s", error)
         for driver in [*self.drivers.values(), *self._releasing.values()]:
-            driver.lose(f"appending failed: {error}")
-        self.appender.close()
-        self.appender = self.log.appender()
+            self._guard(driver, driver.appender_failed, error)
+        self.flying = Flying()
+        try:
+            self.appender.close()
+            self.appender = self.log.appender()
+        except Exception as failed:  # the next append fails as well, and asks for another one
+            _log.warning("there is no other appender yet: %s", failed)
 
     def _follow_assignment(self) -> None:
         for partition, driver in list(self.drivers.items()):

@@ -8,6 +8,7 @@ from plexstream.log.memory import MemoryLog
 from plexstream.model.journal import DONE, Claim, Inbox, Step, Turn
 from plexstream.model.snapshot import Piece
 from plexstream.node.driver import Driver
+from plexstream.node.relay import Relay, _Way
 from plexstream.node.takeover import Takeover
 from plexstream.node.upkeep import Upkeep
 from plexstream.processor import Processor, actors, handling, invocations
@@ -134,16 +135,38 @@ def waiting_counts_as_done(patch):
 
 
 def relay_reordered(patch):
-    relay = Driver._relay
+    take = Relay.take
 
     def mutant(self, p, now):
         queue = p.outbox.mails.queue
         turns = list(queue)
         queue.clear()
         queue.extend(reversed(turns))
-        relay(self, p, now)
+        take(self, p, now)
 
-    patch.setattr(Driver, "_relay", mutant)
+    patch.setattr(Relay, "take", mutant)
+
+
+def what_is_behind_not_read(patch):
+    patch.setattr(Relay, "wants_journal", lambda self: False)
+
+
+def behind_of_any_reign(patch):
+    patch.setattr(Fold, "counted", lambda self, offset, record: True)
+
+
+def failed_mails_forgotten(patch):
+    def mutant(self, flight, error):
+        way = self._ways.get(flight.place)
+        if way is not None and flight in way.flying:
+            way.flying.remove(flight)
+
+    patch.setattr(Relay, "failed", mutant)
+
+
+def behind_counts_as_arrived(patch):
+    first = _Way.first
+    patch.setattr(_Way, "first", lambda self: -1 if self.behind >= 0 else first(self))
 
 
 def debts_forgotten(patch):

@@ -15,7 +15,10 @@ SEEDS = 1500
 """Most are found by one of the first ten; the rarest by one of the first seven hundred."""
 KNOWN = {
     mutations.answers_heeded_too_late: 227,
+    mutations.behind_counts_as_arrived: 90,
+    mutations.behind_of_any_reign: 122,
     mutations.circles_not_looked_for: 200,
+    mutations.failed_mails_forgotten: 44,
     mutations.effects_before_acknowledgement: 95,
     mutations.old_lives_heeded: 545,
     mutations.questions_asked_once_only: 85,

@@ -20,6 +20,7 @@ WANTED = (
     "snapshots taken", "a child restarted", "a supervisor gave up",
     "effect done", "parked behind a handler", "a handler cancelled", "took over handlers that wait",
     "a circle found", "no answer from the log", "an answer too late",
+    "a partition is stuck", "a place fails",
 )  # fmt: skip
 """What must have happened in some of the seeds, or they test less than they say."""
 

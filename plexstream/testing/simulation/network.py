@@ -56,6 +56,7 @@ class Network:
         history: every record that was ever appended to a mailbox or a journal, trimmed or not.
         stalled: no broker answers.
         away: numbers of partitions whose brokers do not answer.
+        stuck: partitions that take nothing.
         odds: how likely an acknowledgement has an unknown offset, a commit an unknown outcome, a question no
             answer; how likely everybody sees a commit for a while before the answer to it arrives.
     """
@@ -68,6 +69,7 @@ class Network:
         self.history: dict[Place, list[Record]] = {}
         self.flows: list[Flow] = []
         self.stalled = False
+        self.stuck: set[Place] = set()
         self.odds_unknown_offset = 0.0
         self.odds_no_offset = 0.0  # that a question for an offset is answered with -1001
         self.odds_refused = 0.5  # that a first batch is refused, if more are on their way
@@ -103,7 +105,11 @@ class Network:
     def ready(self) -> list[Flow]:
         """Flows from which something can be appended now."""
         now = self.now()
-        return [f for f in self.flows if f.groups and f.ready_at <= now and f.place[1] not in self.away]
+        return [
+            f
+            for f in self.flows
+            if f.groups and f.ready_at <= now and f.place[1] not in self.away and f.place not in self.stuck
+        ]
 
     def deliver(self, flow: Flow, limit: int) -> None:
         """The broker appends up to `limit` groups, and sends the acknowledgements on their way."""
@@ -211,6 +217,7 @@ class SimProducer:
         self._pending: dict[Group, Place] = {}
         self._acks: dict[Place, deque[Ack]] = {}
         self._broken: LogError | None = None
+        self._failing: set[Place] = set()  # places whose errors come with the next poll
         self.ended = False
 
     def paced(self) -> Appender:
@@ -232,6 +239,9 @@ class SimProducer:
             raise LogError("this appender has failed, open a new one")
         check_group(place[0], items, _LIMIT)
         group = Group(items, token)
+        if place in self._failing:  # never sent: not without what was before it
+            self._acks[place].append(failed(place, token, LogUnavailable("it was not sent")))
+            return
         self._pending[group] = place
         self._network.flow(place, self).groups.append(group)
 
@@ -246,9 +256,11 @@ class SimProducer:
         if self._network.stalled and self._broken is None:
             return []
         acks: list[Ack] = []
-        for queue in self._acks.values():
-            count = len(queue) if self._broken is not None else random.randrange(len(queue) + 1)
+        for place, queue in self._acks.items():
+            at_once = self._broken is not None or place in self._failing
+            count = len(queue) if at_once else random.randrange(len(queue) + 1)
             acks += [queue.popleft() for _ in range(count)]
+        self._failing.clear()
         if self._broken is not None:
             pending, self._pending = self._pending, {}
             acks += [failed(place, group.token, self._broken) for group, place in pending.items()]
@@ -263,6 +275,27 @@ class SimProducer:
                     self._pending[Group((), ack.token)] = (ack.topic, ack.partition)
                 queue.clear()
         self._network.orphan(self, longest)
+
+    def fail_place(self, place: Place) -> None:
+        """What became of all that is pending at one place is unknown; others, and what comes next, go on."""
+        pending = [group for group, at in self._pending.items() if at == place]
+        for group in pending:
+            del self._pending[group]
+            self._failing.add(place)
+            self._acks.setdefault(place, deque()).append(
+                failed(place, group.token, LogUnavailable("nobody knows what became of it"))
+            )
+        for flow in self._network.flows:
+            if flow.sender is self and flow.place == place and flow.groups:
+                # Of what is on its way, the first ones may still be appended, before whatever comes next.
+                for _ in range(self._network.random.randrange(len(flow.groups) + 1)):
+                    if not flow.groups[-1].appended:
+                        flow.groups.pop()
+
+    @property
+    def places(self) -> list[Place]:
+        """Where something is pending."""
+        return sorted(set(self._pending.values()))
 
     def die(self, longest: int) -> None:
         """The process is gone."""

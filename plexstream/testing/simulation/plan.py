@@ -33,6 +33,9 @@ class Plan(NamedTuple):
     fail: float  # of an appender
     jump: float  # of a clock
     wipe: float
+    stuck: float  # a partition that takes nothing for a while
+    window: int  # bytes that a process has on their way to one partition
+    kept: int  # bytes that wait in memory for one partition
     compact: float
     unknown_offset: float
     commit: float  # with an unknown outcome
@@ -94,6 +97,9 @@ def plan(random: Random, steps: int) -> Plan:
         fail=some(0.008),
         jump=some(0.01, 0.3),
         wipe=some(0.01, 0.4),
+        stuck=some(0.05, 0.6),
+        window=random.choice((1, 1, 300)),
+        kept=random.choice((1, 1, 500)),
         compact=some(0.02),
         unknown_offset=some(0.01, 0.3),
         commit=some(0.15),

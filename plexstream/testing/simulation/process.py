@@ -17,6 +17,7 @@ from plexstream.model.errors import HistoryGone, LogError, LogUnavailable, Store
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
 from plexstream.node.driver import Driver, State
+from plexstream.node.flying import Flight, Flying
 from plexstream.node.lanes import Lane, Way
 from plexstream.node.leaving import Saved
 from plexstream.node.takeover import Phase
@@ -86,6 +87,7 @@ class SimProcess:
         self.mailbox: Reader
         self.journal: Reader
         self.snapshots: Reader
+        self.flying: Flying
         self.start()
 
     # Life
@@ -99,6 +101,7 @@ class SimProcess:
         self.mailbox = self.log.reader()
         self.journal = self.log.reader()
         self.snapshots = self.log.reader(committed=True)
+        self.flying = Flying()
         self.drivers, self.leaving, self._lanes, self._lost_at = {}, {}, [], {}
         self._effects, self._questions, self._unanswered = [], [], {}
 
@@ -190,13 +193,14 @@ class SimProcess:
 
     def _do_acks(self) -> None:
         self._finish_effect()
+        failed: Exception | None = None
         for ack in self.appender.poll(0):
             driver, kind, batch = _owner(ack)
+            if type(batch) is Flight:
+                self.flying.landed(batch)
             if ack.error is not None:
-                if not self.sender.broken:
-                    self.hits["unknown offset"] += 1
-                self.replace_appender(ack.error)
-                return
+                failed = ack.error
+                self.hits["appending failed" if self.sender.broken else "unknown offset"] += 1
             try:
                 driver.acknowledged(kind, ack, batch)
             except (StoreCorrupt, LogError) as error:
@@ -205,6 +209,8 @@ class SimProcess:
                 raise Violation(f"{self.node}: an acknowledgement failed: {error!r}") from error
             if driver._gap is not None:
                 self.hits["gap"] += 1
+        if failed is not None and self.sender.broken:
+            self.replace_appender(failed)
 
     def _step_lane(self, lane: Lane) -> None:
         if lane.closed:
@@ -304,11 +310,12 @@ class SimProcess:
         self.note(f"{self.node}: {what}: {driver.why}")
 
     def replace_appender(self, error: Exception) -> None:
-        """An append failed: every partition is claimed anew."""
+        """It takes nothing more: who had a claim or turns on their way claims anew."""
         self.hits["appender failed"] += 1
         self.note(f"{self.node}: appender replaced: {error}")
         for driver in [*self.leaving.values(), *self.drivers.values()]:
-            driver.lose(f"appending failed: {error}")
+            driver.appender_failed(error)
+        self.flying = Flying()
         self.appender.close()
         self._new_appender()
 

@@ -13,7 +13,7 @@ from plexstream.hosts.native import NativeHost
 from plexstream.log.base import TopicSpec
 from plexstream.model.journal import Mark
 from plexstream.model.topics import COPARTITIONED, Topics
-from plexstream.node import driver, outputs, takeover
+from plexstream.node import driver, flying, outputs, relay, takeover
 from plexstream.processor import invocations
 from plexstream.processor.pieces import Pieces
 from plexstream.schema.codec import decode_journal
@@ -233,6 +233,13 @@ class Simulation:
             if process.alive:
                 process.sender.fail(p.late)
                 self.note(f"{process.node}: its appender fails")
+        if random.random() < 3 * p.fail:
+            process = random.choice(self.processes)
+            if process.alive and process.sender.places and not process.sender.broken:
+                place = random.choice(process.sender.places)
+                process.sender.fail_place(place)
+                self.hits["a place fails"] += 1
+                self.note(f"{process.node}: its appender fails at {place}")
         if random.random() < p.fail:
             client = random.choice(self.clients)
             client.sender.fail(p.late)
@@ -251,6 +258,14 @@ class Simulation:
             for partition in range(p.partitions):
                 network.compact((self.topics.snapshot, partition))
             self.hits["compacted"] += 1
+        if random.random() < p.stuck:
+            topic = random.choice((self.topics.mailbox, self.topics.mailbox, self.topics.reply))
+            network.stuck.add((topic, random.randrange(p.partitions)))
+            self.hits["a partition is stuck"] += 1
+            self.note(f"stuck: {sorted(network.stuck)}")
+        elif network.stuck and random.random() < 0.03:
+            network.stuck.discard(random.choice(sorted(network.stuck)))
+            self.note(f"stuck: {sorted(network.stuck)}")
         if random.random() < p.duplicates / 5:
             random.choice(self.clients).repeat_old()
         if p.away and random.random() < p.away:
@@ -323,6 +338,8 @@ class Simulation:
         network = self.network
         network.stalled = False
         network.away.clear()
+        network.stuck.clear()
+        flying.WINDOW = relay.KEPT = 1 << 20  # probes of deadlocks would pile up for ever
         network.odds_no_offset = network.odds_commit = network.odds_unknown_offset = network.odds_answer = 0.0
         for process in self.processes:
             process.paused_until = 0
@@ -451,6 +468,8 @@ def _last(came_to: list[Any]) -> Any:
 def shrunk(plan: Plan) -> Iterator[None]:
     """Make limits that are no settings as small as the plan wants, and silence the logs."""
     before = (takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG, Pieces.forget_clean)
+    bounds = flying.WINDOW, relay.KEPT
+    flying.WINDOW, relay.KEPT = plan.window, plan.kept
     waits = {name: getattr(invocations, name) for name in _WAITS}
     logger = logging.getLogger("plexstream")
     disabled = logger.manager.disable
@@ -469,6 +488,7 @@ def shrunk(plan: Plan) -> Iterator[None]:
     finally:
         logging.disable(disabled)
         takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG = before[:3]
+        flying.WINDOW, relay.KEPT = bounds
         for name, value in waits.items():
             setattr(invocations, name, value)
         Pieces.forget_clean = before[3]  # type: ignore[method-assign]

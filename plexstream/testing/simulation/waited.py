@@ -311,6 +311,8 @@ class Waits:
                 may = may | {"cancelled"}  # perhaps it was whom it has asked
             if not told.commands:
                 may = may | {"deadlock"}  # it is asked by what it waits for
+                if any(b"before it began" in o.payload or "before it began" in o.note for o in s.outs):
+                    may = may | {"cancelled"}  # while it was parked
             _claim_that(bool(codes & may), f"a handler ends with {codes}, expected {may}")
 
     def _result(self, outs: Any, twin: Twin, ask: bool) -> None:
