@@ -16,12 +16,18 @@ from plexstream.sdk.declare import (
     init_handler,
     on_activate,
     on_deactivate,
-    state,
-    state_list,
-    state_map,
     subscribe,
 )
-from plexstream.sdk.errors import FoldError, Reject, SagaFailed, TerminalError, TransitionError
+from plexstream.sdk.errors import (
+    DeclarationError,
+    DeclarationWarning,
+    FoldError,
+    Reject,
+    SagaFailed,
+    TerminalError,
+    TransitionError,
+)
+from plexstream.sdk.fields import state, state_list, state_map
 from plexstream.sdk.fsm import fsm_actor, state_timeout
 from plexstream.sdk.host import host
 from plexstream.sdk.managers import event_actor
@@ -73,6 +79,8 @@ __all__ = [
     "Child",
     "Client",
     "Deadlock",
+    "DeclarationError",
+    "DeclarationWarning",
     "EventLog",
     "EventSourced",
     "Failed",

@@ -7,7 +7,8 @@ from importlib import metadata
 import plexstream
 
 EXPORTED = {
-    "AlreadyDone", "AsyncClient", "CallError", "Cancelled", "Child", "Client", "Deadlock", "EventLog",
+    "AlreadyDone", "AsyncClient", "CallError", "Cancelled", "Child", "Client", "Deadlock", "DeclarationError",
+    "DeclarationWarning", "EventLog",
     "EventSourced", "Failed", "FoldError", "Killed", "Reject", "Rejected", "Reminder", "Retry",
     "SagaFailed", "Snapshots", "StateList", "StateMap", "StepFailed", "Supervisor", "TerminalError",
     "TimedOut", "TransitionError", "actor", "cron", "event", "event_actor", "fsm_actor",

@@ -22,6 +22,10 @@ Manifest = Annotated[
     Path | None,
     typer.Option("--app", metavar="FILE", help="Manifest with the tree of supervisors to start, in TOML."),
 ]
+Strict = Annotated[
+    bool | None,
+    typer.Option("--strict", help="Refuse declarations that are most often a mistake, instead of a warning."),
+]
 LogLevel = Annotated[
     Literal["debug", "info", "warning", "error"],
     typer.Option("--log-level", help="How much to log on standard error."),
@@ -35,6 +39,7 @@ def dev(
     ctx: typer.Context,
     app: AppFile = None,
     manifest: Manifest = None,
+    strict: Strict = None,
     http_port: options.Port = None,
     http_host: options.Host = None,
     data: options.Data = None,
@@ -59,6 +64,7 @@ def run(
     ctx: typer.Context,
     app: AppFile = None,
     manifest: Manifest = None,
+    strict: Strict = None,
     kafka: options.Kafka = None,
     workers: options.Workers = None,
     http_port: options.Port = None,

@@ -100,6 +100,7 @@ class Config(BaseSettings):
 
     app: Path | None = None
     manifest: Path | None = None
+    strict: bool = False
     data: Path = Path(".plexstream")
     node: str = Field(default_factory=socket.gethostname, min_length=1, max_length=128)
     workers: Count = 1
@@ -190,7 +191,7 @@ class Config(BaseSettings):
 
 
 _GROUPS: dict[str, tuple[str, ...]] = {
-    "": ("app", "manifest", "data", "node", "workers"),
+    "": ("app", "manifest", "strict", "data", "node", "workers"),
     "http": ("http_host", "http_port"),
     "topics": ("prefix", "partitions", "replication_factor", "min_insync_replicas", "outputs"),
     "limits": ("max_message",),

@@ -55,7 +55,7 @@ class Node:
         self._unit: Unit | None = None
         self._supervisor: Supervisor | None = None
         app_file = None if edge_only else _app_file(config)
-        app = None if app_file is None else load_actors(app_file)
+        app = None if app_file is None else load_actors(app_file, strict=config.strict)
         manifest = None
         if config.manifest is not None and app is not None:
             manifest = load_manifest(config.manifest, app.types)

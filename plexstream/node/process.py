@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+import warnings
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from plexstream.model.topics import Topics
 from plexstream.node.membership import Membership
 from plexstream.node.unit import Unit
 from plexstream.processor import Settings
+from plexstream.sdk.errors import DeclarationWarning
 
 _log = logging.getLogger("plexstream.node")
 
@@ -58,6 +60,7 @@ def work(spec: WorkerSpec, pipe: Connection) -> None:
         stop.set()
 
     log = KafkaLog(spec.kafka, spec.kafka_settings, spec.replication)
+    warnings.simplefilter("ignore", DeclarationWarning)  # the node has told of them
     app = load_actors(spec.app)
     unit = Unit(
         log,

@@ -4,79 +4,65 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar, get_type_hints, overload
+from typing import Any, TypeVar, overload
 
 from plexstream.sdk.errors import DeclarationError
 from plexstream.sdk.facets import Facet, read_facets
-from plexstream.sdk.marks import EventMark, HandlerMark, HookMark, Marked, check_name, marked, put_mark
+from plexstream.sdk.fields import fields_of, plain_init
+from plexstream.sdk.marks import (
+    EventMark,
+    HandlerMark,
+    HookMark,
+    Marked,
+    check_name,
+    marked,
+    method_name,
+    put_mark,
+)
+from plexstream.sdk.options import refuse_unknown
 from plexstream.sdk.sourcing import EventSourced, event_sourced
 from plexstream.sdk.spec import (
     ActorType,
     EventLog,
-    Field,
-    FieldKind,
     Handler,
     Invocation,
     Retry,
     Snapshots,
     Subscription,
 )
-from plexstream.sdk.wrap import SENDER, with_sender, without_result
+from plexstream.sdk.wrap import SENDER, by_name, with_sender, without_result
+
+OPTIONS = ("idle_timeout", "max_active", "state_ttl", "retry", "snapshots", "max_state", "events")
+"""What `declare` takes besides name and facets."""
 
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])
 
 _INVOCATIONS = ("call", "cast")
-_IMMUTABLE = (int, str, float, bool, bytes, tuple, frozenset, type(None))
 
 
-class _State:
-    """The placeholder that `state` leaves in the class body until `actor` reads it."""
-
-    def __init__(
-        self, kind: FieldKind, default: Any = None, factory: Callable[[], Any] | None = None
-    ) -> None:
-        self.kind: FieldKind = kind
-        self.default = default
-        self.factory = factory
-
-
-def state(default: Any = None, *, default_factory: Callable[[], Any] | None = None) -> Any:
-    """Declare a durable field: its value after a turn is in the journal before the caller hears of it.
-
-    Parameters:
-        default: the value in a new actor; must be immutable.
-        default_factory: makes it, where it is mutable: ``state(default_factory=list)``.
-
-    The type hint of the field is enforced whenever its value changes. Values are JSON-compatible.
-    A change inside a list or dict is noticed; for large ones use `state_map` and `state_list`, which
-    journal and load entry by entry.
-    """
-    if default_factory is None and not isinstance(default, _IMMUTABLE):
-        raise DeclarationError(
-            f"state(default={default!r}): a mutable default would be shared; write state(default_factory=…)"
-        )
-    return _State("plain", default, default_factory)
-
-
-def state_map() -> Any:
-    """Declare a durable dict that is journaled and loaded by key: it may be larger than memory."""
-    return _State("map")
-
-
-def state_list() -> Any:
-    """Declare a durable list that is journaled and loaded by item; it grows and shrinks at both ends."""
-    return _State("list")
+@overload
+def handler(function: F, /) -> F: ...
+@overload
+def handler(
+    *names: str,
+    read_only: bool = ...,
+    invocation: Invocation = ...,
+    states: Iterable[str] = ...,
+    postpone_in: Iterable[str] = ...,
+    retry: Retry | None = ...,
+) -> Callable[[F], F]: ...
 
 
 def handler(
-    *names: str,
+    *names: Any,
     read_only: bool = False,
     invocation: Invocation = "call",
     states: Iterable[str] = (),
     postpone_in: Iterable[str] = (),
     retry: Retry | None = None,
-) -> Callable[[F], F]:
+    **unknown: Any,
+) -> Any:
     """Declare a method as the handler of messages called `names` (default: the method's name).
 
     Parameters:
@@ -90,10 +76,13 @@ def handler(
         retry: how it is tried again when it raises, from its latest step; its callers wait meanwhile.
             Default: tells as the actor's `retry` says, asks not at all.
     """
+    refuse_unknown("handler", unknown, ("read_only", "invocation", "states", "postpone_in", "retry"))
+    if len(names) == 1 and not isinstance(names[0], str):
+        return handler()(names[0])  # @handler, without parentheses
     given: list[str] = []
     for name in names:
         if name in _INVOCATIONS:
-            invocation = name  # type: ignore[assignment]
+            invocation = name
         else:
             check_name("handler", name)
             given.append(name)
@@ -103,7 +92,7 @@ def handler(
         raise DeclarationError("a handler that is read_only and a cast would do nothing: write one of them")
 
     def put(function: F) -> F:
-        own = tuple(given) or (function.__name__,)
+        own = tuple(given) or (method_name("handler", function),)
         check_name("handler", own[0])
         mark = HandlerMark(
             own, read_only, invocation, tuple(states), tuple(postpone_in), retry=retry
@@ -219,6 +208,7 @@ def declare(
     if not cls.__dictoffset__:
         raise DeclarationError(f"{cls.__name__} has no __dict__: leave out __slots__")
     names = read_facets(cls.__name__, facets, options)
+    refuse_unknown(cls.__name__, options, OPTIONS)
     spec = ActorType(type_name, cls, fields_of(cls), {}, facets=names, **options)
     found = list(marked(cls))
     for where, function, mark in found:
@@ -230,7 +220,7 @@ def declare(
     spec.subscriptions.extend(cls.__dict__.get("__plexstream_subscriptions__", ()))
     _check_subscriptions(spec)
     cls.__plexstream__ = spec  # type: ignore[attr-defined]
-    cls.__init__ = _plain_init  # type: ignore[misc]
+    cls.__init__ = plain_init  # type: ignore[misc]
     return cls
 
 
@@ -260,33 +250,12 @@ def compose(spec: ActorType, found: list[Marked], roles: bool = False) -> None:
 def as_handler(name: str, function: Callable[..., Any], mark: HandlerMark) -> Handler:
     """A marked method as the handler of one message name."""
     run = without_result(function) if mark.invocation == "cast" else function
-    if SENDER in inspect.signature(run).parameters:
+    parameters = inspect.signature(run).parameters
+    if SENDER in parameters:
         run = with_sender(run)
+    elif any(p.kind is p.KEYWORD_ONLY for p in parameters.values()):
+        run = by_name(run)
     return Handler(name, run, mark.read_only, mark.invocation, mark.role, mark.retry)
-
-
-def fields_of(cls: type) -> dict[str, Field]:
-    """The durable fields that a class and its bases declare; it loses their placeholders."""
-    hints = get_type_hints(cls, include_extras=True)
-    fields: dict[str, Field] = {}
-    for owner in reversed(cls.__mro__):
-        for name, value in list(vars(owner).items()):
-            if isinstance(value, _State):
-                fields[name] = Field(name, value.kind, hints.get(name, Any), value.default, value.factory)
-                if owner is cls:  # a base class may be another actor's, too
-                    delattr(owner, name)
-        inherited = vars(owner).get("__plexstream__")
-        if inherited is not None and owner is not cls:
-            fields.update(inherited.fields)
-    return fields
-
-
-def _plain_init(self: Any) -> None:
-    """An actor object outside a host, for unit tests of its methods: every field has its default."""
-    spec: ActorType = type(self).__plexstream__
-    for field in spec.fields.values():
-        empty: Any = {} if field.kind == "map" else [] if field.kind == "list" else field.initial()
-        self.__dict__[field.name] = empty
 
 
 def _check_subscriptions(spec: ActorType) -> None:

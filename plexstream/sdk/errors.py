@@ -34,6 +34,10 @@ class DeclarationError(TypeError):
     """An actor class is declared in a way that cannot work. Raised while the module is imported."""
 
 
+class DeclarationWarning(UserWarning):
+    """An actor class is declared in a way that is most often a mistake; an error with ``--strict``."""
+
+
 class OutsideHandler(RuntimeError):
     """Something that only makes sense while a handler runs was called elsewhere."""
 

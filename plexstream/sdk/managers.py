@@ -10,9 +10,10 @@ from typing import Any, TypeVar, overload
 
 from plexstream.sdk.arguments import Arguments
 from plexstream.sdk.current import current
-from plexstream.sdk.declare import compose, declare, fields_of
+from plexstream.sdk.declare import compose, declare
 from plexstream.sdk.errors import DeclarationError, Reject
 from plexstream.sdk.facets import Facet
+from plexstream.sdk.fields import fields_of
 from plexstream.sdk.host import host
 from plexstream.sdk.marks import HandlerMark, HookMark, Marked, marked
 from plexstream.sdk.spec import ActorType, Field, Handler

@@ -58,8 +58,22 @@ Marked = tuple[str, Callable[..., Any], Mark]
 
 
 def put_mark(function: Any, mark: Mark) -> None:
-    """Leave `mark` on a method."""
+    """Leave `mark` on a method. Raises DeclarationError where it is none."""
+    method_name("the decorator", function)
     setattr(function, _MARK, mark)
+
+
+def method_name(what: str, function: Any) -> str:
+    """The name of a method that is decorated. Raises DeclarationError for anything but a plain function."""
+    if inspect.isfunction(function):
+        return function.__name__
+    if isinstance(function, staticmethod | classmethod | property):
+        kind = f"a {type(function).__name__}: it has no self with the actor's state; leave that decorator out"
+    elif isinstance(function, type):
+        kind = f"the class {function.__name__}: it belongs on a method"
+    else:
+        kind = f"{type(function).__name__}: it belongs on a method, def name(self, …)"
+    raise DeclarationError(f"{what} was put on {kind}")
 
 
 def marked(cls: type) -> Iterator[Marked]:
@@ -68,11 +82,17 @@ def marked(cls: type) -> Iterator[Marked]:
     Raises:
         DeclarationError: a method that can be no actor's.
     """
-    for member, function in inspect.getmembers(cls):
-        mark: Mark | None = getattr(function, _MARK, None)
+    for member in dir(cls):
+        function: Any = inspect.getattr_static(cls, member)
+        mark = _mark_of(cls, member)
         if mark is None:
             continue
         where = f"{cls.__name__}.{member}"
+        if not inspect.isfunction(function):
+            what = f"a {type(function).__name__}" if function is not None else "None"
+            raise DeclarationError(
+                f"{where} is {what}, in the place of a method with a decorator: write def {member}(self, …)"
+            )
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise DeclarationError(
                 f"{where} is a generator: an actor's method returns its result, without yield"
@@ -80,6 +100,20 @@ def marked(cls: type) -> Iterator[Marked]:
         if not isinstance(mark, HandlerMark | TimeoutMark) and inspect.iscoroutinefunction(function):
             raise DeclarationError(f"{where} is async: only handlers may be; write def")
         yield where, function, mark
+
+
+def _mark_of(cls: type, member: str) -> Mark | None:
+    """The mark of a method, or that of the method of a base class which it overrides."""
+    for owner in cls.__mro__:
+        found: Any = vars(owner).get(member)
+        if isinstance(found, staticmethod | classmethod):
+            found = found.__func__
+        elif isinstance(found, property):
+            found = found.fget
+        mark: Mark | None = getattr(found, _MARK, None)
+        if mark is not None:
+            return mark
+    return None
 
 
 def check_name(what: str, name: object) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from plexstream.sdk.declare import compose, declare
 from plexstream.sdk.errors import DeclarationError
-from plexstream.sdk.marks import HandlerMark, Marked, check_name, put_mark
+from plexstream.sdk.marks import HandlerMark, Marked, check_name, method_name, put_mark
 from plexstream.sdk.spec import ActorType, Retry, Role
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -64,7 +64,13 @@ def run_handler(function: F | None = None, /, *, retry: Retry | None = None) -> 
     return function
 
 
-def signal_handler(*names: str) -> Callable[[F], F]:
+@overload
+def signal_handler(function: F, /) -> F: ...
+@overload
+def signal_handler(*names: str) -> Callable[[F], F]: ...
+
+
+def signal_handler(*names: Any) -> Any:
     """Declare a method of a workflow that takes a message while it runs; it may change state, not wait.
 
     Parameters:
@@ -73,7 +79,13 @@ def signal_handler(*names: str) -> Callable[[F], F]:
     return _meanwhile("signal", names)
 
 
-def query_handler(*names: str) -> Callable[[F], F]:
+@overload
+def query_handler(function: F, /) -> F: ...
+@overload
+def query_handler(*names: str) -> Callable[[F], F]: ...
+
+
+def query_handler(*names: Any) -> Any:
     """Declare a method of a workflow that only reads, at any time; it answers HTTP GET too.
 
     Parameters:
@@ -82,9 +94,12 @@ def query_handler(*names: str) -> Callable[[F], F]:
     return _meanwhile("query", names)
 
 
-def _meanwhile(role: Role, names: tuple[str, ...]) -> Callable[[F], F]:
+def _meanwhile(role: Role, names: tuple[Any, ...]) -> Any:
+    if len(names) == 1 and not isinstance(names[0], str):
+        return _meanwhile(role, ())(names[0])  # without parentheses
+
     def mark(function: F) -> F:
-        own = names or (function.__name__,)
+        own = names or (method_name(f"{role}_handler", function),)
         for name in own:
             check_name(role, name)
         put_mark(function, HandlerMark(own, role == "query", role=role))

@@ -57,6 +57,16 @@ def with_sender(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapped
 
 
+def by_name(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, which has parameters that are given by name only, for whoever gives all by position."""
+    names = [*inspect.signature(function).parameters][1:]
+
+    async def run(self: Any, args: tuple[Any, ...], rest: Mapping[str, Any]) -> Any:
+        return await finish(function(self, **dict(zip(names, args, strict=False)), **rest))
+
+    return like(function, run, waits=inspect.iscoroutinefunction(function))
+
+
 async def finish(value: Any) -> Any:
     """The result of a call, be it of a plain or of an async function."""
     return await value if inspect.iscoroutine(value) else value

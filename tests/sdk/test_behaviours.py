@@ -87,7 +87,7 @@ class Sourced(EventSourced):
 @pytest.mark.parametrize(("build", "why"), [
     (lambda: handler("a", invocation="shout"), "write 'call' or 'cast'"),
     (lambda: handler("a", "cast", read_only=True), "would do nothing"),
-    (lambda: handler(len), "use letters"),
+    (lambda: handler(len), "belongs on a method"),
     (lambda: handler("a", "$b"), "use letters"),
     (lambda: actor(type("X", (), {"a": h("a"), "b": h("b", states=["x"])})), "declare X with @fsm_actor"),
     (lambda: actor(type("X", (), {"a": state_timeout("x", after=1)(lambda self: 0)})), "declare X with @fsm"),

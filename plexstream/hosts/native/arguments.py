@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
+from plexstream.hosts.native.values import check_hint
 from plexstream.sdk.errors import DeclarationError
 
 _IMMUTABLE = frozenset((int, str, bool, float, type(None), bytes))
@@ -46,6 +47,8 @@ def binder(function: Callable[..., Any], where: str) -> Bind:
         fields.append((p.name, hint) if p.default is p.empty else (p.name, hint, _default(p.default)))
     # msgspec wants required fields first; keyword-only fields keep the signature's order all the same.
     try:
+        for _, hint, *_ in fields:
+            check_hint(hint)
         struct = msgspec.defstruct(
             f"{where} arguments", fields, kw_only=True, forbid_unknown_fields=rest is None, gc=False
         )

@@ -6,13 +6,14 @@ import hashlib
 import importlib.util
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from types import ModuleType
 
 from plexstream.hosts.native.host import NativeHost
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.model.errors import ConfigError
-from plexstream.sdk.errors import DeclarationError
+from plexstream.sdk.errors import DeclarationError, DeclarationWarning
 from plexstream.sdk.spec import ActorType
 
 
@@ -29,10 +30,13 @@ class Loaded:
         self.version = version
 
 
-def load_actors(path: str | Path) -> Loaded:
+def load_actors(path: str | Path, *, strict: bool = False) -> Loaded:
     """Import a file and collect its actor classes.
 
     The file's folder is importable while it loads and afterwards, as for a script.
+
+    Parameters:
+        strict: whether a declaration that is most often a mistake is refused; else Python warns of it.
 
     Raises:
         ConfigError: there is no such file, importing it raises, it declares no actor, or one wrongly.
@@ -51,8 +55,11 @@ def load_actors(path: str | Path) -> Loaded:
     if str(file.parent) not in sys.path:
         sys.path.insert(0, str(file.parent))
     try:
-        spec.loader.exec_module(module)
-    except DeclarationError as error:
+        with warnings.catch_warnings():
+            if strict:
+                warnings.simplefilter("error", DeclarationWarning)
+            spec.loader.exec_module(module)
+    except (DeclarationError, DeclarationWarning) as error:
         raise ConfigError(f"{path}{_line(error, file)}: {error}") from error
     except Exception as error:
         what = f"importing it raised {type(error).__name__}: {error}"

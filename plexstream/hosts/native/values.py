@@ -67,7 +67,8 @@ class ValueCodec:
         self.exact = annotation if annotation in _SCALARS else None
         try:
             self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(annotation).decode
-            self._sure = _is_sure(types.type_info(annotation), set())
+            check_hint(annotation)
+            self._sure = _is_sure(types.type_info(annotation))
         except Exception as error:
             raise DeclarationError(f"{where}: its type hint cannot be stored: {error}") from error
 
@@ -118,18 +119,50 @@ def _too_deep() -> BadValue:
     return BadValue(f"it is nested more than {MAX_DEPTH} deep, or contains itself")
 
 
-def _is_sure(info: types.Type, above: set[object]) -> bool:
+def check_hint(annotation: Any) -> None:
+    """Raises TypeError where a type hint names a type that nothing can be read back as."""
+    seen: set[Any] = set()
+
+    def look(info: Any) -> None:
+        if isinstance(info, types.CustomType) and not _holds_json(info.cls):
+            raise TypeError(
+                f"nothing is read back as {info.cls!r}: use a dataclass, a TypedDict, or a type that JSON has"
+            )
+        cls = getattr(info, "cls", None)
+        if cls in seen:
+            return
+        if cls is not None:
+            seen.add(cls)
+        for name in ("item_type", "key_type", "value_type", "type"):
+            if isinstance(inner := getattr(info, name, None), types.Type):
+                look(inner)
+        for name in ("types", "item_types", "fields"):
+            for inner in getattr(info, name, ()):
+                look(inner)
+
+    look(types.type_info(annotation))
+
+
+def _holds_json(cls: Any) -> bool:
+    """Whether a class is above one that JSON is read as, like `object`."""
+    try:
+        return any(issubclass(kind, cls) for kind in (dict, list, str, int, float, bool, type(None)))
+    except TypeError:
+        return False
+
+
+def _is_sure(info: types.Type) -> bool:
     """Whether every value of a type encodes to the same bytes on each machine, and none to another value."""
     if isinstance(info, _SURE):
         return True
     if isinstance(info, types.ListType | types.VarTupleType):
-        return _is_sure(info.item_type, above)
+        return _is_sure(info.item_type)
     if isinstance(info, types.TupleType):
-        return all(_is_sure(t, above) for t in info.item_types)
+        return all(_is_sure(t) for t in info.item_types)
     if isinstance(info, types.UnionType):
-        return all(_is_sure(t, above) for t in info.types)
+        return all(_is_sure(t) for t in info.types)
     if isinstance(info, types.DictType):
-        return isinstance(info.key_type, types.StrType) and _is_sure(info.value_type, above)
+        return isinstance(info.key_type, types.StrType) and _is_sure(info.value_type)
     return False  # floats may be NaN, sets have no order, classes may hold anything
 
 

@@ -7,8 +7,9 @@ from typing import Any
 from plexstream.hosts.system.tree import Tree
 from plexstream.model.life import KILL, KILLED, SHUTDOWN, START, STOP
 from plexstream.sdk.current import current
-from plexstream.sdk.declare import actor, handler, init_handler, state, state_list
+from plexstream.sdk.declare import actor, handler, init_handler
 from plexstream.sdk.errors import DeclarationError, Reject
+from plexstream.sdk.fields import state, state_list
 from plexstream.sdk.host import TurnApi, host
 from plexstream.sdk.spec import Retry
 from plexstream.sdk.supervision import TYPE, parse_child, parse_supervisor

@@ -13,7 +13,8 @@ from typing import Any
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.model.address import full
 from plexstream.model.journal import Out, OutKind, Turn
-from plexstream.sdk.declare import actor, handler, init_handler, state
+from plexstream.sdk.declare import actor, handler, init_handler
+from plexstream.sdk.fields import state
 from plexstream.sdk.host import host
 from plexstream.sdk.spec import Retry
 from plexstream.sdk.supervision import Child, Supervisor

@@ -14,8 +14,9 @@ from typing import Any
 
 from plexstream.model.address import full
 from plexstream.model.errors import CallError, Cancelled
-from plexstream.sdk.declare import actor, handler, state, state_map
+from plexstream.sdk.declare import actor, handler
 from plexstream.sdk.errors import Reject
+from plexstream.sdk.fields import state, state_map
 from plexstream.sdk.host import host
 from plexstream.sdk.spec import Retry
 from plexstream.sdk.waiting import Waitable
