@@ -10,8 +10,8 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from log_driving import acks, append, fill, items, read_all, take
 
 from plexstream.log.base import Appender, TopicSpec
+from plexstream.log.kafka import admin as kafka_admin
 from plexstream.log.kafka import appender as kafka_appender
-from plexstream.log.kafka import log as kafka_module
 from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.errors import ConfigError, LogError, LogUnavailable, TopicMissing
@@ -162,7 +162,7 @@ def test_a_topic_that_cannot_hold_a_batch_is_refused(log, make_topic):
 
 
 def test_a_broker_that_is_not_there_is_named(monkeypatch):
-    monkeypatch.setattr(kafka_module, "ADMIN_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(kafka_admin, "TIMEOUT_S", 1.0)
     log = KafkaLog("127.0.0.1:1")
     with pytest.raises(LogUnavailable, match=r"127.0.0.1:1.*is the broker up\?"):
         log.topics()

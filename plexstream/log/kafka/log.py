@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from typing import TypeVar
 
 from confluent_kafka import (
     IsolationLevel,
@@ -16,20 +13,18 @@ from confluent_kafka import (
     TopicPartition,
     Uuid,
 )
-from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResultInfo, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
 
 from plexstream.log.base import AS_THE_BROKERS_DO, Place, Replication, TopicSpec, known_offset
+from plexstream.log.kafka.admin import TIMEOUT_S, Admin
 from plexstream.log.kafka.appender import KafkaAppender
-from plexstream.log.kafka.errors import REFUSED_TOPIC, log_error
+from plexstream.log.kafka.errors import REFUSED_TOPIC
 from plexstream.log.kafka.memory import Memory
-from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.pace import PacedAppender
 from plexstream.log.kafka.reader import KafkaReader
 from plexstream.log.kafka.settings import (
     BATCH_BYTES,
     check_settings,
-    client_settings,
-    connect,
     logger,
 )
 from plexstream.log.kafka.transaction import KafkaTransaction
@@ -37,15 +32,10 @@ from plexstream.log.limits import DEFAULT_MAX_BYTES
 from plexstream.log.local import check_new, check_same, check_trim, missing
 from plexstream.model.errors import ConfigError, LogError, LogUnavailable, Refused
 
-ADMIN_TIMEOUT_S = 15.0
-"""Longer than a broker's restart (4 to 11 s as measured), so that one is no error."""
-
 _NO_ID = str(Uuid(0, 0))  # from brokers that do not give topics ids
 
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-
-T = TypeVar("T")
 
 
 class KafkaLog:
@@ -72,10 +62,7 @@ class KafkaLog:
         self._limits: dict[str, int] = {}
         self._memory = Memory()
         self._closed = False
-        self._outage = Outage(f"Kafka at {bootstrap}")
-        self._admin = connect(
-            AdminClient, client_settings(bootstrap, {}, settings, "admin", self._outage.error)
-        )
+        self._admin = Admin(bootstrap, settings)
 
     def reader(self, *, committed: bool = False) -> KafkaReader:
         self._check_open()
@@ -106,18 +93,18 @@ class KafkaLog:
             for s in absent
         ]
         created = []
-        for name, future in self._admin.create_topics(new, request_timeout=ADMIN_TIMEOUT_S).items():
+        for topic in new:
             try:
-                self._wait(future, f"creating topic {name!r}")
+                self._create_one(topic)
             except LogError as error:
                 cause = error.__cause__
                 code = cause.args[0].code() if isinstance(cause, KafkaException) else None
                 if code in REFUSED_TOPIC:
-                    raise Refused(str(error), topics={name: str(error)}) from error
+                    raise Refused(str(error), topics={topic.topic: str(error)}) from error
                 if code != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise
             else:
-                created.append(name)
+                created.append(topic.topic)
         self._wait_for_leaders({spec.name: spec for spec in absent})
         return created
 
@@ -134,8 +121,11 @@ class KafkaLog:
 
     def topic_id(self, topic: str) -> str:
         self._check_open()
-        futures = self._admin.describe_topics(TopicCollection([topic]), request_timeout=ADMIN_TIMEOUT_S)
-        found = self._wait(futures[topic], f"asking for the id of topic {topic!r}")
+        asked = TopicCollection([topic])
+        found = self._admin.ask(
+            f"asking for the id of topic {topic!r}",
+            lambda client, s: client.describe_topics(asked, request_timeout=s)[topic].result(s),
+        )
         return "" if str(found.topic_id) == _NO_ID else str(found.topic_id)
 
     def prepare(self, topics: Iterable[str]) -> None:
@@ -144,28 +134,19 @@ class KafkaLog:
 
     def range(self, place: Place) -> tuple[int, int]:
         self.check_place(place)
-        doing = f"asking for the offsets of {place[0]}[{place[1]}]"
-        deadline = time.monotonic() + ADMIN_TIMEOUT_S
-        while True:
-            # Both are asked before the first is waited for: one round trip.
-            first, last = self._ask_offset(place, _EARLIEST), self._ask_offset(place, _LATEST)
-            try:
-                return self._known(first, doing), self._known(last, doing)
-            except LogUnavailable:
-                # The leader of a new or moved partition is not known everywhere at once; librdkafka does
-                # not ask again.
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+        return self._admin.ask(
+            f"asking for the offsets of {place[0]}[{place[1]}]", lambda client, s: _range(client, place, s)
+        )
 
     def trim(self, place: Place, before: int, end: int) -> None:
         check_trim(place, before, end)
         self.check_place(place)
         # Below the start a broker has nothing to do, and beyond the end it refuses.
         target = TopicPartition(place[0], place[1], before)
-        futures = self._admin.delete_records([target], request_timeout=ADMIN_TIMEOUT_S)
-        for future in futures.values():
-            self._wait(future, f"trimming {place[0]}[{place[1]}] to {before}")
+        self._admin.ask(
+            f"trimming {place[0]}[{place[1]}] to {before}",
+            lambda client, s: client.delete_records([target], request_timeout=s)[target].result(s),
+        )
 
     def close(self) -> None:
         self._closed = True
@@ -204,9 +185,11 @@ class KafkaLog:
         self.check_place(place)
         topic = place[0]
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        futures = self._admin.describe_configs([resource], request_timeout=ADMIN_TIMEOUT_S)
         try:
-            config = self._wait(futures[resource], f"reading the settings of topic {topic!r}")
+            config = self._admin.ask(
+                f"reading the settings of topic {topic!r}",
+                lambda client, s: client.describe_configs([resource], request_timeout=s)[resource].result(s),
+            )
         except LogUnavailable:
             raise
         except LogError as error:
@@ -222,30 +205,18 @@ class KafkaLog:
             raise Refused(why, topics={topic: why})
         return limit
 
-    def _ask_offset(self, place: Place, spec: OffsetSpec) -> Future[ListOffsetsResultInfo]:
-        futures = self._admin.list_offsets(
-            {TopicPartition(*place): spec},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=ADMIN_TIMEOUT_S,
+    def _create_one(self, topic: NewTopic) -> None:
+        self._admin.ask(
+            f"creating topic {topic.topic!r}",
+            lambda client, s: client.create_topics([topic], request_timeout=s)[topic.topic].result(s),
+            attempt_s=TIMEOUT_S,
         )
-        (future,) = futures.values()
-        return future
-
-    def _known(self, future: Future[ListOffsetsResultInfo], doing: str) -> int:
-        """The offset that was asked for. librdkafka may answer -1001 without an error."""
-        return known_offset(self._wait(future, doing).offset, f"Kafka at {self.bootstrap}: {doing}")
 
     def _metadata(self) -> dict[str, list[int]]:
         """The leaders of all partitions of all topics but Kafka's own; -1 where there is none."""
         self._check_open()
-        try:
-            found = self._admin.list_topics(timeout=ADMIN_TIMEOUT_S)
-        except KafkaException as error:
-            raise log_error(error.args[0], self.bootstrap, "listing topics") from error
-        finally:
-            self._admin.poll(0)  # serves librdkafka's messages to our logger
-            self._outage.look()
-        self._memory.ask(self._admin, found.brokers)
+        found = self._admin.metadata()
+        self._admin.start(lambda client: self._memory.ask(client, found.brokers))
         return {
             name: [partition.leader for partition in topic.partitions.values()]
             for name, topic in found.topics.items()
@@ -257,10 +228,7 @@ class KafkaLog:
         factor = self._replication.factor
         if factor is None:
             return
-        try:
-            brokers = len(self._admin.list_topics(timeout=ADMIN_TIMEOUT_S).brokers)
-        except KafkaException as error:
-            raise log_error(error.args[0], self.bootstrap, "asking for the brokers") from error
+        brokers = len(self._admin.metadata().brokers)
         if brokers < factor:
             running = "1 broker that runs" if brokers == 1 else f"{brokers} brokers that run"
             raise ConfigError(
@@ -269,7 +237,7 @@ class KafkaLog:
             )
 
     def _wait_for_leaders(self, specs: Mapping[str, TopicSpec]) -> None:
-        deadline = time.monotonic() + ADMIN_TIMEOUT_S
+        deadline = time.monotonic() + TIMEOUT_S
         while True:
             there = self._metadata()
             late = [
@@ -282,24 +250,27 @@ class KafkaLog:
             if time.monotonic() > deadline:
                 raise LogUnavailable(
                     f"Kafka at {self.bootstrap}: topic {late[0]!r} was created, but has no leader after "
-                    f"{ADMIN_TIMEOUT_S:.0f} s: are all brokers up?"
+                    f"{TIMEOUT_S:.0f} s: are all brokers up?"
                 )
             time.sleep(0.02)
         for name, spec in specs.items():
             check_same(spec, len(there[name]))
             self._partitions[name] = len(there[name])
 
-    def _wait(self, future: Future[T], doing: str) -> T:
-        try:
-            return future.result(ADMIN_TIMEOUT_S + 5)
-        except KafkaException as error:
-            raise log_error(error.args[0], self.bootstrap, doing) from error
-        except FutureTimeout as error:
-            raise LogUnavailable(
-                f"Kafka at {self.bootstrap}: {doing} got no answer in {ADMIN_TIMEOUT_S + 5:.0f} s: "
-                "is the broker up?"
-            ) from error
-
     def _check_open(self) -> None:
         if self._closed:
             raise LogError(f"the log at Kafka {self.bootstrap} is closed")
+
+
+def _range(client: AdminClient, place: Place, seconds: float) -> tuple[int, int]:
+    # Both are asked before the first is waited for: one round trip.
+    first, last = (
+        client.list_offsets(
+            {TopicPartition(*place): spec},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=seconds,
+        )[TopicPartition(*place)]
+        for spec in (_EARLIEST, _LATEST)
+    )
+    start, end = first.result(seconds).offset, last.result(seconds).offset
+    return known_offset(start, "the first offset"), known_offset(end, "the end")

@@ -45,6 +45,7 @@ class KafkaTransaction:
         self._failed: LogError | None = None
         self._closed = False
         self._outage = Outage(f"Kafka at {log.bootstrap}, transaction {id}")
+        self._unproven: list[tuple[str | None, int | None]] = []
         self._undelivered: list[tuple[str, bytes | str | None, bytes | str | None, KafkaError]] = []
         own = TRANSACTION | {"transactional.id": id, "on_delivery": self._on_delivery}
         producer = connect(
@@ -74,21 +75,15 @@ class KafkaTransaction:
             TopicPartition(topic, number, offset, self._life) for (topic, number), offset in positions.items()
         ]
 
-        unproven: list[Message] = []
-
-        def delivered(error: KafkaError | None, message: Message) -> None:
-            offset = message.offset()
-            if error is None and (offset is None or offset < 0):
-                unproven.append(message)
-
         def run() -> None:
             producer.begin_transaction()
             self._undelivered.clear()
+            self._unproven.clear()
             for topic, partition, key, value in records:
                 where = _PARTITIONER if partition is None else partition
                 while True:
                     try:
-                        producer.produce(topic, value, key, where, delivered)
+                        producer.produce(topic, value, key, where)
                         break
                     except BufferError:
                         producer.poll(0.05)
@@ -99,9 +94,9 @@ class KafkaTransaction:
             # The first batches of a partition are not guarded by sequence numbers (see `PacedAppender`): one
             # may be lost, and taken for delivered as a later one was. Nothing is committed before all are.
             producer.flush(TIMEOUT_S)
-            if unproven:
-                first = f"{unproven[0].topic()}[{unproven[0].partition()}]"
-                said = f"{len(unproven)} records were delivered without an offset, one to {first}"
+            if self._unproven:
+                first, number = self._unproven[0]
+                said = f"{len(self._unproven)} records delivered without an offset, one to {first}[{number}]"
                 raise KafkaException(KafkaError(KafkaError._INCONSISTENT, said))
             producer.commit_transaction(TIMEOUT_S)
 
@@ -114,6 +109,9 @@ class KafkaTransaction:
             raise
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        offset = message.offset()
+        if error is None and (offset is None or offset < 0):
+            self._unproven.append((message.topic(), message.partition()))
         if error is not None:
             self._undelivered.append((message.topic() or "", message.key(), message.value(), error))
 
