@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,6 +22,9 @@ _log = logging.getLogger("plexstream.log")
 KEY = b"installation"
 PATIENCE_S = 15.0
 """How long no record of the control topic may come, before the log counts as away."""
+
+FRESH_S = 1.0
+"""How old what is known of the control topic may be."""
 
 T = TypeVar("T")
 
@@ -80,33 +84,72 @@ def unnamed_key(topic: str) -> bytes:
 
 
 class Control:
-    """The entries of the control topic, read again only where there are more. Thread-safe; blocks."""
+    """The entries of the control topic, as of a moment ago. Thread-safe.
 
-    def __init__(self, log: Log, topics: Topics) -> None:
+    The first look at them blocks; from then on they are read again beside whoever asks: a control topic whose
+    broker is away holds up nobody.
+
+    Parameters:
+        known: the entries, where somebody has read them already.
+        watch: whether they are read again.
+    """
+
+    def __init__(
+        self, log: Log, topics: Topics, known: dict[bytes, bytes] | None = None, *, watch: bool = True
+    ) -> None:
+        self._watch = watch
         self.log = log
         self.topics = topics
         self._lock = threading.Lock()
         self._end = -1
-        self._entries: dict[bytes, bytes] = {}
+        self._entries = known
+        self._read_at = time.monotonic()
+        self._reading = False
 
     def entries(self) -> dict[bytes, bytes]:
-        """All entries. Raises LogUnavailable."""
+        """All entries. Raises LogUnavailable where they are not known yet."""
+        known = self._entries
+        if known is None:
+            self.read()
+            assert self._entries is not None
+            return self._entries
+        if self._watch and time.monotonic() - self._read_at > FRESH_S and not self._reading:
+            self._reading = True
+            threading.Thread(target=self._read_beside, name="plexstream-control", daemon=True).start()
+        return known
+
+    def read(self) -> None:
+        """Read what there is now. Blocks.
+
+        Raises:
+            LogUnavailable: the log cannot be reached.
+        """
         with self._lock:
             try:
                 _, end = self.log.range((self.topics.control, 0))
             except TopicMissing:
-                return {}
-            if end != self._end:
+                end = 0
+            if end != self._end or self._entries is None:
                 self._entries, self._end = entries(self.log, self.topics), end
-            return dict(self._entries)
+            self._read_at = time.monotonic()
+
+    def _read_beside(self) -> None:
+        try:
+            self.read()
+        except Exception as error:
+            _log.debug("the control topic is not known: %s", error)
+        finally:
+            self._read_at = time.monotonic()
+            self._reading = False
 
     def short(self, place: Place) -> Short | None:
         """What is said of a partition. Raises LogUnavailable."""
         return decode(self.entries(), short_key(place), Short)
 
     def put(self, key: bytes, value: Any) -> None:
-        """Set an entry. Raises LogError."""
+        """Set an entry. Blocks; raises LogError."""
         put(self.log, self.topics, key, value)
+        self._entries = {**(self._entries or {}), key: msgspec.json.encode(value)}
 
     def accept(self, topic: str) -> list[tuple[Place, Short]]:
         """Take note of what the partitions of a topic have lost: they go on. Blocks; raises LogError.
@@ -114,6 +157,7 @@ class Control:
         Returns those that had been refused.
         """
         accepted = []
+        self.read()
         found = self.entries()
         for key in sorted(found):
             text = key.decode(errors="replace")

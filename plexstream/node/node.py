@@ -17,6 +17,7 @@ from plexstream.edge.http import app as http_app
 from plexstream.edge.server import HttpServer
 from plexstream.hosts.native import load_actors
 from plexstream.log.base import Log, Place
+from plexstream.log.installation import entries
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError, LogError
@@ -70,6 +71,7 @@ class Node:
         self.partitions = topology.apply(
             self.log, self.topics, config.partitions, config.asked_partitions()
         )
+        self._control = entries(self.log, self.topics)
         if app is not None and app_file is not None:
             if config.kafka:
                 self._supervisor = Supervisor([self._worker_spec(app_file, n) for n in range(config.workers)])
@@ -102,6 +104,7 @@ class Node:
         return WorkerSpec(
             app_file, c.kafka, c.kafka_settings, c.replication(), self.topics, self.partitions, c.settings(),
             c.state_dir / f"worker-{number}", c.node, c.member_id(number), c.max_message, logging.root.level,
+            self._control,
         )  # fmt: skip
 
     def _unit_ended(self, error: BaseException | None) -> None:

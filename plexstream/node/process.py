@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from plexstream.hosts.native import load_actors
 from plexstream.log.base import Replication
+from plexstream.log.installation import Control
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.topics import Topics
 from plexstream.node.membership import Membership
@@ -42,6 +43,7 @@ class WorkerSpec(NamedTuple):
     member: str
     max_message: int
     log_level: int
+    control: dict[bytes, bytes] | None = None
 
 
 def work(spec: WorkerSpec, pipe: Connection) -> None:
@@ -72,6 +74,7 @@ def work(spec: WorkerSpec, pipe: Connection) -> None:
         spec.node,
         spec.max_message,
         ended,
+        None if spec.control is None else Control(log, spec.topics, spec.control),
     )
     membership = Membership(
         spec.kafka, spec.kafka_settings, spec.topics, spec.member, unit.assign, unit.worker.has_let_go

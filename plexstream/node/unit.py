@@ -14,6 +14,7 @@ from plexstream.hosts.native import NativeHost
 from plexstream.hosts.native.load import Loaded
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.log.base import Log
+from plexstream.log.installation import Control
 from plexstream.model.topics import Topics
 from plexstream.node.ingest import Ingest
 from plexstream.node.worker import Worker
@@ -43,6 +44,7 @@ class Unit:
         state_dir: where the state stores are.
         name: the node's, in claims.
         max_message: bytes of one payload.
+        control: what the installation says of itself, where that is known.
         ended: called when the worker's thread has ended, with what went wrong, if anything.
     """
 
@@ -57,12 +59,13 @@ class Unit:
         name: str,
         max_message: int,
         ended: Callable[[BaseException | None], None] = lambda _: None,
+        control: Control | None = None,
     ) -> None:
         self._log = log
         self._topics = topics
         self._partitions = partitions
         host = NativeHost({**app.types, **SYSTEM_TYPES}, app.version, max_message=max_message)
-        self.worker = Worker(log, topics, partitions, host, settings, state_dir, name)
+        self.worker = Worker(log, topics, partitions, host, settings, state_dir, name, control=control)
         self.ingest = Ingest(log, topics, partitions, app.types, max_message)
         self._ended = ended
         self._thread = threading.Thread(target=self._run, name="plexstream-worker", daemon=True)

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -75,6 +76,7 @@ class Worker:
         host: runs the handlers, on the worker's thread.
         state_dir: where the state stores are.
         node: the name in claims.
+        control: what the installation says of itself; by default it is asked now.
         clock: seconds since the epoch.
     """
 
@@ -88,6 +90,7 @@ class Worker:
         state_dir: Path,
         node: str,
         *,
+        control: Control | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.log = log
@@ -111,7 +114,10 @@ class Worker:
         self._lost_at: dict[int, float] = {}
         self._lanes = Lanes(log, topics, self.mailbox.wake)
         self._effects = Effects(EFFECT_THREADS, self.mailbox.wake)
-        self.control = Control(log, topics)
+        self.control = control or Control(log, topics)
+        if control is None:
+            with suppress(LogError):  # asked again by who needs it
+                self.control.read()
         self._desk = Desk(self.mailbox.wake)
         self._stop = threading.Event()
         self.failed: BaseException | None = None

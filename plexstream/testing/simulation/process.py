@@ -62,7 +62,7 @@ class SimProcess:
         self.hits = hits
         self.note = note
         self.log: Log = SimLog(network)
-        self.control = Control(self.log, topics)
+        self.control = Control(self.log, topics, {}, watch=False)
         self.node = name
         self.stores: dict[int, CrashStore] = {}
         self.wanted: frozenset[int] = frozenset()
