@@ -279,7 +279,7 @@ class Driver:
             return
         lane.known = p.fold.next
         now = self.s.now()
-        p.tick(now)
+        self._pass_time(p, now)
         if self._arrived:
             self._handle(p)
         while len(p.in_flight) < MAX_GROUPS:
@@ -290,7 +290,9 @@ class Driver:
             self.s.appender.append(self._journal, journal_items(records), (self, "journal", None))
         effects = p.invocations.effects
         while effects:
-            self.s.run_effect(self, effects.popleft())
+            call = effects.popleft()
+            if self.state is State.ACTIVE:  # else the next owner's
+                self.s.run_effect(self, call)
         self._relay.take(p, now)
         if not self.reads_journal and self._relay.wants_journal():
             self._relay.start_reading()
@@ -298,6 +300,11 @@ class Driver:
         if self.state is State.ACTIVE:
             self._flow(p, lane)
             self._upkeep(p, now)
+
+    def _pass_time(self, p: Processor, now: int) -> None:
+        """Timers, retries, marks. None while it lets go: with steady timers that would never end."""
+        if self.state is State.ACTIVE:
+            p.tick(now)
 
     def _watch_lane(self, lane: Lane) -> None:
         """While the takeover goes on, its lane commits nothing but the sentinel."""

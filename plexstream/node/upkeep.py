@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from plexstream.log.base import Place, Record
 from plexstream.model.address import type_of
 from plexstream.model.errors import LogError, Malformed
 from plexstream.model.journal import Partition, Step, Turn
 from plexstream.model.snapshot import Snapshot
+from plexstream.node.ages import Ages
 from plexstream.node.encode import Output
 from plexstream.node.lanes import Lane
 from plexstream.node.lineage import LIFE_KEY, digest
@@ -54,7 +54,7 @@ class Upkeep:
         self._saving: tuple[int, Partition] | None = None  # the batch on its way, and the sum in it
         self._trimmed = 0
         self._trimming = False
-        self._checks: deque[tuple[int, int]] = deque()  # (time, journal offset), one a call
+        self._ages = Ages()
         self._expiry: Iterator[PieceKey | None] | None = None
         self._expired_at = services.now()
         exact = takeover.restore is not None and takeover.restore.exact
@@ -135,14 +135,21 @@ class Upkeep:
     def snapshot(self, now: int) -> None:
         """Copy state to the snapshot topic where a rebuild would replay too much, or its age asks for it."""
         p, settings = self.processor, self.s.settings
-        self._checks.append((now, p.fold.next))
+        intervals = self._intervals()
+        self._ages.note(now, p.fold.next, max(intervals.values(), default=0))
         if self._saving is not None or self.catching_up:
             return
         oldest = p.pieces.oldest_unsaved()
         long = oldest is not None and p.fold.next - oldest >= settings.snapshot_lag
         lag = p.fold.next - settings.snapshot_lag // 2 if long else 0
-        due = self._due(now, lag)
-        latest = max([lag, *(offset for _, offset in self._checks)])
+        before = {
+            name: max(lag, self._ages.before(now, wait)) if wait else lag for name, wait in intervals.items()
+        }
+        latest = max(lag, self._ages.latest())
+
+        def due(address: str) -> int:
+            return before.get(type_of(address), lag)
+
         taken = p.pieces.take_unsaved(settings.snapshot_batch, settings.snapshot_bytes, latest, due)
         for address in p.actors.to_save:
             taken.update(p.pieces.take_core(address))
@@ -161,20 +168,14 @@ class Upkeep:
         self._saving = self.lane.save(records), partition
         self.s.kick_lanes()
 
-    def _due(self, now: int, lag: int) -> Callable[[str], int]:
-        """For an address: the journal offset below which its type's interval wants its turns saved."""
+    def _intervals(self) -> dict[str, int]:
+        """After how many ms state of each type stands in the snapshot topic; 0: time alone is no reason."""
         infos = {name: self.s.host.type_info(name) for name in self.s.host.versions()}
-        intervals = {name: -1 if info is None else info.snapshot_interval for name, info in infos.items()}
         default = self.s.settings.snapshot_interval
-        before: dict[str, int] = {}
-        for name, interval in intervals.items():
-            wait = default if interval < 0 else interval
-            passed = [offset for time, offset in self._checks if now - time >= wait] if wait else []
-            before[name] = max([lag, *passed[-1:]])
-        longest = max([default, *intervals.values()])
-        while len(self._checks) > 1 and now - self._checks[1][0] >= longest:
-            self._checks.popleft()
-        return lambda address: before.get(type_of(address), lag)
+        return {
+            name: default if info is None or info.snapshot_interval < 0 else info.snapshot_interval
+            for name, info in infos.items()
+        }
 
     def saved(self, batch: int) -> None:
         """All batches up to this one are committed: the journal below the snapshots in them may go."""

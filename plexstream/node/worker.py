@@ -190,7 +190,6 @@ class Worker:
         try:
             while not self._stop.is_set():
                 self.step()
-            self._wanted = frozenset()
             end = time.monotonic() + RELEASE_S
             while (self.drivers or self._releasing) and time.monotonic() < end:
                 self.step()
@@ -311,6 +310,15 @@ class Worker:
             _log.exception("partition %d: %s failed", driver.partition, call.__name__)
             driver.lose(f"{type(error).__name__}: {error}")
 
+    def _has_released(self, driver: Driver) -> bool:
+        done = [False]
+
+        def ask() -> None:
+            done[0] = driver.released()
+
+        self._guard(driver, ask)
+        return done[0] or driver.state is State.LOST
+
     def _take_acks(self, acks: list[Ack]) -> set[Driver]:
         touched: set[Driver] = set()
         failed: Exception | None = None
@@ -338,19 +346,21 @@ class Worker:
             _log.warning("there is no other appender yet: %s", failed)
 
     def _follow_assignment(self) -> None:
+        # Whatever the group assigns meanwhile, who stops claims nothing more.
+        wanted = frozenset() if self._stop.is_set() else self._wanted
         for partition, driver in list(self.drivers.items()):
             if driver.state is State.LOST:
                 del self.drivers[partition]
                 self._lost_at[partition] = time.monotonic() + driver.again_s - RECLAIM_S
                 _log.warning("partition %d: lost: %s", partition, driver.why)
-            elif partition not in self._wanted:
-                driver.release()
+            elif partition not in wanted:
+                self._guard(driver, driver.release)
                 self._releasing[partition] = driver
                 del self.drivers[partition]
         for partition, driver in list(self._releasing.items()):
-            if driver.released():
+            if self._has_released(driver):
                 del self._releasing[partition]
-        for partition in self._wanted:
+        for partition in wanted:
             if partition in self.drivers or partition in self._releasing:
                 continue
             if time.monotonic() - self._lost_at.get(partition, -RECLAIM_S) >= RECLAIM_S:

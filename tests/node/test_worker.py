@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from installation import BANK, PARTITIONS, wait_until
+from installation import BANK, PARTITIONS, Installation, wait_until
 
 from plexstream.client import Client
 from plexstream.hosts.native import NativeHost, load_actors
@@ -160,3 +160,43 @@ def test_a_worker_does_not_wait_for_records_while_a_short_effect_runs(stepped):
     stepped.worker._effects._begun -= 7200  # it is not a short one
     stepped.worker.step()
     assert stepped.waits == [0.0, IDLE_S]
+
+
+def test_nothing_is_claimed_after_stop(stepped):
+    stepped.worker.assign([HOME])
+    stepped.until(lambda: stepped.worker.has_let_go(1 - HOME))
+    ends = [stepped.log.range((stepped.topics.journal, p))[1] for p in range(PARTITIONS)]
+    stepped.worker.stop()
+    stepped.worker.assign(range(PARTITIONS))  # the group has not heard of it yet
+    stepped.until(lambda: stepped.worker.has_let_go(HOME))
+    for _ in range(20):
+        stepped.worker.step()
+    assert not stepped.worker.drivers
+    after = [stepped.log.range((stepped.topics.journal, p))[1] for p in range(PARTITIONS)]
+    assert after[1 - HOME] == ends[1 - HOME]  # no claim
+
+
+def test_a_partition_with_steady_timers_is_handed_over(tmp_path):
+    (tmp_path / "app.py").write_text(TICKS)
+    log = MemoryLog()
+    with Installation(log, tmp_path / "state", None, tmp_path / "app.py") as i:
+        for n in range(50):
+            i.client.tell(f"t/{n}", "go", {"ms": 1})
+        wait_until(lambda: i.end(0) > 100)
+        i.worker.assign([])
+        wait_until(lambda: i.worker.has_let_go(0) and i.worker.has_let_go(1))
+
+
+TICKS = """
+from plexstream import actor, handler, host, state
+
+@actor
+class T:
+    n: int = state(default=0)
+
+    @handler("go")
+    def go(self, ms: int) -> None:
+        self.n += 1
+        host.emit("ticks", self.n)
+        host.send_after(ms / 1000, "go", {"ms": ms})
+"""

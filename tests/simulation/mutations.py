@@ -218,6 +218,10 @@ def trimmed_journal_not_noticed(patch):
     patch.setattr(Restore, "misses", lambda self, offset: False)
 
 
+def timers_fire_while_it_lets_go(patch):
+    patch.setattr(Driver, "_pass_time", lambda self, p, now: p.tick(now))
+
+
 def questions_asked_once_only(patch):
     patch.setattr(Takeover, "go_on", lambda self: None)
 

@@ -82,6 +82,7 @@ class SimProcess:
         self._lost_at: dict[int, int] = {}
         self._effects: list[tuple[Driver, EffectCall]] = []
         self._questions: list[_Question] = []
+        self._executed: dict[Driver, int] = {}  # turns made by those who let go, as of then
         self.sender: SimProducer
         self.appender: Appender
         self.mailbox: Reader
@@ -277,6 +278,7 @@ class SimProcess:
                 del self.drivers[partition]
             elif partition not in wanted:
                 driver.release()
+                self._executed[driver] = _executed(driver)
                 self.leaving[partition] = driver
                 del self.drivers[partition]
         for partition, driver in list(self.leaving.items()):
@@ -327,6 +329,8 @@ class SimProcess:
         driver = self.drivers.get(partition) or self.leaving.get(partition)
         if driver is None:
             return
+        if driver in self._executed and _executed(driver) > self._executed[driver]:
+            raise Violation(f"{self.node}, partition {partition}: a turn is made after it was let go")
         before = driver.state
         phase = driver.takeover.phase
         try:
@@ -409,6 +413,12 @@ class _Question:
             self.result = error
         if fails:
             self.result = LogUnavailable("the answer is lost")
+
+
+def _executed(driver: Driver) -> int:
+    """Turns of this reign so far."""
+    p = driver.processor
+    return 0 if p is None else p.fold.turns + p.running_ahead
 
 
 def _owner(ack: Ack) -> tuple[Driver, str, object]:
