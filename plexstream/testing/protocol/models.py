@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from plexstream.testing.protocol import outputs, ownership, snapshots
+from plexstream.testing.protocol import delivery, lives, outputs, ownership, snapshots, writing
 from plexstream.testing.protocol.explore import Model
 
 MODELS: dict[str, tuple[Callable[[str], Model[Any]], dict[str, str]]] = {
+    "writing": (writing.Writing, writing.RULES),
+    "delivery": (delivery.Delivery, delivery.RULES),
     "ownership": (ownership.Ownership, ownership.RULES),
     "outputs": (outputs.Outputs, outputs.RULES),
     "snapshots": (snapshots.Snapshots, snapshots.RULES),
+    "lives": (lives.Lives, lives.RULES),
 }

@@ -10,6 +10,8 @@ from plexstream.testing.protocol.journal import Entry, Journal, in_order, twice,
 RULES = {
     "fencing": "a newer transaction fences the older ones",
     "proof": "who opens a transaction makes sure afterwards that nobody has claimed since",
+    "answer": "who asks for an offset and gets none asks again: -1001 is no offset",
+    "end": "a trim names an end that its caller has proven, and never deletes more",
     "floor": "the journal is trimmed below what a committed snapshot holds, and no further",
     "hole": "a store or a snapshot is of use only if the journal has all that comes after it",
     "trimmed gap": "a gap that somebody has trimmed is a newer owner's",
@@ -130,7 +132,7 @@ class Snapshots:
             new = o._replace(epoch=w.epoch + 1, proved=False)
             yield "opens its transaction", put(new, w._replace(epoch=w.epoch + 1))
         elif o.epoch >= 0 and not o.proved:
-            if self.without == "proof" or self._owns(w, o.expect):
+            if self.without in ("proof", "answer") or self._owns(w, o.expect):
                 yield "proves itself", put(o._replace(proved=True), w)
             else:
                 yield "is fenced", put(Owner(net=o.net, store=o.store), w)
@@ -143,6 +145,8 @@ class Snapshots:
         keep = o.expect if self.without == "floor" else o.keep
         if keep > w.begin:
             yield f"trims the journal below {keep}", w._replace(begin=keep)
+            if self.without == "end":
+                yield f"trims the journal below {keep}, and all of it goes", w._replace(begin=len(w.journal))
 
     def _acknowledged(self, w: World, o: Owner, put: Put) -> Step:
         (offset, entry), rest = o.acks[0], o.acks[1:]
