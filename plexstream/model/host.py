@@ -53,6 +53,9 @@ class TypeInfo(NamedTuple):
     concurrent: bool = False  # all of them do: there is no state
     visible: bool = False  # what a handler changes is seen by others at each of its steps
     retried: Mapping[str, RetryInfo] = {}
+    run: str = ""  # a workflow's run handler
+    init: bool = False  # whether it has an init hook
+    on_stuck: str = "wait"  # what becomes of a handler whose code does not fit its history; or fail, kill
 
 
 class Result(NamedTuple):
@@ -112,6 +115,7 @@ class Suspended(NamedTuple):
     patch: list[Change]
     outs: list[Out]
     base: list[Change] | None = None  # plain fields when it began, where others may change them meanwhile
+    ran: bool = False  # a replay: it has gone on with what was noted for it, or has begun
 
 
 class Again(NamedTuple):
@@ -160,20 +164,23 @@ class ActorHost(Protocol):
         message_id: str,
         must_read: bool,
         chain: str = "",
-        fresh: bool = False,
+        fresh: bool | None = None,
     ) -> Outcome:
         """Handle one message as turn number `seq` at time `now` (ms).
 
         With `must_read`, only by a read-only handler. `chain` goes with what it asks of others. `fresh`: the
-        actor begins anew, though it had turns before.
+        actor begins, perhaps anew, so that its init hook runs first; None: as its turn number says.
         """
 
     def resume(self, task: Any, completion: Completion, now: int) -> Outcome:
         """Tell a waiting handler of a completion; it goes on if that is what it waits for."""
 
-    def replay(self, instance: Any, begin: Begin, seq: int, history: Sequence[Step]) -> Outcome:
+    def replay(
+        self, instance: Any, begin: Begin, seq: int, history: Sequence[Step], now: int = 0
+    ) -> Outcome:
         """Run a handler again from its start with what is recorded, until it waits for what is not.
 
+        What is noted is fed where the handler went on after that, by the records; or at the end, at `now`.
         Effects of recorded commands that are not completed are given again.
         """
 

@@ -103,7 +103,7 @@ class Command(NamedTuple):
     number: int
     kind: int
     name: str
-    due: int = 0  # of a SLEEP, in milliseconds since the Unix epoch
+    due: int = 0  # of a SLEEP, in milliseconds since the Unix epoch; of an ASK, 1: it is detached
 
 
 class Control(IntEnum):
@@ -113,6 +113,8 @@ class Control(IntEnum):
     PAUSE = -2  # it does not go on
     RESUME = -3
     RESTART = -5  # all from command `value` on is forgotten: the handler runs again from there
+    STUCK = -6  # its code does not fit what is recorded; `value`: what differs, as text
+    INIT = -7  # whether the actor's init hook ran before the handler, where that cannot be seen otherwise
     NOTED = -4  # the step only takes note: the handler did not go on with it; with an error: of an `Attempt`
 
 
@@ -144,7 +146,8 @@ class Step(NamedTuple):
 
     The fields up to `outs` are those of a `Turn`: what the step changed and sends, and the message or timer
     that it goes back to. `invocation` is the actor's turn number at which the handler began, `number` counts
-    its steps from 0. Where `next` is not 0, the invocation ends and goes on as that one, which has `begin`.
+    its steps from 0. Where `next` is not 0, the invocation ends and goes on as that one, which has
+    `begin`; of what is MEANWHILE, `next` is an invocation of another handler, which ends with it.
     """
 
     claim: int

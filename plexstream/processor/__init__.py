@@ -5,6 +5,6 @@ from plexstream.processor.ports import Settings, Store
 from plexstream.processor.processor import Processor
 from plexstream.processor.records import BadRecord, Fenced
 from plexstream.processor.restore import Restore
-from plexstream.processor.steps import EffectCall
+from plexstream.processor.waiting.effects import EffectCall
 
 __all__ = ["BadRecord", "EffectCall", "Fenced", "Fold", "Processor", "Restore", "Settings", "Store"]

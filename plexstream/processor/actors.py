@@ -18,10 +18,12 @@ from plexstream.processor.lives import Lives, life_change
 from plexstream.processor.pieces import Pieces
 
 if TYPE_CHECKING:
-    from plexstream.processor.invocation import Invocation
+    from plexstream.processor.waiting.invocation import Invocation
 
 _ENTRY = Piece.ENTRY.value
 _UNTRIED = Change(FIELD, None, None)
+RAW = "$raw"
+"""Field of an actor that has had turns, none of which has run its init hook. No class can declare it."""
 
 
 class Waiting(NamedTuple):
@@ -37,8 +39,8 @@ class Actor:
     """One actor that is loaded."""
 
     __slots__ = (
-        "address", "armed", "evicted", "group", "holder", "info", "instance", "last", "life",
-        "queue", "reader", "retry_at", "seq", "shared", "ticks", "time", "tried",
+        "address", "armed", "evicted", "group", "holder", "info", "instance", "last", "life", "marked",
+        "queue", "raw", "reader", "retry_at", "seq", "shared", "ticks", "time", "tried",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +62,8 @@ class Actor:
         # The handler that waits; others wait for it, if they are not shared.
         self.holder: Invocation | None = None
         self.shared: dict[int, Invocation] = {}  # handlers that wait and keep nobody from running
+        self.raw = False  # its init hook is still to run
+        self.marked = False  # and the journal says so
         self.evicted = False
         self.ticks: dict[str, Out] = {}  # timers in memory, by name
         self.armed = not info.crons  # whether the timers that its type declares are set
@@ -170,6 +174,8 @@ class Actors:
         actor = self.active[address] = Actor(
             address, info, instance, reader, core.seq, core.time, now, self.lives.of(address)
         )  # fmt: skip
+        actor.marked = RAW in core.fields
+        actor.raw = info.init and (core.seq == 0 or actor.marked)
         self.on_load(actor)
         actor.tried = tried = self._kept_attempt(address)
         if tried is not None and tried.next > now and actor.holder is None:
@@ -209,6 +215,25 @@ class Actors:
             actor.reader = EntryReader(self._pieces, actor.address)
             actor.instance = self._host.activate(actor.info.name, actor.address, fields, actor.reader)
 
+    def make(self, actor: Actor, fields: Sequence[Change]) -> Any:
+        """An instance with these plain fields."""
+        values = {c.field: c.value for c in fields if c.value is not None}
+        return self._host.activate(actor.info.name, actor.address, values, actor.reader)
+
+    def mark_raw(self, actor: Actor) -> list[Change]:
+        """A record takes a turn number, but the init hook has not run yet, or not with effect."""
+        if not actor.raw or actor.marked:
+            return []
+        actor.marked = True
+        return [Change(RAW, None, b"true")]
+
+    def initialised(self, actor: Actor) -> list[Change]:
+        """The init hook has run, and what it did takes effect."""
+        if not actor.raw:
+            return []
+        actor.raw, marked, actor.marked = False, actor.marked, False
+        return [Change(RAW, None, None)] if marked else []
+
     def past(self, actor: Actor, base: Sequence[Change]) -> PastReader:
         """Give an actor the instance that it was at an earlier time."""
         fields = {c.field: c.value for c in base if c.key is None and c.value is not None}
@@ -221,6 +246,7 @@ class Actors:
         actor.reader = EntryReader(self._pieces, actor.address)
         actor.reader.hidden = True
         actor.instance = self._host.activate(actor.info.name, actor.address, {}, actor.reader)
+        actor.raw, actor.marked = actor.info.init, False
 
     def tried(self, actor: Actor, e: Envelope) -> Attempt | None:
         """The latest attempt of a message, if it has failed before."""
@@ -260,6 +286,16 @@ class Actors:
         actor.life = life
         self.lives.keep(actor.address, life, loaded=True)
         return [life_change(life)]
+
+    def started(self, actor: Actor) -> list[Out]:
+        """The start that had to wait is over: its parent is told."""
+        return self.lives.started(actor.life)
+
+    def start_failed(self, actor: Actor, code: str, detail: str) -> tuple[list[Change], list[Out]]:
+        """The start that had to wait has failed: the life that had begun ends."""
+        assert actor.life is not None
+        ruling = self.lives.end(actor.address, actor.life, f"{code}: {detail}")
+        return [*ruling.changes, *self.live_on(actor, ruling.life)], ruling.outs
 
     def failed(self, e: Envelope, code: str, detail: str) -> tuple[list[Change], list[Out]]:
         """A message has failed for good: what that changes in its actor's life, and who is told of it.

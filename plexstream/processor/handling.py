@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from plexstream.model.attempt import FIELD, encode_attempt
+from plexstream.model.errors import Failed
 from plexstream.model.host import Result
 from plexstream.model.journal import (
     DONE,
@@ -17,18 +18,18 @@ from plexstream.model.journal import (
     Step,
     Turn,
 )
-from plexstream.model.life import SIGNALS, START
+from plexstream.model.life import SIGNALS, START, STARTED
 from plexstream.model.message import ASK, ERROR, REPLY, TELL, Envelope
 from plexstream.model.snapshot import Snapshot
 from plexstream.processor.actors import Actor, Refusal, Waiting
 from plexstream.processor.fold import MAILBOX, TIMER
-from plexstream.processor.invocation import PARKED, WAKE, cause_of
 from plexstream.processor.ledger import Ledger
-from plexstream.processor.lives import OVERTAKES, Ruling, life_change
+from plexstream.processor.lives import OVERTAKES, WAKE, Ruling, life_change
 from plexstream.processor.records import Answer, BadRecord, Group, error_body, reply_of
 from plexstream.processor.recurring import again, arm
 from plexstream.processor.refusals import bad_record, plain_turn, refusal, tried_turn
-from plexstream.processor.system import system
+from plexstream.processor.waiting.commands import system
+from plexstream.processor.waiting.invocation import PARKED, Cause, Invocation, Opening, cause_of
 
 _OUT_REPLY, _OUT_ERROR = OutKind.REPLY.value, OutKind.ERROR.value
 _OUT_CANCEL, _OUT_TICK = OutKind.CANCEL.value, OutKind.TICK.value
@@ -70,6 +71,9 @@ class Handling(Ledger):
             self._with_care()
 
     def _execute(self, topic: str, offset: int, e: Envelope) -> None:
+        if e.kind > ASK:
+            self.invocations.answers.reply(offset, e)
+            return
         actor = self.actors.active.get(e.target)
         if actor is None:
             loaded = self.actors.load(e.target, self.now)
@@ -81,9 +85,6 @@ class Handling(Ledger):
                 return
             assert type(loaded) is Actor
             actor = loaded
-        if e.kind > ASK:
-            self.invocations.reply(offset, e)
-            return
         if e.handler.startswith("$") and system(self, actor, topic, offset, e):
             return
         must_read = bool(e.headers) and e.headers.get("read_only") == "1"
@@ -104,16 +105,30 @@ class Handling(Ledger):
                 detail = f"{actor.address} is asked by what it waits for: {e.headers['chain']}"
                 self._refuse(topic, offset, e, "deadlock", detail.replace("\n", " -> "), None, 1)
                 return True
-            self.invocations.crowded[actor.address] = actor
+            self.invocations.crowd(actor)
         queue.append(Waiting(topic, offset, e))
         if offset >= 0:
             self.inbox.waiting.add(offset)
         return True
 
-    def _invoke(self, actor: Actor, topic: str, offset: int, e: Envelope, must_read: bool) -> bool:
-        """Run a handler and note what it did; False where it will be tried again."""
-        if e.idempotency_key and self._answer_again(actor, offset, e):
-            return True
+    def enter(self, actor: Actor, inv: Invocation) -> None:
+        """Let a message through the door that has waited in the journal for its turn, or for its next try."""
+        self._invoke(actor, PARKED, -1, inv.envelope(), False, inv)
+
+    def _invoke(
+        self, actor: Actor, topic: str, offset: int, e: Envelope, must_read: bool,
+        inv: Invocation | None = None,
+    ) -> bool:  # fmt: skip
+        """The door: judge a message, run its handler and note what that did; False: it will be tried again.
+
+        Every message comes through here, whether it has just arrived, was queued, parked, or failed before.
+        `inv`: the invocation that it is in the journal, if it is one.
+        """
+        if e.idempotency_key:
+            if self._answer_again(actor, offset, e, inv):
+                return True
+            if actor.info.concurrent and self.invocations.same_call(actor, topic, offset, e, inv):
+                return True
         now = self.now
         handler, payload = e.handler, e.payload
         ruling: Ruling | None = None
@@ -124,25 +139,23 @@ class Handling(Ledger):
             handler, payload, fresh = ruling.handler, ruling.payload, ruling.fresh
             ends = fresh or (ruling.life is not None and ruling.life.stopped)
             if ends and actor.address in self.invocations.live:
-                self.invocations.end_all(
-                    actor, "killed", f"{actor.address} was started anew or killed by {e.handler}"
-                )
-        ttl = actor.info.state_ttl
-        expired = ttl and actor.seq and now - actor.time > ttl and actor.address not in self.invocations.live
-        if fresh or expired:
+                why = f"{actor.address} was started anew or killed by {e.handler}"
+                self.invocations.controls.kill_all(actor, why, inv)
+        if fresh or self.expired(actor):
             fresh = True
             try:
                 dropped = self._expire(actor)
             except Exception as error:  # the user's hook
                 what = f"{actor.address} cannot be renewed: {type(error).__name__}: {error}"
-                return self._failed(actor, topic, offset, e, Result("failed", b"", [], [], False, what))
-        seq = actor.seq + 1
+                return self._failed(actor, topic, offset, e, Result("failed", b"", [], [], False, what), inv)
+        seq = actor.seq + 1 if inv is None else inv.number
         if actor.instance is None:
             self.actors.twin(actor)
+        init = fresh or actor.raw
         if handler:
             result = self.host.invoke(
                 actor.instance, handler, payload, seq, now, e.sender, e.id, must_read,
-                e.headers.get("chain", "") if e.headers else "", fresh,
+                e.headers.get("chain", "") if e.headers else "", init,
             )  # fmt: skip
         else:  # no code runs: the actor's first turn may be still to come
             assert ruling is not None
@@ -150,12 +163,22 @@ class Handling(Ledger):
             result = Result(ruling.code, b"null", [], [], False, ruling.detail)
         actor.last = now
         if type(result) is not Result:
+            tried = self.actors.tried(actor, e)
+            opening = self._opening(actor, e, ruling, dropped if fresh else None, init)
+            call = e if ruling is None else e._replace(handler=handler, payload=payload)
             cause = cause_of(topic, offset, e)
-            self.invocations.begin(actor, cause, e, seq, result, dropped if fresh else None)  # type: ignore[arg-type]
+            outs = again(e, now, result.outs)
+            self.invocations.begin(actor, cause, call, seq, result, opening, tried, outs, inv)  # type: ignore[arg-type]
             return True
         code, value, patch, outs, read_only, _, _ = result
         if code:
-            return self._failed(actor, topic, offset, e, result)
+            return self._failed(actor, topic, offset, e, result, inv)
+        if inv is not None:
+            opening = self._opening(actor, e, ruling, dropped if fresh else None, init and bool(handler))
+            if ruling is not None:
+                opening = opening._replace(outs=ruling.outs)
+            self.invocations.came_to(inv, result, opening, again(e, now, outs))
+            return True
         for out in outs:
             if out.kind == _OUT_TICK and not read_only:
                 outs = self.ticks.take(actor, outs, now)
@@ -181,6 +204,8 @@ class Handling(Ledger):
             if not actor.armed and handler and not stopped:
                 actor.armed = True
                 outs.extend(arm(actor.info, actor.address, self.pieces, now))
+            if actor.raw and handler:
+                patch = [*patch, *self.actors.initialised(actor)]
             if kind == ASK:
                 outs.append(_new(Out, (_OUT_REPLY, e.id, e.reply_to, "", value, "", "", 0)))
         if ruling is not None:
@@ -216,24 +241,93 @@ class Handling(Ledger):
             self.invocations.settled(actor, patch)
         return True
 
+    def _opening(
+        self, actor: Actor, e: Envelope, ruling: Ruling | None, dropped: list[Change] | None, init: bool
+    ) -> Opening:
+        """What a handler's first stretch does besides, where that is a step."""
+        changes: list[Change] = []
+        outs: list[Out] = []
+        life = None
+        if dropped is not None:
+            if actor.life is not None and (ruling is None or not ruling.fresh):
+                dropped = [*dropped, life_change(actor.life)]  # the state expires, the life goes on
+            if actor.tried is not None and self.actors.tried(actor, e) is None:
+                dropped = [*dropped, Change(FIELD, None, encode_attempt(actor.tried))]  # of another message
+        if ruling is not None:
+            if ruling.fresh:
+                actor.armed = not actor.info.crons
+            changes, life = ruling.changes, ruling.life
+            # A start that waits is over when its handler has ended.
+            outs = [o for o in ruling.outs if o.handler != STARTED] if e.handler == START else ruling.outs
+        if actor.tried is not None:
+            changes = [*changes, *self.actors.end_trying(actor, e)]
+        return Opening(changes, outs, life, dropped, init if actor.info.init else None)
+
+    def change(
+        self, actor: Actor, cause: Cause, e: Envelope, patch: list[Change], outs: list[Out]
+    ) -> None:
+        """The system itself changes an actor's state, as a turn."""
+        fresh = self.expired(actor)
+        changes = patch
+        if fresh:
+            try:
+                changes = [*self._expire(actor), *patch]
+            except Exception as error:  # the user's hook
+                raise Failed(f"{actor.address} cannot be renewed: {type(error).__name__}: {error}") from error
+            if actor.life is not None:
+                changes.append(life_change(actor.life))
+            actor.reader.hidden = False
+        actor.seq += 1
+        actor.time = self.now
+        turn = Turn(
+            self.claim, actor.address, actor.seq, cause.topic, cause.offset, self.now, DONE, fresh, "",
+            [*changes, *self.actors.mark_raw(actor)], e.handler, e.id, e.sender, e.kind, e.origin,
+            e.origin_seq, e.origin_index, outs,
+        )  # fmt: skip
+        if actor.instance is not None:
+            self.host.apply(actor.instance, patch)
+        self.append(actor, self.invocations.meanwhile(actor, turn))
+        self.invocations.settled(actor, patch)
+
+    def expired(self, actor: Actor) -> bool:
+        """Whether the state of an actor is past its time to live."""
+        ttl = actor.info.state_ttl
+        old = ttl and actor.seq and self.now - actor.time > ttl
+        return bool(old) and not self.invocations.keeps(actor.address)
+
+    def will_wait(self, e: Envelope) -> bool:
+        """Whether a message would wait for its actor, and not be handled at once."""
+        actor = self.actors.active.get(e.target)
+        if actor is None or actor.queue is None or e.kind > ASK or e.handler in OVERTAKES:
+            return False
+        if e.headers and e.headers.get("read_only") == "1":
+            return False
+        return actor.holder is None or e.handler not in actor.info.shared
+
     def _expire(self, actor: Actor) -> list[Change]:
         """Begin anew: the state is past its time to live."""
         self.actors.renew(actor)
         entries = self.pieces.entries(actor.address)
         return [Change(field, key, None) for field, key, _ in entries if field[:1] != "$"]
 
-    def _answer_again(self, actor: Actor, offset: int, e: Envelope) -> bool:
+    def _answer_again(self, actor: Actor, offset: int, e: Envelope, inv: Invocation | None) -> bool:
         """Answer from the kept reply, if there is one for the idempotency key."""
         kept, found = self.pieces.reply(actor.address, e.idempotency_key, self.now)
         if not found:
             return False
         assert kept is not None
+        if inv is not None:
+            self.invocations.finish(inv, self.kept_reply(kept, inv.begin))
+            return True
         kind, payload = (kept.seq, kept.data) if type(kept) is Snapshot else reply_of(kept)  # type: ignore[arg-type]
         if e.kind == ASK and "/" in e.reply_to:
             out = Out(_OUT_REPLY if kind == REPLY else _OUT_ERROR, e.id, e.reply_to, "", payload)
             actor.seq += 1
             self._append_turn(
-                plain_turn(self.claim, MAILBOX, offset, e, self.now, actor.seq, DONE, [out], [])
+                plain_turn(
+                    self.claim, MAILBOX, offset, e, self.now, actor.seq, DONE, [out],
+                    self.actors.mark_raw(actor),
+                )
             )
             return True
         if e.kind == ASK:
@@ -243,18 +337,24 @@ class Handling(Ledger):
 
     # Failures
 
-    def _failed(self, actor: Actor, topic: str, offset: int, e: Envelope, result: Result) -> bool:
+    def _failed(
+        self, actor: Actor, topic: str, offset: int, e: Envelope, result: Result,
+        inv: Invocation | None = None,
+    ) -> bool:  # fmt: skip
+        if inv is not None:
+            self.invocations.came_to(inv, result, None, [])
+            return True
         info = actor.info
         waits = e.kind == ASK and e.handler in info.retried
         retry = info.retried.get(e.handler, info.retry)
         tried = self.actors.tried(actor, e)
         attempts = 1 if tried is None else tried.number + 1
         retried = result.code in _RETRIED and e.handler != START and attempts < retry.attempts
-        if result.patch:  # a workflow's run: what became of it is kept
-            self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result)
-            return True
-        if retried and (waits or (e.kind == TELL and info.concurrent)):
-            self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result)
+        shared = e.handler in info.shared and (info.concurrent or actor.holder is not None)
+        if result.patch or (retried and (waits or (e.kind == TELL and shared))):
+            # Others go on meanwhile. Or it is a workflow's run: what became of it is kept.
+            outs = again(e, self.now)
+            self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result, outs)
             return True
         if retried and e.kind == TELL:
             attempt = self.actors.try_again(actor, e, self.now, retry, result)
@@ -285,7 +385,7 @@ class Handling(Ledger):
     def put_aside(self, topic: str, offset: int, e: Envelope, deaths: int) -> None:
         """A message that has killed its process so many times in a row is not tried again."""
         awaited = e.kind > ASK or e.handler == WAKE
-        if not (awaited and self.invocations.poisoned(topic, offset, e, deaths)):
+        if not (awaited and self.invocations.answers.poisoned(topic, offset, e, deaths)):
             detail = f"it killed its process {deaths} times in a row"
             self._refuse(topic, offset, e, "poisoned", detail, None, deaths)
 
@@ -319,7 +419,7 @@ class Handling(Ledger):
             if not self._invoke(actor, head.topic, head.offset, head.envelope, False):
                 return  # it put itself back at the head
             if actor.holder is not None:
-                self.invocations.crowded[actor.address] = actor
+                self.invocations.crowd(actor)
                 return  # it waits
             self.inbox.finish(head.offset)
         actor.queue = None

@@ -18,13 +18,13 @@ from plexstream.processor.actors import Actor, Actors
 from plexstream.processor.careful import Care
 from plexstream.processor.fold import MAILBOX, TIMER
 from plexstream.processor.inbox import InboxState
-from plexstream.processor.invocations import Invocations
 from plexstream.processor.outbox import Outbox
 from plexstream.processor.ports import Settings
 from plexstream.processor.records import Answer, Fenced, Group
 from plexstream.processor.restore import Restore
 from plexstream.processor.ticks import Ticks
 from plexstream.processor.timers import Timers
+from plexstream.processor.waiting.invocations import Invocations
 
 _OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
 
@@ -97,9 +97,10 @@ class Ledger:
         self.running_ahead += 1
         self.inbox.finish(turn.cause_offset)
 
-    def append_step(self, actor: Actor, step: Step) -> None:
-        """A step is on its way to the log."""
-        actor.group = self._number
+    def append_step(self, actor: Actor | None, step: Step) -> None:
+        """A step is on its way to the log. Its actor may be out of memory: then nothing newer of it is."""
+        if actor is not None:
+            actor.group = self._number
         self.pieces.run_ahead(step)
         self._pending.append(step)
         self.running_ahead += 1
@@ -199,7 +200,7 @@ class Ledger:
         self.running_ahead -= turns
         self._since_mark += turns
         self.actors.acknowledged_group = group.number
-        self.invocations.release_effects()
+        self.invocations.acknowledged()
         self.answers.extend(group.answers)
 
     def _owe(self, offset: int, turn: Turn | Step) -> None:

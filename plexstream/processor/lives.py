@@ -52,6 +52,8 @@ _FATAL = frozenset(("failed", "error", "too_large", "poisoned"))
 """Errors that are the actor's own. The others are its callers'."""
 _MAX_REASON = 500
 _SET = b"true"
+WAKE = "$wake"
+"""Handler of the timers that the sleeps of waiting handlers are."""
 OVERTAKES = frozenset((START, KILL))
 """Signals that do not wait for a busy actor: they are what frees it."""
 
@@ -279,6 +281,18 @@ class Lives:
         return told._replace(changes=[c for c in told.changes if c.field == MONITORS],
                              outs=[o for o in told.outs if o.handler == DOWN], life=life)  # fmt: skip
 
+    @staticmethod
+    def started(life: Life | None) -> list[Out]:
+        """What a parent hears once its child's start is over."""
+        alive = life is not None and life.parent and not life.stopped
+        return [_out(life.parent, STARTED, ref=life.id)] if alive and life is not None else []
+
+    def end(self, address: str, life: Life, reason: str) -> Ruling:
+        """A life ends by itself."""
+        if life.stopped:
+            return Ruling(None, [], [])
+        return self._end(address, life, reason[:_MAX_REASON])
+
     def _end(
         self, address: str, life: Life, reason: str, without: str = "",
         changes: dict[tuple[str, str], Change] | None = None,
@@ -314,7 +328,9 @@ class Lives:
         return [
             Out(_CANCEL, t.name, "", "", b"")
             for t in self._pieces.timers_of(address)
-            if decode_timer(t.data).target == address and (declared or not t.name.startswith(CRON))
+            if decode_timer(t.data).target == address
+            and decode_timer(t.data).handler != WAKE  # handlers' sleeps end with the handlers
+            and (declared or not t.name.startswith(CRON))
         ]
 
     def _known(

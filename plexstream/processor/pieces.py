@@ -15,9 +15,10 @@ from plexstream.model.journal import DONE, Change, Out, OutKind, Step, Turn
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.timer import timer_piece
 from plexstream.processor.core import Core
-from plexstream.processor.histories import Codec, Histories, step_keys
 from plexstream.processor.ports import Due, PieceKey, Store
 from plexstream.processor.records import reply_of
+from plexstream.processor.waiting.histories import Codec, Histories, step_keys
+from plexstream.processor.waiting.invocation import is_note
 
 _STEP = Piece.STEP.value
 _ACTOR, _ENTRY, _REPLY, _TIMER = Piece.ACTOR.value, Piece.ENTRY.value, Piece.REPLY.value, Piece.TIMER.value
@@ -163,7 +164,8 @@ class Pieces:
                     fields[field] = value
             if done:
                 core.seq = turn.seq
-                core.time = turn.time
+                if type(turn) is not Step or not is_note(turn):  # what only takes note keeps no state alive
+                    core.time = turn.time
             core.offset = offset
             if not core.noted:
                 core.noted = True

@@ -18,15 +18,15 @@ from plexstream.model.snapshot import Snapshot
 from plexstream.processor.actors import Actor, Refusal
 from plexstream.processor.fold import TIMER
 from plexstream.processor.handling import Handling
-from plexstream.processor.invocation import TRIAL, WAKE
-from plexstream.processor.invocations import Invocations
-from plexstream.processor.lives import life_change
+from plexstream.processor.lives import WAKE, life_change
 from plexstream.processor.ports import Settings
 from plexstream.processor.recurring import left_out, timer_message
 from plexstream.processor.refusals import forward
 from plexstream.processor.restore import Restore
-from plexstream.processor.steps import EffectCall
 from plexstream.processor.ticks import TICK
+from plexstream.processor.waiting.effects import EffectCall
+from plexstream.processor.waiting.invocation import TRIAL
+from plexstream.processor.waiting.invocations import Invocations
 
 _DUE_AT_ONCE = 1000
 
@@ -41,7 +41,7 @@ class Processor(Handling):
         self, partition: int, partitions: int, host: ActorHost, restore: Restore, settings: Settings, now: int
     ) -> None:
         super().__init__(partition, partitions, host, restore, settings, now)
-        self.invocations = Invocations(self)
+        self.invocations = Invocations(self, self)
 
     @property
     def careful(self) -> bool:
@@ -57,6 +57,14 @@ class Processor(Handling):
     def announce(self, trial: str) -> None:
         """Note in the log what is tried next."""
         self._pending.append(self._mark(timer=trial))
+
+    def suspects(self, trial: str) -> bool:
+        """Whether this was tried when the process died."""
+        return self.fold.timer == trial
+
+    def deaths_of(self, trial: str) -> int:
+        """How many processes it has killed in a row, before this reign."""
+        return self.fold.timer_attempts - 1 if self.fold.timer == trial else 0
 
     def was_tried(self) -> None:
         """One more has been tried."""
@@ -145,7 +153,7 @@ class Processor(Handling):
     def _fire(self, timer: Snapshot) -> None:
         e = timer_message(timer)
         if e.handler == WAKE:
-            if not self.invocations.wake(timer):
+            if not self.invocations.answers.wake(timer):
                 # Whoever slept has ended: the timer only has to go.
                 self._append_turn(
                     forward(self.claim, timer.address, 0, self.now, e)._replace(outs=[], status=FAILED)
@@ -165,8 +173,7 @@ class Processor(Handling):
             return
         assert type(actor) is Actor
         turn = forward(self.claim, actor.address, actor.seq + 1, self.now, e)
-        ttl = actor.info.state_ttl
-        if ttl and actor.seq and self.now - actor.time > ttl:
+        if self.expired(actor):
             # The first turn after its time: it is the one that begins anew.
             try:
                 turn = turn._replace(fresh=True, patch=self._expire(actor))
@@ -176,6 +183,7 @@ class Processor(Handling):
             if actor.life is not None:
                 turn.patch.append(life_change(actor.life))  # type: ignore[union-attr]
             actor.reader.hidden = False
+        turn = turn._replace(patch=[*turn.patch, *self.actors.mark_raw(actor)])
         actor.seq += 1
         actor.time = self.now
         actor.group = self._number

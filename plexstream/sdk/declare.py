@@ -26,6 +26,7 @@ from plexstream.sdk.spec import (
     EventLog,
     Handler,
     Invocation,
+    OnStuck,
     Retry,
     Snapshots,
     Subscription,
@@ -39,6 +40,7 @@ C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])
 
 _INVOCATIONS = ("call", "cast")
+_ON_STUCK = ("wait", "fail", "kill")
 
 
 @overload
@@ -162,6 +164,7 @@ def actor(
     max_state: int = 1_048_576,
     events: EventLog = ...,
     facets: Iterable[Facet] = (),
+    on_stuck: OnStuck = "wait",
 ) -> Callable[[C], C]: ...
 
 
@@ -179,6 +182,8 @@ def actor(cls: Any = None, /, **options: Any) -> Any:
         events: how an `EventSourced` actor keeps its events.
         facets: what the program asks of the type, by name; an unknown one is an error. Every actor has
             virtual_actor, durability, timer, reminder and event_emitter.
+        on_stuck: what becomes of a waiting handler whose code does not fit what is recorded of it: it may
+            ``"wait"`` for code that does, or ``"fail"``, or be ended as by ``"kill"``.
     """
     if cls is None:
         return lambda c: declare(c, compose, **options)
@@ -207,6 +212,9 @@ def declare(
         )
     if not cls.__dictoffset__:
         raise DeclarationError(f"{cls.__name__} has no __dict__: leave out __slots__")
+    stuck = options.get("on_stuck", "wait")
+    if stuck not in _ON_STUCK:
+        raise DeclarationError(f"{cls.__name__}: on_stuck={stuck!r}: write {', '.join(map(repr, _ON_STUCK))}")
     names = read_facets(cls.__name__, facets, options)
     refuse_unknown(cls.__name__, options, OPTIONS)
     spec = ActorType(type_name, cls, fields_of(cls), {}, facets=names, **options)

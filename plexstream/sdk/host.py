@@ -173,8 +173,9 @@ class Host(Lifecycle, Timing):
     """The same steps as handles, to be waited for later or together."""
 
     def ask(
-        self, to: str, handler: str, payload: Any = None, /, *, timeout: float | None = None, **arguments: Any
-    ) -> Any:
+        self, to: str, handler: str, payload: Any = None, /, *, timeout: float | None = None,
+        detach: bool = False, **arguments: Any,
+    ) -> Any:  # fmt: skip
         """Call another actor and wait for its result. Its error is raised here.
 
         Parameters:
@@ -182,8 +183,9 @@ class Host(Lifecycle, Timing):
             handler: the name of its handler.
             payload, arguments: the handler's arguments, as a dict or as keywords.
             timeout: seconds after which TimedOut is raised; None: it waits as long as it takes.
+            detach: what is asked goes on if this handler is cancelled or killed; otherwise it is, too.
         """
-        return _wait(self.start.ask(to, handler, payload, timeout=timeout, **arguments))
+        return _wait(self.start.ask(to, handler, payload, timeout=timeout, detach=detach, **arguments))
 
     def run(
         self,

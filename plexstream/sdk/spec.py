@@ -11,6 +11,7 @@ Invocation = Literal["call", "cast"]
 Behaviour = Literal["actor", "gen_server", "gen_fsm", "gen_event", "event_sourced"]
 Role = Literal["", "run", "signal", "query"]
 Kind = Literal["object", "service", "workflow"]
+OnStuck = Literal["wait", "fail", "kill"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +142,4 @@ class ActorType:
     behaviour: Behaviour = "actor"
     facets: tuple[str, ...] = ()
     kind: Kind = "object"
+    on_stuck: OnStuck = "wait"

@@ -23,7 +23,7 @@ class TaskApi(Protocol):
     """Whether the handler is a plain ``def``, and waits inside the call."""
 
     def wait(self, waitable: Waitable[Any]) -> None: ...
-    def ask(self, to: str, handler: str, payload: Any) -> Handle[Any]: ...
+    def ask(self, to: str, handler: str, payload: Any, detach: bool = False) -> Handle[Any]: ...
     def run(
         self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...], retry: Retry | None
     ) -> Handle[Any]: ...
@@ -109,11 +109,12 @@ class Start:
     """Begins steps without waiting for them: each method returns a handle."""
 
     def ask(
-        self, to: str, handler: str, payload: Any = None, /, *, timeout: float | None = None, **arguments: Any
-    ) -> Waitable[Any]:
+        self, to: str, handler: str, payload: Any = None, /, *, timeout: float | None = None,
+        detach: bool = False, **arguments: Any,
+    ) -> Waitable[Any]:  # fmt: skip
         """Like `host.ask`."""
         t = task("ask")
-        handle = t.ask(to, handler, arguments_of("host.ask", payload, arguments))
+        handle = t.ask(to, handler, arguments_of("host.ask", payload, arguments), detach)
         return handle if timeout is None else _limited(t, handle, timeout)
 
     def run(
@@ -230,4 +231,6 @@ class _Limited(Waitable[Any]):
     def result(self) -> Any:
         if self._of.done():
             return self._of.result()
+        if self._timer.failed():
+            self._timer.result()  # the handler was cancelled: its time is not up
         raise self._task.timed_out(self._what)

@@ -10,7 +10,7 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import actor, handler, host
-from plexstream.processor import invocations
+from plexstream.processor.waiting import limits
 
 
 @actor(name="node")
@@ -53,7 +53,7 @@ def test_asks_that_only_wait_long_do_not_fail():
 
 
 def test_an_actor_that_is_asked_by_what_it_waits_for(monkeypatch):
-    monkeypatch.setattr(invocations, "PROBE_AFTER", 10**9)  # seen from the chain alone
+    monkeypatch.setattr(limits, "PROBE_AFTER", 10**9)  # seen from the chain alone
     world = World(Node)
     assert world.ask("node/a", "through", path=["node/b", "node/c", "node/a"]) == "deadlock"
     assert world.ask("node/a", "through", path=["node/a"]) == "deadlock"
@@ -61,16 +61,16 @@ def test_an_actor_that_is_asked_by_what_it_waits_for(monkeypatch):
 
 
 def test_a_circle_with_messages_that_wait_in_the_journal(monkeypatch):
-    monkeypatch.setattr(invocations, "PARK_AFTER", 0)
-    monkeypatch.setattr(invocations, "PROBE_AFTER", 10**9)
+    monkeypatch.setattr(limits, "PARK_AFTER", 0)
+    monkeypatch.setattr(limits, "PROBE_AFTER", 10**9)
     world = World(Node)
     ids = [world.tell(a, "go", _kind=1, whom=b) for a, b in (("node/a", "node/b"), ("node/b", "node/a"))]
     world.run()
     world.run(1000)
     for a in world.p.invocations.crowded.values():
-        world.p.invocations._park(a)
+        world.p.invocations.roster.park_queue(a)
     world.restart()
-    monkeypatch.setattr(invocations, "PROBE_AFTER", 1000)
+    monkeypatch.setattr(limits, "PROBE_AFTER", 1000)
     world.run(1100)
     world.run(1100)
     assert sorted(world.replies.get(id) for id in ids) == ["deadlock", "ok"]

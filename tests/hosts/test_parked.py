@@ -11,7 +11,7 @@ from world import World
 
 from plexstream import Retry, actor, handler, host, state
 from plexstream.model.journal import Step
-from plexstream.processor import invocations
+from plexstream.processor.waiting import limits
 
 TRIES = []
 
@@ -102,7 +102,7 @@ def test_what_comes_too_late_for_a_handler_that_was_not_in_memory_changes_nothin
 def parked(world):
     """#1 waits, #2 and #3 wait in the journal for it."""
     callers = [call(world, "wait", name="a"), call(world, "wait", name="b"), call(world, "add")]
-    world.run(ms=invocations.PARK_AFTER)
+    world.run(ms=limits.PARK_AFTER)
     return callers
 
 

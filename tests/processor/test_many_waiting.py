@@ -7,7 +7,7 @@ from world import World
 
 from plexstream import actor, handler, host, state
 from plexstream.model.message import TELL, Envelope
-from plexstream.processor import invocations
+from plexstream.processor.waiting import limits
 
 MANY = 20_000
 KEPT = 5_000
@@ -37,7 +37,7 @@ def append(world):
 
 @pytest.mark.slow
 def test_many_wait_and_all_go_on(monkeypatch):
-    monkeypatch.setattr(invocations, "KEPT_TASKS", KEPT)
+    monkeypatch.setattr(limits, "KEPT_TASKS", KEPT)
     world = World(Sleeper)
     threads = threading.active_count()
     for n in range(MANY):
@@ -48,7 +48,7 @@ def test_many_wait_and_all_go_on(monkeypatch):
             append(world)
     append(world)
     assert len(world.waiting()) == MANY
-    assert len(world.p.invocations._kept) <= KEPT
+    assert len(world.p.invocations.agenda.kept) <= KEPT
     assert threading.active_count() == threads
     world.restart()
     world.now += 3600_000

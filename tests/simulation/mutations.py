@@ -11,16 +11,20 @@ from plexstream.node.driver import Driver
 from plexstream.node.relay import Relay, _Way
 from plexstream.node.takeover import Takeover
 from plexstream.node.upkeep import Upkeep
-from plexstream.processor import Processor, actors, handling, invocations
+from plexstream.processor import Processor, actors, handling
 from plexstream.processor.careful import Care
 from plexstream.processor.fold import Fold, InboxFold
-from plexstream.processor.histories import Histories
 from plexstream.processor.inbox import InboxState
-from plexstream.processor.invocations import Invocations
 from plexstream.processor.lives import Lives, Ruling
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.restore import Restore
 from plexstream.processor.timers import Timers
+from plexstream.processor.waiting import invocations, lifecycle
+from plexstream.processor.waiting.answers import Answers
+from plexstream.processor.waiting.effects import Effects
+from plexstream.processor.waiting.histories import Histories
+from plexstream.processor.waiting.journal import Journal
+from plexstream.processor.waiting.roster import Roster
 from plexstream.store.memory import MemoryStore
 from plexstream.testing.simulation import network
 from plexstream.testing.simulation.network import SimProducer, SimTransaction
@@ -315,20 +319,20 @@ def effects_before_acknowledgement(patch):
         while self._gated:
             _, inv, call = self._gated.popleft()
             inv.running[call.number] = call
-            self.effects.append(call)
+            self.ready.append(call)
 
-    patch.setattr(Invocations, "release_effects", mutant)
+    patch.setattr(Effects, "acknowledged", mutant)
 
 
 def beginnings_not_recorded_first(patch):
-    record = Invocations._record
+    write = Journal._write
 
-    def mutant(self, inv, status, cause, **more):
+    def mutant(self, inv, status, cause, *more, **named):
         if cause.topic:
             inv.cause = None
-        record(self, inv, status, cause, **more)
+        write(self, inv, status, cause, *more, **named)
 
-    patch.setattr(Invocations, "_record", mutant)
+    patch.setattr(Journal, "_write", mutant)
 
 
 def nobody_waits_for_a_waiting_handler(patch):
@@ -336,17 +340,18 @@ def nobody_waits_for_a_waiting_handler(patch):
 
 
 def sleeps_outlive_their_handlers(patch):
-    patch.setattr(Invocations, "_cancelled", lambda self, inv: [])
+    patch.setattr(lifecycle, "sleeps_back", lambda inv: [])
 
 
 def answers_come_to_others(patch):
     def mutant(self, reference):
         address, _, rest = reference.rpartition("#")
         number = int(rest.partition(".")[2])
-        latest = max(self.live.get(address, {0: None}))
-        return self.live.get(address, {}).get(latest), number
+        live = self._roster.live
+        latest = max(live.get(address, {0: None}))
+        return live.get(address, {}).get(latest), number, 0
 
-    patch.setattr(Invocations, "_find", mutant)
+    patch.setattr(Answers, "_find", mutant)
 
 
 def numbers_given_to_two_invocations(patch):
@@ -362,7 +367,7 @@ def numbers_given_to_two_invocations(patch):
 
 
 def parked_messages_forgotten(patch):
-    patch.setattr(Invocations, "_attach", lambda self, actor: None)
+    patch.setattr(Roster, "attach", lambda self, actor: None)
 
 
 def steps_forgotten_in_takeovers(patch):

@@ -9,10 +9,11 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from plexstream.hosts.native.arguments import WrongArguments
+from plexstream.hosts.native.dropped import close
 from plexstream.hosts.native.failures import ASYNCIO, describe, explain, failure, is_fatal
 from plexstream.hosts.native.instance import FieldEntries, Instance
 from plexstream.hosts.native.prepared import Type
-from plexstream.hosts.native.replay import Replay, new_task
+from plexstream.hosts.native.replay import Replay, init_ran, new_task
 from plexstream.hosts.native.task import Task
 from plexstream.hosts.native.turn import Turn
 from plexstream.hosts.native.values import BadValue, encode_value
@@ -20,6 +21,7 @@ from plexstream.model.errors import Failed, TooLarge
 from plexstream.model.host import Again, Outcome, Reader, Result, Suspended, TypeInfo
 from plexstream.model.journal import Begin, Change, Completion, Step
 from plexstream.model.life import START
+from plexstream.model.workflow import RESULT, WORKFLOW
 from plexstream.sdk.current import current
 from plexstream.sdk.spec import ActorType
 from plexstream.sdk.waiting import Waitable
@@ -30,8 +32,6 @@ _log = logging.getLogger("plexstream.actor")
 MAX_MESSAGE = 1_000_000
 """Bytes of one payload: with its envelope and Kafka's framing it fits the 1,048,588 bytes that a broker takes
 by default; the rest is room for two addresses (512 bytes each), handler, key, headers."""
-WORKFLOW, RESULT = "@workflow", "result"
-"""Collection and key under which a workflow keeps what its run has come to."""
 MAX_TURN = 4_194_304
 """Bytes that one turn may change and send in all: the journal takes larger records than other topics."""
 
@@ -117,7 +117,7 @@ class NativeHost:
         message_id: str,
         must_read: bool,
         chain: str = "",
-        fresh: bool = False,
+        fresh: bool | None = None,
     ) -> Outcome:
         t: Type = instance.type
         bound = t.handlers.get(handler) or t.handlers.get("*")
@@ -134,7 +134,7 @@ class NativeHost:
         turn = self._turn
         turn.begin(instance, bound, seq, now, sender, chain)
         turn.firing = message_id if sender == instance.address else ""
-        turn.fresh = fresh
+        turn.fresh = init = seq == 1 if fresh is None else fresh
         if bound.role == "run":
             kept = _kept(instance)
             if kept is not None:
@@ -145,7 +145,7 @@ class NativeHost:
         current.turn = turn
         coroutine = None
         try:
-            if seq == 1 or fresh:
+            if init:
                 _init(turn)
             if bound.rest:
                 value = bound.function(instance.object, *arguments[:-1], **arguments[-1])
@@ -168,7 +168,7 @@ class NativeHost:
             bound.waits = True
             base, firing = turn.base, turn.firing
             turn.begin(instance, bound, seq, now, sender, chain)
-            turn.base, turn.firing, turn.fresh = base, firing, fresh
+            turn.base, turn.firing, turn.fresh = base, firing, init
             return self._begin_task(turn, arguments)
         finally:
             current.turn = None
@@ -232,14 +232,14 @@ class NativeHost:
         plain = arguments[:-1] if bound.rest else arguments
 
         def start() -> Any:
-            if turn.seq == 1 or turn.fresh:
+            if turn.fresh:
                 _init(turn)
             return bound.function(instance.object, *plain, **rest)
 
         self._turn = self._new_turn()  # this one is the task's
         if not bound.is_async:
             task.greenlet = greenlet(start)
-            return self._go_on(task)
+            return self.go_on(task)
         current.turn = turn
         try:
             task.coroutine = start()
@@ -247,13 +247,13 @@ class NativeHost:
             return self._fail(turn, error)
         finally:
             current.turn = None
-        return self._go_on(task)
+        return self.go_on(task)
 
     def _suspend(self, turn: Turn, coroutine: Any, waiting: Any) -> Outcome:
         """A coroutine has come to its first wait."""
         task = turn.waits()
         if task is None or not isinstance(waiting, Waitable):
-            coroutine.close()
+            close(coroutine)
             raise TypeError(_foreign(turn))
         if self._turn is turn:
             self._turn = self._new_turn()
@@ -264,7 +264,7 @@ class NativeHost:
     def _wait_or_go_on(self, task: Task) -> Outcome:
         assert task.waiting is not None
         if task.waiting.done():
-            return self._go_on(task)
+            return self.go_on(task)
         turn, instance = task.turn, task.instance
         patch: list[Change] = []
         if task.ended is not None or task.refusal:
@@ -280,7 +280,7 @@ class NativeHost:
         commands, done, effects, outs = task.take()
         return Suspended(task, commands, done, effects, patch, outs, turn.base)
 
-    def _go_on(self, task: Task) -> Outcome:
+    def go_on(self, task: Task) -> Outcome:
         """Run the handler until it waits for what is not there yet, or ends."""
         turn = task.turn
         current.turn = turn
@@ -296,7 +296,7 @@ class NativeHost:
                     except StopIteration as stop:
                         return self._finish(turn, stop.value)
                     if not isinstance(task.waiting, Waitable):
-                        task.coroutine.close()
+                        close(task.coroutine)
                         raise TypeError(_foreign(turn))
                 else:
                     task.error = error
@@ -316,10 +316,12 @@ class NativeHost:
 
     def resume(self, task: Task, completion: Completion, now: int) -> Outcome:
         if task.feed(completion, now):
-            return self._go_on(task)
+            return self.go_on(task)
         return Suspended(task, [], [], {}, [], [])
 
-    def replay(self, instance: Instance, begin: Begin, seq: int, history: Sequence[Step]) -> Outcome:
+    def replay(
+        self, instance: Instance, begin: Begin, seq: int, history: Sequence[Step], now: int = 0
+    ) -> Outcome:
         t: Type = instance.type
         bound = t.handlers.get(begin.handler) or t.handlers.get("*")
         if bound is None:
@@ -334,11 +336,11 @@ class NativeHost:
                 return kept
         turn = self._new_turn()
         turn.begin(instance, bound, seq, begin.time, begin.sender, begin.chain)
-        turn.fresh = bool(history) and history[0].fresh
+        turn.fresh = init_ran(history, seq)
         bound.waits = True
         task = turn.task()
         task.expect(history)
-        return Replay(self, task, history).run(lambda: self._begin_task(turn, arguments))
+        return Replay(self, task, history, now).run(lambda: self._begin_task(turn, arguments))
 
     def drop(self, task: Task) -> None:
         task.drop()

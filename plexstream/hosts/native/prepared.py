@@ -52,6 +52,8 @@ class Type:
             spec.snapshots.on_deactivation, HOOKS & spec.handlers.keys(), crons_of(spec), _shared(spec),
             spec.kind == "service", spec.kind == "workflow",
             {n: _retry_info(h.retry) for n, h in spec.handlers.items() if h.retry is not None},
+            next((n for n, h in spec.handlers.items() if h.role == "run"), ""), spec.init is not None,
+            spec.on_stuck,
         )  # fmt: skip
 
 

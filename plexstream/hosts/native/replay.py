@@ -9,14 +9,12 @@ from plexstream.hosts.native.task import Task
 from plexstream.hosts.native.turn import Turn
 from plexstream.model.errors import NonDeterministic
 from plexstream.model.host import Effect, Outcome, Result, Suspended
-from plexstream.model.journal import MEANWHILE, Change, Command, Completion, Control, Out, OutKind, Step
+from plexstream.model.journal import MEANWHILE, Change, Command, Completion, Control, Out, Step
 
 if TYPE_CHECKING:
     from plexstream.hosts.native.host import NativeHost
 
-_NOTED = Control.NOTED.value
-_NO_NEWS = frozenset((Control.PAUSE.value, Control.RESUME.value, Control.RESTART.value, _NOTED))
-_ASK = OutKind.ASK.value
+_NOTED, _CANCEL = Control.NOTED.value, Control.CANCEL.value
 
 
 def new_task(turn: Turn) -> Task:
@@ -32,67 +30,104 @@ def new_task(turn: Turn) -> Task:
     return task
 
 
+def is_note(step: Step) -> bool:
+    """Whether a record only takes note: the handler did not go on with it."""
+    begins = step.begin is not None and step.begin.base is not None
+    return not (step.commands or begins) and any(c.number == _NOTED for c in step.completions)
+
+
+def init_ran(history: Sequence[Step], seq: int) -> bool:
+    """Whether the actor's init hook ran before the handler."""
+    for step in history:
+        if step.status != MEANWHILE and not is_note(step):
+            said = [c.value for c in step.completions if c.number == Control.INIT]
+            return said[0] == b"true" if said else seq == 1 or step.fresh
+    return seq == 1
+
+
 class Replay:
     """Feeds a history to a handler that begins anew, and holds it to what is recorded.
+
+    What was noted while the handler was not in memory is fed where it went on after that: with the next
+    record that is no note, at its time and on the state of then; or now, which is new, and to be recorded.
 
     Invariant: `_commands`, …, `_outs` are what came about and no step has recorded.
     """
 
-    def __init__(self, host: NativeHost, task: Task, history: Sequence[Step]) -> None:
+    def __init__(self, host: NativeHost, task: Task, history: Sequence[Step], now: int) -> None:
         self._host = host
         self._task = task
         self._history = history
+        self._now = now
         self._early = frozenset(task.early)
+        self._noted: list[Completion] = []
         self._commands: list[Command] = []
         self._done: list[Completion] = []
         self._effects: dict[int, Effect] = {}
         self._patch: list[Change] = []
         self._outs: list[Out] = []
+        self._all: list[Out] = []
+        self._sent = 0  # by what is recorded
 
     def run(self, begin: Callable[[], Outcome]) -> Outcome:
         """Begin, feed everything, and return what is not recorded yet."""
-        outcome = self._take(begin())
+        outcome: Outcome | None = None
         for i, step in enumerate(self._history):
             if step.status == MEANWHILE:
-                self._task.instance.reader.apply(step.patch)
-                self._task.instance.apply(step.patch)
+                if outcome is not None:  # before, the state with which it began has it
+                    self._task.instance.reader.apply(step.patch)
+                    self._task.instance.apply(step.patch)
                 continue
-            for completion in step.completions:
-                if completion.number in self._early or completion.number in _NO_NEWS:
-                    continue
+            news = [c for c in step.completions if self._is_news(c)]
+            if is_note(step):
+                self._noted += news
+                continue
+            if outcome is None:
+                outcome = self._take(begin())
+            for completion in [*self._take_noted(), *news]:
                 if type(outcome) is not Suspended:
-                    if self._only_noted(i):
-                        break  # it came while the handler was not in memory, and too late
                     return self._ended_early(outcome, step, i)
                 outcome = self._take(self._host.resume(self._task, completion, step.time))
-            if any(c.number == _NOTED for c in step.completions):
-                continue
             if missed := self._task.missed(step):
                 return self._ended_early(outcome, step, i, missed)
             self._patch.clear()
-            self._outs = [out for out in self._outs if self._is_new(out)]
+            self._outs.clear()
+            self._sent = self._task.turn.sent_in_all()
+        ran = outcome is None
+        if outcome is None:
+            outcome = self._take(begin())
+        self._sent_again()
+        for completion in self._take_noted():
+            if type(outcome) is not Suspended:
+                break  # it came too late
+            if self._task.feed(completion, self._now):
+                ran = True
+                outcome = self._take(self._host.go_on(self._task))
+        return self._rest(outcome, ran)
+
+    def _is_news(self, completion: Completion) -> bool:
+        number = completion.number
+        return number == _CANCEL or (number >= 0 and number not in self._early)
+
+    def _take_noted(self) -> list[Completion]:
+        noted, self._noted = self._noted, []
+        return noted
+
+    def _sent_again(self) -> None:
+        """A restart has made undone what was sent from a command on: it leaves again."""
+        cut = self._task.sent_before_cut
+        if 0 <= cut < self._sent:
+            self._outs = self._all[cut:]
+
+    def _rest(self, outcome: Outcome, ran: bool) -> Outcome:
         if type(outcome) is Suspended:
             return outcome._replace(
                 commands=self._commands, done=self._done, effects=self._effects, patch=self._patch,
-                outs=self._outs,
+                outs=self._outs, ran=ran or bool(self._commands or self._outs),
             )  # fmt: skip
         if type(outcome) is Result and not outcome.code:
             return outcome._replace(patch=[*self._patch, *outcome.patch], outs=[*self._outs, *outcome.outs])
         return outcome
-
-    def _only_noted(self, at: int) -> bool:
-        """Whether the handler did not go on with any of the steps from `at` on."""
-        return all(
-            step.status == MEANWHILE
-            or (any(c.number == _NOTED for c in step.completions) and not self._task.missed(step))
-            for step in self._history[at:]
-        )
-
-    def _is_new(self, out: Out) -> bool:
-        """Whether it asks for what is not recorded: a restart has made it undone."""
-        if out.kind != _ASK:
-            return False
-        return int(out.id.rpartition("#")[2].split(".")[1]) not in self._task.recorded
 
     def _take(self, outcome: Outcome) -> Outcome:
         """Note what came about; what is recorded of it is not to happen again."""
@@ -102,6 +137,7 @@ class Replay:
             self._done.extend(c for c in outcome.done if c.number not in recorded)
             self._effects.update(outcome.effects)
             self._outs.extend(outcome.outs)
+            self._all.extend(outcome.outs)
             if outcome.patch:
                 self._patch.extend(outcome.patch)
                 self._task.instance.reader.apply(outcome.patch)

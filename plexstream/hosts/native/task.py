@@ -11,8 +11,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import msgspec
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import getcurrent, greenlet
 
+from plexstream.hosts.native.dropped import close, kill
 from plexstream.hosts.native.effect import NativeEffect
 from plexstream.hosts.native.instance import Instance
 from plexstream.hosts.native.turn import Turn
@@ -26,7 +27,7 @@ from plexstream.model.errors import (
     TimedOut,
     call_error,
 )
-from plexstream.model.journal import Command, CommandKind, Completion, Control, Out, OutKind, Step
+from plexstream.model.journal import MEANWHILE, Command, CommandKind, Completion, Control, Out, OutKind, Step
 from plexstream.model.text import check_text
 from plexstream.sdk.current import current
 from plexstream.sdk.spec import Retry
@@ -49,10 +50,6 @@ _decode = msgspec.json.Decoder().decode
 
 class NeedsGreenlet(BaseException):
     """A plain ``def`` handler waits for the first time: it runs again in a greenlet, as ever after."""
-
-
-class Dropped(GreenletExit):
-    """The task leaves memory: raised where its handler waits."""
 
 
 class Unchanged(BaseException):
@@ -96,6 +93,8 @@ class Task:
         self._max_result = max_result
         self.ended: Unchanged | None = None
         self.needs_greenlet = False
+        self.cut = -1  # the command from which on a restart has it run again
+        self.sent_before_cut = -1  # how much it had sent before it asked for that; -1: it has not asked
 
     # For the handler: TaskApi
 
@@ -121,9 +120,9 @@ class Task:
     def timed_out(self, what: str) -> Exception:
         return TimedOut(f"{self.where}: {what}")
 
-    def ask(self, to: str, handler: str, payload: Any) -> Handle[Any]:
+    def ask(self, to: str, handler: str, payload: Any, detach: bool = False) -> Handle[Any]:
         target, data = self.turn.message("ask", to, handler, payload)
-        handle = self._command(_ASK, f"{target} {handler}")
+        handle = self._command(_ASK, f"{target} {handler}", int(detach))
         self.turn.outs.append(
             Out(_OUT_ASK, self.turn.question(handle.index), target, handler, data, "", self._chain())
         )
@@ -162,16 +161,24 @@ class Task:
     def promise(self, name: str) -> Handle[Any]:
         handle = self._command(_PROMISE, _promise_name(name))
         if not handle.done() and handle.index not in self.recorded:
-            entry = self.instance.hidden(PROMISES).get(name, _NO_ENTRY)
+            entry = self._promise(name)
             if entry is not _NO_ENTRY:
                 self._known(handle, entry)
         return handle
+
+    def _promise(self, name: str) -> Any:
+        """What a promise has come to: by this handler itself, or by others meanwhile."""
+        cells = self.instance.hidden(PROMISES)._cells
+        if name in cells.changed:
+            return cells.values[name]
+        data = self.instance.reader.get(PROMISES, name)
+        return _NO_ENTRY if data is None else _decode(data)
 
     def settle_promise(self, name: str, value: Any, error: str | None) -> None:
         handle = self._command(_VALUE, f"settle {_promise_name(name)}")
         promises = self.instance.hidden(PROMISES)
         if not handle.done():
-            self._known(handle, ["v", name not in promises])
+            self._known(handle, ["v", self._promise(name) is _NO_ENTRY])
         if not handle.result():
             raise AlreadyDone(f"{self.where}: the promise {name!r} has its value already, and keeps it")
         promises[name] = ["v", value] if error is None else ["e", {"code": "rejected", "detail": error}]
@@ -179,7 +186,7 @@ class Task:
     def peek_promise(self, name: str) -> tuple[bool, Any]:
         handle = self._command(_VALUE, f"peek {_promise_name(name)}")
         if not handle.done():
-            entry = self.instance.hidden(PROMISES).get(name, _NO_ENTRY)
+            entry = self._promise(name)
             self._known(handle, ["v", None if entry is _NO_ENTRY else entry])
         entry = handle.result()
         if entry is None:
@@ -213,6 +220,8 @@ class Task:
         check_text(name)
         index = self._count
         self._count = index + 1
+        if index == self.cut:
+            self.sent_before_cut = self.turn.sent_in_all()
         recorded = self.recorded.get(index)
         if recorded is not None:
             same = recorded.kind == kind and (recorded.name == name or kind == _AWAKEABLE)
@@ -292,6 +301,9 @@ class Task:
         """The handler is about to run again: this is recorded. `early` is known as it is asked for."""
         self.turn.restarts = sum(c.number == Control.RESTART for step in history for c in step.completions)
         for step in history:
+            cuts = [int(c.value) for c in step.completions if c.number == Control.RESTART]
+            noted = any(c.number == Control.NOTED for c in step.completions)
+            self.cut = cuts[-1] if cuts else self.cut if noted or step.status == MEANWHILE else -1
             at_once = {c.number for c in step.commands if c.kind in (_VALUE, _PROMISE)}
             for command in step.commands:
                 self.recorded[command.number] = command
@@ -318,14 +330,9 @@ class Task:
         before, current.turn = current.turn, self.turn
         try:
             if self.coroutine is not None:
-                self.coroutine.close()
-            elif self.greenlet is not None and not self.greenlet.dead:
-                self.greenlet.parent = getcurrent()
-                self.greenlet.throw(Dropped)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            _log.debug("%s: dropped, it raised %s", self.where, type(error).__name__)
+                close(self.coroutine)
+            elif self.greenlet is not None:
+                kill(self.greenlet)
         finally:
             current.turn = before
             self.take()

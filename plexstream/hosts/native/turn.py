@@ -80,7 +80,7 @@ class Turn:
         self.seq, self._time, self._sender, self.chain, self.room = seq, now, sender, chain, self._max_turn
         self._random = None
         self._task = None
-        self._base = 0
+        self._base = self.restarts = 0
         self.base = None
 
     # Steps
@@ -166,9 +166,18 @@ class Turn:
         self.outs.append(Out(_TELL, "", target, handler, data))
 
     def signal(self, to: str, name: str, payload: dict[str, Any], ref: str) -> str:
-        target, ref = full(to), ref or f"{self.seq}.{len(self.outs)}"
+        target, ref = full(to), ref or self._reference()
         self.outs.append(Out(_TELL, "", target, name, self._encode(name[1:], {**payload, "ref": ref})))
         return ref
+
+    def _reference(self) -> str:
+        """What no other signal of the actor has: not of another wait, nor of before a restart."""
+        reference = f"{self.seq}.{self.sent_in_all()}"
+        return f"{reference}.{self.restarts}" if self.restarts else reference
+
+    def sent_in_all(self) -> int:
+        """How many outgoing items the handler has made since it began."""
+        return self._base + len(self.outs)
 
     def emit(self, topic: str, value: Any, key: str | None) -> None:
         _check_topic(topic)

@@ -207,7 +207,7 @@ class SimHost(NativeHost):
 
     def invoke(
         self, instance: Any, handler: str, payload: bytes, seq: int, now: int, sender: str, message_id: str,
-        must_read: bool, chain: str = "", fresh: bool = False,
+        must_read: bool, chain: str = "", fresh: bool | None = None,
     ) -> Outcome:  # fmt: skip
         if handler == "kill":
             raise Killed(message_id)

@@ -13,8 +13,8 @@ from plexstream.model.message import ASK, Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
 from plexstream.node.takeover import PARTITION_KEY
-from plexstream.processor.deadlock import FOUND, PROBE
 from plexstream.processor.ports import Store
+from plexstream.processor.waiting.deadlock import FOUND, PROBE
 from plexstream.schema.codec import decode_dead_letter, decode_envelope, decode_partition
 from plexstream.testing.simulation.actors import OUTPUT
 from plexstream.testing.simulation.clients import Call, SimClient

@@ -14,8 +14,8 @@ from plexstream.log.base import TopicSpec
 from plexstream.model.journal import Mark
 from plexstream.model.topics import COPARTITIONED, Topics
 from plexstream.node import driver, flying, outputs, relay, takeover
-from plexstream.processor import invocations
 from plexstream.processor.pieces import Pieces
+from plexstream.processor.waiting import limits
 from plexstream.schema.codec import decode_journal
 from plexstream.store.memory import MemoryStore
 from plexstream.testing.simulation import liveness, waiting
@@ -470,13 +470,13 @@ def shrunk(plan: Plan) -> Iterator[None]:
     before = (takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG, Pieces.forget_clean)
     bounds = flying.WINDOW, relay.KEPT
     flying.WINDOW, relay.KEPT = plan.window, plan.kept
-    waits = {name: getattr(invocations, name) for name in _WAITS}
+    waits = {name: getattr(limits, name) for name in _WAITS}
     logger = logging.getLogger("plexstream")
     disabled = logger.manager.disable
     forget = Pieces.forget_clean
     takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG = plan.load_batch, plan.lane_turns, 20
     for name, field in _WAITS.items():
-        setattr(invocations, name, getattr(plan, field))
+        setattr(limits, name, getattr(plan, field))
 
     def forget_clean(self: Pieces, keep: int) -> None:
         forget(self, min(keep, plan.keep_cores))
@@ -490,5 +490,5 @@ def shrunk(plan: Plan) -> Iterator[None]:
         takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG = before[:3]
         flying.WINDOW, relay.KEPT = bounds
         for name, value in waits.items():
-            setattr(invocations, name, value)
+            setattr(limits, name, value)
         Pieces.forget_clean = before[3]  # type: ignore[method-assign]

@@ -13,21 +13,17 @@ from typing import TYPE_CHECKING, Any
 from plexstream.model.awakeable import read_id
 from plexstream.model.errors import AlreadyDone, BadArguments, CallError, UnknownInvocation
 from plexstream.model.journal import (
-    DONE,
-    FAILED,
     Change,
     CommandKind,
     Completion,
-    Control,
     Out,
     OutKind,
-    Turn,
 )
 from plexstream.model.message import ASK, Envelope
 from plexstream.processor.actors import Actor
-from plexstream.processor.deadlock import FOUND, PROBE, found, probe
-from plexstream.processor.invocation import PROMISES, Cause, Invocation, cause_of
 from plexstream.processor.records import error_body
+from plexstream.processor.waiting.deadlock import FOUND, PROBE, found, probe
+from plexstream.processor.waiting.invocation import PROMISES, Cause, Invocation, cause_of
 
 if TYPE_CHECKING:
     from plexstream.processor.handling import Handling
@@ -80,7 +76,7 @@ def _complete(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[s
     """``{"id": …, "value": …}`` or ``{"id": …, "error": text}``: an awakeable gets its value."""
     failed, value = _value(e, body, {"id"})
     found = read_id(str(body.get("id", "")))
-    inv, command = p.invocations.find(found.reference)
+    inv, command = p.invocations.answers.find(found.reference)
     if inv is None or found.address != actor.address:
         raise UnknownInvocation(f"nobody waits for the awakeable {body['id']}: its handler has ended")
     if command is None:
@@ -88,7 +84,7 @@ def _complete(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[s
     if command.kind != CommandKind.AWAKEABLE or command.name != found.secret:
         raise UnknownInvocation(f"{body['id']} is no awakeable that anybody waits for")
     outs = _answer(e, {"address": actor.address, "invocation": inv.number})
-    p.invocations.complete(inv, Completion(command.number, failed, value), cause, outs)
+    p.invocations.answers.come(inv, [Completion(command.number, failed, value)], cause, outs)
 
 
 def _promise(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
@@ -97,20 +93,11 @@ def _promise(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[st
     name = body.get("name")
     if not isinstance(name, str) or not name:
         raise BadArguments(f"{e.handler}: name is a text, not {name!r}")
-    if p.pieces.promise(actor.address, PROMISES, name) is not None:
+    known = p.pieces.promise(actor.address, PROMISES, name)
+    if known is not None and not p.expired(actor):
         raise AlreadyDone(f"the promise {name!r} of {actor.address} has its value already, and keeps it")
     data = b'["e",%b]' % value if failed else b'["v",%b]' % value
-    patch = [Change(PROMISES, name, data)]
-    actor.seq += 1
-    actor.time = p.now
-    turn = Turn(
-        p.claim, actor.address, actor.seq, cause.topic, cause.offset, p.now, DONE, False, "", patch,
-        e.handler, e.id, e.sender, e.kind, e.origin, e.origin_seq, e.origin_index, _answer(e, {"name": name}),
-    )  # fmt: skip
-    if actor.instance is not None:
-        p.host.apply(actor.instance, patch)
-    p.append(actor, p.invocations.meanwhile(actor, turn))
-    p.invocations.settled(actor, patch)
+    p.change(actor, cause, e, [Change(PROMISES, name, data)], _answer(e, {"name": name}))
 
 
 def _find(p: Handling, actor: Actor, e: Envelope, body: dict[str, Any]) -> Invocation:
@@ -136,33 +123,51 @@ def _done(e: Envelope, inv: Invocation) -> list[Out]:
 
 def _cancel(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
     """``{"invocation": number}``: its handler gets a Cancelled error where it waits."""
+    if "ask" in body:
+        _from_above(p, actor, cause, e, body, "cancelled")
+        return
     inv = _find(p, actor, e, body)
-    error = error_body("cancelled", f"{inv.reference()} was cancelled", None)
-    p.invocations.complete(inv, Completion(Control.CANCEL, True, error), cause, _done(e, inv))
+    p.invocations.controls.cancel(inv, cause, _done(e, inv))
 
 
 def _end(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
     """``{"invocation": number}``: it ends at once, and its caller gets a Killed error."""
+    if "ask" in body:
+        _from_above(p, actor, cause, e, body, "killed")
+        return
     inv = _find(p, actor, e, body)
-    outs = _done(e, inv)
-    b = inv.begin
-    if b.kind == ASK:
-        outs.append(
-            Out(_ERROR, b.id, b.reply_to, "", error_body("killed", f"{inv.reference()} was killed", None))
-        )
-    p.invocations.end(inv, FAILED, cause, outs)
+    p.invocations.controls.kill(inv, cause, _done(e, inv))
+
+
+def _from_above(
+    p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any], code: str
+) -> None:
+    """``{"ask": id}``, of who asked: its handler was cancelled or killed, and needs no answer any more."""
+    for inv in p.invocations.roster.of(actor.address):
+        if inv.begin.id == body["ask"] and inv.begin.sender == e.sender:
+            inv.actor = actor
+            end = p.invocations.controls.cancel if code == "cancelled" else p.invocations.controls.kill
+            end(inv, cause, [])
+            return
+    waiting = p.invocations.roster.take_from_queue(
+        actor, lambda m: m.kind == ASK and m.id == body["ask"] and m.sender == e.sender
+    )
+    if waiting is not None:
+        detail = f"{e.sender} was {code}, which had asked for it"
+        p.refuse(waiting.topic, waiting.offset, waiting.envelope, code, detail, None)
+    p.inbox.finish(cause.offset)
 
 
 def _pause(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
     """``{"invocation": number}``: it does not go on, whatever comes about."""
     inv = _find(p, actor, e, body)
-    p.invocations.pause(inv, cause, _done(e, inv))
+    p.invocations.controls.pause(inv, cause, _done(e, inv))
 
 
 def _resume(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
     """``{"invocation": number}``: it goes on; one that is stuck or waits for a retry tries at once."""
     inv = _find(p, actor, e, body)
-    p.invocations.go_on(inv, cause, _done(e, inv))
+    p.invocations.controls.resume(inv, cause, _done(e, inv))
 
 
 def _restart(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
@@ -171,7 +176,7 @@ def _restart(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[st
     at = body.get("from", 0)
     if type(at) is not int or at < 0:
         raise BadArguments(f"{e.handler}: from is the number of a step, from 0, not {at!r}")
-    p.invocations.restart(inv, at, cause, _done(e, inv))
+    p.invocations.controls.restart(inv, at, cause, _done(e, inv))
 
 
 HANDLERS: dict[str, Callable[[Any, Actor, Cause, Envelope, dict[str, Any]], None]] = {

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from plexstream.model.journal import MEANWHILE, WAITING, Begin, JournalRecord, Step
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.processor.ports import PieceKey, Store
+from plexstream.processor.waiting.invocation import CONTINUED
 
 _STEP = Piece.STEP.value
 
@@ -44,14 +45,14 @@ class Histories:
     def load(self) -> None:
         """Find what the store has."""
         for piece in self._store.scan(_STEP):
-            step = self._codec.decode_step(piece.data)
+            step = _own(self._codec.decode_step(piece.data), int(piece.name))
             self._count(step)
 
     def _count(self, step: Step) -> None:
-        number = step.next or step.invocation
+        number = step.invocation
         found = self.pending.setdefault(step.actor, {})
         if step.begin is not None:
-            steps = max(1, found[number].steps if number in found else 1)
+            steps = max(step.number + 1, found[number].steps if number in found else 0)
             found[number] = Pending(step.begin, steps)
         elif number in found:
             found[number] = Pending(found[number].begin, max(found[number].steps, step.number + 1))
@@ -60,17 +61,23 @@ class Histories:
         """Fold a step at `offset`; yields the keys that changed, and whether they are to be deleted."""
         if step.status in (WAITING, MEANWHILE):
             yield self._add(offset, step, step.invocation, step.number), False
-            return
-        ended = self.pending.get(step.actor, {})
-        ended.pop(step.invocation, None)
-        if not ended:
-            self.pending.pop(step.actor, None)
-        for number in range(step.number):
-            key = step_key(step.actor, step.invocation, number)
+        if step.status == MEANWHILE and step.next:
+            yield from self._end(step.actor, step.next, _count_of(step))
+        elif step.status not in (WAITING, MEANWHILE):
+            yield from self._end(step.actor, step.invocation, step.number)
+            if step.next:
+                yield self._add(offset, _own(step, step.next), step.next, 0), False
+
+    def _end(self, address: str, invocation: int, steps: int) -> Iterator[tuple[PieceKey, bool]]:
+        """Nothing is left of an invocation, which had so many steps at least."""
+        pending = self.pending.get(address, {})
+        ended = pending.pop(invocation, None)
+        if not pending:
+            self.pending.pop(address, None)
+        for number in range(max(steps, ended.steps if ended is not None else 0)):
+            key = step_key(address, invocation, number)
             found = self.dirty.pop(key, None)
             yield key, found is None or found[0] < self.new_from
-        if step.next:
-            yield self._add(offset, step, step.next, 0), False
 
     def _add(self, offset: int, step: Step, invocation: int, number: int) -> PieceKey:
         key = step_key(step.actor, invocation, number)
@@ -96,7 +103,7 @@ class Histories:
         name = _name(invocation)
         found: dict[str, Step] = {}
         for piece in self._store.scan(_STEP, address, name):
-            found[piece.key or ""] = self._codec.decode_step(piece.data)
+            found[piece.key or ""] = _own(self._codec.decode_step(piece.data), invocation)
         pending = self.pending.get(address, {}).get(invocation)
         for number in range(pending.steps if pending else 0):
             newer = self.dirty.get(step_key(address, invocation, number))
@@ -105,9 +112,27 @@ class Histories:
         return [found[key] for key in sorted(found)]
 
 
+def _own(step: Step, invocation: int) -> Step:
+    """What an invocation begins with that goes on from another: of that one's last record nothing is its."""
+    if step.status in (WAITING, MEANWHILE) or step.next != invocation:
+        return step
+    assert step.begin is not None
+    # Journals of before have the state with which it began at once; others note that it has yet to begin.
+    noted = [CONTINUED] if step.begin.base is None else []
+    return step._replace(
+        status=WAITING, fresh=False, idempotency_key="", patch=[], outs=[], invocation=invocation, number=0,
+        next=0, commands=[], completions=noted,
+    )  # fmt: skip
+
+
 def step_key(address: str, invocation: int, number: int) -> PieceKey:
     """The key of one step's piece."""
     return (_STEP, address, _name(invocation), _name(number))
+
+
+def _count_of(step: Step) -> int:
+    """How many records the other invocation had that ends with this step of the one that waits."""
+    return int(step.completions[0].value) if step.status == MEANWHILE and step.next else 0
 
 
 def _name(number: int) -> str:
@@ -117,7 +142,8 @@ def _name(number: int) -> str:
 def step_keys(step: Step) -> list[PieceKey]:
     """The keys that a step writes or deletes."""
     if step.status in (WAITING, MEANWHILE):
-        return [step_key(step.actor, step.invocation, step.number)]
+        keys = [step_key(step.actor, step.invocation, step.number)]
+        return keys + [step_key(step.actor, step.next, n) for n in range(_count_of(step))]
     keys = [step_key(step.actor, step.invocation, number) for number in range(step.number)]
     if step.next:
         keys.append(step_key(step.actor, step.next, 0))

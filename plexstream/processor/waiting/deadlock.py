@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from plexstream.model.journal import CommandKind
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.processor.actors import Actor
-from plexstream.processor.invocation import PARKED, Cause
 from plexstream.processor.records import Answer
+from plexstream.processor.waiting.invocation import PARKED, Cause, no_cause
 
 if TYPE_CHECKING:
     from plexstream.processor.handling import Handling
@@ -29,7 +29,7 @@ _ASK = CommandKind.ASK.value
 _MAX_CHAIN = 64
 
 
-def probe_queue(p: Handling, actor: Actor) -> None:
+def probe_queue(p: Any, actor: Actor) -> None:
     """Send probes for the asks that wait for an actor's waiting handler."""
     holder = actor.holder
     if holder is None or actor.queue is None:
@@ -72,7 +72,9 @@ def found(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, 
             chain = " -> ".join(map(str, body.get("chain", ())))
             detail = f"{actor.address} is asked by what it waits for: {chain}"
             if waiting.topic == PARKED:
-                p.invocations.refuse_parked(actor, waiting.parked, "deadlock", detail)
+                inv = p.invocations.live.get(actor.address, {}).get(waiting.parked)
+                if inv is not None:
+                    p.invocations.lifecycle.kill(inv, no_cause(), [], "deadlock", detail)
             else:
                 p.refuse(waiting.topic, waiting.offset, waiting.envelope, "deadlock", detail, None)
             return

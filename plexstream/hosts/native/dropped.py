@@ -1,0 +1,61 @@
+"""Handlers that leave memory at a wait: whatever they do on their way out, they do it here and now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+_log = logging.getLogger("plexstream.actor")
+_TRIES = 100
+_held: list[object] = []
+"""What would not end: kept for ever, so that the garbage collector does not run it in another's turn."""
+
+
+class Dropped(GreenletExit):
+    """The task leaves memory: raised where its handler waits."""
+
+
+def close(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """End a coroutine, though its ``finally`` and ``except`` wait again, some times even."""
+    _end(coroutine, coroutine.close)
+
+
+def kill(one: greenlet) -> None:
+    """The same for a greenlet."""
+
+    def throw() -> None:
+        if not one.dead:
+            one.parent = getcurrent()
+            one.throw(Dropped)
+            if not one.dead:
+                raise RuntimeError("it waits again")
+
+    _end(one, throw)
+
+
+def _end(what: object, close: Callable[[], None]) -> None:
+    for _ in range(_TRIES):
+        try:
+            close()
+            return
+        except KeyboardInterrupt:
+            raise
+        except RuntimeError as error:  # "coroutine ignored GeneratorExit": it waits again
+            problem: BaseException = error
+            if _over(what):
+                return
+        except BaseException as error:
+            _log.debug("dropped, it raised %s", type(error).__name__)
+            return
+    _held.append(what)
+    _log.warning("%r does not end when it is dropped: it catches everything in a loop (%s)", what, problem)
+
+
+def _over(what: object) -> bool:
+    """Whether it has ended, be it by an error of its own."""
+    if isinstance(what, greenlet):
+        return bool(what.dead)
+    return getattr(what, "cr_frame", None) is None

@@ -1,0 +1,84 @@
+"""What is to be done with handlers that wait, and when."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from plexstream.processor.waiting import limits
+from plexstream.processor.waiting.invocation import Invocation
+from plexstream.processor.waiting.ports import Partition
+
+
+class Agenda:
+    """Handlers that go on as soon as they can, or later, and those that are in memory.
+
+    Attributes:
+        ready: to run again, the first first.
+        on_trial: announced after crashes, and run next.
+        load: actors to be loaded, of whose handlers some wait for others.
+        announce: runs that have no record yet, since when.
+        kept: those with a task, the longest first.
+    """
+
+    def __init__(self, partition: Partition) -> None:
+        self._partition = partition
+        self.ready: deque[Invocation] = deque()
+        self.on_trial: Invocation | None = None
+        self.load: deque[str] = deque()
+        self.announce: dict[Invocation, int] = {}
+        self.kept: dict[Invocation, None] = {}
+        self._unacknowledged: deque[Invocation] = deque()
+        self._later: dict[Invocation, int] = {}
+
+    def soon(self, inv: Invocation) -> None:
+        """It goes on as soon as it can: once its records are on the log, from which it runs again."""
+        self._later.pop(inv, None)
+        if inv.begun and inv.group > self._partition.actors.acknowledged_group:
+            self._unacknowledged.append(inv)
+        else:
+            self.ready.append(inv)
+
+    def later(self, inv: Invocation, at: int) -> None:
+        """It is looked at again at `at`, in ms since the epoch."""
+        self._later[inv] = at
+
+    def acknowledged(self) -> None:
+        """More is on the log."""
+        waiting, group = self._unacknowledged, self._partition.actors.acknowledged_group
+        while waiting and waiting[0].group <= group:
+            self.ready.append(waiting.popleft())
+
+    def due(self) -> list[Invocation]:
+        """Those whose time has come."""
+        now = self._partition.now
+        found = [inv for inv, at in self._later.items() if at <= now]
+        for inv in found:
+            del self._later[inv]
+        return found
+
+    def keep(self, inv: Invocation, task: object) -> None:
+        """Note whether a handler is in memory."""
+        inv.task = task
+        if task is None:
+            self.kept.pop(inv, None)
+        else:
+            self.kept.setdefault(inv)
+
+    def recorded(self, inv: Invocation) -> None:
+        """It has a record now."""
+        self.announce.pop(inv, None)
+
+    def forget(self, inv: Invocation) -> None:
+        """It has ended."""
+        self.keep(inv, None)
+        self.announce.pop(inv, None)
+        self._later.pop(inv, None)
+
+    def next_due(self) -> int | None:
+        """When there is something to do, in ms since the epoch; what waits for the log is not on it."""
+        times = [*self._later.values()]
+        if self.announce:
+            times.append(next(iter(self.announce.values())) + limits.RUN_ANNOUNCED)
+        if self.ready or self.load or self.on_trial is not None:
+            times.append(self._partition.now)
+        return min(times, default=None)

@@ -1,0 +1,331 @@
+"""One handler that waits: what the processor knows of it, all of which its records tell."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from plexstream.model.attempt import Attempt, decode_attempt, encode_attempt
+from plexstream.model.journal import Begin, Change, Command, CommandKind, Completion, Control, Out, Step
+from plexstream.model.life import Life
+from plexstream.model.message import TELL, Envelope
+from plexstream.processor.waiting.machine import State
+
+if TYPE_CHECKING:
+    from plexstream.processor.actors import Actor
+    from plexstream.processor.waiting.effects import EffectCall
+
+_RUN, _PROMISE = CommandKind.RUN.value, CommandKind.PROMISE.value
+TRIAL = "#~"
+PARKED = "parked"
+"""Where a message comes from that waits in the journal for its actor."""
+PROMISES = "@promise"
+"""Collection in which an actor keeps its promises."""
+NOTED = Completion(Control.NOTED, False, b"null")
+CONTINUED = Completion(Control.NOTED, False, b'"continued"')
+"""What the first record of a run says that goes on from another: its turn has come already."""
+
+
+def failed(attempt: Attempt) -> Completion:
+    """Takes note of an attempt that has failed."""
+    return Completion(Control.NOTED, True, encode_attempt(attempt))
+
+
+class Cause(NamedTuple):
+    """The message or timer that a record goes back to; without a topic: none."""
+
+    topic: str
+    offset: int = -1
+    sender: str = ""
+    id: str = ""
+    kind: int = TELL
+    origin: str = ""
+    origin_seq: int = 0
+    origin_index: int = 0
+
+
+_NONE = Cause("", -1)
+
+
+def no_cause() -> Cause:
+    """What comes about by itself."""
+    return _NONE
+
+
+def cause_of(topic: str, offset: int, e: Envelope) -> Cause:
+    """The message itself."""
+    return Cause(topic, offset, e.sender, e.id, e.kind, e.origin, e.origin_seq, e.origin_index)
+
+
+def begin_of(e: Envelope, now: int, base: list[Change] | None) -> Begin:
+    """What of a message is needed until it is handled."""
+    chain = e.headers.get("chain", "")
+    return Begin(
+        e.kind, e.id, e.handler, e.payload, e.sender, e.reply_to, e.idempotency_key, now, chain, base
+    )
+
+
+class Opening(NamedTuple):
+    """What the first stretch of a handler does besides what the handler does: it takes effect with it.
+
+    Attributes:
+        changes, outs: of links and monitors, by a signal.
+        life: the actor's, from now on; None: as it was.
+        fresh: expired state that goes first; None: there is none.
+        init: whether the actor's init hook ran before the handler; None: its type has none.
+    """
+
+    changes: list[Change]
+    outs: list[Out]
+    life: Life | None
+    fresh: list[Change] | None
+    init: bool | None
+
+
+def is_note(step: Step) -> bool:
+    """Whether a record only takes note: its handler did not go on with it."""
+    begins = step.begin is not None and step.begin.base is not None
+    return not (step.commands or begins) and any(c.number == Control.NOTED for c in step.completions)
+
+
+def began_with_init(step: Step, number: int) -> bool:
+    """Whether the actor's init hook ran before the handler, in the first stretch that is `step`."""
+    said = [c.value for c in step.completions if c.number == Control.INIT]
+    return said[0] == b"true" if said else number == 1 or step.fresh
+
+
+def effective(history: list[Step]) -> list[Step]:
+    """A history without what restarts have made undone."""
+    found: list[Step] = []
+    for step in history:
+        for completion in step.completions:
+            if completion.number == Control.RESTART:
+                found = _until(found, int(completion.value))
+        found.append(step)
+    return found
+
+
+def _until(history: list[Step], at: int) -> list[Step]:
+    """A history up to where command `at` is asked for. Later answers to what came before are noted there."""
+    found: list[Step] = []
+    cut = False
+    for step in history:
+        if step.status == _MEANWHILE or is_note(step) or not cut:
+            cut = cut or any(c.number >= at for c in step.commands)
+            found.append(_known(step, at, ()) if step.status != _MEANWHILE else step)
+        else:
+            found.append(_known(step, at, (NOTED,)))
+    return found
+
+
+_MEANWHILE = 4
+
+
+def _known(step: Step, at: int, more: tuple[Completion, ...]) -> Step:
+    keep = (Control.NOTED.value, Control.INIT.value, Control.RESTART.value)
+    return step._replace(
+        commands=[c for c in step.commands if c.number < at],
+        completions=[c for c in step.completions if 0 <= c.number < at or c.number in keep] + [*more],
+    )
+
+
+class Invocation:
+    """One handler that waits.
+
+    Attributes:
+        state: moved by `machine.move` alone.
+        begun: whether a record has it that its handler began.
+        news: whether something is noted that it has not been fed.
+        steps: how many records it has, acknowledged or not.
+        actor: if it is in memory.
+        task: the host's own; None where it is not in memory.
+        instance: the actor's, as the handler sees it.
+        outstanding: commands that are not done, by number.
+        unrecorded: commands that no record has yet.
+        cause: the message that began it, until a record has it.
+        opening: what goes with its first stretch, until a record has it.
+        group: number of the append that carries its latest record.
+        running: the effects that run, or wait to be tried again, by number.
+        restarts: how often it was restarted from a step.
+        asked: after how many of them a command was asked for, by number, if there were any.
+        tried: the latest attempts that have failed, by number; that of the handler itself: -1.
+        retry_at: when the handler is tried again after a failure; 0: it has not failed, or runs again.
+        stuck: why its code cannot go on with its history.
+        behind: the same calls (by idempotency key) of a service, which wait for its result.
+    """
+
+    __slots__ = (
+        "actor", "address", "asked", "begin", "begun", "behind", "cancelled", "cause", "continued", "group",
+        "init", "instance", "news", "number", "opening", "outstanding", "restarted", "restarts", "retry_at",
+        "running", "since", "state", "steps", "stuck", "task", "told_stuck", "tried", "unrecorded",
+    )  # fmt: skip
+
+    def __init__(self, address: str, number: int, begin: Begin, steps: int) -> None:
+        self.address = address
+        self.number = number
+        self.begin = begin
+        self.steps = steps
+        self.state = State.NEW
+        self.begun = False
+        self.init = False  # whether the actor's init hook ran before its handler
+        self.news = False
+        self.cancelled = False  # before it began
+        self.continued = False
+        self.actor: Actor | None = None
+        self.task: Any = None
+        self.instance: Any = None
+        self.outstanding: dict[int, Command] = {}
+        self.unrecorded: list[Command] = []
+        self.cause: Cause | None = None
+        self.opening: Opening | None = None
+        self.group = 0
+        self.running: dict[int, EffectCall] = {}
+        self.tried: dict[int, Attempt] = {}
+        self.retry_at = 0
+        self.since = begin.time
+        self.stuck = ""
+        self.told_stuck = False  # the journal has it
+        self.restarted = False
+        self.restarts = 0
+        self.asked: dict[int, int] = {}
+        self.behind: deque[Invocation] = deque()
+
+    @property
+    def ended(self) -> bool:
+        return self.state is State.ENDED
+
+    @property
+    def paused(self) -> bool:
+        return self.state is State.PAUSED
+
+    # From its records
+
+    def restore(self, history: list[Step]) -> None:
+        """Become what the records tell: where a process ends, this is what is left."""
+        for step in history:
+            self.note(step)
+        if self.paused:
+            return
+        if self.told_stuck:
+            self.state = State.STUCK
+        elif self.retry_at:
+            self.state = State.RETRYING
+        elif not (self.begun or self.continued or -1 in self.tried):
+            self.state = State.PARKED
+        else:
+            # An effect may be half done, a promise have its value already; others are woken.
+            kinds = {command.kind for command in self.outstanding.values()}
+            looks = not kinds or _RUN in kinds or _PROMISE in kinds
+            self.state = State.READY if self.news or (looks and not self.effects_due()) else State.ASLEEP
+
+    def note(self, step: Step) -> None:
+        """Take over what a recorded step tells."""
+        if step.status == _MEANWHILE:
+            return
+        self.since = step.time
+        if step.begin is not None:
+            self.begin = step.begin
+        if not is_note(step):
+            if not self.begun:
+                self.init = began_with_init(step, self.number)
+            self.begun = True
+            self.news = self.cancelled = self.told_stuck = False
+            self.retry_at, self.stuck = 0, ""
+        for command in step.commands:
+            self.wait_for(command)
+        for completion in step.completions:
+            self._note(completion)
+        if not is_note(step):
+            self.news = False
+
+    def _note(self, completion: Completion) -> None:
+        number = completion.number
+        if number >= 0:
+            self.settle(number)
+            self.news = True
+        elif number == Control.CANCEL:
+            self.news = self.cancelled = True
+            self.retry_at = 0
+        elif number == Control.NOTED:
+            if completion.value == CONTINUED.value:
+                self.continued = True
+            attempt = decode_attempt(completion.value)
+            if attempt is not None:
+                self.tried[attempt.step] = attempt
+                self.retry_at = attempt.next if attempt.step < 0 else self.retry_at
+                self.told_stuck = False
+        elif number == Control.PAUSE:
+            self.state = State.PAUSED
+        elif number == Control.RESUME:
+            self.state = State.NEW
+            self.retry_at, self.told_stuck, self.news = 0, False, True
+        elif number == Control.STUCK:
+            self.told_stuck, self.stuck = completion.failed, completion.value.decode()
+        elif number == Control.RESTART:
+            self.forget(int(completion.value))
+
+    def settle(self, number: int) -> None:
+        """A command is done."""
+        self.outstanding.pop(number, None)
+        self.tried.pop(number, None)
+
+    def wait_for(self, command: Command) -> None:
+        """The handler has asked for this."""
+        self.outstanding[command.number] = command
+        if self.restarts:
+            self.asked[command.number] = self.restarts
+
+    def forget(self, at: int) -> None:
+        """A restart: all from command `at` on has not been asked for."""
+        self.restarts += 1
+        self.restarted = self.news = True
+        self.cancelled = self.told_stuck = False
+        self.retry_at, self.stuck = 0, ""
+        self.asked = {n: after for n, after in self.asked.items() if n < at}
+        self.outstanding = {n: c for n, c in self.outstanding.items() if n < at}
+        self.unrecorded = [c for c in self.unrecorded if c.number < at]
+        self.running = {n: call for n, call in self.running.items() if n < at}
+        self.tried = {n: attempt for n, attempt in self.tried.items() if n < at}
+
+    # Looking
+
+    def number_in_flight(self, number: int) -> bool:
+        """Whether a command is to be carried out."""
+        return number in self.outstanding and number not in self.running
+
+    def attempts(self) -> int:
+        """How often the handler has failed."""
+        return self.tried[-1].number if -1 in self.tried else 0
+
+    def effects_due(self) -> int:
+        """When the first of its effects is tried again; 0: it has others to look after before."""
+        waits = [c for c in self.outstanding.values() if c.kind in (_RUN, _PROMISE)]
+        if not all(c.number in self.tried for c in waits):
+            return 0
+        return min((self.tried[c.number].next for c in waits), default=0)
+
+    def holds(self) -> bool:
+        """Whether its turn has come: it has its actor, or needs none for itself."""
+        actor = self.actor
+        return actor is not None and (actor.holder is self or self.number in actor.shared)
+
+    def timer(self, number: int) -> str:
+        """The id of the timer that a sleep waits for."""
+        return f"{self.number}~{number}"
+
+    def reference(self) -> str:
+        """Its name outside: ``address#number``."""
+        return f"{self.address}#{self.number}"
+
+    def trial(self) -> str:
+        """Its name among the timers that are tried with care: one that no timer has."""
+        return f"{self.address}{TRIAL}{self.number}"
+
+    def envelope(self) -> Envelope:
+        """Its message."""
+        b = self.begin
+        headers = {"chain": b.chain} if b.chain else {}
+        return Envelope(
+            b.kind, b.id, self.address, b.handler, b.payload, b.sender, b.reply_to, b.idempotency_key, b.time,
+            headers,
+        )  # fmt: skip

@@ -1,0 +1,148 @@
+"""The handlers of one partition that wait: the parts put together, and what others ask of them."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from plexstream.model.attempt import Attempt
+from plexstream.model.host import Again, EffectResult, Result, Suspended
+from plexstream.model.journal import DONE, Change, Out, Step, Turn
+from plexstream.model.message import Envelope
+from plexstream.processor.actors import Actor
+from plexstream.processor.waiting.agenda import Agenda
+from plexstream.processor.waiting.answers import Answers
+from plexstream.processor.waiting.controls import Controls
+from plexstream.processor.waiting.deadlock import probe_queue
+from plexstream.processor.waiting.effects import EffectCall, Effects
+from plexstream.processor.waiting.invocation import Cause, Invocation, Opening, no_cause
+from plexstream.processor.waiting.journal import Journal
+from plexstream.processor.waiting.lifecycle import Lifecycle
+from plexstream.processor.waiting.machine import Event, move
+from plexstream.processor.waiting.ports import Caring, Partition
+from plexstream.processor.waiting.revival import Revival
+from plexstream.processor.waiting.roster import Roster
+
+
+class Invocations:
+    """The waiting half of one partition's processor.
+
+    Attributes:
+        live: what has not ended, by address and number.
+        roster, answers, controls: the parts that messages of the system are for.
+    """
+
+    def __init__(self, partition: Partition, care: Caring) -> None:
+        self._partition = partition
+        self.journal = Journal(partition)
+        self.roster = Roster(partition, self.journal, probe_queue)
+        self.agenda = Agenda(partition)
+        self._effects = Effects(partition)
+        parts = (partition, self.journal, self.roster, self.agenda, self._effects)
+        self.lifecycle = Lifecycle(*parts)
+        self.answers = Answers(*parts, self.lifecycle)
+        self.controls = Controls(*parts, self.lifecycle, self.answers)
+        self._revival = Revival(
+            partition, care, self.journal, self.roster, self.agenda, self._effects, self.lifecycle,
+            self.answers,
+        )  # fmt: skip
+        self._revival.restore()
+        partition.actors.on_load = self.roster.attach
+
+    @property
+    def live(self) -> dict[str, dict[int, Invocation]]:
+        return self.roster.live
+
+    @property
+    def crowded(self) -> dict[str, Actor]:
+        return self.roster.crowded
+
+    @property
+    def effects(self) -> deque[EffectCall]:
+        """To be started by the driver, which tells `effect_done`."""
+        return self._effects.ready
+
+    # Time and the log
+
+    def tick(self) -> None:
+        """Let handlers go on whose time has come."""
+        self._revival.tick()
+
+    def next_due(self) -> int | None:
+        """When `tick` has something to do, in ms since the epoch."""
+        return self._revival.next_due()
+
+    def acknowledged(self) -> None:
+        """More is on the log: what waits for that goes on."""
+        self._effects.acknowledged()
+        self.agenda.acknowledged()
+
+    def effect_done(self, call: EffectCall, result: EffectResult) -> None:
+        self.answers.effect_done(call, result)
+
+    # From the door
+
+    def begin(
+        self, actor: Actor, cause: Cause, e: Envelope, seq: int, outcome: Suspended | Again, opening: Opening,
+        tried: Attempt | None, outs: list[Out], inv: Invocation | None,
+    ) -> None:  # fmt: skip
+        """A message's handler has come to its first wait. `inv`: the message was in the journal before."""
+        self.lifecycle.begin(actor, cause, e, seq, outcome, opening, tried, outs, inv)
+        self.answers.tell_settled()
+
+    def came_to(self, inv: Invocation, result: Result, opening: Opening | None, outs: list[Out]) -> None:
+        """The message of an invocation has been handled without a wait."""
+        inv.opening = opening
+        self.lifecycle.ended(inv, result, [], no_cause(), outs)
+        self.answers.tell_settled()
+
+    def finish(self, inv: Invocation, outs: list[Out]) -> None:
+        """The message of an invocation has its answer already."""
+        self.lifecycle.end(inv, DONE, no_cause(), [], [], outs)
+
+    def begin_failed(self, actor: Actor, cause: Cause, e: Envelope, result: Result, outs: list[Out]) -> None:
+        """A handler has failed before it waited, and is tried again while others go on."""
+        self.lifecycle.begin_failed(actor, cause, e, result, outs)
+
+    def same_call(
+        self, actor: Actor, topic: str, offset: int, e: Envelope, inv: Invocation | None
+    ) -> bool:
+        """Whether a service handles this call already, by its key: then it waits for that one's result."""
+        first = self.roster.same_call(actor, e.idempotency_key, inv)
+        if first is None:
+            return False
+        if inv is None:
+            inv = self.roster.park(actor, topic, offset, e)
+            actor.shared[inv.number] = inv
+        else:
+            move(inv, Event.PARK)
+        first.behind.append(inv)
+        return True
+
+    def settled(self, actor: Actor, patch: list[Change]) -> None:
+        """A turn of the actor has changed `patch`: who waits for one of its promises goes on."""
+        self.answers.settled(actor.address, patch)
+
+    def meanwhile(self, actor: Actor, turn: Turn) -> Turn | Step:
+        return self.journal.meanwhile(actor, turn)
+
+    def unpark(self, actor: Actor, number: int) -> bool:
+        """The actor is free for a message that waits in the journal; False where that has ended."""
+        inv = self.roster.unpark(actor, number)
+        if inv is not None and not inv.paused:
+            self.agenda.soon(inv)
+        return inv is not None
+
+    def crowd(self, actor: Actor) -> None:
+        """A message waits for a waiting handler."""
+        self.roster.crowded[actor.address] = actor
+
+    def keeps(self, address: str) -> bool:
+        return self.roster.keeps(address)
+
+    def abandon(self) -> None:
+        """The partition is gone."""
+        for found in self.live.values():
+            for inv in found.values():
+                if inv.task is not None:
+                    self._partition.host.drop(inv.task)
+        self.live.clear()

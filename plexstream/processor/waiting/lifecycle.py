@@ -1,0 +1,354 @@
+"""How handlers that wait begin, go on and end: what becomes of what a host says."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from plexstream.model.attempt import Attempt
+from plexstream.model.host import Again, Outcome, Result, Suspended
+from plexstream.model.journal import (
+    DONE,
+    FAILED,
+    REJECTED,
+    WAITING,
+    Change,
+    CommandKind,
+    Completion,
+    Control,
+    Out,
+    OutKind,
+)
+from plexstream.model.life import START
+from plexstream.model.message import ASK, TELL, Envelope
+from plexstream.model.workflow import RESULT, WORKFLOW
+from plexstream.processor.actors import Actor
+from plexstream.processor.fold import MAILBOX
+from plexstream.processor.records import error_body
+from plexstream.processor.waiting import limits
+from plexstream.processor.waiting.agenda import Agenda
+from plexstream.processor.waiting.effects import Effects
+from plexstream.processor.waiting.invocation import (
+    NOTED,
+    PROMISES,
+    Cause,
+    Invocation,
+    Opening,
+    begin_of,
+    failed,
+    no_cause,
+)
+from plexstream.processor.waiting.journal import Journal
+from plexstream.processor.waiting.machine import Event, State, move
+from plexstream.processor.waiting.ports import Partition
+from plexstream.processor.waiting.reach import reach_down, sleeps_back
+from plexstream.processor.waiting.roster import Roster
+
+_log = logging.getLogger("plexstream.processor")
+_RUN, _SLEEP = CommandKind.RUN.value, CommandKind.SLEEP.value
+_REPLY, _ERROR, _DEAD = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.DEADLETTER.value
+_RETRIED = ("failed", "error")
+
+
+class Lifecycle:
+    """Lets handlers begin, go on and end."""
+
+    def __init__(
+        self, partition: Partition, journal: Journal, roster: Roster, agenda: Agenda, effects: Effects
+    ) -> None:
+        self._partition = partition
+        self._journal = journal
+        self._roster = roster
+        self._agenda = agenda
+        self._effects = effects
+        journal.on_record = agenda.recorded
+
+    # Beginning
+
+    def begin(
+        self, actor: Actor, cause: Cause, e: Envelope, seq: int, outcome: Suspended | Again, opening: Opening,
+        tried: Attempt | None, outs: list[Out], inv: Invocation | None,
+    ) -> None:  # fmt: skip
+        """A handler has come to its first wait, or goes on as new. `inv`: it waited in the journal before."""
+        p = self._partition
+        base = None
+        if type(outcome) is Suspended and outcome.base is not None:
+            base = p.base_of(actor, outcome.base, opening.fresh or ())
+        if inv is None:
+            inv = Invocation(actor.address, seq, begin_of(e, p.now, base), 0)
+            inv.cause = cause
+            actor.seq = seq
+            if cause.topic == MAILBOX:
+                p.inbox.waiting.add(cause.offset)
+            self._roster.hold(actor, inv)
+            if tried is not None:
+                inv.tried[-1] = tried._replace(cause="")
+                self._journal.note(inv, no_cause(), [failed(inv.tried[-1])])
+            move(inv, Event.BEGIN)
+        else:
+            inv.begin = begin_of(e, p.now, base)
+            move(inv, Event.RUN)
+        inv.opening = opening
+        inv.since = p.now
+        self._roster.take_instance(actor, inv)
+        if opening.fresh is not None:
+            actor.reader.hidden = False
+        self.outcome(inv, outcome, [], no_cause(), outs)
+
+    def begin_failed(self, actor: Actor, cause: Cause, e: Envelope, result: Result, outs: list[Out]) -> None:
+        """A handler has failed before it waited, and is tried again while others go on, or has ended so."""
+        actor.seq += 1
+        inv = Invocation(actor.address, actor.seq, begin_of(e, self._partition.now, None), 0)
+        inv.cause = cause
+        self._roster.hold(actor, inv)
+        self.ended(inv, result, [], no_cause(), outs)
+
+    # Going on
+
+    def outcome(
+        self, inv: Invocation, outcome: Outcome, completions: list[Completion], cause: Cause,
+        outs: list[Out] | None = None,
+    ) -> None:  # fmt: skip
+        """Take what a host says of a handler."""
+        if type(outcome) is Suspended:
+            self._suspended(inv, outcome, completions, cause, outs or [])
+        elif type(outcome) is Again:
+            self._again(inv, outcome, completions, cause, outs or [])
+        else:
+            assert type(outcome) is Result
+            self.ended(inv, outcome, completions, cause, outs or [])
+
+    def _suspended(
+        self, inv: Invocation, s: Suspended, completions: list[Completion], cause: Cause, outs: list[Out]
+    ) -> None:
+        p = self._partition
+        self._agenda.keep(inv, s.task)
+        self._live(inv)
+        known = {c.number for c in s.done} if s.done else ()
+        waits = bool(inv.outstanding)
+        for command in s.commands:
+            if command.number not in known:
+                inv.wait_for(command)
+        inv.unrecorded.extend(s.commands)
+        assert inv.actor is not None
+        made, changes = p.sent(inv.actor, s.outs)
+        sent = [*outs, *made]
+        patch = [*s.patch, *changes]
+        o = inv.opening
+        if (
+            completions or sent or s.done or patch or cause.topic or s.ran or inv.told_stuck
+            or (o is not None and (o.changes or o.outs or o.fresh is not None))
+            or (waits and inv.unrecorded) or (inv.steps and not inv.begun)
+            or any(c.kind != _RUN for c in s.commands)
+        ):  # fmt: skip
+            done = [*completions, *s.done]
+            self._journal.record(inv, WAITING, cause, completions=done, patch=patch, outs=sent)
+        elif inv.unrecorded:
+            # Only side effects, and nothing that has happened yet: the record comes with their results.
+            self._agenda.announce.setdefault(inv, p.now)  # the earliest first: time does not go back
+        for number, effect in s.effects.items():
+            if inv.number_in_flight(number):
+                self._effects.ask(inv, number, effect)
+        self._effects.acknowledged()
+
+    def _live(self, inv: Invocation) -> None:
+        """The life that the message gives the actor begins with the handler's first stretch."""
+        o, actor = inv.opening, inv.actor
+        if o is not None and o.life is not None and actor is not None:
+            changes = [*o.changes, *self._partition.actors.live_on(actor, o.life)]
+            inv.opening = o._replace(changes=changes, life=None)
+
+    def _again(
+        self, inv: Invocation, new_run: Again, completions: list[Completion], cause: Cause, outs: list[Out]
+    ) -> None:
+        """The run of a workflow goes on as another one, in one record. Its promises end with it."""
+        p, actor = self._partition, inv.actor
+        assert actor is not None
+        self._live(inv)
+        if inv.cause is not None:
+            self._journal.record(inv, WAITING, no_cause())
+        actor.seq += 1
+        number = actor.seq
+        kept = [Change(PROMISES, key, None) for _, key, _ in p.pieces.entries(actor.address, PROMISES)]
+        patch = [c for c in new_run.patch if c.field != PROMISES] + kept
+        made, changes = p.sent(actor, new_run.outs)
+        begin = inv.begin._replace(payload=new_run.payload, time=p.now, base=None)
+        self._journal.record(
+            inv, DONE, cause, completions=completions, patch=[*patch, *changes],
+            outs=[*outs, *made, *sleeps_back(inv)], next=number, begin=begin,
+        )  # fmt: skip
+        move(inv, Event.CONTINUE)
+        self.forget(inv)
+        self._roster.leave(actor, inv)
+        if actor.instance is not None:
+            p.host.apply(actor.instance, kept)
+        new = Invocation(inv.address, number, begin, 1)
+        new.continued = True
+        new.group = actor.group
+        self._roster.hold(actor, new)
+        move(new, Event.FREE)
+        self._agenda.soon(new)
+
+    # Ending
+
+    def ended(
+        self, inv: Invocation, result: Result, completions: list[Completion], cause: Cause, outs: list[Out]
+    ) -> None:
+        """A handler has come to its end, for now or for good."""
+        p, b, code, actor = self._partition, inv.begin, result.code, inv.actor
+        assert actor is not None
+        self._agenda.keep(inv, None)
+        if code == "non_deterministic":
+            self.misfit(inv, result, completions, cause, outs)
+            return
+        if code and (attempt := self._again_later(inv, actor, result)) is not None:
+            move(inv, Event.FAIL)
+            inv.retry_at = attempt.next
+            self._agenda.later(inv, inv.retry_at)
+            if not inv.begun:
+                inv.opening, inv.unrecorded = None, []
+            self._journal.note(inv, cause, [*completions, failed(attempt)], outs)
+            return
+        sent, status, patch = [*outs], DONE, result.patch
+        if not code:
+            self._live(inv)
+            made, changes = p.sent(actor, result.outs)
+            sent += made
+            patch = [*patch, *changes, *self._initialised(inv, actor)]
+            if b.handler == START:
+                sent += p.actors.started(actor)
+            if b.kind == ASK:
+                sent.append(Out(_REPLY, b.id, b.reply_to, "", result.value))
+        else:
+            if not inv.begun:
+                inv.opening = None
+            status = REJECTED if code == "rejected" else FAILED
+            sent.append(self._failure(inv, code, result.detail, result.data))
+            if b.handler == START and inv.begun:
+                changes, notices = p.actors.start_failed(actor, code, result.detail)
+            else:
+                changes, notices = p.actors.failed(inv.envelope(), code, result.detail)
+            patch = [*patch, *changes]
+            sent += notices
+        key = b.idempotency_key if not code or (code == "rejected" and b.kind == ASK) else ""
+        self.end(inv, status, cause, completions, patch, sent, key)
+
+    def _initialised(self, inv: Invocation, actor: Actor) -> list[Change]:
+        init = inv.opening.init if inv.opening is not None else inv.init
+        return self._partition.actors.initialised(actor) if init else []
+
+    def _failure(self, inv: Invocation, code: str, detail: str, data: object, attempts: int = 0) -> Out:
+        b = inv.begin
+        if b.kind == ASK:
+            return Out(_ERROR, b.id, b.reply_to, "", error_body(code, detail, data))
+        times = attempts or inv.attempts() + 1
+        return Out(_DEAD, b.id, inv.address, b.handler, b.payload, code, detail, times)
+
+    def end(
+        self, inv: Invocation, status: int, cause: Cause, completions: list[Completion], patch: list[Change],
+        outs: list[Out], key: str = "", event: Event = Event.END, free: bool = True,
+    ) -> None:  # fmt: skip
+        """Nothing is left of a handler but its result; whoever waits for its actor goes on."""
+        actor = inv.actor
+        outs = [*outs, *sleeps_back(inv)]
+        inv.unrecorded = [c for c in inv.unrecorded if c.kind != _SLEEP]  # of no use to anybody any more
+        self._journal.record(inv, status, cause, completions=completions, patch=patch, outs=outs, key=key)
+        move(inv, event)
+        self.forget(inv)
+        held = actor is not None and actor.holder is inv
+        if actor is not None:
+            self._roster.leave(actor, inv)
+        while inv.behind:
+            same = inv.behind.popleft()
+            if same.state is State.PARKED:
+                move(same, Event.FREE)
+                self._agenda.soon(same)
+        if held and free and actor is not None:
+            self._partition.go_on(actor)
+
+    def kill(
+        self, inv: Invocation, cause: Cause, outs: list[Out], code: str, detail: str, free: bool = True,
+        attempts: int = 0,
+    ) -> None:  # fmt: skip
+        """End a handler without a word to its code, and all that it waits for."""
+        b = inv.begin
+        if inv.task is not None:
+            self._partition.host.drop(inv.task)
+            self._agenda.keep(inv, None)
+        if not inv.begun:
+            inv.opening = None
+        if b.kind == ASK or code == "poisoned":
+            outs = [*outs, self._failure(inv, code, detail, None, attempts)]
+        outs = [*outs, *reach_down(inv, "$end")]
+        patch = self._result_of_run(inv, code, detail)
+        self.end(inv, FAILED, cause, [], patch, outs, event=Event.KILL, free=free)
+
+    def _result_of_run(self, inv: Invocation, code: str, detail: str) -> list[Change]:
+        """A workflow's run that was ended from outside has that as its result, for every later caller."""
+        p = self._partition
+        info = p.host.type_info(inv.address.split("/")[2])
+        if info is None or inv.begin.handler != info.run:
+            return []
+        if not (inv.begun or inv.continued or -1 in inv.tried):
+            return []  # one more caller, who waited for the run
+        value = json.dumps(["e", {"code": code, "detail": detail, "data": None}], separators=(",", ":"))
+        change = Change(WORKFLOW, RESULT, value.encode())
+        if inv.actor is not None and inv.actor.instance is not None:
+            p.host.apply(inv.actor.instance, [change])
+        return [change]
+
+    def cancelled(self, inv: Invocation, cause: Cause, outs: list[Out]) -> None:
+        """A handler that has not begun, or cannot go on, is cancelled."""
+        detail = f"{inv.reference()} was cancelled" + ("" if inv.begun else " before it began")
+        code = Result("cancelled", b"", self._result_of_run(inv, "cancelled", detail), [], False, detail)
+        outs = [*outs, *reach_down(inv, "$cancel")]
+        sent = [*outs, self._failure(inv, code.code, detail, None)]
+        if not inv.begun:
+            inv.opening = None
+        changes, notices = self._partition.actors.failed(inv.envelope(), code.code, detail)
+        self.end(inv, FAILED, cause, [], [*code.patch, *changes], [*sent, *notices])
+
+    def forget(self, inv: Invocation) -> None:
+        """Nothing is to be done with it any more."""
+        self._agenda.forget(inv)
+        self._roster.remove(inv)
+
+    # Being tried again
+
+    def _again_later(self, inv: Invocation, actor: Actor, result: Result) -> Attempt | None:
+        """The attempt that has failed, where the handler is tried again, from what is recorded."""
+        info, b = actor.info, inv.begin
+        retried = b.kind == TELL or b.handler in info.retried
+        retry = info.retried.get(b.handler, info.retry)
+        number, now = inv.attempts() + 1, self._partition.now
+        if not retried or result.code not in _RETRIED or number >= retry.attempts or b.handler == START:
+            return None
+        began = inv.tried[-1].began if -1 in inv.tried else now
+        due = now + retry.delay(number, inv.reference())
+        attempt = Attempt(number, retry.attempts, began, due, result.code, result.detail)
+        inv.tried[-1] = attempt
+        return attempt
+
+    def misfit(
+        self, inv: Invocation, result: Result, completions: list[Completion], cause: Cause, outs: list[Out]
+    ) -> None:
+        """The code does not fit what is recorded: it is stuck, or ends, as its type says."""
+        p, actor = self._partition, inv.actor
+        assert actor is not None
+        _log.error("%s#%d is stuck: %s", inv.address, inv.number, result.detail)
+        if actor.info.on_stuck != "wait":
+            move(inv, Event.MISFIT)
+            if completions or cause.topic:
+                self._journal.note(inv, cause, completions, outs)
+                cause, outs = no_cause(), []
+            detail = f"{inv.reference()} is stuck: {result.detail}"
+            code = "killed" if actor.info.on_stuck == "kill" else "non_deterministic"
+            self.kill(inv, cause, outs, code, detail)
+            return
+        news = not inv.told_stuck or inv.stuck != result.detail
+        move(inv, Event.MISFIT)
+        if completions or outs or cause.topic or news:
+            told = Completion(Control.STUCK, True, result.detail.encode())
+            self._journal.note(inv, cause, [*completions, told, NOTED], outs)
+        inv.stuck, inv.told_stuck = result.detail, True
+        self._agenda.later(inv, p.now + limits.STUCK_RETRY)

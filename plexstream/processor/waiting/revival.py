@@ -1,0 +1,231 @@
+"""Handlers that are not in memory run again from their start, when something has come for them."""
+
+from __future__ import annotations
+
+from plexstream.model.host import Result, Suspended
+from plexstream.model.journal import WAITING, Begin, Change, CommandKind, Step
+from plexstream.processor.actors import Actor, PastReader
+from plexstream.processor.waiting import limits
+from plexstream.processor.waiting.agenda import Agenda
+from plexstream.processor.waiting.answers import Answers
+from plexstream.processor.waiting.effects import Effects
+from plexstream.processor.waiting.invocation import (
+    Invocation,
+    effective,
+    is_note,
+    no_cause,
+)
+from plexstream.processor.waiting.journal import Journal
+from plexstream.processor.waiting.lifecycle import Lifecycle
+from plexstream.processor.waiting.machine import Event, State, move
+from plexstream.processor.waiting.ports import Caring, Partition
+from plexstream.processor.waiting.roster import Roster
+
+_PROMISE = CommandKind.PROMISE.value
+
+
+class Revival:
+    """Lets the handlers of one partition go on that are ready, some at a time."""
+
+    def __init__(
+        self, partition: Partition, care: Caring, journal: Journal, roster: Roster, agenda: Agenda,
+        effects: Effects, lifecycle: Lifecycle, answers: Answers,
+    ) -> None:  # fmt: skip
+        self._partition = partition
+        self._care = care
+        self._journal = journal
+        self._roster = roster
+        self._agenda = agenda
+        self._effects = effects
+        self._lifecycle = lifecycle
+        self._answers = answers
+
+    def restore(self) -> None:
+        """As the journal has them."""
+        agenda = self._agenda
+        several: dict[str, int] = {}
+        for inv in self._roster.restored():
+            several[inv.address] = several.get(inv.address, 0) + 1
+            if inv.state is State.READY:
+                agenda.ready.append(inv)
+            elif inv.state is State.PARKED or inv.state is State.STUCK:
+                agenda.later(inv, self._partition.now)  # its turn may have come, its code may be another
+            elif inv.state is State.RETRYING:
+                agenda.later(inv, inv.retry_at)
+            elif inv.state is State.ASLEEP and (due := inv.effects_due()):
+                agenda.later(inv, due)
+        agenda.load.extend(address for address, count in several.items() if count > 1)
+
+    def tick(self) -> None:
+        """Let handlers go on whose time has come."""
+        p, agenda = self._partition, self._agenda
+        self._make_room()
+        if self._roster.crowded:
+            self._roster.see_to_crowds()
+        for _ in range(min(len(agenda.load), limits.REVIVED_AT_ONCE)):
+            address = agenda.load.popleft()
+            if address not in p.actors.active:
+                p.actors.load(address, p.now)  # some wait for others: perhaps in a circle
+        for inv in agenda.due():
+            if inv.state in (State.PARKED, State.READY):
+                self._turn_of(inv)
+            elif inv.state in (State.RETRYING, State.STUCK, State.ASLEEP):
+                inv.retry_at = 0
+                move(inv, Event.TIME)
+                agenda.soon(inv)
+        if self._care.careful or agenda.on_trial is not None:
+            self._run_with_care()
+        else:
+            for _ in range(min(len(agenda.ready), limits.REVIVED_AT_ONCE)):
+                self._run(agenda.ready.popleft())
+        self._effects.let_go()
+        while agenda.announce:
+            inv, since = next(iter(agenda.announce.items()))
+            if p.now - since < limits.RUN_ANNOUNCED:
+                break
+            self._journal.record(inv, WAITING, no_cause())  # which takes it out
+
+    def next_due(self) -> int | None:
+        """When `tick` has something to do, in ms since the epoch."""
+        dues = (self._agenda.next_due(), self._effects.next_due(), self._roster.next_look())
+        return min((due for due in dues if due is not None), default=None)
+
+    def _turn_of(self, inv: Invocation) -> None:
+        """A message that waits in the journal, after a crash: perhaps nobody is before it."""
+        actor = self._roster.actor_of(inv)
+        if actor is None:
+            self._agenda.later(inv, self._partition.now + limits.STUCK_RETRY)
+        elif inv.state is State.READY:
+            self._agenda.soon(inv)  # loading its actor gave it its turn
+        elif inv.number in actor.shared:
+            move(inv, Event.FREE)
+            self._agenda.soon(inv)
+
+    def _run_with_care(self) -> None:
+        """After crashes in a row: one at a time, announced before. What killed its process is ended."""
+        care, agenda, p = self._care, self._agenda, self._partition
+        if not p.quiet or (agenda.on_trial is None and care.suspects_a_timer()):
+            return
+        inv, agenda.on_trial = agenda.on_trial, None
+        if inv is None:
+            inv = self._next_suspect()
+            if inv is not None:
+                agenda.on_trial = inv
+                care.announce(inv.trial())
+            return
+        care.was_tried()
+        deaths = care.deaths_of(inv.trial())
+        if deaths < p.settings.poison_claims:
+            self._run(inv)
+        elif not inv.ended and self._roster.actor_of(inv) is not None:
+            detail = f"{inv.reference()} killed its process {deaths} times in a row"
+            self._lifecycle.kill(inv, no_cause(), [], "poisoned", detail, attempts=deaths)
+
+    def _next_suspect(self) -> Invocation | None:
+        """Who was announced last comes first: only so can it be found guilty in reign after reign."""
+        ready = self._agenda.ready
+        for inv in [i for i in ready if i.state is not State.READY or not self._has_its_turn(i)]:
+            ready.remove(inv)  # it would not run: it is not tried
+        suspects = (i for i in ready if self._care.suspects(i.trial()))
+        found = next(suspects, ready[0] if ready else None)
+        if found is not None:
+            ready.remove(found)
+        return found
+
+    def _has_its_turn(self, inv: Invocation) -> bool:
+        actor = self._partition.actors.active.get(inv.address)
+        return actor is None or actor.holder is inv or inv.number in actor.shared
+
+    def _run(self, inv: Invocation) -> None:
+        """Run a handler again from its start up to where it was, and on."""
+        if inv.state is not State.READY:
+            return
+        actor = self._roster.actor_of(inv)
+        if actor is None:
+            move(inv, Event.ABSENT)
+            self._agenda.later(inv, self._partition.now + limits.STUCK_RETRY)
+            return
+        if not inv.holds():
+            return  # its turn comes
+        if inv.cancelled and not inv.begun:
+            self._lifecycle.cancelled(inv, no_cause(), [])
+        elif inv.begun:
+            self._run_again(actor, inv)
+        else:
+            self._partition.enter(actor, inv)
+        self._answers.look_for_promises(inv)
+
+    def _run_again(self, actor: Actor, inv: Invocation) -> None:
+        """From what is recorded of it."""
+        p = self._partition
+        history = effective(p.pieces.histories.read(inv.address, inv.number))
+        begin = _start(history, inv.begin)
+        before = actor.instance
+        past: PastReader | None = None
+        try:
+            if begin.base is not None:
+                past = p.actors.past(actor, begin.base)
+            elif inv.number in actor.shared or (before is None and inv.instance is not None):
+                actor.instance = inv.instance
+                p.actors.twin(actor)
+            else:
+                p.actors.twin(actor)
+        except Exception as error:  # the user's hook
+            actor.instance = before
+            inv.stuck = str(error)
+            move(inv, Event.ABSENT)
+            self._agenda.later(inv, p.now + limits.STUCK_RETRY)
+            return
+        inv.instance = actor.instance
+        fields = [] if past is not None else p.host.fields(inv.instance)
+        outcome = p.host.replay(inv.instance, begin, inv.number, history, p.now)
+        good = type(outcome) is not Result or not outcome.code
+        if past is not None:
+            past.now = actor.reader
+            if not good:
+                inv.instance = actor.instance = before  # what others see is as it was
+        elif inv.number in actor.shared:
+            actor.instance = before
+        elif good:
+            actor.instance = None
+        else:
+            inv.instance = None
+            actor.instance = p.actors.make(actor, fields)
+        if type(outcome) is Suspended:
+            move(inv, Event.RUN)
+            if past is not None and inv.restarted:
+                # What others see is the state of the step that it goes on from.
+                outcome = outcome._replace(patch=self._undone(inv, outcome.patch), ran=True)
+            inv.restarted = False
+        self._lifecycle.outcome(inv, outcome, [], no_cause())
+
+    def _undone(self, inv: Invocation, patch: list[Change]) -> list[Change]:
+        """What makes the state that others see that of a handler's own instance, with its own changes."""
+        p = self._partition
+        own = {c.field: c.value for c in p.host.fields(inv.instance)}
+        seen = {f: v for f, v in p.pieces.core(inv.address).fields.items() if f[:1] != "$"}
+        gone = [Change(field, None, None) for field in seen.keys() - own.keys()]
+        plain = gone + [Change(f, None, value) for f, value in own.items() if seen.get(f) != value]
+        return plain + [c for c in patch if c.key is not None]
+
+    def _make_room(self) -> None:
+        """Take handlers out of memory that have waited longest, if nothing of theirs runs."""
+        agenda = self._agenda
+        if len(agenda.kept) <= limits.KEPT_TASKS:
+            return
+        for inv in list(agenda.kept)[: max(1, limits.KEPT_TASKS // 5)]:
+            acknowledged = inv.group <= self._partition.actors.acknowledged_group
+            if acknowledged and not (inv.running or inv.unrecorded):
+                self._partition.host.drop(inv.task)
+                agenda.keep(inv, None)
+                inv.instance = None
+                move(inv, Event.DROP)
+
+
+def _start(history: list[Step], begin: Begin) -> Begin:
+    """With which time and state its handler began: those of its first record that is no note."""
+    for step in history:
+        begin = step.begin or begin
+        if step.status != 4 and not is_note(step):
+            break
+    return begin

@@ -1,0 +1,214 @@
+"""Who waits at which actor: the handlers that wait, and the messages behind them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from plexstream.model.message import Envelope
+from plexstream.model.snapshot import Piece
+from plexstream.processor.actors import Actor, Refusal, Waiting
+from plexstream.processor.fold import MAILBOX
+from plexstream.processor.waiting import limits
+from plexstream.processor.waiting.invocation import (
+    NOTED,
+    PARKED,
+    Invocation,
+    begin_of,
+    cause_of,
+    no_cause,
+)
+from plexstream.processor.waiting.journal import Journal
+from plexstream.processor.waiting.machine import Event, State, move
+from plexstream.processor.waiting.ports import Partition
+
+_STEP = Piece.STEP.value
+
+
+class Roster:
+    """The handlers of one partition that wait, by their actors.
+
+    Attributes:
+        live: by address and number.
+        crowded: actors at which messages wait for their waiting handlers.
+    """
+
+    def __init__(
+        self, partition: Partition, journal: Journal, probe: Callable[[Partition, Actor], None]
+    ) -> None:
+        self._partition = partition
+        self._journal = journal
+        self._probe = probe
+        self.live: dict[str, dict[int, Invocation]] = {}
+        self.crowded: dict[str, Actor] = {}
+        self._parked_at = self._probed_at = partition.now
+
+    def add(self, inv: Invocation) -> None:
+        self.live.setdefault(inv.address, {})[inv.number] = inv
+
+    def remove(self, inv: Invocation) -> None:
+        found = self.live.get(inv.address, {})
+        found.pop(inv.number, None)
+        if not found:
+            self.live.pop(inv.address, None)
+
+    def of(self, address: str) -> list[Invocation]:
+        """Those of an actor, the oldest first."""
+        return [inv for _, inv in sorted(self.live.get(address, {}).items())]
+
+    def keeps(self, address: str) -> bool:
+        """Whether a handler works with the state of an actor: it does not expire then."""
+        return any(inv.begun for inv in self.live.get(address, {}).values())
+
+    def actor_of(self, inv: Invocation) -> Actor | None:
+        """Its actor, loaded if it is not; None where it cannot be, with the reason in `inv.stuck`."""
+        p = self._partition
+        actor = p.actors.active.get(inv.address)
+        if actor is None:
+            loaded = p.actors.load(inv.address, p.now)
+            if type(loaded) is Refusal:
+                inv.stuck = loaded.detail
+                return None
+            assert type(loaded) is Actor
+            actor = loaded
+        inv.actor = actor
+        return actor
+
+    # Holding
+
+    def attach(self, actor: Actor) -> None:
+        """An actor is loaded: give it its handlers that wait. What is parked comes after what has begun."""
+        found = self.of(actor.address)
+        for inv in sorted(found, key=lambda i: not (i.begun or i.continued or -1 in i.tried)):
+            inv.actor = actor
+            if self.shares(actor, inv.begin.handler):
+                actor.shared[inv.number] = inv
+            elif actor.holder is None:
+                actor.holder = inv
+                actor.queue = actor.queue or deque()
+                if inv.state is State.PARKED:
+                    move(inv, Event.FREE)
+            else:
+                assert actor.queue is not None
+                actor.queue.append(Waiting(PARKED, -1, inv.envelope(), inv.number))
+                self.crowded[actor.address] = actor
+
+    @staticmethod
+    def shares(actor: Actor, handler: str) -> bool:
+        """Whether a handler keeps nobody from running while it waits."""
+        return handler in actor.info.shared
+
+    def hold(self, actor: Actor, inv: Invocation) -> None:
+        """An invocation has the actor from now on, or runs beside others."""
+        self.add(inv)
+        inv.actor = actor
+        if self.shares(actor, inv.begin.handler):
+            actor.shared[inv.number] = inv
+            return
+        actor.holder = inv
+        if actor.queue is None:
+            actor.queue = deque()
+        self._partition.actors.busy.pop(actor.address, None)
+
+    def take_instance(self, actor: Actor, inv: Invocation) -> None:
+        """The handler that waits keeps the instance that it runs with; others get another."""
+        inv.instance = actor.instance
+        if not actor.info.visible:
+            actor.instance = None  # others read the state as it was
+
+    def leave(self, actor: Actor, inv: Invocation) -> None:
+        """The actor goes on with the instance of the handler that has ended, if that had it."""
+        if actor.holder is inv:
+            if inv.instance is not None:
+                actor.instance = inv.instance
+            actor.holder = None
+        actor.shared.pop(inv.number, None)
+
+    def same_call(self, actor: Actor, key: str, but: Invocation | None) -> Invocation | None:
+        """Who handles the call of an idempotency key already, beside others."""
+        for inv in actor.shared.values():
+            if inv.begin.idempotency_key == key and inv is not but and inv.state is not State.PARKED:
+                return inv
+        return None
+
+    # Parking
+
+    def park(self, actor: Actor, topic: str, offset: int, e: Envelope) -> Invocation:
+        """Copy a message into the journal, where it waits for its turn."""
+        p = self._partition
+        actor.seq += 1
+        inv = Invocation(actor.address, actor.seq, begin_of(e, p.now, None), 0)
+        inv.actor = actor
+        inv.cause = cause_of(topic, offset, e)
+        self.add(inv)
+        move(inv, Event.PARK)
+        self._journal.note(inv, no_cause(), [NOTED])
+        return inv
+
+    def park_queue(self, actor: Actor) -> None:
+        """Copy what waits for a waiting handler into the journal, so that the mailbox can be trimmed.
+
+        Timers need no copy: they are pending until their turn, and may be taken back.
+        """
+        holder, queue = actor.holder, actor.queue
+        if holder is None or not queue:
+            return
+        self._journal.before(holder)
+        for i, waiting in enumerate(queue):
+            if waiting.topic == MAILBOX:
+                inv = self.park(actor, waiting.topic, waiting.offset, waiting.envelope)
+                queue[i] = Waiting(PARKED, -1, waiting.envelope, inv.number)
+
+    def unpark(self, actor: Actor, number: int) -> Invocation | None:
+        """The actor is free for a message that waits in the journal; None where that has ended."""
+        inv = self.live.get(actor.address, {}).get(number)
+        if inv is None:
+            return None
+        inv.actor = actor
+        actor.holder = inv
+        move(inv, Event.FREE)
+        if actor.queue:
+            self.crowded[actor.address] = actor
+        return inv
+
+    def take_from_queue(self, actor: Actor, wanted: Callable[[Envelope], bool]) -> Waiting | None:
+        """Let a message wait no longer."""
+        for waiting in actor.queue or ():
+            if wanted(waiting.envelope):
+                assert actor.queue is not None
+                actor.queue.remove(waiting)
+                return waiting
+        return None
+
+    def see_to_crowds(self) -> None:
+        """Look for circles among those who wait, and park what waits for them."""
+        p = self._partition
+        full = len(p.inbox.waiting) >= p.settings.max_waiting  # nothing is read, not even what they wait for
+        probe = p.now - self._probed_at >= limits.PROBE_AFTER
+        park = full or (probe and p.now - self._parked_at >= limits.PARK_AFTER)
+        for address, actor in list(self.crowded.items()) if probe or park else ():
+            if actor.holder is None:
+                del self.crowded[address]
+                continue
+            if probe:
+                self._probe(p, actor)
+            if park:
+                self.park_queue(actor)
+        if probe:
+            self._probed_at = p.now
+        if park:
+            self._parked_at = p.now
+
+    def next_look(self) -> int | None:
+        """When `see_to_crowds` has something to do."""
+        return self._probed_at + limits.PROBE_AFTER if self.crowded else None
+
+    def restored(self) -> Iterator[Invocation]:
+        """Bring back what the journal has."""
+        histories = self._partition.pieces.histories
+        for address, pending in histories.pending.items():
+            for number in sorted(pending):
+                inv = Invocation(address, number, pending[number].begin, pending[number].steps)
+                self.add(inv)
+                inv.restore(histories.read(address, number))
+                yield inv
