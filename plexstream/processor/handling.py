@@ -259,8 +259,6 @@ class Handling(Ledger):
             changes, life = ruling.changes, ruling.life
             # A start that waits is over when its handler has ended.
             outs = [o for o in ruling.outs if o.handler != STARTED] if e.handler == START else ruling.outs
-        if actor.tried is not None:
-            changes = [*changes, *self.actors.end_trying(actor, e)]
         return Opening(changes, outs, life, dropped, init if actor.info.init else None)
 
     def change(

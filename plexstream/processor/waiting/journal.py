@@ -41,14 +41,15 @@ class Journal:
         self.on_settled: Callable[[str, list[Change]], None] = lambda _, __: None
 
     def note(
-        self, inv: Invocation, cause: Cause, completions: list[Completion], outs: list[Out] | None = None
-    ) -> None:
+        self, inv: Invocation, cause: Cause, completions: list[Completion], outs: list[Out] | None = None,
+        patch: list[Change] | None = None,
+    ) -> None:  # fmt: skip
         """Take note of what has come: the handler is fed with it when it runs again."""
         if inv.task is not None and (inv.unrecorded or not inv.begun):
             self.record(inv, WAITING, no_cause())  # what ran comes first
         noted = completions if any(c.number == Control.NOTED for c in completions) else [*completions, NOTED]
         inv.news = inv.news or any(c.number >= 0 or c.number == Control.CANCEL for c in noted)
-        self._write(inv, WAITING, cause, noted, [], outs or [], note=True)
+        self._write(inv, WAITING, cause, noted, patch or [], outs or [], note=True)
 
     def record(
         self, inv: Invocation, status: int, cause: Cause, *, completions: list[Completion] | None = None,

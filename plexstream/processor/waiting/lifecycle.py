@@ -69,7 +69,10 @@ class Lifecycle:
         self, actor: Actor, cause: Cause, e: Envelope, seq: int, outcome: Suspended | Again, opening: Opening,
         tried: Attempt | None, outs: list[Out], inv: Invocation | None,
     ) -> None:  # fmt: skip
-        """A handler has come to its first wait, or goes on as new. `inv`: it waited in the journal before."""
+        """A handler has come to its first wait, or goes on as new. `inv`: it waited in the journal before.
+
+        `tried`: the latest attempt at the message that has failed before it waited.
+        """
         p = self._partition
         base = None
         if type(outcome) is Suspended and outcome.base is not None:
@@ -83,7 +86,8 @@ class Lifecycle:
             self._roster.hold(actor, inv)
             if tried is not None:
                 inv.tried[-1] = tried._replace(cause="")
-                self._journal.note(inv, no_cause(), [failed(inv.tried[-1])])
+                note = [failed(inv.tried[-1])]
+                self._journal.note(inv, no_cause(), note, patch=p.actors.end_trying(actor, e))
             move(inv, Event.BEGIN)
         else:
             inv.begin = begin_of(e, p.now, base)
@@ -202,11 +206,13 @@ class Lifecycle:
             self.misfit(inv, result, completions, cause, outs)
             return
         if code and (attempt := self._again_later(inv, actor, result)) is not None:
+            if inv.state is State.RUNNING and (inv.unrecorded or not inv.begun):
+                self._journal.record(inv, WAITING, no_cause())  # what it had asked for before
+            if not inv.begun:
+                inv.opening, inv.unrecorded = None, []
             move(inv, Event.FAIL)
             inv.retry_at = attempt.next
             self._agenda.later(inv, inv.retry_at)
-            if not inv.begun:
-                inv.opening, inv.unrecorded = None, []
             self._journal.note(inv, cause, [*completions, failed(attempt)], outs)
             return
         sent, status, patch = [*outs], DONE, result.patch
@@ -306,7 +312,8 @@ class Lifecycle:
         if not inv.begun:
             inv.opening = None
         changes, notices = self._partition.actors.failed(inv.envelope(), code.code, detail)
-        self.end(inv, FAILED, cause, [], [*code.patch, *changes], [*sent, *notices])
+        done = [Completion(Control.CANCEL, True, error_body("cancelled", detail, None))]
+        self.end(inv, FAILED, cause, done, [*code.patch, *changes], [*sent, *notices])
 
     def forget(self, inv: Invocation) -> None:
         """Nothing is to be done with it any more."""

@@ -68,6 +68,9 @@ class Checks:
                 self.judge.take(turn)
         self.judge.check()
         check_world([model.waits for model in self.models])
+        unwanted = {ask for model in self.models for ask in model.waits.unwanted}
+        if wrong := {ask for model in self.models for ask in model.waits.given_up} - unwanted:
+            raise Violation(f"cancelled, though who has asked goes on: {sorted(wrong)}")
         for model in self.models:
             if model.timers:
                 raise Violation(f"partition {model.partition}: timers never fired: {model.timers}")
@@ -99,8 +102,8 @@ class Checks:
             (e.origin, e.origin_seq, e.origin_index)
             for mailbox in self.mailboxes
             for r in mailbox
-            if (e := envelope(r)) is not None and e.kind > ASK
-        }  # an answer that comes too late changes nothing
+            if (e := envelope(r)) is not None and (e.kind > ASK or e.handler in ("$cancel", "$end"))
+        }  # an answer that comes too late changes nothing, and who has ended cannot be cancelled
         if lost := mails.keys() - set(arrived) - received:
             raise Violation(f"messages of turns that count never arrived: {sorted(lost)}")
         for mailbox in self.mailboxes:
@@ -136,7 +139,7 @@ class Checks:
                     continue
             if record.offset in model.causes or (e is not None and e.handler in UNWRITTEN):
                 continue
-            if e is not None and e.kind > ASK:
+            if e is not None and (e.kind > ASK or (e.handler in ("$cancel", "$end") and e.sender)):
                 continue  # nobody waits for it any more
             if e is not None and e.idempotency_key and (e.target, e.idempotency_key) in model.replies:
                 continue

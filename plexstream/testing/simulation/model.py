@@ -317,7 +317,7 @@ class Model:
             self.actor(address)
         return {
             "actors": {
-                a: {"seq": x.seq, **x.state, **attempts.get(a, {})}
+                a: {"seq": x.seq, **x.state, **attempts.get(a, {}), **x.hidden()}
                 for a, x in sorted(self.actors.items())
                 if x.seq or a in attempts
             },

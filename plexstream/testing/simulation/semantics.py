@@ -42,6 +42,7 @@ class Actor:
         self.offset = -1
         self.pending: set[str] = set()  # ids of its timers, kept up by the model
         self.state = blank()
+        self.raw = True  # its init hook has still to run
         self.views: list[dict[str, Any]] = []  # all that `get` could ever answer
 
     def expired(self, now: int) -> bool:
@@ -55,14 +56,14 @@ class Actor:
         fresh = self.expired(now)
         if fresh:
             self.state = blank()
-        if fresh or seq == 1:
+        if fresh or self.raw:
             self.state["total"] = 7
         try:
             value = self._run(handler, arguments, outs, seq)
         except Refusal as refusal:
             self.state = json.loads(before)
             return Expected("rejected", refusal.args[0], [])
-        self.seq, self.time = seq, now
+        self.seq, self.time, self.raw = seq, now, False
         self.views.append(self.view())
         return Expected("", value, outs)
 
@@ -70,7 +71,12 @@ class Actor:
         """A turn without a handler: a timer for another actor goes out."""
         if self.expired(now):
             self.state = blank()
+            self.raw = True
         self.seq, self.time = self.seq + 1, now
+
+    def hidden(self) -> dict[str, Any]:
+        """What is stored of it besides its state."""
+        return {"$raw": True} if self.raw and self.seq else {}
 
     def view(self) -> dict[str, Any]:
         """What `get` answers."""

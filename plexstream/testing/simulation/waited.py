@@ -158,6 +158,8 @@ class Waits:
         self._promises: set[tuple[str, str]] = set()
         self._n: dict[str, int] = {}
         self.ended: dict[str, list[Twin]] = {}
+        self.unwanted: set[str] = set()  # asks whose handlers were cancelled
+        self.given_up: set[str] = set()  # asks that were cancelled, though nobody has cancelled them
         self.parked = self.cancelled = 0
 
     def pending(self) -> Pending:
@@ -203,6 +205,7 @@ class Waits:
         """A turn or step that counts; `e` is its message, if it has one."""
         self._state(t)
         self._promises |= {(t.actor, c.key) for c in t.patch if c.field == "@promise" and c.key}
+        self.unwanted |= {json.loads(o.payload).get("ask") for o in t.outs if o.handler == "$cancel"}
         if type(t) is Step:
             self._step(t, e)
             return
@@ -279,6 +282,8 @@ class Waits:
         if asked.kind == CommandKind.SLEEP:
             right = s.cause_topic == "timer" and s.message_id == f"{s.invocation}~{asked.number}"
             _claim_that(right or failed, f"{asked} is done by {s.cause_topic} {s.message_id}")
+            if failed and any(c.number == Control.CANCEL for c in s.completions):
+                return  # with its handler
             _claim_that(s.time >= asked.due, f"a sleep ends {asked.due - s.time} ms early")
         elif asked.kind == CommandKind.ASK:
             reference = f"{s.actor}#{s.invocation}.{asked.number}"
@@ -313,6 +318,9 @@ class Waits:
                 may = may | {"deadlock"}  # it is asked by what it waits for
                 if any(b"before it began" in o.payload or "before it began" in o.note for o in s.outs):
                     may = may | {"cancelled"}  # while it was parked
+            if b.sender and codes == {"cancelled"} and codes.isdisjoint(may):
+                self.given_up.add(b.id)  # by who has asked, it must be
+                return
             _claim_that(bool(codes & may), f"a handler ends with {codes}, expected {may}")
 
     def _result(self, outs: Any, twin: Twin, ask: bool) -> None:
