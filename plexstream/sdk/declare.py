@@ -33,7 +33,9 @@ from plexstream.sdk.spec import (
 )
 from plexstream.sdk.wrap import SENDER, by_name, with_sender, without_result
 
-OPTIONS = ("idle_timeout", "max_active", "state_ttl", "retry", "snapshots", "max_state", "events")
+OPTIONS = (
+    "idle_timeout", "max_active", "state_ttl", "retry", "snapshots", "max_state", "events", "on_stuck",
+)  # fmt: skip
 """What `declare` takes besides name and facets."""
 
 C = TypeVar("C", bound=type)
