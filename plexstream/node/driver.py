@@ -441,6 +441,8 @@ class Driver:
         if self.state is State.ACTIVE:
             self.s.mailbox.release(self._mailbox)
             self._arrived.clear()  # the next owner's
+            if self.processor is not None:
+                self.processor.let_go()
             self.state = State.RELEASING
         elif self.state is not State.RELEASING:
             self._end(State.CLOSED)

@@ -189,6 +189,10 @@ class Processor(Handling):
         actor.group = self._number
         self._append_turn(turn)
 
+    def let_go(self) -> None:
+        """Begin nothing more: what waits for its trial is the next owner's."""
+        self._care.held.clear()
+
     def release(self, now: int) -> None:
         """Let go in good order: the last record says so. What is in flight is still acknowledged."""
         self._clock(now)
