@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,6 +11,7 @@ from plexstream.cli.output import NO, stdout
 from plexstream.model.errors import ConfigError
 
 if TYPE_CHECKING:
+    from plexstream.log.base import Place
     from plexstream.log.embedded.disk import Damage
     from plexstream.node.config import Config
 
@@ -28,20 +30,37 @@ def mend(config: Config, convert: bool, yes: bool) -> None:
 
 def _repair(config: Config, yes: bool) -> None:
     from plexstream.log.embedded import repair
+    from plexstream.node.proven import void
 
     out = stdout()
-    found = repair.examine(config.log_dir)
-    if not found.damages:
+    damages = repair.examine(config.log_dir).damages
+    proven: dict[Place, int] = {}
+    if not damages:
+        damages = _beyond(config, proven)
+    if not damages:
         out.print(f"{config.log_dir} is whole: there is nothing to repair", soft_wrap=True, markup=False)
         return
-    _tell(found.damages)
+    _tell(damages)
     if not (
         yes or typer.confirm("Go on without what is lost? Every file is kept in a copy beside the folder.")
     ):
         raise typer.Exit(NO)
-    done = repair.repair(config.log_dir)
+    done = repair.repair(config.log_dir, partial(void, config.topics()), proven)
     out.print(f"Repaired. The folder as it was: {done.copy}", soft_wrap=True, markup=False)
     out.print("Next: start the node, and compare states with what you know of the time of the damage.")
+
+
+def _beyond(config: Config, proven: dict[Place, int]) -> list[Damage]:
+    """What the state stores prove to be missing. `proven` gets the ends that they know."""
+    from plexstream.log.open import open_log
+    from plexstream.node.proven import beyond
+
+    topics = config.topics()
+    log = open_log(config.log_url())
+    try:
+        return beyond(log, topics, config.state_dir, proven) if log.partitions(topics.journal) else []
+    finally:
+        log.close()
 
 
 def _convert(config: Config, yes: bool) -> None:

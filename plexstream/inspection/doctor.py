@@ -20,6 +20,7 @@ from plexstream.log.installation import count_of
 from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError, LogError, PlexstreamError
 from plexstream.node.config import Config, unknown_variables
+from plexstream.node.proven import beyond
 from plexstream.schema.codec import COMPILED
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
@@ -159,6 +160,10 @@ def _embedded(config: Config) -> Iterator[Finding]:
             yield Finding(PROBLEM, "log", str(error), advice)
         return
     try:
+        if log.partitions(config.topics().journal) is not None:
+            for damage in beyond(log, config.topics(), config.state_dir):
+                advice = "put the newer log back; or go on without what is lost: plexstream doctor --repair"
+                yield Finding(PROBLEM, "log", str(damage), advice)
         yield from _topics(config, log, None)
     finally:
         log.close()

@@ -21,7 +21,7 @@ from plexstream.log.installation import entries
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError, LogError
-from plexstream.node import topology
+from plexstream.node import proven, topology
 from plexstream.node.config import Config
 from plexstream.node.folder import Folder
 from plexstream.node.manifest import Deployment, load_manifest
@@ -48,6 +48,7 @@ class Node:
             that cannot be made or is another node's; a number of partitions that is not that of the topics;
             an address that cannot be listened on.
         LogUnavailable: the log cannot be reached.
+        LogDamaged: the embedded log lacks what was acknowledged.
     """
 
     def __init__(self, config: Config, *, edge_only: bool = False) -> None:
@@ -73,6 +74,8 @@ class Node:
         )
         self._control = entries(self.log, self.topics)
         if app is not None and app_file is not None:
+            if not config.kafka:
+                proven.check(self.log, self.topics, config.state_dir)
             if config.kafka:
                 self._supervisor = Supervisor([self._worker_spec(app_file, n) for n in range(config.workers)])
             else:

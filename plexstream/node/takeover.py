@@ -55,7 +55,7 @@ CODE_KEY: PieceKey = (Piece.PARTITION.value, "", "code", None)
 SENTINEL = b"\0restore"
 _LOAD_BATCH = 5_000
 _FILL_BATCH = 5_000
-_NOBODY = -2
+NOBODY = -2
 """Named as its claim by a record that counts for nothing."""
 REFUSED_S = 5.0
 """How soon an operator's word about a mailbox that is refused is heeded."""
@@ -216,7 +216,7 @@ class Takeover:
         """All below and at `offset` is used up. Raises Fenced at the end."""
         count = min(self._fill_to - 1 - offset, _FILL_BATCH)
         if count > 0:
-            void: list[Turn | Step | Mark] = [Mark(_NOBODY, self.s.now(), (), 0, 0, -1, "", False)]
+            void: list[Turn | Step | Mark] = [Mark(NOBODY, self.s.now(), (), 0, 0, -1, "", False)]
             self.s.appender.append(self.journal, journal_items(void * count), (self.owner, "fill", None))
             return
         assert self.store is not None

@@ -7,11 +7,20 @@ replay of what was lost, since the journal offset stands in the same batch as th
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from rocksdict import BlockBasedOptions, Cache, Options, Rdict, ReadOptions, WriteBatch, WriteBufferManager
+from rocksdict import (
+    AccessType,
+    BlockBasedOptions,
+    Cache,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+    WriteBufferManager,
+)
 
 from plexstream.model.errors import Malformed, StoreCorrupt, StoreInUse
 from plexstream.model.snapshot import Piece, Snapshot
@@ -198,6 +207,22 @@ class RocksStore:
         self.path.mkdir(parents=True, exist_ok=True)
         self._db = Rdict(str(self.path), _options(self._memory))
         self._begin()
+
+
+def peek(path: Path, keys: Iterable[PieceKey]) -> list[Snapshot | None]:
+    """Pieces of a store, which is neither changed nor locked. Raises StoreCorrupt."""
+    options = Options(raw_mode=True)
+    options.create_if_missing(False)
+    options.set_max_open_files(16)
+    try:
+        db = Rdict(str(path), options, access_type=AccessType.read_only())
+        try:
+            found = [db.get(encode_key(key)) for key in keys]
+        finally:
+            db.close()
+        return [None if data is None else decode_snapshot(data) for data in found]
+    except Exception as error:  # rocksdict raises plain Exception
+        raise StoreCorrupt(f"{path} cannot be read: {error}") from error
 
 
 def open_or_rebuild(path: Path, memory: int = MEMORY_BYTES) -> tuple[RocksStore, str]:

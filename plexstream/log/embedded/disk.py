@@ -19,13 +19,14 @@ class Damage(NamedTuple):
 
     file: Path
     at: int
-    """The first byte that is wrong."""
+    """The first byte that is wrong; -1: nothing is wrong with this file, which shows what others lack."""
     what: str
     lost: str
     """What is lost if it is accepted."""
 
     def __str__(self) -> str:
-        return f"{self.file} is damaged at byte {self.at}: {self.what}; lost: {self.lost}"
+        where = f" is damaged at byte {self.at}" if self.at >= 0 else ""
+        return f"{self.file}{where}: {self.what}; lost: {self.lost}"
 
 
 Judge = Callable[[Damage], None]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from plexstream.log.base import Place
 from plexstream.log.embedded import disk, manifest, wal
 from plexstream.log.embedded import format as form
 from plexstream.log.embedded.manifest import Manifest, StoredPartition, StoredTopic
@@ -33,12 +34,14 @@ class Contents:
     Attributes:
         found: the manifest that it was opened by.
         mark: the end of the write-ahead log.
+        known: ends that frames behind damage tell of.
     """
 
     def __init__(self, make: Callable[[StoredPartition, str, StoredTopic], Partition]) -> None:
         self._make = make
         self.found = manifest.EMPTY
         self.mark = wal.Mark(1, 0, 0)
+        self.known: dict[Place, int] = {}
         self.topics: dict[str, StoredTopic] = {}
         self.parts: dict[str, list[Partition]] = {}
         self.epochs: dict[str, int] = {}
@@ -292,5 +295,6 @@ class _Replay:
         for key, (_, last) in sorted(lost.items()):
             part = self._by_id.get(key)
             if part is not None:
+                self._contents.known[part.place] = last + 1
                 told.append(f"offsets {part.end} to {last} of {part.place[0]}[{part.place[1]}]")
         return "; ".join([*told, "and whatever else was appended from there on"])

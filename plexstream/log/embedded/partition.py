@@ -81,6 +81,11 @@ class Partition:
         self._cut(before - self.tail_first)
 
     @property
+    def flushed(self) -> int:
+        """The offset up to which all is in segments."""
+        return self._flushed
+
+    @property
     def flush_due(self) -> bool:
         return self._pending_bytes >= CHUNK_BYTES
 
