@@ -16,6 +16,7 @@ from plexstream.hosts.native.load import Loaded
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.inspection.history import Progress, known_from, read, rebuild
 from plexstream.log.base import Log
+from plexstream.log.installation import entries, id_of
 from plexstream.model.address import type_of
 from plexstream.model.errors import Malformed, ReplayDiffers
 from plexstream.model.host import Result
@@ -100,7 +101,8 @@ class _Again:
         self._partition = partition
         self._mailbox = _Mailbox(log, topics, partition)
         self._types = {**app.types, **SYSTEM_TYPES}
-        self._host = NativeHost(self._types, app.version, max_message=max_message)
+        salt = id_of(entries(log, topics))
+        self._host = NativeHost(self._types, app.version, max_message=max_message, salt=salt)
         self._loaded: dict[str, Any] = {}
         self.executed = self.trimmed = self.without_code = self.unknown = self.waited = 0
 

@@ -35,10 +35,13 @@ class Installation(msgspec.Struct, frozen=True):
     Attributes:
         partitions: how many it has, for life.
         accepted: topics that have more by now, and how many, as an operator has taken note of.
+        id: what makes its random numbers others than those of every other installation; empty in those that
+            began without one.
     """
 
     partitions: int
     accepted: dict[str, int] = {}
+    id: str = ""
 
 
 class Short(msgspec.Struct, frozen=True):
@@ -256,6 +259,12 @@ def read(log: Log, topics: Topics) -> Installation | None:
     """The installation's record, None where it has none yet. Blocks; raises LogUnavailable."""
     found = decode(entries(log, topics), KEY, Installation)
     return found if found is not None and found.partitions > 0 else None
+
+
+def id_of(found: dict[bytes, bytes]) -> str:
+    """The installation's id, among the entries of its control topic; empty where it has none."""
+    record = decode(found, KEY, Installation)
+    return "" if record is None else record.id
 
 
 def names(topics: Topics) -> list[str]:

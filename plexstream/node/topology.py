@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 
 from plexstream.log import installation
 from plexstream.log.base import Log, TopicSpec
@@ -59,7 +60,9 @@ def apply(log: Log, topics: Topics, partitions: int, asked: int | None = None) -
         # From before origins named the lives of topics: those that they are of now have no name.
         life = log.topic_id(topics.journal)
         installation.put(log, topics, installation.unnamed_key(topics.journal), life)
-    now = installation.Installation(count, more)
+    # What runs already goes on with the random numbers that its replays expect.
+    new = "" if topics.journal in there else uuid.uuid4().hex
+    now = installation.Installation(count, more, record.id if record is not None else new)
     if now != record:
         installation.put(log, topics, installation.KEY, now)
     if more:

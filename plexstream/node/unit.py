@@ -14,7 +14,7 @@ from plexstream.hosts.native import NativeHost
 from plexstream.hosts.native.load import Loaded
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.log.base import Log
-from plexstream.log.installation import Control
+from plexstream.log.installation import Control, id_of
 from plexstream.model.topics import Topics
 from plexstream.node.ingest import Ingest
 from plexstream.node.worker import Worker
@@ -64,7 +64,10 @@ class Unit:
         self._log = log
         self._topics = topics
         self._partitions = partitions
-        host = NativeHost({**app.types, **SYSTEM_TYPES}, app.version, max_message=max_message)
+        control = control or Control(log, topics)
+        host = NativeHost(
+            {**app.types, **SYSTEM_TYPES}, app.version, max_message=max_message, salt=id_of(control.entries())
+        )
         self.worker = Worker(log, topics, partitions, host, settings, state_dir, name, control=control)
         self.ingest = Ingest(log, topics, partitions, app.types, max_message)
         self._ended = ended

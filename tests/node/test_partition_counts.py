@@ -131,3 +131,17 @@ def test_on_kafka_all_state_is_served_after_the_advice_was_followed(kafka, topic
     assert state_at(other, i.topics, ACTORS[3]).state["balance"] == 4
     log.close()
     other.close()
+
+
+def test_an_installation_has_an_id_of_its_own_from_its_first_start_on(log):
+    def id_now():
+        return installation.read(log, T).id
+
+    topology.apply(log, T, 2)
+    first = id_now()
+    assert len(first) == 32
+    topology.apply(log, T, 2)
+    assert id_now() == first
+    log.delete_now(T.control)  # as in one from before there were ids: what it has recorded knows none
+    topology.apply(log, T, 2)
+    assert id_now() == ""

@@ -43,17 +43,24 @@ class NativeHost:
         types: by name, as `load_actors` finds them.
         version: of their code, noted in claims.
         max_message: bytes of one payload.
+        salt: what makes `host.random` and `host.uuid` others than those of every other installation.
     """
 
     def __init__(
-        self, types: Mapping[str, ActorType], version: str = "", *, max_message: int = MAX_MESSAGE
+        self,
+        types: Mapping[str, ActorType],
+        version: str = "",
+        *,
+        max_message: int = MAX_MESSAGE,
+        salt: str = "",
     ) -> None:
+        self._salt = salt
         self._types = {name: Type(spec, version) for name, spec in types.items()}
         self._max_message = max_message
         self._turn = self._new_turn()
 
     def _new_turn(self) -> Turn:
-        return Turn(self._max_message, MAX_TURN, new_task)
+        return Turn(self._max_message, MAX_TURN, new_task, self._salt)
 
     def type_info(self, type: str) -> TypeInfo | None:
         found = self._types.get(type)

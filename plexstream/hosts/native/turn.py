@@ -49,12 +49,16 @@ class Turn:
     """One turn at a time; an object is used again for the next."""
 
     __slots__ = (
-        "_base", "_make_task", "_max_turn", "_random", "_sender", "_task", "_time", "address", "base",
-        "bound", "chain", "firing", "fresh", "instance", "max_message", "outs", "restarts", "room", "seq",
+        "_base", "_make_task", "_max_turn", "_random", "_salt", "_sender", "_task", "_time", "address",
+        "base", "bound", "chain", "firing", "fresh", "instance", "max_message", "outs", "restarts", "room",
+        "seq",
     )  # fmt: skip
 
-    def __init__(self, max_message: int, max_turn: int, make_task: Callable[[Turn], Task]) -> None:
+    def __init__(
+        self, max_message: int, max_turn: int, make_task: Callable[[Turn], Task], salt: str = ""
+    ) -> None:
         self.max_message = max_message
+        self._salt = salt
         self._max_turn = max_turn
         self._make_task = make_task
         self._task: Task | None = None
@@ -223,7 +227,7 @@ class Turn:
 
     def _rng(self) -> random.Random:
         if self._random is None:
-            self._random = random.Random(f"{self.address}#{self.seq}")
+            self._random = random.Random(f"{self._salt}{self.address}#{self.seq}")
         return self._random
 
     def random(self) -> float:
