@@ -152,6 +152,8 @@ def _completion(c: Completion) -> str:
         return _attempt(c) if c.failed else "noted"
     if c.number == Control.RESTART:
         return f"restart from {c.value.decode(errors='replace')}"
+    if c.number == Control.STUCK:
+        return f"stuck: {c.value.decode(errors='replace')}"
     if c.number < 0:
         return Control(c.number).name.lower()
     return f"← {c.number} {'failed: ' + failure_of(c) if c.failed else _short(c.value)}"

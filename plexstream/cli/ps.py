@@ -13,7 +13,7 @@ from plexstream.cli.output import counted, print_json, reading, stderr, stdout, 
 if TYPE_CHECKING:
     from plexstream.inspection.invocations import Invocation, Tried, Wait
 
-_COLORS = {"waits": "green", "paused": "yellow", "tries again": "red"}
+_COLORS = {"waits": "green", "paused": "yellow", "tries again": "red", "stuck": "red"}
 
 
 def ps(
@@ -80,6 +80,8 @@ def ps(
     for row in rows:
         color = _COLORS.get(row.status, "dim")
         for_what = [said(wait, now) for wait in row.waits]
+        if row.stuck:
+            for_what.append(row.stuck)
         if row.tried is not None:
             for_what.append(attempts(row.tried))
         table.add_row(

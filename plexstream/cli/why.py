@@ -29,7 +29,7 @@ def why(
     """Say why an actor makes no progress: who has its partition, what its handlers wait for, what is queued.
 
     Where a handler waits for another actor, that one is looked into, too, and so on. What only a running
-    node knows is in its log and in `/v1/status`: code that does not fit its steps.
+    node knows is in its log and in `/v1/status`.
 
     [bold]Examples[/]
 
@@ -88,6 +88,8 @@ def _invocation(
     name = name_of(i)
     advice = f"  → plexstream resume '{name}'" if i.status == "paused" else ""
     yield depth, f"{name} {i.handler} {i.status} for {ago(now - i.since)}{advice}"
+    if i.stuck:
+        yield depth + 1, f"✗ {i.stuck}  → deploy code that fits, or plexstream cancel '{name}'"
     if i.tried is not None:
         yield depth + 1, attempts(i.tried)
     for wait in i.waits:

@@ -16,18 +16,22 @@ from plexstream.log.installation import count_of
 from plexstream.model.address import partition_of, type_of
 from plexstream.model.attempt import FIELD, Attempt, decode_attempt
 from plexstream.model.awakeable import make_id
-from plexstream.model.journal import MEANWHILE, Begin, Command, CommandKind, Completion, Control, Step, Turn
+from plexstream.model.journal import Command, CommandKind, Completion, Step, Turn
 from plexstream.model.message import ASK
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.topics import Topics
 from plexstream.node.takeover import split_fields
 from plexstream.processor.ports import Store
+from plexstream.processor.waiting import invocation as waiting
+from plexstream.processor.waiting.histories import own_step
+from plexstream.processor.waiting.machine import State
 from plexstream.schema.codec import decode_step
 from plexstream.store.rocks import RocksStore
 
 _ACTOR, _STEP = Piece.ACTOR.value, Piece.STEP.value
 _FIELD = f'"{FIELD}"'.encode()
 WAITS, PAUSED, QUEUED, RUNS, RETRIES = "waits", "paused", "queued", "runs", "tries again"
+STUCK = "stuck"
 
 
 class Tried(NamedTuple):
@@ -58,7 +62,8 @@ class Invocation(NamedTuple):
     """A handler that has not ended, named ``address#number``; number 0: a tell that failed before it waited.
 
     `status`: it "waits"; it is "paused"; it is "queued" behind another handler of its actor; it "runs", or
-    is about to; it "tries again" after a failure, which `tried` tells.
+    is about to; it "tries again" after a failure, which `tried` tells; it is "stuck": its code asks for
+    something else than is recorded of it, as `stuck` tells.
     """
 
     address: str
@@ -74,6 +79,7 @@ class Invocation(NamedTuple):
     waits: list[Wait]
     tried: Tried | None
     restarts: int = 0  # from a step
+    stuck: str = ""  # what differs
 
 
 def invocations(
@@ -124,45 +130,31 @@ def tried(a: Attempt) -> Tried:
 
 
 def _sum(address: str, number: int, steps: Iterable[Step], behind: bool) -> Invocation:
-    begin: Begin | None = None
-    waits: dict[int, Wait] = {}
-    paused = waited = False
-    count = since = restarts = 0
-    attempts: dict[int, Tried] = {}
-    for step in steps:
-        begin = step.begin or begin
-        count += 1
-        if step.status != MEANWHILE or not since:
-            since = step.time
-        if step.invocation != number:
-            continue  # the last of the run before, which this one continues
-        if not any(c.number == Control.NOTED for c in step.completions):
-            attempts.pop(-1, None)  # it has gone on
-        for command in step.commands:
-            waited = True
-            waits[command.number] = _wait(address, number, command, step.time)
-        for completion in step.completions:
-            waits.pop(completion.number, None)
-            if completion.number in (Control.PAUSE, Control.RESUME):
-                paused = completion.number == Control.PAUSE
-            elif completion.number == Control.RESTART:
-                restarts += 1
-                waits = {n: w for n, w in waits.items() if n < int(completion.value)}
-            elif completion.number == Control.NOTED and (found := decode_attempt(completion.value)):
-                attempts[found.step] = tried(found)
-    assert begin is not None, f"{address}#{number} has no first step"
-    if paused:
+    """What the steps of an invocation say, folded as its processor does."""
+    history = [own_step(step, number) for step in steps]
+    begin = next(step.begin for step in history if step.begin is not None)
+    inv = waiting.Invocation(address, number, begin, len(history))
+    inv.restore(history)
+    asked = {command.number: step.time for step in history for command in step.commands}
+    attempts = {step: tried(attempt) for step, attempt in inv.tried.items()}
+    waits = [
+        _wait(address, number, command, asked[n])._replace(tried=attempts.get(n))
+        for n, command in inv.outstanding.items()
+    ]
+    if inv.state is State.PAUSED:
         status = PAUSED
-    elif waits:
-        status = WAITS
-    elif behind and not waited:
-        status = QUEUED
+    elif inv.state is State.STUCK:
+        status = STUCK
+    elif inv.state is State.RETRYING:
+        status = RETRIES
+    elif inv.state is State.PARKED:
+        status = QUEUED if behind else RUNS
     else:
-        status = RETRIES if -1 in attempts else RUNS
+        status = RUNS if inv.news or not waits else WAITS
     kind = "ask" if begin.kind == ASK else "tell"
     return Invocation(
-        address, number, begin.handler, kind, begin.sender, begin.id, status, begin.time, since, count,
-        [w._replace(tried=attempts.get(w.number)) for w in waits.values()], attempts.get(-1), restarts,
+        address, number, begin.handler, kind, begin.sender, begin.id, status, begin.time, inv.since,
+        len(history), waits, attempts.get(-1), inv.restarts, inv.stuck,
     )  # fmt: skip
 
 

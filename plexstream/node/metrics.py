@@ -16,6 +16,7 @@ _GAUGES = {
     "waiting": ("plexstream_waiting_messages", "messages held for busy actors"),
     "owed": ("plexstream_owed_turns", "turns whose mails or outputs are on their way"),
     "timers": ("plexstream_timers", "pending timers"),
+    "stuck": ("plexstream_stuck_handlers", "waiting handlers whose code does not fit their steps"),
     "mailbox_lag": ("plexstream_mailbox_lag", "mailbox records not handled yet"),
     "ingest_lag": ("plexstream_ingest_lag", "records of subscribed topics not in mailboxes yet"),
 }

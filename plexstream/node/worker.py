@@ -65,6 +65,7 @@ class PartitionStatus(NamedTuple):
     waiting: int  # messages held for busy actors
     owed: int  # turns whose mails or outputs are on their way
     timers: int
+    stuck: int = 0  # handlers whose code does not fit what is recorded of them
 
 
 class Worker:
@@ -380,5 +381,5 @@ def _status(driver: Driver) -> PartitionStatus:
         )
     return PartitionStatus(
         driver.partition, driver.phase, p.position, p.fold.next, p.claim, driver.turns, len(p.actors.active),
-        len(p.inbox.waiting), driver.owed, len(p.timers),
+        len(p.inbox.waiting), driver.owed, len(p.timers), p.invocations.stuck,
     )  # fmt: skip

@@ -466,6 +466,8 @@ class Handling(Ledger):
     def _with_care(self) -> None:
         """After crashes in a row: one message at a time, each announced before it is tried."""
         care = self._care
+        if self._releasing:
+            return  # the next owner reads them again
         # What was announced is done with first, retries and all: it must not be blamed for the next one.
         while care.held and care.timer is None and self.quiet and not self.actors.busy:
             care.until = self.actors.not_before(care.held[0].envelope)

@@ -6,6 +6,7 @@ from collections import deque
 
 from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.invocation import Invocation
+from plexstream.processor.waiting.machine import State
 from plexstream.processor.waiting.ports import Partition
 
 
@@ -18,6 +19,7 @@ class Agenda:
         load: actors to be loaded, of whose handlers some wait for others.
         announce: runs that have no record yet, since when.
         kept: those with a task, the longest first.
+        stuck: those whose code does not fit.
     """
 
     def __init__(self, partition: Partition) -> None:
@@ -27,6 +29,7 @@ class Agenda:
         self.load: deque[str] = deque()
         self.announce: dict[Invocation, int] = {}
         self.kept: dict[Invocation, None] = {}
+        self.stuck: set[Invocation] = set()
         self._unacknowledged: deque[Invocation] = deque()
         self._later: dict[Invocation, int] = {}
 
@@ -67,11 +70,14 @@ class Agenda:
     def recorded(self, inv: Invocation) -> None:
         """It has a record now."""
         self.announce.pop(inv, None)
+        if inv.state is not State.STUCK:
+            self.stuck.discard(inv)
 
     def forget(self, inv: Invocation) -> None:
         """It has ended."""
         self.keep(inv, None)
         self.announce.pop(inv, None)
+        self.stuck.discard(inv)
         self._later.pop(inv, None)
 
     def next_due(self) -> int | None:

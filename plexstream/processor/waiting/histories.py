@@ -45,7 +45,7 @@ class Histories:
     def load(self) -> None:
         """Find what the store has."""
         for piece in self._store.scan(_STEP):
-            step = _own(self._codec.decode_step(piece.data), int(piece.name))
+            step = own_step(self._codec.decode_step(piece.data), int(piece.name))
             self._count(step)
 
     def _count(self, step: Step) -> None:
@@ -66,7 +66,7 @@ class Histories:
         elif step.status not in (WAITING, MEANWHILE):
             yield from self._end(step.actor, step.invocation, step.number)
             if step.next:
-                yield self._add(offset, _own(step, step.next), step.next, 0), False
+                yield self._add(offset, own_step(step, step.next), step.next, 0), False
 
     def _end(self, address: str, invocation: int, steps: int) -> Iterator[tuple[PieceKey, bool]]:
         """Nothing is left of an invocation, which had so many steps at least."""
@@ -103,7 +103,7 @@ class Histories:
         name = _name(invocation)
         found: dict[str, Step] = {}
         for piece in self._store.scan(_STEP, address, name):
-            found[piece.key or ""] = _own(self._codec.decode_step(piece.data), invocation)
+            found[piece.key or ""] = own_step(self._codec.decode_step(piece.data), invocation)
         pending = self.pending.get(address, {}).get(invocation)
         for number in range(pending.steps if pending else 0):
             newer = self.dirty.get(step_key(address, invocation, number))
@@ -112,7 +112,7 @@ class Histories:
         return [found[key] for key in sorted(found)]
 
 
-def _own(step: Step, invocation: int) -> Step:
+def own_step(step: Step, invocation: int) -> Step:
     """What an invocation begins with that goes on from another: of that one's last record nothing is its."""
     if step.status in (WAITING, MEANWHILE) or step.next != invocation:
         return step

@@ -61,6 +61,11 @@ class Invocations:
         """To be started by the driver, which tells `effect_done`."""
         return self._effects.ready
 
+    @property
+    def stuck(self) -> int:
+        """How many handlers cannot go on with their code."""
+        return len(self.agenda.stuck)
+
     # Time and the log
 
     def tick(self) -> None:

@@ -343,11 +343,14 @@ class Lifecycle:
         p, actor = self._partition, inv.actor
         assert actor is not None
         _log.error("%s#%d is stuck: %s", inv.address, inv.number, result.detail)
-        if actor.info.on_stuck != "wait":
+        if inv.cancelled or actor.info.on_stuck != "wait":
             move(inv, Event.MISFIT)
             if completions or cause.topic:
                 self._journal.note(inv, cause, completions, outs)
                 cause, outs = no_cause(), []
+            if inv.cancelled:  # it cannot hear of it
+                self.cancelled(inv, cause, outs)
+                return
             detail = f"{inv.reference()} is stuck: {result.detail}"
             code = "killed" if actor.info.on_stuck == "kill" else "non_deterministic"
             self.kill(inv, cause, outs, code, detail)
@@ -358,4 +361,5 @@ class Lifecycle:
             told = Completion(Control.STUCK, True, result.detail.encode())
             self._journal.note(inv, cause, [*completions, told, NOTED], outs)
         inv.stuck, inv.told_stuck = result.detail, True
+        self._agenda.stuck.add(inv)
         self._agenda.later(inv, p.now + limits.STUCK_RETRY)

@@ -49,6 +49,8 @@ class Revival:
             if inv.state is State.READY:
                 agenda.ready.append(inv)
             elif inv.state is State.PARKED or inv.state is State.STUCK:
+                if inv.state is State.STUCK:
+                    agenda.stuck.add(inv)
                 agenda.later(inv, self._partition.now)  # its turn may have come, its code may be another
             elif inv.state is State.RETRYING:
                 agenda.later(inv, inv.retry_at)
@@ -117,6 +119,8 @@ class Revival:
         deaths = care.deaths_of(inv.trial())
         if deaths < p.settings.poison_claims:
             self._run(inv)
+            if deaths and not inv.ended and inv.group != p.group_number:
+                self._journal.note(inv, no_cause(), [])  # it has not killed its process: nobody shall think so
         elif not inv.ended and self._roster.actor_of(inv) is not None:
             detail = f"{inv.reference()} killed its process {deaths} times in a row"
             self._lifecycle.kill(inv, no_cause(), [], "poisoned", detail, attempts=deaths)

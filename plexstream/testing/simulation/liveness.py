@@ -14,7 +14,7 @@ from plexstream.testing.simulation.clients import Call
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.model import Model
 
-WAITING_HALF_IS_MENDED = False
+WAITING_HALF_IS_MENDED = True
 """Until then two faults of the handlers that wait are known, and looked past: one that has its answer is not
 revived if it has a timeout, too; and one that never ran may be put aside as poison."""
 _KNOWN = ": all that it waits for has come"

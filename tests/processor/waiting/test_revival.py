@@ -1,0 +1,135 @@
+"""Whoever has its answer goes on, after any number of crashes; and nobody is poison who has killed nothing."""
+
+import pytest
+from world import World
+
+from plexstream import actor, handler, host, on_activate, state
+
+AWAY = [False]
+
+
+@actor
+class Asker:
+    seen: list = state(default_factory=list)
+
+    @on_activate
+    def load(self):
+        if AWAY[0]:
+            raise RuntimeError("the database is away")
+
+    @handler()
+    async def ask(self, timeout: float = 3600.0):
+        got = await host.ask("slow/1", "answer", timeout=timeout)
+        return [got, await host.run("effect", str, "done")]
+
+    @handler()
+    def blocks(self, timeout: float = 3600.0):
+        got = host.ask("slow/1", "answer", timeout=timeout)
+        return [got, host.run("effect", str, "done")]
+
+    @handler()
+    async def nap(self):
+        await host.sleep(2)
+        return "up"
+
+    @handler()
+    async def both(self):
+        return await host.all(host.start.ask("slow/1", "answer"), host.start.ask("slow/2", "answer"))
+
+    @handler()
+    async def effect(self):
+        await host.run("first", str)
+        return await host.run("second", str, "two")
+
+
+@actor
+class Slow:
+    @handler()
+    async def answer(self):
+        return await host.promise("open")
+
+
+@pytest.fixture
+def world():
+    AWAY[0] = False
+    return World(Asker, Slow)
+
+
+def note_without_going_on(world):
+    """What comes is on the log, and the process ends before the handler has gone on with it."""
+    p = world.p
+    while p.position < len(world.mailbox):
+        p.receive([(p.position, world.mailbox[p.position])], world.now)
+    while (records := p.take()) is not None:
+        world.journal += records
+        p.acknowledged(len(world.journal) - 1)
+    world.restart()
+
+
+@pytest.mark.parametrize("how", ["ask", "blocks"])
+@pytest.mark.parametrize("crashes", [1, 2, 5])
+def test_an_answer_beside_a_timeout_wakes_its_handler_after_crashes(world, how, crashes):
+    id = world.start("asker/1", how)
+    world.restart()
+    world.run()
+    world.ask("slow/1", "$promise", name="open", value="open")
+    for _ in range(crashes):
+        world.restart()
+    world.run()
+    assert world.replies[id] == ["open", "done"]
+
+
+@pytest.mark.parametrize("how", ["ask", "blocks"])
+def test_an_answer_that_was_only_noted(world, how):
+    id = world.start("asker/1", how)
+    world.ask("slow/1", "$pause")
+    world.tell("slow/1", "$promise", name="open", value="open")
+    world.run()
+    world.ask("slow/1", "$resume")
+    world.restart()
+    note_without_going_on(world)
+    note_without_going_on(world)
+    world.run()
+    assert world.replies[id] == ["open", "done"]
+
+
+def test_one_of_two_answers_before_each_crash(world):
+    id = world.start("asker/1", "both")
+    for name in ("slow/2", "slow/1"):
+        world.restart()
+        world.tell(name, "$promise", name="open", value=name)
+        note_without_going_on(world)
+        world.run()
+    assert world.replies[id] == ["slow/1", "slow/2"]
+
+
+@pytest.mark.parametrize("how", ["ask", "nap"])
+def test_an_answer_is_kept_while_its_actor_cannot_be_loaded(world, how):
+    id = world.start("asker/1", how)
+    AWAY[0] = True
+    world.restart()
+    world.run()
+    if how == "ask":
+        world.ask("slow/1", "$promise", name="open", value="open")
+    world.run(3_000)
+    world.run(3_000)
+    AWAY[0] = False
+    for _ in range(3):
+        world.run(20_000)
+    assert world.replies[id] == (["open", "done"] if how == "ask" else "up")
+
+
+@pytest.mark.parametrize("crashes", [3, 9])
+def test_a_handler_that_only_runs_again_is_no_poison(world, crashes):
+    world.hold_effects = True
+    id = world.start("asker/1", "effect")
+    world.run(2_000)  # the effect is announced
+    for _ in range(crashes):
+        world.restart()
+        world.run()
+        world.run(100)
+    world.hold_effects = False
+    world.restart()
+    world.run()
+    assert world.replies[id] == "two"
+    assert world.put_aside() == []
