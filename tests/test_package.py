@@ -12,7 +12,7 @@ EXPORTED = {
     "EventSourced", "Failed", "FoldError", "Killed", "Reject", "Rejected", "Reminder", "Retry",
     "SagaFailed", "Snapshots", "StateList", "StateMap", "StepFailed", "Supervisor", "TerminalError",
     "TimedOut", "TransitionError", "actor", "cron", "event", "event_actor", "fsm_actor",
-    "gen_server_actor", "handler", "host", "init_handler", "on_activate", "on_deactivate",
+    "gen_server_actor", "handler", "host", "init_handler", "migrate", "on_activate", "on_deactivate",
     "query_handler", "run_handler", "service", "signal_handler", "state", "state_list", "state_map",
     "state_timeout", "subscribe", "workflow", "workflow_actor",
 }  # fmt: skip

@@ -125,6 +125,18 @@ def on_deactivate(function: F) -> F:
     return function
 
 
+def migrate(function: F) -> F:
+    """Declare a method that takes over state which older code stored: ``def up(self, stored: dict) -> None``.
+
+    It runs when an actor is loaded that has plain fields which are no longer declared, or not of their type
+    hint any more. `stored` has these by name, as JSON holds them; what the method sets on ``self`` goes into
+    the journal with the actor's next turn, and what it was given goes away. Of the latter kind it must set
+    each. It must depend on nothing else: until that turn it runs at each loading.
+    """
+    put_mark(function, HookMark("migrate"))
+    return function
+
+
 def subscribe(
     topic: str, *, handler: str, key: str | Callable[[Any], str] | None = None, into: str | None = None
 ) -> Callable[[C], C]:

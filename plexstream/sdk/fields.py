@@ -16,32 +16,42 @@ class _State:
     """The placeholder that `state` leaves in the class body until `actor` reads it."""
 
     def __init__(
-        self, kind: FieldKind, default: Any = None, factory: Callable[[], Any] | None = None
+        self,
+        kind: FieldKind,
+        default: Any = None,
+        factory: Callable[[], Any] | None = None,
+        was: str | None = None,
     ) -> None:
         self.kind: FieldKind = kind
         self.default = default
         self.factory = factory
+        self.was = was
 
 
 def state(
-    default: Any = None, *, default_factory: Callable[[], Any] | None = None, **unknown: Any
+    default: Any = None,
+    *,
+    default_factory: Callable[[], Any] | None = None,
+    was: str | None = None,
+    **unknown: Any,
 ) -> Any:
     """Declare a durable field: its value after a turn is in the journal before the caller hears of it.
 
     Parameters:
         default: the value in a new actor; must be immutable.
         default_factory: makes it, where it is mutable: ``state(default_factory=list)``.
+        was: the name under which older code stored it.
 
     The type hint of the field is enforced whenever its value changes. Values are JSON-compatible.
     A change inside a list or dict is noticed; for large ones use `state_map` and `state_list`, which
     journal and load entry by entry.
     """
-    refuse_unknown("state", unknown, ("default", "default_factory"))
+    refuse_unknown("state", unknown, ("default", "default_factory", "was"))
     if not _hashes(default):
         raise DeclarationError(
             f"state(default={default!r}): a mutable default would be shared; write state(default_factory=…)"
         )
-    return _State("plain", default, default_factory)
+    return _State("plain", default, default_factory, was)
 
 
 def state_map() -> Any:
@@ -64,12 +74,19 @@ def fields_of(cls: type) -> dict[str, Field]:
     for owner in reversed(cls.__mro__):
         for name, value in list(vars(owner).items()):
             if isinstance(value, _State):
-                fields[name] = Field(name, value.kind, hints.get(name, Any), value.default, value.factory)
+                fields[name] = Field(
+                    name, value.kind, hints.get(name, Any), value.default, value.factory, value.was
+                )
                 if owner is cls:  # a base class may be another actor's, too
                     delattr(owner, name)
         inherited = vars(owner).get("__plexstream__")
         if inherited is not None and owner is not cls:
             fields.update(inherited.fields)
+    for field in fields.values():
+        if field.was in fields:
+            raise DeclarationError(
+                f"{cls.__name__}.{field.name}: was={field.was!r}, but that is declared, too: leave one out"
+            )
     _warn_of_attributes(cls, hints, fields)
     return fields
 

@@ -182,6 +182,10 @@ def event_sourced(spec: ActorType, found: list[Marked]) -> list[Marked]:
         raise DeclarationError(
             f"{spec.cls.__name__} is EventSourced, but has no fold: declare one with @event"
         )
+    if spec.migrate is not None:
+        raise DeclarationError(
+            f"{spec.cls.__name__} is EventSourced: its state is the fold of its events; raise fold= instead"
+        )
     if spec.init is not None:
         spec.init = _guarded(spec.init)
     spec.behaviour = "event_sourced"

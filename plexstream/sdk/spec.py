@@ -88,6 +88,7 @@ class Field:
     annotation: Any
     default: Any = None
     factory: Callable[[], Any] | None = None
+    was: str | None = None  # the name under which older code stored it
 
     def initial(self) -> Any:
         """The value of a plain field in a new actor."""
@@ -131,6 +132,7 @@ class ActorType:
     init: Callable[..., Any] | None = None
     activate: Callable[..., Any] | None = None
     deactivate: Callable[..., Any] | None = None
+    migrate: Callable[..., Any] | None = None
     subscriptions: list[Subscription] = field(default_factory=list)
     idle_timeout: float = 300.0
     max_active: int = 100_000

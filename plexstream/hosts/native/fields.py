@@ -69,6 +69,7 @@ class PlainFields:
         self.codecs = [
             FieldCodec(f, f"{spec.name}.{f.name}") for f in spec.fields.values() if f.kind == "plain"
         ]
+        self.names = frozenset(codec.name for codec in self.codecs)
         self.max_state = spec.max_state
 
     def load(self, attributes: dict[str, Any], encoded: Mapping[str, bytes]) -> None:
@@ -78,17 +79,22 @@ class PlainFields:
             BadState: what is stored does not fit the type hint, as after a change of the code.
         """
         for codec in self.codecs:
-            data = encoded.get(codec.name)
-            if data is None:
-                attributes[codec.name] = codec.field.initial()
-                continue
-            try:
-                attributes[codec.name] = codec.decode(data)
-            except msgspec.ValidationError as error:
-                raise BadState(
-                    f"{codec.where} is stored as {data[:80]!r}, which its type hint forbids ({error}): "
-                    "widen the hint or migrate the state"
-                ) from None
+            self.load_one(codec, attributes, encoded)
+
+    @staticmethod
+    def load_one(codec: FieldCodec, attributes: dict[str, Any], encoded: Mapping[str, bytes]) -> None:
+        """The same for one field."""
+        data = encoded.get(codec.name)
+        if data is None:
+            attributes[codec.name] = codec.field.initial()
+            return
+        try:
+            attributes[codec.name] = codec.decode(data)
+        except msgspec.ValidationError as error:
+            raise BadState(
+                f"{codec.where} is stored as {data[:80]!r}, which its type hint forbids ({error}): "
+                "widen the hint, or set the field in a @migrate hook, which is given what is stored"
+            ) from None
 
     def changes(
         self, attributes: dict[str, Any], before: dict[str, Any], encoded: dict[str, bytes], total: int

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from plexstream.hosts.native.fields import BadState, PlainFields
+from plexstream.hosts.native.migration import bring_up
 from plexstream.hosts.native.values import BadValue, ValueCodec
 from plexstream.model.errors import TooLarge
 from plexstream.model.host import Reader
@@ -68,7 +69,8 @@ class Instance:
     """An actor object with what is needed to find its changes and to take them back."""
 
     __slots__ = (
-        "address", "attributes", "before", "cells", "encoded", "object", "plain", "reader", "total", "type",
+        "address", "attributes", "before", "cells", "encoded", "migrated", "object", "plain", "reader",
+        "total", "type",
     )  # fmt: skip
 
     def __init__(
@@ -81,11 +83,10 @@ class Instance:
         self.address = address
         self.plain = plain
         self.reader = reader
-        self.encoded = dict(encoded)
-        self.total = sum(map(len, self.encoded.values()))
         self.cells: list[tuple[str, _Cells]] = []
         self.attributes: dict[str, Any] = obj.__dict__
-        plain.load(self.attributes, encoded)
+        self.encoded, self.migrated = bring_up(type.spec, plain, obj, self.attributes, encoded)
+        self.total = sum(map(len, self.encoded.values()))
         self.before = dict(self.attributes)
         self._forget_factories()
 
@@ -163,6 +164,10 @@ class Instance:
             self.total += len(data) - len(self.encoded.get(name, b""))
             self.encoded[name] = data
             self.attributes[name] = self.before[name] = value
+        if self.migrated:
+            own = {change.field for change in patch if change.key is None}
+            patch += [change for change in self.migrated if change.field not in own]
+            self.migrated = []
         return patch
 
     def changed(self) -> list[str]:
