@@ -130,9 +130,9 @@ class Reader(Protocol):
         Records of one partition are in order; partitions may be mixed.
 
         Raises:
-            Shortened: a partition ends before the position at which it is read. It is not read any more; the
-                others are, from where they were.
-            LogUnavailable: if the log has gone away for good as far as this reader can tell.
+            Unreadable: one partition cannot be read, Shortened if it ends before the position at which it is
+                read. It is not read any more; the others are, from where they were.
+            LogError: if the log is closed or damaged.
         """
 
     def wake(self) -> None:

@@ -107,23 +107,35 @@ class HistoryGone(LogError):
     """What a state is made of is not on the log (any more), and no snapshot stands in for it."""
 
 
-class Shortened(LogError):
+class Unreadable(LogError):
+    """One partition cannot be read, and its reader has stopped reading it; others go on.
+
+    Attributes:
+        topic, partition: which.
+    """
+
+    def __init__(self, message: str, topic: str, partition: int) -> None:
+        super().__init__(message)
+        self.topic = topic
+        self.partition = partition
+
+
+class Shortened(Unreadable):
     """A partition ends before a position that is known: it has lost records, or is another one by now.
 
     What comes next has numbers that were given out before. Nobody may wait for the position in silence.
 
     Attributes:
-        topic, partition: which.
         position: up to where it is known; `end`: where it ends.
     """
 
     def __init__(self, topic: str, partition: int, position: int, end: int) -> None:
         super().__init__(
             f"offset {position} of {topic}[{partition}] is beyond its end {end}: the log has lost records, "
-            "or it is not the log that the offset comes from"
+            "or it is not the log that the offset comes from",
+            topic,
+            partition,
         )
-        self.topic = topic
-        self.partition = partition
         self.position = position
         self.end = end
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, ParamSpec, TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
 from plexstream.log.installation import Control
-from plexstream.model.errors import HistoryGone, LogError, Shortened, StoreCorrupt, StoreInUse
+from plexstream.model.errors import HistoryGone, LogError, StoreCorrupt, StoreInUse, Unreadable
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
 from plexstream.node.desk import Desk
@@ -278,10 +278,10 @@ class Worker:
             self._guard(driver, driver.load, some)
 
     def _read(self, reader: Reader, limit: int, timeout: float) -> list[Record]:
-        """Read; a partition of which the log has lost records costs its driver its reign, and nobody else."""
+        """Read; a partition that cannot be read costs its driver its reign, and nobody else."""
         try:
             return reader.read(limit, timeout)
-        except Shortened as error:
+        except Unreadable as error:
             driver = self.drivers.get(error.partition) or self._releasing.get(error.partition)
             if driver is not None:
                 driver.lose(str(error))

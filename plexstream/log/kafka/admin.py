@@ -20,7 +20,7 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata
 from plexstream.log.kafka.errors import Kind, kind_of, log_error
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import client_settings, connect, logger
-from plexstream.model.errors import LogUnavailable
+from plexstream.model.errors import LogUnavailable, TopicMissing
 
 T = TypeVar("T")
 Question = Callable[[AdminClient, float], T]
@@ -36,7 +36,7 @@ MISSING_S = 2.0
 """How long a broker may not know a topic that another knew: what it was told comes late."""
 
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 0.5
-_ANEW = 4
+_ANEW = 6
 """After so many failures one after the other a new client is made, whatever they were."""
 
 
@@ -51,17 +51,25 @@ class Admin:
         self._client = connect(AdminClient, self._settings)
 
     def ask(
-        self, doing: str, question: Question[T], *, attempt_s: float = ATTEMPT_S, timeout: float | None = None
+        self,
+        doing: str,
+        question: Question[T],
+        *,
+        topic: str = "",
+        attempt_s: float = ATTEMPT_S,
+        timeout: float | None = None,
     ) -> T:
         """The answer to a question.
 
         Parameters:
             doing: what it is, for people.
+            topic: what it is about; if that is gone it is not waited for.
             attempt_s: seconds after which it is asked again; `TIMEOUT_S` for what must not be done twice.
             timeout: seconds after which it is given up; by default `TIMEOUT_S`.
 
         Raises:
             LogUnavailable: there was no answer in time.
+            TopicMissing: there is no such topic.
             LogError: whatever else is the answer.
         """
         began = time.monotonic()
@@ -76,14 +84,13 @@ class Admin:
             error: KafkaError = failed.args[0]
             kind = kind_of(error)
             now = time.monotonic()
-            over = now + pause >= deadline or (kind is Kind.MISSING and now - began >= MISSING_S)
-            if over or kind in (Kind.FENCED, Kind.REFUSED, Kind.OURS):
+            if now + pause >= deadline or kind in (Kind.FENCED, Kind.REFUSED, Kind.OURS):
                 raise log_error(error, self.bootstrap, doing) from failed
             failures += 1
             if kind is Kind.ANEW or failures % _ANEW == 0:
                 self._replace(client, error)
-            else:
-                self._renew(client, min(ATTEMPT_S, deadline - now))
+            elif not self._renew(client, topic, min(ATTEMPT_S, deadline - now)) and now - began >= MISSING_S:
+                raise TopicMissing(f"Kafka at {self.bootstrap}: {doing}: the topic {topic!r} does not exist")
             time.sleep(pause)
             pause = min(2 * pause, _LAST_PAUSE_S)
 
@@ -112,11 +119,14 @@ class Admin:
             client.poll(0)  # serves librdkafka's messages to our logger
             self._outage.look()
 
-    def _renew(self, client: AdminClient, seconds: float) -> None:
+    def _renew(self, client: AdminClient, topic: str, seconds: float) -> bool:
+        """Whether the topic is there, as far as is known."""
         try:
-            client.list_topics(timeout=max(0.1, seconds))
+            found = client.list_topics(timeout=max(0.1, seconds))
         except KafkaException as error:
             self._outage.error(error.args[0])
+            return True
+        return not topic or topic in found.topics
 
     def _replace(self, old: AdminClient, why: KafkaError) -> None:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from confluent_kafka import (
     IsolationLevel,
@@ -16,7 +17,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
 
 from plexstream.log.base import AS_THE_BROKERS_DO, Place, Replication, TopicSpec, known_offset
-from plexstream.log.kafka.admin import TIMEOUT_S, Admin
+from plexstream.log.kafka.admin import TIMEOUT_S, Admin, Question
 from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.errors import REFUSED_TOPIC
 from plexstream.log.kafka.memory import Memory
@@ -30,12 +31,15 @@ from plexstream.log.kafka.settings import (
 from plexstream.log.kafka.transaction import KafkaTransaction
 from plexstream.log.limits import DEFAULT_MAX_BYTES
 from plexstream.log.local import check_new, check_same, check_trim, missing
-from plexstream.model.errors import ConfigError, LogError, LogUnavailable, Refused
+from plexstream.model.errors import ConfigError, LogError, LogUnavailable, Refused, TopicMissing
 
 _NO_ID = str(Uuid(0, 0))  # from brokers that do not give topics ids
 
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+T = TypeVar("T")
 
 
 class KafkaLog:
@@ -134,8 +138,10 @@ class KafkaLog:
 
     def range(self, place: Place) -> tuple[int, int]:
         self.check_place(place)
-        return self._admin.ask(
-            f"asking for the offsets of {place[0]}[{place[1]}]", lambda client, s: _range(client, place, s)
+        return self._ask_of(
+            place[0],
+            f"asking for the offsets of {place[0]}[{place[1]}]",
+            lambda client, s: _range(client, place, s),
         )
 
     def trim(self, place: Place, before: int, end: int) -> None:
@@ -143,7 +149,8 @@ class KafkaLog:
         self.check_place(place)
         # Below the start a broker has nothing to do, and beyond the end it refuses.
         target = TopicPartition(place[0], place[1], before)
-        self._admin.ask(
+        self._ask_of(
+            place[0],
             f"trimming {place[0]}[{place[1]}] to {before}",
             lambda client, s: client.delete_records([target], request_timeout=s)[target].result(s),
         )
@@ -186,11 +193,12 @@ class KafkaLog:
         topic = place[0]
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
         try:
-            config = self._admin.ask(
+            config = self._ask_of(
+                topic,
                 f"reading the settings of topic {topic!r}",
                 lambda client, s: client.describe_configs([resource], request_timeout=s)[resource].result(s),
             )
-        except LogUnavailable:
+        except (LogUnavailable, TopicMissing):
             raise
         except LogError as error:
             # Not everybody may read settings; Kafka's default then is the best guess.
@@ -204,6 +212,14 @@ class KafkaLog:
             )
             raise Refused(why, topics={topic: why})
         return limit
+
+    def _ask_of(self, topic: str, doing: str, question: Question[T]) -> T:
+        try:
+            return self._admin.ask(doing, question, topic=topic)
+        except TopicMissing:
+            self._partitions.pop(topic, None)
+            self._limits.pop(topic, None)
+            raise
 
     def _create_one(self, topic: NewTopic) -> None:
         self._admin.ask(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from plexstream.log.base import Place, Record
-from plexstream.log.kafka.errors import log_error, passes
+from plexstream.log.kafka.errors import Kind, kind_of, log_error, passes
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import READER, client_settings, connect, logger
 from plexstream.log.local import beyond_end
-from plexstream.model.errors import LogError
+from plexstream.model.errors import LogError, LogUnavailable, Unreadable
 
 if TYPE_CHECKING:
     from plexstream.log.kafka.log import KafkaLog
@@ -21,27 +23,36 @@ if TYPE_CHECKING:
 WAKE_S = 0.02
 """How late a `wake` may come: nothing interrupts librdkafka's poll. 50 idle polls a second cost 0.1 % CPU."""
 
-_WATERMARK_TIMEOUT_S = 10.0
 _LOOK_UP_S = 1.0
 """How long librdkafka would wait by itself before it asks for the leaders of a topic that is new to it."""
 _new = tuple.__new__  # a named tuple's own costs twice the time
-_OUT_OF_RANGE = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}
+_OUT_OF_RANGE = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION}
+
+Answer = tuple[Place, object, "tuple[int, int] | LogError"]
 
 
 class KafkaReader:
-    """A `Reader` on a consumer that joins no group."""
+    """A `Reader` on a consumer that joins no group.
+
+    What has to be asked of a broker is asked on other threads. A consumer that librdkafka has given up is
+    replaced; what concerns one place alone ends the reading of that place, unless it passes.
+    """
 
     def __init__(self, log: KafkaLog, committed: bool) -> None:
         self._log = log
         self._outage = Outage(f"Kafka at {log.bootstrap}, reader")
         own = READER | {"isolation.level": "read_committed" if committed else "read_uncommitted"}
-        self._consumer = connect(
-            Consumer, client_settings(log.bootstrap, own, log.settings, "consumer", self._outage.error)
-        )
+        self._settings = client_settings(log.bootstrap, own, log.settings, "consumer", self._on_error)
+        self._consumer = connect(Consumer, self._settings)
         self._positions: dict[Place, int] = {}
         self._paused: set[Place] = set()
+        self._assigned: set[Place] = set()  # what the consumer has
+        self._asking: dict[Place, object] = {}  # places whose range is being asked for, by question
+        self._answers: deque[Answer] = deque()
         self._topics: set[str] = set()  # whose leaders this consumer has asked for
-        self._problem: LogError | None = None
+        self._look_ups: list[threading.Thread] = []
+        self._problems: deque[LogError] = deque()
+        self._missing: list[str] = []  # what librdkafka says of partitions that are not there
         self._woken = False
         self._closed = False
 
@@ -70,10 +81,12 @@ class KafkaReader:
     def read(self, limit: int, timeout: float) -> list[Record]:
         # Kept back while there were records to return.
         self._raise_problem()
-        consumer = self._consumer
         deadline = time.monotonic() + timeout if timeout > 0 else 0.0
         wait = min(timeout, WAKE_S) if timeout > 0 else 0.0
         while True:
+            while self._answers:
+                self._answered(*self._answers.popleft())
+            consumer = self._consumer
             # `consume` alone would wait for `limit` messages or the whole timeout.
             first = consumer.poll(wait)
             self._outage.look()
@@ -81,7 +94,9 @@ class KafkaReader:
                 found = self._take([first, *consumer.consume(limit - 1, 0)] if limit > 1 else [first])
                 if found:
                     return found
-                self._raise_problem()
+            if self._missing:
+                self._look_for_missing()
+            self._raise_problem()
             if self._woken:
                 self._woken = False
                 return []
@@ -98,33 +113,51 @@ class KafkaReader:
         if not self._closed:
             self._closed = True
             self._positions.clear()
-            self._consumer.close()
+            self._asking.clear()
+            self._close_consumer()
 
     def _raise_problem(self) -> None:
-        if self._problem is not None:
-            problem, self._problem = self._problem, None
-            raise problem
+        if self._problems:
+            raise self._problems.popleft()
 
     def _look_up(self, topic: str) -> None:
-        """Ask for the leaders of a topic before it is first assigned.
+        """Ask for the leaders of a topic when it is first assigned.
 
         Else librdkafka does so when it next looks for topics that it does not know, which is once a second:
         a takeover, which reads two topics one after the other, waited for 2 s.
         """
-        if topic not in self._topics:
-            self._topics.add(topic)
+        if topic in self._topics:
+            return
+        self._topics.add(topic)
+        consumer = self._consumer
+
+        def ask() -> None:
             with suppress(KafkaException):  # it goes on asking
-                self._consumer.list_topics(topic, _LOOK_UP_S)
+                consumer.list_topics(topic, _LOOK_UP_S)
+
+        thread = threading.Thread(target=ask, name="plexstream-reader-look-up", daemon=True)
+        self._look_ups = [*(t for t in self._look_ups if t.is_alive()), thread]
+        thread.start()
 
     def _start(self, place: Place) -> None:
-        if place in self._positions and place not in self._paused:
-            # A negative offset would mean something to librdkafka.
-            offset = max(self._positions[place], 0)
+        if place not in self._positions or place in self._paused or place in self._asking:
+            return
+        # A negative offset would mean something to librdkafka.
+        offset = max(self._positions[place], 0)
+        self._assigned.add(place)
+        try:
             self._consumer.incremental_assign([TopicPartition(place[0], place[1], offset)])
+        except KafkaException as error:
+            self._replace_consumer(error.args[0])
 
     def _stop(self, place: Place) -> None:
-        if place in self._positions and place not in self._paused:
-            self._consumer.incremental_unassign([TopicPartition(place[0], place[1])])
+        self._asking.pop(place, None)
+        if place in self._assigned:
+            self._assigned.discard(place)
+            try:
+                self._consumer.incremental_unassign([TopicPartition(place[0], place[1])])
+            except KafkaException as error:
+                self._replace_consumer(error.args[0])
 
     def _take(self, messages: list[Message]) -> list[Record]:
         positions = self._positions
@@ -147,32 +180,80 @@ class KafkaReader:
             found.append(_new(Record, (topic, partition, offset, key or b"", value, message.timestamp()[1])))
         return found
 
-    def _handle(self, error: KafkaError, message: Message) -> None:
-        if passes(error):
-            self._outage.error(error)
-            return
-        topic, partition = message.topic(), message.partition()
-        place = None if topic is None or partition is None else (topic, partition)
-        if place is not None and place not in self._positions:
-            return
-        if place is not None and error.code() in _OUT_OF_RANGE:
-            self._move_into_range(place, error)
-        elif self._problem is None:
-            doing = "reading" if place is None else f"reading {place[0]}[{place[1]}]"
-            self._problem = log_error(error, self._log.bootstrap, doing)
+    def _on_error(self, error: KafkaError) -> None:
+        self._outage.error(error)
+        if kind_of(error) is Kind.MISSING:
+            self._missing.append(error.str())
 
-    def _move_into_range(self, place: Place, error: KafkaError) -> None:
-        position = self._positions[place]
-        try:
-            start, end = self._consumer.get_watermark_offsets(TopicPartition(*place), _WATERMARK_TIMEOUT_S)
-        except KafkaException as failed:
-            self._problem = log_error(failed.args[0], self._log.bootstrap, f"reading {place[0]}[{place[1]}]")
-            return
-        if position > end:
-            self._problem = beyond_end(place, position, end)
-            self.release(place)
-            return
-        logger.info("%s[%d]: offset %d is gone, going on at %d", *place, position, max(position, start))
+    def _look_for_missing(self) -> None:
+        """A topic that is deleted comes to no queue: librdkafka has its error callback told, in words."""
+        said, self._missing = self._missing, []
+        for place in list(self._assigned):
+            if any(text.startswith(f"{place[0]} [{place[1]}]:") for text in said):
+                self._ask_range(place)
+
+    def _handle(self, error: KafkaError, message: Message) -> None:
+        topic, partition = message.topic(), message.partition()
+        if error.fatal():
+            self._replace_consumer(error)
+        elif passes(error) or topic is None or partition is None:
+            # Without a place it is one of a connection, which librdkafka tries again for ever.
+            self._outage.error(error)
+        elif (place := (topic, partition)) in self._assigned:
+            if error.code() in _OUT_OF_RANGE or kind_of(error) is Kind.MISSING:
+                self._ask_range(place)
+            else:
+                self._give_up(place, log_error(error, self._log.bootstrap, f"reading {topic}[{partition}]"))
+
+    def _give_up(self, place: Place, why: LogError) -> None:
+        self.release(place)
+        self._problems.append(why if isinstance(why, Unreadable) else Unreadable(str(why), *place))
+
+    def _ask_range(self, place: Place) -> None:
+        """Stop reading `place`, and ask what is there of it."""
         self._stop(place)
-        self._positions[place] = max(position, start)
-        self._start(place)
+        question = self._asking[place] = object()
+
+        def ask() -> None:
+            answer: tuple[int, int] | LogError
+            try:
+                answer = self._log.range(place)
+            except LogError as error:
+                answer = error
+            self._answers.append((place, question, answer))
+
+        threading.Thread(target=ask, name="plexstream-reader-range", daemon=True).start()
+
+    def _answered(self, place: Place, question: object, answer: tuple[int, int] | LogError) -> None:
+        if self._asking.get(place) is not question:
+            return  # released or moved meanwhile
+        del self._asking[place]
+        position = self._positions[place]
+        if isinstance(answer, LogUnavailable):
+            logger.warning("%s", answer)
+            self._ask_range(place)
+        elif isinstance(answer, LogError):
+            self._give_up(place, answer)
+        elif position > answer[1]:
+            self._give_up(place, beyond_end(place, position, answer[1]))
+        else:
+            self._positions[place] = max(position, answer[0])
+            if position < answer[0]:
+                logger.info("%s[%d]: offset %d is gone, going on at %d", *place, position, answer[0])
+            self._start(place)
+
+    def _replace_consumer(self, why: KafkaError) -> None:
+        """librdkafka has given this one up: go on with another, from where this one was."""
+        logger.warning("Kafka at %s: a reader begins anew: %s", self._log.bootstrap, why.str())
+        self._close_consumer()
+        self._consumer = connect(Consumer, self._settings)
+        assigned, self._assigned = self._assigned, set()
+        self._topics.clear()
+        for place in assigned:
+            self._look_up(place[0])
+            self._start(place)
+
+    def _close_consumer(self) -> None:
+        for thread in self._look_ups:  # it uses the consumer
+            thread.join()
+        self._consumer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from plexstream.log.base import Place
-from plexstream.log.kafka.errors import REFUSED_RECORD, REFUSED_TOPIC, log_error
+from plexstream.log.kafka.errors import REFUSED_RECORD, REFUSED_TOPIC, log_error, passes
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import READER, TRANSACTION, client_settings, connect
 from plexstream.log.limits import check_records
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 15.0
 """Of every call. Beyond `transaction.timeout.ms`: by then an older owner's open transaction has ended."""
+
+ATTEMPT_S = 4.0
+RETRY_S = 0.1
+"""A question that may be repeated is, within its time limit."""
 
 GIVE_UP_S = 20.0
 """When a call that ignores its time limit is given up."""
@@ -133,12 +138,19 @@ class KafkaTransaction:
         self._usable()
         topic, partition = place
         doing = f"reading the position of {self._id!r} in {topic}[{partition}]"
-        try:
-            (found,) = self._group.committed([TopicPartition(topic, partition)], TIMEOUT_S)
-        except KafkaException as error:
-            raise log_error(error.args[0], self._log.bootstrap, doing) from error
-        if found.error is not None:
-            raise log_error(found.error, self._log.bootstrap, doing)
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                (found,) = self._group.committed([TopicPartition(topic, partition)], ATTEMPT_S)
+                error = found.error
+            except KafkaException as failed:
+                error = failed.args[0]
+            if error is None:
+                break
+            # Such as NOT_COORDINATOR: librdkafka looks for the new one meanwhile, and does not ask it.
+            if not passes(error) or time.monotonic() >= deadline:
+                raise log_error(error, self._log.bootstrap, doing)
+            time.sleep(RETRY_S)
         stored = (found.offset, found.metadata or "") if found.offset >= 0 else None
         return of_this_life(stored, self._life)
 
