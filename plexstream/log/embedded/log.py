@@ -41,7 +41,7 @@ from plexstream.model.errors import Fenced, LogError, LogUnavailable
 
 _log = logging.getLogger("plexstream.log")
 
-WAL_BYTES = 32 << 20
+WAL_BYTES = 16 << 20
 """A write-ahead log of this size is put into segments: so much is read again when the log is opened."""
 
 

@@ -22,7 +22,7 @@ LOCK = "LOCK"
 OLD = "CURRENT"
 """A file that every RocksDB database has, as the embedded log was before this format."""
 
-VERIFY_BYTES = 64 << 20
+VERIFY_BYTES = 32 << 20
 """So much of the newest segments is read and verified when a log is opened: the rest is when it is read."""
 
 Position = tuple[int, str]  # position, life of the topic
