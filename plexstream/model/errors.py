@@ -14,7 +14,8 @@ PlexstreamError
 │   ├── Shortened            a partition ends before a position that is known: it has lost records
 │   └── TopicMissing         a topic is not there, or has another number of partitions
 ├── StoreCorrupt             a state store cannot be read; it is rebuilt from the log
-├── StoreInUse               another process has a state store open; two nodes share a data folder
+├── StoreUnavailable         a state store cannot be used for now (disk full, no file descriptors)
+│   └── StoreInUse           another process has it open; two nodes share a data folder
 ├── CallError                what a caller gets instead of a result
 │   ├── Rejected             the actor refused (``Reject``): a business answer, do not retry
 │   ├── Failed               the handler raised; its turn was rolled back
@@ -148,7 +149,11 @@ class StoreCorrupt(PlexstreamError):
     """A state store cannot be read. It is only a cache of the log, and is rebuilt."""
 
 
-class StoreInUse(PlexstreamError):
+class StoreUnavailable(PlexstreamError):
+    """A state store cannot be used for now: a full disk, no more files. Nothing is wrong with it."""
+
+
+class StoreInUse(StoreUnavailable):
     """Another process has the state store open: two nodes share a data folder, or an old one still runs."""
 
 

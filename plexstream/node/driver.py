@@ -8,7 +8,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from plexstream.log.base import Ack, Place, Record
-from plexstream.model.errors import LogError, LogUnavailable, Malformed, StoreCorrupt
+from plexstream.model.errors import LogError, LogUnavailable, Malformed, StoreCorrupt, StoreUnavailable
 from plexstream.model.host import EffectResult
 from plexstream.model.journal import JournalRecord
 from plexstream.model.message import Envelope
@@ -40,6 +40,8 @@ SILENCE_S = 30.0
 SLICE_S = 0.01
 """How long one partition handles messages before the next has its turn."""
 MAX_SLICE = 512
+MAX_UNFLUSHED = 4
+"""Times `flush_bytes` that may wait in memory for a store that takes nothing, before reading stops."""
 MAX_ARRIVED = 500
 """Records taken and not handled, before reading stops: more would keep others' out of the reader."""
 FLUSH_TURNS = 20_000
@@ -372,6 +374,7 @@ class Driver:
             lane.backlog / MAX_BACKLOG,
             lane.backlog_bytes / MAX_BACKLOG_BYTES,
             self._relay.load,
+            p.pieces.dirty_bytes / (MAX_UNFLUSHED * s.flush_bytes),
             len(self._arrived) / MAX_ARRIVED,
         )
         if not self._paused and load >= 1:
@@ -464,7 +467,7 @@ class Driver:
         assert self.upkeep is not None
         try:
             self.upkeep.flush(self.s.now())
-        except StoreCorrupt as error:
+        except (StoreCorrupt, StoreUnavailable) as error:
             _log.warning(
                 "partition %d: its store is behind and will be brought up: %s", self.partition, error
             )
@@ -472,15 +475,22 @@ class Driver:
         return True
 
     def _end(self, state: State) -> None:
+        """Let go of everything. Handlers of errors call it, too: whatever fails in here, the rest is done."""
         self.state = state
         self._arrived.clear()
-        self.s.mailbox.release(self._mailbox)
-        self.s.journal.release(self._journal)
-        self.s.snapshots.release(self.takeover.snapshots)
-        if self.takeover.lane is not None:
-            self.s.close_lane(self.takeover.lane)
-        if self.takeover.store is not None:
-            self.takeover.store.close()
-        if self.processor is not None:
-            self.processor.actors.abandon()
-            self.processor = None
+        lane, store, p, self.processor = self.takeover.lane, self.takeover.store, self.processor, None
+        self._quietly(lambda: self.s.mailbox.release(self._mailbox))
+        self._quietly(lambda: self.s.journal.release(self._journal))
+        self._quietly(lambda: self.s.snapshots.release(self.takeover.snapshots))
+        if lane is not None:
+            self._quietly(lambda: self.s.close_lane(lane))
+        if store is not None:
+            self._quietly(store.close)
+        if p is not None:
+            self._quietly(p.actors.abandon)
+
+    def _quietly(self, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except Exception:
+            _log.exception("partition %d: a part of letting go failed", self.partition)

@@ -12,7 +12,7 @@ import msgspec
 
 from plexstream.log.base import Place, Record
 from plexstream.log.installation import Control, Short, short_key
-from plexstream.model.errors import Fenced, HistoryGone, LogError, Malformed, StoreCorrupt
+from plexstream.model.errors import Fenced, HistoryGone, LogError, Malformed, StoreCorrupt, StoreUnavailable
 from plexstream.model.journal import Claim, Inbox, Mark, Partition, Step, Turn
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.node.encode import journal_items
@@ -59,6 +59,8 @@ NOBODY = -2
 """Named as its claim by a record that counts for nothing."""
 REFUSED_S = 5.0
 """How soon an operator's word about a mailbox that is refused is heeded."""
+STORE_AGAIN_S = 1.0
+"""How soon a state store that could not be opened is tried again."""
 LOOK_AGAIN_S = 0.2
 """How soon the log is asked again where it could not say."""
 _KINDS = {b"%d" % kind: kind.value for kind in Piece}
@@ -79,6 +81,7 @@ class Phase(Enum):
     """How far a takeover is."""
 
     CLAIMING = "claiming"
+    OPENING = "opening"  # its state store
     LOOKING = "looking"  # which lives of its topics there are, and what the journal still has
     FILLING = "filling"  # numbers of the journal that were given out in a history that it has lost
     LOADING = "loading"  # pieces come from the snapshot topic
@@ -125,6 +128,7 @@ class Takeover:
         self._sum: Snapshot | None = None
         self._found: Partition | None = None  # what the state store reflects
         self._look_at = 0.0  # when to ask again; 0: an answer is due
+        self._waits_for_store = False
         self._known_lineage: Lineage | None = None  # of what the state was made of
         self._accepted: Short | None = None
         self._mailbox: Place = (services.topics.mailbox, partition)
@@ -147,10 +151,25 @@ class Takeover:
     def claimed(self, offset: int) -> None:
         """The claim is on the log at `offset`."""
         self.claim = offset
-        self.store = self.s.open_store(self.partition)
-        self._found = self._stored(self.store)
+        self.phase = Phase.OPENING
+        self._open()
+
+    def _open(self) -> None:
+        self._look_at = 0.0
+        try:
+            self.store = self.s.open_store(self.partition)
+            self._found = self._stored(self.store)
+        except StoreUnavailable as error:
+            if self.store is not None:
+                self.store.close()
+                self.store = None
+            self._look_at = self.s.elapsed() + STORE_AGAIN_S
+            if not self._waits_for_store:
+                self._waits_for_store = True
+                _log.error("partition %d waits for its state store: %s", self.partition, error)
+            return
         self.lane = self.s.open_lane(self.partition)
-        self.lane.known = offset + 1
+        self.lane.known = self.claim + 1
         self.phase = Phase.LOOKING
         self._look()
 
@@ -161,7 +180,9 @@ class Takeover:
     def go_on(self) -> None:
         """Time has passed: ask again what the log could not say."""
         if self._look_at and self.s.elapsed() >= self._look_at:
-            if self.phase is Phase.REFUSED:
+            if self.phase is Phase.OPENING:
+                self._open()
+            elif self.phase is Phase.REFUSED:
                 self._ask_about_mailbox()
             else:
                 self._look()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from plexstream.log.base import Place, Record
 from plexstream.model.address import type_of
-from plexstream.model.errors import LogError, Malformed
+from plexstream.model.errors import LogError, Malformed, StoreUnavailable
 from plexstream.model.journal import Partition, Step, Turn
 from plexstream.model.snapshot import Snapshot
 from plexstream.node.ages import Ages
@@ -53,6 +53,7 @@ class Upkeep:
         self._owner = takeover.owner
         self._saving: tuple[int, Partition] | None = None  # the batch on its way, and the sum in it
         self._trimmed = 0
+        self._store_waits = False
         self._trimming = False
         self._ages = Ages()
         self._expiry: Iterator[PieceKey | None] | None = None
@@ -110,15 +111,25 @@ class Upkeep:
     # Once a second
 
     def flush(self, now: int) -> None:
-        """Write acknowledged state to the store. Raises StoreCorrupt."""
+        """Write acknowledged state to the store, where that takes it now. Raises StoreCorrupt."""
         p = self.processor
         self.flushed_at = now
         if p.fold.next == self._flushed_next:
             return
-        self._flushed_next = p.fold.next
         p.settle()
         partition = p.fold.partition(self._first_unsaved())
-        p.pieces.flush(partition_piece(partition), self._lineage(partition))
+        try:
+            p.pieces.flush(partition_piece(partition), self._lineage(partition))
+        except StoreUnavailable as error:
+            # What was to be written stays in memory, whose bounds stop the reading of messages.
+            if not self._store_waits:
+                _log.error("partition %d goes on without its state store: %s", self._journal[1], error)
+            self._store_waits = True
+            return
+        if self._store_waits:
+            _log.warning("partition %d: its state store is written again", self._journal[1])
+        self._store_waits = False
+        self._flushed_next = p.fold.next
 
     def _lineage(self, partition: Partition) -> Snapshot:
         newest = self.processor.newest

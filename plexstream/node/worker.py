@@ -14,7 +14,7 @@ from typing import NamedTuple, ParamSpec, TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
 from plexstream.log.installation import Control
-from plexstream.model.errors import HistoryGone, LogError, StoreCorrupt, StoreInUse, Unreadable
+from plexstream.model.errors import HistoryGone, LogError, StoreCorrupt, StoreUnavailable, Unreadable
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
 from plexstream.node.desk import Desk
@@ -48,6 +48,8 @@ EFFECT_THREADS = 64
 """Plain functions of `host.run` that may block at the same time; ``async def`` ones are not limited."""
 MAX_BACK_MS = 5_000
 """How far the clock may be set back before partitions are claimed anew; meanwhile no timer fires."""
+STORE_S = 2.0
+"""How soon a partition whose state store could not be used is claimed again."""
 RELEASE_S = 20.0
 """How long letting go in good order may take before it is done the hard way."""
 
@@ -297,19 +299,12 @@ class Worker:
         """Call a driver; what goes wrong there costs that partition its reign, and nothing else."""
         try:
             call(*args, **named)
-        except HistoryGone as error:
-            _log.error("partition %d stays out of service: %s", driver.partition, error)
-            driver.lose(str(error))
-            driver.again_s = GONE_S
-        except (StoreCorrupt, StoreInUse, LogError) as error:
-            store = driver.takeover.store
-            if isinstance(error, StoreCorrupt) and store is not None:
-                _log.warning("partition %d: the state store is rebuilt: %s", driver.partition, error)
-                store.wipe()
-            driver.lose(str(error))
         except Exception as error:
-            _log.exception("partition %d: %s failed", driver.partition, call.__name__)
-            driver.lose(f"{type(error).__name__}: {error}")
+            try:
+                _give_up(driver, getattr(call, "__name__", "a call"), error)
+            except Exception:  # nothing that goes wrong with an error may end the worker
+                _log.exception("partition %d: giving it up failed", driver.partition)
+                driver.lose(f"{type(error).__name__}: {error}")
 
     def _has_released(self, driver: Driver) -> bool:
         done = [False]
@@ -371,6 +366,24 @@ class Worker:
                     _log.warning("partition %d: the claim could not be sent: %s", partition, error)
                     self._lost_at[partition] = time.monotonic()
                     self._replace_appender(error)
+
+
+def _give_up(driver: Driver, what: str, error: Exception) -> None:
+    """The partition's reign is over because of an error, which says how soon to claim it again."""
+    if isinstance(error, HistoryGone):
+        _log.error("partition %d stays out of service: %s", driver.partition, error)
+        driver.again_s = GONE_S
+    elif isinstance(error, StoreUnavailable):
+        _log.error("partition %d waits for its state store: %s", driver.partition, error)
+        driver.again_s = STORE_S
+    elif isinstance(error, StoreCorrupt):
+        _log.warning("partition %d: the state store is rebuilt: %s", driver.partition, error)
+        if driver.takeover.store is not None:
+            driver.takeover.store.wipe()
+    elif not isinstance(error, LogError):
+        _log.error("partition %d: %s failed", driver.partition, what, exc_info=error)
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    driver.lose(str(error))
 
 
 def _status(driver: Driver) -> PartitionStatus:

@@ -482,5 +482,5 @@ class Handling(Ledger):
 
     def _apply(self, group: Group, offsets: Sequence[int]) -> None:
         super()._apply(group, offsets)
-        if self._care.held:
+        if self._care.held and not self._releasing:
             self._with_care()

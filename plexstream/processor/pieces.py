@@ -230,14 +230,15 @@ class Pieces:
 
     def flush(self, *sums: Snapshot) -> None:
         """Write what is acknowledged to the store, together with pieces that say what it reflects."""
-        batch = self.dirty
+        batch = dict(self.dirty)  # as it is, where the store takes nothing now
         for address, core in self.dirty_cores.items():
             batch[_ACTOR, address, "", None] = core.snapshot()
-            core.noted = False
         for key in self.histories.dirty:
             batch[key] = self.histories.piece(key)
         batch.update(((piece.kind, piece.address, piece.name, piece.key), piece) for piece in sums)
         self.store.write(batch)
+        for core in self.dirty_cores.values():
+            core.noted = False
         self._timers_more = 0
         self.dirty = {}
         self.dirty_cores = {}

@@ -190,7 +190,8 @@ class Processor(Handling):
         self._append_turn(turn)
 
     def let_go(self) -> None:
-        """Begin nothing more: what waits for its trial is the next owner's."""
+        """Make no turn any more, by whatever: what waits is the next owner's."""
+        self._releasing = True
         self._care.held.clear()
 
     def release(self, now: int) -> None:

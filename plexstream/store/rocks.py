@@ -6,6 +6,9 @@ replay of what was lost, since the journal offset stands in the same batch as th
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -22,10 +25,12 @@ from rocksdict import (
     WriteBufferManager,
 )
 
-from plexstream.model.errors import Malformed, StoreCorrupt, StoreInUse
+from plexstream.model.errors import PlexstreamError, StoreCorrupt, StoreInUse, StoreUnavailable
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.schema.codec import decode_snapshot, encode_snapshot
 from plexstream.store.keys import DUE, Due, PieceKey, after, decode_due, encode_due, encode_key, prefix
+
+_log = logging.getLogger("plexstream.node")
 
 MEMORY_BYTES = 128 * 1024 * 1024
 """What all stores of a process together keep in memory, by default."""
@@ -82,6 +87,45 @@ def _rows(db: Rdict, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, 
     return found
 
 
+_ADVICE = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room on the disk, or raise the quota",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
+    errno.EMFILE: "raise the limit of open files (ulimit -n, LimitNOFILE)",
+    errno.ENFILE: "raise the system's limit of open files (fs.file-max)",
+    errno.ENOMEM: "give the machine memory",
+    errno.EIO: "look at the disk and the system's log",
+    errno.EROFS: "mount the disk for writing, or name another folder with --data",
+    errno.EACCES: "make the folder writable for this user",
+    errno.EPERM: "make the folder writable for this user",
+}
+"""What is wrong with the machine and not with the store, and what to do about it. RocksDB gives the number as
+text, sometimes behind the word corruption."""
+
+
+def _failure(path: Path, doing: str, error: Exception) -> PlexstreamError:
+    """The error of the tree for one of RocksDB's, which rocksdict raises as a plain Exception with its text.
+
+    A store is corrupt where its bytes are not what they should be, or a file of it is missing. Whatever else
+    the system refuses passes, and costs no store.
+    """
+    if isinstance(error, StoreUnavailable):
+        return error
+    text = str(error)
+    if "lock file" in text or "lock hold" in text:
+        return StoreInUse(
+            f"{path} is open in another process: give each node a data folder of its own (--data), "
+            "or stop the other one"
+        )
+    for number, advice in _ADVICE.items():
+        if os.strerror(number) in text or (isinstance(error, OSError) and error.errno == number):
+            return StoreUnavailable(f"{path} cannot be {doing}: {text}: {advice}")
+    missing = os.strerror(errno.ENOENT) in text
+    if text.startswith("IO error") and not missing:
+        return StoreUnavailable(f"{path} cannot be {doing}: {text}: look at the disk and the system's log")
+    return StoreCorrupt(f"{path} cannot be {doing}: {text}")
+
+
 class RocksStore:
     """Pieces of one partition in the folder `path`.
 
@@ -90,7 +134,11 @@ class RocksStore:
 
     Raises:
         StoreInUse: another process has it open.
+        StoreUnavailable: the system refuses (disk full, no more files); nothing is wrong with it.
         StoreCorrupt: RocksDB cannot open it. `wipe` makes a new one.
+
+    Every method may raise StoreUnavailable. After a failed write RocksDB takes no more until it is opened
+    again, which the next call does.
     """
 
     def __init__(self, path: Path, memory: int = MEMORY_BYTES) -> None:
@@ -99,21 +147,14 @@ class RocksStore:
         self._db: Rdict | None = None
         self._timers = 0
         self._new = False  # nothing was written to it yet
+        self._closed = False
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            self._db = Rdict(str(path), _options(memory))
-            self._begin()
+            self._open()
         except Exception as error:  # rocksdict raises plain Exception
-            self.close()
-            if "lock file" in str(error):
-                raise StoreInUse(
-                    f"{path} is open in another process: give each node a data folder of its own (--data), "
-                    "or stop the other one"
-                ) from error
-            raise StoreCorrupt(f"{path} cannot be opened: {error}") from error
+            self._release()
+            raise _failure(path, "opened", error) from error
 
-    def _begin(self) -> None:
-        db = self._open()
+    def _begin(self, db: Rdict) -> None:
         found = db.get(_FORMAT)
         if found is None and not _rows(db, b"", _BEYOND, 1):
             db[_FORMAT] = _FORMAT_IS
@@ -123,18 +164,34 @@ class RocksStore:
         self._timers = int(db.get(_TIMERS) or 0)
 
     def _open(self) -> Rdict:
-        assert self._db is not None, f"{self.path} is closed"
+        """The database, opened again where it was let go because of an error."""
+        if self._db is None:
+            assert not self._closed, f"{self.path} is closed"
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._db = Rdict(str(self.path), _options(self._memory))
+            try:
+                self._begin(self._db)
+            except Exception:
+                self._release()
+                raise
         return self._db
+
+    def _release(self) -> None:
+        """Let go of the database; not even an error of that is in anybody's way."""
+        db, self._db = self._db, None
+        if db is not None:
+            try:
+                db.close()
+            except Exception as error:
+                _log.warning("%s was not closed in good order: %s", self.path, error)
 
     def get(self, key: PieceKey) -> Snapshot | None:
         """The piece, or None. Raises StoreCorrupt."""
         try:
             data = self._open().get(encode_key(key))
             return None if data is None else decode_snapshot(data)
-        except Malformed as error:
-            raise StoreCorrupt(f"{self.path}: {error}") from error
         except Exception as error:
-            raise StoreCorrupt(f"{self.path} cannot be read: {error}") from error
+            raise _failure(self.path, "read", error) from error
 
     def scan(self, kind: int, address: str | None = None, name: str | None = None) -> Iterator[Snapshot]:
         """All pieces of a kind, of an address, of a name, by key. Raises StoreCorrupt."""
@@ -145,7 +202,7 @@ class RocksStore:
                 chunk = _rows(self._open(), start, end, _CHUNK)
                 pieces = [decode_snapshot(value) for _, value in chunk]
             except Exception as error:
-                raise StoreCorrupt(f"{self.path} cannot be read: {error}") from error
+                raise _failure(self.path, "read", error) from error
             yield from pieces
             if len(chunk) < _CHUNK:
                 return
@@ -168,7 +225,8 @@ class RocksStore:
         try:
             self._open().write(batch)
         except Exception as error:
-            raise StoreCorrupt(f"{self.path} cannot be written: {error}") from error
+            self._release()
+            raise _failure(self.path, "written", error) from error
         self._timers = timers
 
     def _order(self, batch: WriteBatch, key: PieceKey, timer: Snapshot | None) -> int:
@@ -186,27 +244,34 @@ class RocksStore:
             rows = _rows(self._open(), encode_due(after) + b"\0", bytes((DUE[0] + 1,)), limit)
             return [decode_due(key) for key, _ in rows]
         except Exception as error:
-            raise StoreCorrupt(f"{self.path} cannot be read: {error}") from error
+            raise _failure(self.path, "read", error) from error
 
     def timers(self) -> int:
         """How many timers there are."""
         return self._timers
 
     def close(self) -> None:
-        """Release the folder."""
-        if self._db is not None:
-            self._db.close()
-            self._db = None
+        """Release the folder. Raises nothing."""
+        self._closed = True
+        self._release()
 
     def wipe(self) -> None:
         """Begin with an empty folder."""
         if self._new:  # to make another one takes up to 0.1 s
             return
-        self.close()
-        shutil.rmtree(self.path, ignore_errors=True)
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._db = Rdict(str(self.path), _options(self._memory))
-        self._begin()
+        self._release()
+        try:
+            _remove(self.path)
+            self._open()
+        except Exception as error:
+            raise _failure(self.path, "emptied", error) from error
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def peek(path: Path, keys: Iterable[PieceKey]) -> list[Snapshot | None]:
@@ -226,11 +291,17 @@ def peek(path: Path, keys: Iterable[PieceKey]) -> list[Snapshot | None]:
 
 
 def open_or_rebuild(path: Path, memory: int = MEMORY_BYTES) -> tuple[RocksStore, str]:
-    """Open a store; where it is corrupt begin with an empty one, and tell why. The log fills it again."""
+    """Open a store; where it is corrupt begin with an empty one, and tell why. The log fills it again.
+
+    Raises:
+        StoreUnavailable: it cannot be opened now; nothing of it was deleted.
+    """
     try:
         return RocksStore(path, memory), ""
     except StoreCorrupt as error:
-        if path.is_file():
-            path.unlink()
-        shutil.rmtree(path, ignore_errors=True)
-        return RocksStore(path, memory), str(error)
+        why = str(error)
+    try:
+        _remove(path)
+    except OSError as error:
+        raise StoreUnavailable(f"{path} is corrupt ({why}) and cannot be deleted: {error}") from error
+    return RocksStore(path, memory), why

@@ -33,6 +33,7 @@ class Plan(NamedTuple):
     fail: float  # of an appender
     jump: float  # of a clock
     wipe: float
+    full: float  # of a disk
     stuck: float  # a partition that takes nothing for a while
     window: int  # bytes that a process has on their way to one partition
     kept: int  # bytes that wait in memory for one partition
@@ -97,6 +98,7 @@ def plan(random: Random, steps: int) -> Plan:
         fail=some(0.008),
         jump=some(0.01, 0.3),
         wipe=some(0.01, 0.4),
+        full=some(0.02, 0.4),
         stuck=some(0.05, 0.6),
         window=random.choice((1, 1, 300)),
         kept=random.choice((1, 1, 500)),

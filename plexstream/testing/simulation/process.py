@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
 from plexstream.log.installation import Control
-from plexstream.model.errors import HistoryGone, LogError, LogUnavailable, StoreCorrupt
+from plexstream.model.errors import HistoryGone, LogError, LogUnavailable, StoreCorrupt, StoreUnavailable
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
 from plexstream.node.driver import Driver, State
@@ -82,6 +82,7 @@ class SimProcess:
         self._lost_at: dict[int, int] = {}
         self._effects: list[tuple[Driver, EffectCall]] = []
         self._questions: list[_Question] = []
+        self.full = False
         self._executed: dict[Driver, int] = {}  # turns made by those who let go, as of then
         self.sender: SimProducer
         self.appender: Appender
@@ -134,7 +135,15 @@ class SimProcess:
         store = self.stores.get(partition)
         if store is None:
             store = self.stores[partition] = CrashStore()
+        if self.full:
+            raise StoreUnavailable("there are no more file descriptors")
         return store
+
+    def fill_disk(self, full: bool) -> None:
+        """Its disk is full, or has room again: no state store can be opened or written."""
+        self.full = full
+        for store in self.stores.values():
+            store.full = full
 
     def open_lane(self, partition: int) -> Lane:
         lane = Lane(partition, self.log, self.topics)
@@ -204,7 +213,7 @@ class SimProcess:
                 self.hits["appending failed" if self.sender.broken else "unknown offset"] += 1
             try:
                 driver.acknowledged(kind, ack, batch)
-            except (StoreCorrupt, LogError) as error:
+            except (StoreCorrupt, StoreUnavailable, LogError) as error:
                 driver.lose(str(error))
             except Exception as error:
                 raise Violation(f"{self.node}: an acknowledgement failed: {error!r}") from error
@@ -264,7 +273,7 @@ class SimProcess:
                     self.hits["an answer too late"] += 1
                 try:
                     question.owner.answered(question.then, question.result)
-                except (StoreCorrupt, LogError) as error:
+                except (StoreCorrupt, StoreUnavailable, LogError) as error:
                     question.owner.lose(str(error))
                 except Exception as error:
                     raise Violation(f"{self.node}: an answer of the log failed: {error!r}") from error
@@ -340,7 +349,7 @@ class SimProcess:
                 getattr(driver, what)(records)
         except HistoryGone as error:
             raise Violation(f"{self.node}, partition {partition}: turns are lost: {error}") from None
-        except (StoreCorrupt, LogError) as error:
+        except (StoreCorrupt, StoreUnavailable, LogError) as error:
             driver.lose(str(error))
         except Exception as error:
             raise Violation(f"{self.node}, partition {partition}: {what} failed: {error!r}") from error

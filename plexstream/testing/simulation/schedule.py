@@ -258,6 +258,11 @@ class Simulation:
             for partition in range(p.partitions):
                 network.compact((self.topics.snapshot, partition))
             self.hits["compacted"] += 1
+        if random.random() < p.full:
+            process = random.choice(self.processes)
+            process.fill_disk(not process.full)
+            self.hits["a disk is full"] += process.full
+            self.note(f"{process.name}: its disk is {'full' if process.full else 'usable'}")
         if random.random() < p.stuck:
             topic = random.choice((self.topics.mailbox, self.topics.mailbox, self.topics.reply))
             network.stuck.add((topic, random.randrange(p.partitions)))
@@ -342,6 +347,7 @@ class Simulation:
         flying.WINDOW = relay.KEPT = 1 << 20  # probes of deadlocks would pile up for ever
         network.odds_no_offset = network.odds_commit = network.odds_unknown_offset = network.odds_answer = 0.0
         for process in self.processes:
+            process.fill_disk(False)
             process.paused_until = 0
             process.skew = process.doomed = 0
             if not process.alive:

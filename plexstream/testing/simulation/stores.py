@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from plexstream.model.errors import StoreUnavailable
 from plexstream.model.snapshot import Snapshot
 from plexstream.store.keys import PieceKey, encode_key
 from plexstream.store.memory import MemoryStore
@@ -17,12 +18,17 @@ class CrashStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self._undo: list[dict[bytes, Snapshot | None]] = []
+        self.full = False  # the disk is: nothing can be written
 
     def write(self, pieces: Mapping[PieceKey, Snapshot | None]) -> None:
+        if self.full:
+            raise StoreUnavailable("the disk is full")
         self._remember({(k := encode_key(key)): self.pieces.get(k) for key in pieces})
         super().write(pieces)
 
     def wipe(self) -> None:
+        if self.full:
+            raise StoreUnavailable("the disk is full")
         self._remember(dict(self.pieces))
         super().wipe()
 
