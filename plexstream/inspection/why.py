@@ -19,6 +19,7 @@ from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
 from plexstream.node.takeover import split_fields
 from plexstream.processor.fold import MAILBOX, Fold
+from plexstream.processor.spans import holds
 from plexstream.schema.codec import decode_dead_letter, decode_envelope
 
 _ACTOR = Piece.ACTOR.value
@@ -110,7 +111,7 @@ def _owner(log: Log, topics: Topics, address: str, partition: int, fold: Fold) -
         text = f"{who} of partition {partition} ended without letting go of it"
         yield Reason(text, f"the log of {node} says why; /v1/status shows whether it is in service")
     if fold.attempt >= 0:
-        text = f"mailbox offset {fold.attempt} is tried with care, for the {_nth(fold.attempts)} time"
+        text = f"mailbox offset {fold.attempt} is tried with care, for the {_nth(len(fold.attempt_by))} time"
         yield Reason(text, "it may be what ends the process: see the log of the node")
     if claim is not None and type_of(address) not in claim.code:
         known = ", ".join(sorted(claim.code)) or "none"
@@ -137,12 +138,13 @@ def _life(found: Rebuilt, address: str) -> Iterator[Reason]:
 def _queue(log: Log, topics: Topics, address: str, partition: int, fold: Fold) -> tuple[list[Queued], int]:
     place = (topics.mailbox, partition)
     inbox = fold.inboxes.get(MAILBOX)
-    low, done = (inbox.low, inbox.done) if inbox is not None else (0, set())
+    known = inbox.plain(MAILBOX) if inbox is not None else None
+    low, done = (known.low, known.spans) if known is not None else (0, ())
     queue: list[Queued] = []
     backlog = 0
     for records in read(log, place, low, log.range(place)[1]):
         for r in records:
-            if r.offset in done:
+            if holds(done, r.offset):
                 continue
             backlog += 1
             if r.key != address.encode():

@@ -61,6 +61,7 @@ class Claim(NamedTuple):
     node: str
     time: int
     code: dict[str, str]  # actor type -> version of its code
+    process: str = ""  # names the owner's process, another one after each start
 
 
 class Turn(NamedTuple):
@@ -184,10 +185,18 @@ class Origin(NamedTuple):
     item: int
 
 
-class Inbox(NamedTuple):
-    """How far an inbox topic is done: all below `low`. From `low` to `next` all but `done` is waiting.
+class Span(NamedTuple):
+    """Offsets from `first` to `end`, exclusive."""
 
-    `origins` is as of `next`: what was waiting has passed the check already.
+    first: int
+    end: int
+
+
+class Inbox(NamedTuple):
+    """How far an inbox topic is done: all below `low`. From `low` to `next` all but `spans` is waiting.
+
+    `origins` is as of `next`: what was waiting has passed the check already. Marks had `done`, offset by
+    offset, before they had `spans`.
     """
 
     topic: str
@@ -195,6 +204,7 @@ class Inbox(NamedTuple):
     next: int
     done: tuple[int, ...] | list[int]
     origins: tuple[Origin, ...] | list[Origin]
+    spans: tuple[Span, ...] | list[Span] = ()
 
 
 class Mark(NamedTuple):
@@ -208,6 +218,7 @@ class Mark(NamedTuple):
     attempt: int  # mailbox offset about to be tried with care, or -1
     timer: str  # timer (actor#id) about to be tried with care, or ""
     release: bool  # the owner lets go in good order
+    alive: str = ""  # the process of `claim`, which has lost it and lives
 
 
 class Partition(NamedTuple):
@@ -231,6 +242,10 @@ class Partition(NamedTuple):
     attempts: int = 0  # how often in a row
     timer: str = ""  # timer (actor#id) tried with care
     timer_attempts: int = 0  # how often in a row
+    deaths: tuple[str, ...] = ()  # the processes of `crashes`
+    attempt_by: tuple[str, ...] = ()  # those of `attempts`
+    timer_by: tuple[str, ...] = ()  # those of `timer_attempts`
+    process: str = ""  # that of the reign in force
 
 
 JournalRecord = Claim | Turn | Step | Mark

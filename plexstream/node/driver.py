@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 
 from plexstream.log.base import Ack, Place, Record
 from plexstream.model.errors import LogError, LogUnavailable, Malformed, StoreCorrupt, StoreUnavailable
 from plexstream.model.host import EffectResult
-from plexstream.model.journal import JournalRecord
+from plexstream.model.journal import JournalRecord, Mark
 from plexstream.model.message import Envelope
 from plexstream.node.encode import journal_items
 from plexstream.node.flying import Flight
@@ -437,7 +438,17 @@ class Driver:
         """Another owns the partition, or nobody knows: forget everything."""
         if self.state not in (State.LOST, State.CLOSED):
             self.why = why
+            self._say_that_it_lives()
             self._end(State.LOST)
+
+    def _say_that_it_lives(self) -> None:
+        """The reign is over, the process is not: nobody is to take what it was about for what killed it."""
+        claim, s = self.takeover.claim, self.s
+        if claim < 0:
+            return
+        alive = journal_items([Mark(claim, s.now(), (), 0, 0, -1, "", False, s.process)])
+        with suppress(LogError):  # it is no loss: who claims again is alive, too
+            s.appender.append(self._journal, alive, (self, "alive", None))
 
     def release(self) -> None:
         """Begin to let go in good order; `released` tells when that is done."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from plexstream.log.base import Item, Place
 from plexstream.model.address import partition_of
@@ -20,7 +20,7 @@ _LAST_MAIL, _REPLY, _ASK = OutKind.ERROR.value, OutKind.REPLY.value, OutKind.ASK
 _DEAD = OutKind.DEADLETTER.value
 
 
-def journal_items(records: list[Turn | Step | Mark] | list[Claim]) -> list[Item]:
+def journal_items(records: Sequence[Turn | Step | Mark] | Sequence[Claim]) -> list[Item]:
     """Journal records as they are appended: keyed by the actor."""
     return [
         (r.actor.encode(), encode_turn(r))

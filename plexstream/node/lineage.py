@@ -105,7 +105,7 @@ def look(control: Control, partition: int) -> Facts:
 
 def known_of(inbox: InboxFold | None) -> int:
     """Up to which offset a mailbox is known to have been."""
-    return 0 if inbox is None else max(inbox.low, inbox.next, max(inbox.done, default=-1) + 1)
+    return 0 if inbox is None else max(inbox.low, inbox.next, inbox.end)
 
 
 def mailbox_shorter(lineage: Lineage | None, facts: Facts, known: int) -> Short | None:

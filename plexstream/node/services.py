@@ -32,6 +32,7 @@ class Services(Protocol):
     topics: Topics
     partitions: int
     node: str
+    process: str  # another one each time that the worker's process is started
     host: ActorHost
     settings: Settings
     appender: Appender

@@ -145,7 +145,8 @@ class Takeover:
         self._seen = 0  # of the snapshot topic, up to this offset
         self._sentinel = -1  # the number of its batch in the lane
         self._sentinel_on_log = False
-        claim = Claim(self._token, services.node, services.now(), services.host.versions())
+        versions = services.host.versions()
+        claim = Claim(self._token, services.node, services.now(), versions, services.process)
         services.appender.append(self.journal, journal_items([claim]), (owner, "claim", None))
 
     def claimed(self, offset: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import groupby
@@ -50,6 +51,8 @@ MAX_BACK_MS = 5_000
 """How far the clock may be set back before partitions are claimed anew; meanwhile no timer fires."""
 STORE_S = 2.0
 """How soon a partition whose state store could not be used is claimed again."""
+PEACE_S = 1.0
+"""How long a worker that could not let go waits for its last words to arrive."""
 RELEASE_S = 20.0
 """How long letting go in good order may take before it is done the hard way."""
 
@@ -102,6 +105,7 @@ class Worker:
         self.host = host
         self.settings = settings
         self.node = node
+        self.process = uuid.uuid4().hex
         self._clock = clock
         self._state_dir = state_dir
         self._now = round(clock() * 1000)
@@ -203,12 +207,22 @@ class Worker:
                     RELEASE_S,
                 )
                 driver.lose("the worker stops")
+            self._end_in_peace()
         except BaseException as error:
             self.failed = error
             _log.exception("the worker ends")
             raise
         finally:
             self.close()
+
+    def _end_in_peace(self) -> None:
+        """The last that the log is given says that this process lives: that should arrive, if it can."""
+        end = time.monotonic() + PEACE_S
+        while self.drivers and time.monotonic() < end:
+            for ack in self.appender.poll(0.1):
+                driver, kind, _ = cast("tuple[Driver, str, object]", ack.token)
+                if kind == "alive":
+                    self.drivers.pop(driver.partition, None)
 
     def close(self) -> None:
         """Release the log's clients."""

@@ -6,8 +6,11 @@ so that all agree on which records count (DESIGN 4, the reading rule).
 
 from __future__ import annotations
 
-from plexstream.model.journal import Claim, Inbox, JournalRecord, Mark, Origin, Partition, Step, Turn
+from plexstream.model.journal import Claim, Inbox, JournalRecord, Mark, Origin, Partition, Span, Step, Turn
+from plexstream.processor.spans import done_of, joined, single
 
+_KNOWN = 100
+"""More deaths than that make no difference to anybody."""
 CRASH_TURNS = 10_000
 """A reign with so many turns did not end because of its first message."""
 
@@ -15,24 +18,37 @@ CRASH_TURNS = 10_000
 class InboxFold:
     """How far one inbox topic is done, as `Inbox` says, while it moves."""
 
-    __slots__ = ("done", "low", "next", "origins")
+    __slots__ = ("_since", "_spans", "low", "next", "origins")
 
     def __init__(self, inbox: Inbox | None = None) -> None:
         self.low = inbox.low if inbox else 0
         self.next = inbox.next if inbox else 0
-        self.done: set[int] = set(inbox.done) if inbox else set()
+        self._spans = done_of(inbox) if inbox else []
+        self._since: set[int] = set()  # since the mark that said so
         self.origins = {o.origin: (o.seq, o.item) for o in inbox.origins} if inbox else {}
+
+    def finish(self, offset: int) -> None:
+        """The message at `offset` is done."""
+        if offset >= self.low:
+            self._since.add(offset)
+
+    @property
+    def end(self) -> int:
+        """Behind the last offset that is known to be done."""
+        return max(max(self._since, default=-1) + 1, max((span.end for span in self._spans), default=0))
 
     def plain(self, topic: str) -> Inbox:
         """As plain data. What is done at the low end moves it up.
 
         Not beyond `next`: `origins` knows nothing of what comes there, so that it must be read again.
         """
-        while self.low < self.next and self.low in self.done:
-            self.done.discard(self.low)
-            self.low += 1
+        self._spans = spans = joined([*self._spans, *single(self._since)])
+        self._since.clear()
+        if spans and spans[0].first <= self.low < self.next:
+            self.low = max(self.low, min(spans[0].end, self.next))
+        spans = [Span(max(first, self.low), end) for first, end in spans if end > self.low]
         origins = tuple(Origin(o, seq, item) for o, (seq, item) in self.origins.items())
-        return Inbox(topic, self.low, max(self.next, self.low), tuple(sorted(self.done)), origins)
+        return Inbox(topic, self.low, max(self.next, self.low), (), origins, tuple(spans))
 
 
 class Fold:
@@ -48,14 +64,30 @@ class Fold:
         self.inboxes = {i.topic: InboxFold(i) for i in partition.inboxes}
         self.relayed = partition.relayed
         self.emitted = partition.emitted
-        self.crashes = partition.crashes
+        self.process = partition.process or (f"claim {self.claim}" if self.claims else "")
+        self.deaths = partition.deaths or _unnamed(partition.crashes)
         self.turns = partition.turns
         self.released = partition.released
         self.attempt = partition.attempt
-        self.attempts = partition.attempts
+        self.attempt_by = partition.attempt_by or _unnamed(partition.attempts)
         self.timer = partition.timer
-        self.timer_attempts = partition.timer_attempts
+        self.timer_by = partition.timer_by or _unnamed(partition.timer_attempts)
         self.code: dict[str, str] = {}
+
+    @property
+    def crashes(self) -> int:
+        """How many processes in a row have died in their reigns, as far as is known."""
+        return len(self.deaths)
+
+    @property
+    def attempts(self) -> int:
+        """How many processes the attempt has killed, as far as is known."""
+        return len([process for process in self.attempt_by if process != self.process])
+
+    @property
+    def timer_attempts(self) -> int:
+        """How many processes the timer has killed, as far as is known; one more where this one tries it."""
+        return len(self.timer_by)
 
     def counted(self, offset: int, record: JournalRecord) -> bool:
         """Whether a turn or mark below `next` counted: it names the latest claim before it."""
@@ -76,6 +108,8 @@ class Fold:
             return True
         assert type(record) is Mark
         if record.claim != self.claim:
+            if record.alive:
+                self._heard_of(record.alive)
             return False
         self._mark(record)
         return True
@@ -89,23 +123,34 @@ class Fold:
         if offset < 0:
             return
         if offset == self.attempt:
-            self.attempt, self.attempts = -1, 0
+            self.attempt, self.attempt_by = -1, ()
         if turn.cause_topic == TRIED:
             return  # its message is still to be handled
         inbox = self.inboxes.get(turn.cause_topic)
         if inbox is None:
             inbox = self.inboxes[turn.cause_topic] = InboxFold()
-        if offset >= inbox.low:
-            inbox.done.add(offset)
+        inbox.finish(offset)
 
     def _survived(self, turn: Turn | Step) -> None:
         """The timer on trial is not what kills if it has led to a turn, or the waiting handler goes on."""
         fired = turn.cause_offset < 0 and self.timer == f"{turn.sender}#{turn.message_id}"
         if fired or (type(turn) is Step and self.timer == f"{turn.actor}#~{turn.invocation}"):
-            self.timer, self.timer_attempts = "", 0
+            self.timer, self.timer_by = "", ()
+
+    def _heard_of(self, process: str) -> None:
+        """A process lives: what it was about has not killed it."""
+        self.deaths = _without(self.deaths, process)
+        self.attempt_by = _without(self.attempt_by, process)
+        self.timer_by = _without(self.timer_by, process)
 
     def _claim(self, offset: int, claim: Claim) -> None:
-        self.crashes = 0 if self.released or self.turns >= CRASH_TURNS else self.crashes + 1
+        if self.released or self.turns >= CRASH_TURNS:
+            self.deaths = ()
+        elif self.claim >= 0 or self.process:
+            self.deaths = _with(self.deaths, self.process)
+        # One of an older version, or of a tool, stands for itself.
+        self.process = claim.process or f"claim {offset}"
+        self._heard_of(self.process)
         self.claim = offset
         self.claims.append(offset)
         self.turns = 0
@@ -113,12 +158,15 @@ class Fold:
         self.code = claim.code
 
     def _mark(self, mark: Mark) -> None:
-        # Those before a suspect, which may wait for a retry, are announced anew in each reign: it stays one.
-        if mark.attempt >= max(0, self.attempt):
-            self.attempts = self.attempts + 1 if mark.attempt == self.attempt else 1
+        # Those before a suspect, which may wait for a retry, are announced anew in each reign: it stays one,
+        # until this process has tried it and tries another.
+        if mark.attempt >= 0 and (mark.attempt >= self.attempt or self.process in self.attempt_by):
+            self.attempt_by = _with(self.attempt_by if mark.attempt == self.attempt else (), self.process)
             self.attempt = mark.attempt
-        if mark.timer:
-            self.timer_attempts = self.timer_attempts + 1 if mark.timer == self.timer else 1
+        if mark.timer == PASSED:
+            self.timer, self.timer_by = "", ()
+        elif mark.timer:
+            self.timer_by = _with(self.timer_by if mark.timer == self.timer else (), self.process)
             self.timer = mark.timer
         for inbox in mark.inboxes:
             # The mark tells the sum of all before it: what was folded up to here is in it.
@@ -138,11 +186,28 @@ class Fold:
             del self.claims[0]
         return Partition(
             self.next, floor, unsaved, tuple(self.claims), tuple(i.plain(t) for t, i in self.inboxes.items()),
-            self.relayed, self.emitted, self.crashes, self.turns, self.released, self.attempt, self.attempts,
-            self.timer, self.timer_attempts,
+            self.relayed, self.emitted, self.crashes, self.turns, self.released,
+            self.attempt, len(self.attempt_by), self.timer, self.timer_attempts,
+            self.deaths, self.attempt_by, self.timer_by, self.process,
         )  # fmt: skip
 
 
+def _with(processes: tuple[str, ...], process: str) -> tuple[str, ...]:
+    """One more process, each once, the latest `_KNOWN` of them."""
+    return (*_without(processes, process), process)[-_KNOWN:]
+
+
+def _without(processes: tuple[str, ...], process: str) -> tuple[str, ...]:
+    return tuple(other for other in processes if other != process) if process in processes else processes
+
+
+def _unnamed(count: int) -> tuple[str, ...]:
+    """So many processes that an older version has counted."""
+    return tuple(f"unknown {number}" for number in range(min(count, _KNOWN)))
+
+
+PASSED = "#"
+"""As the timer of a mark: what was tried before has come to its end, and the process lives."""
 MAILBOX = "mailbox"
 TIMER = "timer"
 TRIED = "attempt"

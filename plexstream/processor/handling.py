@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
+from plexstream.model.address import type_of
 from plexstream.model.attempt import FIELD, encode_attempt
 from plexstream.model.errors import Failed
 from plexstream.model.host import Result
@@ -35,6 +37,8 @@ _OUT_REPLY, _OUT_ERROR = OutKind.REPLY.value, OutKind.ERROR.value
 _OUT_CANCEL, _OUT_TICK = OutKind.CANCEL.value, OutKind.TICK.value
 _RETRIED = frozenset(("failed", "error"))
 _ENDS = frozenset(("poisoned", "stopped"))  # also a series of timers
+_LOOKED_AT = 1_000
+"""Messages that wait for their trial among which one is looked for that is due."""
 _new = tuple.__new__  # a named tuple's own costs twice the time
 
 
@@ -293,15 +297,6 @@ class Handling(Ledger):
         old = ttl and actor.seq and self.now - actor.time > ttl
         return bool(old) and not self.invocations.keeps(actor.address)
 
-    def will_wait(self, e: Envelope) -> bool:
-        """Whether a message would wait for its actor, and not be handled at once."""
-        actor = self.actors.active.get(e.target)
-        if actor is None or actor.queue is None or e.kind > ASK or e.handler in OVERTAKES:
-            return False
-        if e.headers and e.headers.get("read_only") == "1":
-            return False
-        return actor.holder is None or e.handler not in actor.info.shared
-
     def _expire(self, actor: Actor) -> list[Change]:
         """Begin anew: the state is past its time to live."""
         self.actors.renew(actor)
@@ -365,7 +360,6 @@ class Handling(Ledger):
             actor.queue.appendleft(Waiting(topic, offset, e))
             if offset >= 0:
                 self.inbox.waiting.add(offset)
-                self.inbox.done.discard(offset)
             return False
         if result.read_only and e.kind == ASK and "/" not in e.reply_to:
             body = error_body(result.code, result.detail, result.data)
@@ -406,6 +400,8 @@ class Handling(Ledger):
         queue = actor.queue
         assert queue is not None
         while queue:
+            if not self._may_try(actor, queue[0]):
+                return
             head = queue.popleft()
             e = head.envelope
             if head.topic == TIMER and not self.timers.live(e.sender, e.id, e.origin_seq):
@@ -422,6 +418,18 @@ class Handling(Ledger):
             self.inbox.finish(head.offset)
         actor.queue = None
         self.actors.busy.pop(actor.address, None)
+
+    def _may_try(self, actor: Actor, head: Waiting) -> bool:
+        """Whether the head of a queue is handled now: while care is taken it is announced first."""
+        care = self._care
+        if not care.left or head.topic != MAILBOX:
+            return True
+        if self.quiet and care.announced(head.offset):
+            care.tried()
+            return True
+        if actor not in care.actors:
+            care.actors.append(actor)
+        return False
 
     # For handlers that wait
 
@@ -463,24 +471,72 @@ class Handling(Ledger):
 
     # With care
 
+    def will_wait(self, e: Envelope) -> bool:
+        """Whether a message would wait for its actor, in a queue or in the journal."""
+        if e.kind > ASK or e.handler.startswith("$") or e.handler in OVERTAKES:
+            return False
+        if e.headers and e.headers.get("read_only") == "1":
+            return False
+        actor = self.actors.active.get(e.target)
+        if actor is not None:
+            return actor.queue is not None and not (actor.holder and e.handler in actor.info.shared)
+        # It is not loaded for that: who has handlers that wait and are not shared is held by one of them.
+        waiting = self.invocations.live.get(e.target)
+        info = self.host.type_info(type_of(e.target)) if waiting else None
+        if not waiting or info is None or e.handler in info.shared:
+            return False
+        return info.visible or any(inv.begin.handler not in info.shared for inv in waiting.values())
+
+    def _next_held(self) -> Waiting | None:
+        """The first message that may be tried now: none overtakes another one of its actor."""
+        care, passed, later = self._care, set[str](), []
+        for waiting in islice(care.held, _LOOKED_AT):
+            target = waiting.envelope.target
+            if target in passed:
+                continue
+            at = self.actors.not_before(waiting.envelope)
+            if at <= self.now:
+                return waiting
+            later.append(at)
+            passed.add(target)
+        care.until = min(later, default=0)
+        return None
+
     def _with_care(self) -> None:
         """After crashes in a row: one message at a time, each announced before it is tried."""
         care = self._care
         if self._releasing:
             return  # the next owner reads them again
-        # What was announced is done with first, retries and all: it must not be blamed for the next one.
-        while care.held and care.timer is None and self.quiet and not self.actors.busy:
-            care.until = self.actors.not_before(care.held[0].envelope)
-            if care.until > self.now:
+        while care.timer is None and self.quiet:
+            actor = care.actors[0] if care.actors else None
+            if actor is not None and not actor.queue:
+                care.actors.popleft()
+                continue
+            waiting = actor.queue[0] if actor is not None and actor.queue else self._next_held()
+            if waiting is None:
                 return
-            offset = care.announce()
-            if offset >= 0:
-                self._pending.append(self._mark(attempt=offset))
-                return
-            for waiting in care.take():
+            if actor is None and self.will_wait(waiting.envelope):
+                care.held.remove(waiting)  # what waits has not been tried
                 self._execute(waiting.topic, waiting.offset, waiting.envelope)
+                continue
+            if not care.announced(waiting.offset):
+                care.announce(waiting.offset)
+                self._pending.append(self._mark(attempt=waiting.offset))
+                return
+            if actor is not None:
+                care.actors.popleft()
+                self._retry(actor)
+                continue
+            care.tried()
+            rest = [waiting] if care.left else list(care.held)
+            if care.left:
+                care.held.remove(waiting)
+            else:
+                care.held.clear()
+            for one in rest:
+                self._execute(one.topic, one.offset, one.envelope)
 
     def _apply(self, group: Group, offsets: Sequence[int]) -> None:
         super()._apply(group, offsets)
-        if self._care.held and not self._releasing:
+        if self._care.held or self._care.actors:
             self._with_care()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from plexstream.model.journal import Inbox, Origin
 from plexstream.processor.fold import InboxFold
+from plexstream.processor.spans import done_of, joined, without
 
 
 class InboxState:
     """One inbox topic of a running processor.
 
-    Invariants: everything below `low` is done. From `low` to `position` all is done but `waiting`.
+    Invariants: everything below `position` is done but `waiting`; from there on `done` is.
     `origins` is as of ``max(position, known)``: what stands below `known` was checked by an earlier reign.
     """
 
@@ -20,7 +23,7 @@ class InboxState:
         self.topic = topic
         self.position = plain.low  # the next offset to take
         self.known = plain.next
-        self.done = set(plain.done)
+        self.done = deque(done_of(plain))
         self.origins = {o.origin: (o.seq, o.item) for o in plain.origins}
         self.waiting: set[int] = set()
 
@@ -30,26 +33,22 @@ class InboxState:
         if origin and offset >= self.known:
             last = self.origins.get(origin)
             if last is not None and (seq, index) <= last:
-                if self.waiting:
-                    self.done.add(offset)
                 return False
             self.origins[origin] = (seq, index)
-        if self.done and offset in self.done:
-            if not self.waiting:
-                self.done.discard(offset)
-            return False
-        return True
+        done = self.done
+        while done and done[0].end <= offset:
+            done.popleft()
+        return not (done and done[0].first <= offset)
 
     def finish(self, offset: int) -> None:
         """The message at `offset` is handled: its turn, if any, is on its way."""
         self.waiting.discard(offset)
-        if self.waiting:
-            self.done.add(offset)
 
     def plain(self) -> Inbox:
         """For a mark: as of all that was handed to the log before it."""
-        low = min(self.waiting, default=self.position)
-        low = min(low, self.position)
-        self.done = {o for o in self.done if o >= low}
+        position = self.position
+        low = min(self.waiting, default=position)
+        assert low <= position, f"{self.topic}: {low} waits, and was not taken yet: {position} comes next"
+        spans = joined([*without(low, position, self.waiting), *(s for s in self.done if s.end > position)])
         origins = tuple(Origin(o, seq, item) for o, (seq, item) in self.origins.items())
-        return Inbox(self.topic, low, max(self.position, self.known), tuple(sorted(self.done)), origins)
+        return Inbox(self.topic, low, max(position, self.known), (), origins, tuple(spans))

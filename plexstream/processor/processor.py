@@ -16,7 +16,7 @@ from plexstream.model.journal import (
 )
 from plexstream.model.snapshot import Snapshot
 from plexstream.processor.actors import Actor, Refusal
-from plexstream.processor.fold import TIMER
+from plexstream.processor.fold import PASSED, TIMER
 from plexstream.processor.handling import Handling
 from plexstream.processor.lives import WAKE, life_change
 from plexstream.processor.ports import Settings
@@ -70,6 +70,11 @@ class Processor(Handling):
         """One more has been tried."""
         self._care.left = max(0, self._care.left - 1)
 
+    def passed(self, trial: str) -> None:
+        """What was announced as `trial` waits again or has ended, and the process lives: no suspect."""
+        if self.fold.timer == trial:
+            self._pending.append(self._mark(timer=PASSED))
+
     def effect_done(self, call: EffectCall, result: EffectResult, now: int) -> None:
         """A side effect has come to its end."""
         self._clock(now)
@@ -79,17 +84,17 @@ class Processor(Handling):
     def _timers_with_care(self) -> None:
         """The same for timers, while no message is held."""
         care = self._care
-        if not self.quiet or self.actors.busy:
+        if not self.quiet:
             return
         if care.timer is None:
-            if care.held:
+            if care.actors or self._next_held() is not None:
                 return
             due = self.timers.pop_due(self.now, 1)
             if not due:
                 return
             care.timer, care.told = due[0], False
         timer = care.timer
-        if not care.told and self._live(timer):
+        if not care.told and self._live(timer) and not self.will_wait(timer_message(timer)):
             care.until = self.actors.not_before(timer_message(timer))
             if care.until <= self.now:
                 care.told = True
@@ -126,7 +131,7 @@ class Processor(Handling):
             for actor in list(self.actors.busy.values()):
                 if actor.retry_at <= self.now:
                     self._retry(actor)
-        if self._care.held:
+        if self._care.held or self._care.actors:
             self._with_care()
         quiet = not self._moved and not self._since_mark
         if self._since_mark >= self.settings.mark_turns or (
@@ -193,6 +198,7 @@ class Processor(Handling):
         """Make no turn any more, by whatever: what waits is the next owner's."""
         self._releasing = True
         self._care.held.clear()
+        self._care.actors.clear()
 
     def release(self, now: int) -> None:
         """Let go in good order: the last record says so. What is in flight is still acknowledged."""

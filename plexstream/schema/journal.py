@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from plexstream.model.errors import Malformed
-from plexstream.model.journal import Claim, Inbox, JournalRecord, Mark, Origin, Partition, Step, Turn
+from plexstream.model.journal import Claim, Inbox, JournalRecord, Mark, Origin, Partition, Span, Step, Turn
 from plexstream.schema import avro
-from plexstream.schema.avro import HEADER, prefix
+from plexstream.schema.avro import HEADER, prefix, prefixes
 from plexstream.schema.step import decode_step, encode_step
 from plexstream.schema.turn import decode_turn, encode_turn
 
-_TURN, _STEP, _MARK, _CLAIM = prefix("Turn"), prefix("Step"), prefix("Mark"), prefix("Claim")
+_TURN, _STEP = prefix("Turn"), prefix("Step")
+_MARK, _CLAIM = prefixes("Mark"), prefixes("Claim")
 
 
 def encode_journal(record: JournalRecord) -> bytes:
@@ -42,9 +43,9 @@ def decode_journal(data: bytes, outs: bool = True) -> JournalRecord:
             raise Malformed(f"a {name} of {len(data)} bytes ends too early") from None
         except UnicodeDecodeError as error:
             raise Malformed(f"a {name} holds text that is no UTF-8: {error.reason}") from None
-    if head == _CLAIM:
+    if head in _CLAIM:
         return Claim(**avro.decode("Claim", data))
-    if head == _MARK:
+    if head in _MARK:
         fields = avro.decode("Mark", data)
         return Mark(**{**fields, "inboxes": _inboxes_in(fields["inboxes"])})
     raise Malformed(f"{len(data)} bytes are no journal record: they begin with {head.hex() or 'nothing'}")
@@ -52,33 +53,44 @@ def decode_journal(data: bytes, outs: bool = True) -> JournalRecord:
 
 def is_claim(data: bytes) -> bool:
     """Whether a journal record is a claim, without decoding it."""
-    return data[:HEADER] == _CLAIM
+    return data[:HEADER] in _CLAIM
 
 
 def encode_partition(partition: Partition) -> bytes:
     """Encode the sum of a journal's beginning."""
     return avro.encode(
         "Partition",
-        {**partition._asdict(), "claims": list(partition.claims), "inboxes": _inboxes_out(partition.inboxes)},
+        {**partition._asdict(), "inboxes": _inboxes_out(partition.inboxes)},
     )
 
 
 def decode_partition(data: bytes) -> Partition:
     """Decode the sum of a journal's beginning. Raises Malformed."""
     fields = avro.decode("Partition", data)
-    return Partition(
-        **{**fields, "claims": tuple(fields["claims"]), "inboxes": _inboxes_in(fields["inboxes"])}
-    )
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    return Partition(**{**plain, "inboxes": _inboxes_in(fields["inboxes"])})
 
 
 def _inboxes_out(inboxes: Iterable[Inbox]) -> list[dict[str, Any]]:
     return [
-        {**i._asdict(), "done": list(i.done), "origins": [o._asdict() for o in i.origins]} for i in inboxes
+        {
+            **i._asdict(),
+            "origins": [o._asdict() for o in i.origins],
+            "spans": [{"first": first, "end": end} for first, end in i.spans],
+        }
+        for i in inboxes
     ]
 
 
 def _inboxes_in(inboxes: list[dict[str, Any]]) -> tuple[Inbox, ...]:
     return tuple(
-        Inbox(i["topic"], i["low"], i["next"], tuple(i["done"]), tuple(Origin(**o) for o in i["origins"]))
+        Inbox(
+            i["topic"],
+            i["low"],
+            i["next"],
+            tuple(i["done"]),
+            tuple(Origin(**o) for o in i["origins"]),
+            tuple(Span(s["first"], s["end"]) for s in i["spans"]),
+        )
         for i in inboxes
     )

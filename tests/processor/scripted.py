@@ -79,9 +79,9 @@ class Bench:
         self.now = 10_000
         self.restart()
 
-    def restart(self):
+    def restart(self, process=""):
         """Another claims: from the journal alone, as after the loss of process and disk."""
-        self.journal.append(Claim("t", "n", self.now, {}))
+        self.journal.append(Claim("t", "n", self.now, {}, process))
         restore = Restore(
             Pieces(MemoryStore(), split, self.settings.reply_ttl, codec), self.partition(), True
         )

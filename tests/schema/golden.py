@@ -1,4 +1,4 @@
-"""One record of every kind with every field filled, and its bytes in the first version of the schemas."""
+"""One record of every kind with every field filled, and its bytes."""
 
 FILLED = {
     "Envelope": {
@@ -95,7 +95,7 @@ FILLED = {
         "commands": [{"number": 0, "kind": 2, "name": "", "due": 1732291486123}],
         "completions": [{"number": 0, "failed": False, "value": b"null"}],
     },
-    "Claim": {"token": "t", "node": "n", "time": 1732291486123, "code": {"a": "1"}},
+    "Claim": {"token": "t", "node": "n", "time": 1732291486123, "code": {"a": "1"}, "process": "p"},
     "Mark": {
         "claim": 3,
         "time": 1732291486123,
@@ -104,6 +104,7 @@ FILLED = {
         "attempt": -1,
         "timer": "a#1.0",
         "release": True,
+        "alive": "p",
         "inboxes": [
             {
                 "topic": "mailbox",
@@ -111,6 +112,7 @@ FILLED = {
                 "next": 5,
                 "done": [2, 3],
                 "origins": [{"origin": "o", "seq": 1, "item": 2}],
+                "spans": [{"first": 2, "end": 4}],
             }
         ],
     },
@@ -128,6 +130,10 @@ FILLED = {
         "attempts": 0,
         "timer": "a#1.0",
         "timer_attempts": 2,
+        "deaths": ["p"],
+        "attempt_by": ["p", "q"],
+        "timer_by": ["q"],
+        "process": "r",
         "inboxes": [
             {
                 "topic": "mailbox",
@@ -135,6 +141,7 @@ FILLED = {
                 "next": 5,
                 "done": [2],
                 "origins": [{"origin": "o", "seq": 1, "item": 2}],
+                "spans": [{"first": 2, "end": 4}],
             }
         ],
     },
@@ -166,7 +173,7 @@ FILLED = {
     },
 }
 GOLDEN = {
-    "Claim": ("c301944cfc357cbf0f6f0274026ed686f3c9ea64020261023100"),
+    "Claim": ("c3018c9efd5492c14ce00274026ed686f3c9ea640202610231000270"),
     "DeadLetter": (
         "c301e5e6e439a671f54a02690e612f622f632f6402730268047b7d0c6661696c656402640a0e6d61696c626f78"
         "0ed686f3c9ea64126a6f75726e616c2f301200"
@@ -175,11 +182,12 @@ GOLDEN = {
         "c301b3c0217fab19279c0202690e612f622f632f640268047b7d02730272026bd686f3c9ea64020261026200026f0a02"
     ),
     "Mark": (
-        "c3013f102b1aab015ae306d686f3c9ea64020e6d61696c626f78020a0404060002026f02040000080a010a6123312e3001"
+        "c301a559f09dc638adc206d686f3c9ea64020e6d61696c626f78020a0404060002026f0204000204080000080a010a61"
+        "23312e30010270"
     ),
     "Partition": (
-        "c3019ea2c986f7eddf5212100e04060a00020e6d61696c626f78020a02040002026f02040000080a0204000100"
-        "0a6123312e3004"
+        "c301f460e2486622dc2712100e04060a00020e6d61696c626f78020a02040002026f0204000204080000080a02040001"
+        "000a6123312e300402027000040270027100020271000272"
     ),
     "Snapshot": ("c30113309c0ca02746bc020e612f622f632f64026602026b0e04d686f3c9ea640231"),
     "Step": (
@@ -192,3 +200,15 @@ GOLDEN = {
         "31026702026b00000268026d027302026f12040204026d026500047b7d026b026e0a00"
     ),
 }
+OLDER = {
+    "Claim": ("c301944cfc357cbf0f6f0274026ed686f3c9ea64020261023100"),
+    "Mark": (
+        "c3013f102b1aab015ae306d686f3c9ea64020e6d61696c626f78020a0404060002026f02040000080a010a6123312e30"
+        "01"
+    ),
+    "Partition": (
+        "c3019ea2c986f7eddf5212100e04060a00020e6d61696c626f78020a02040002026f02040000080a02040001000a6123"
+        "312e3004"
+    ),
+}
+"""Those of the versions before, which every later one reads: what has been added since has its default."""

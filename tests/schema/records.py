@@ -15,6 +15,7 @@ from plexstream.model.journal import (
     Origin,
     Out,
     Partition,
+    Span,
     Step,
     Turn,
 )
@@ -31,6 +32,7 @@ long = (
 )
 int32 = st.integers(-(2**31), 2**31 - 1) | st.integers(0, 10)
 longs = st.lists(long, max_size=4)
+texts = st.lists(text, max_size=3).map(tuple)
 
 
 def tuples(of, strategy):
@@ -38,7 +40,8 @@ def tuples(of, strategy):
 
 
 origin = st.builds(Origin, text, long, int32)
-inbox = st.builds(Inbox, text, long, long, longs.map(tuple), tuples(tuple, origin))
+spans = tuples(tuple, st.builds(Span, long, long))
+inbox = st.builds(Inbox, text, long, long, longs.map(tuple), tuples(tuple, origin), spans)
 inboxes = tuples(tuple, inbox)
 change = st.builds(Change, text, st.none() | text, st.none() | blob)
 out = st.builds(Out, int32, text, text, text, blob, text, text, long)
@@ -64,11 +67,11 @@ STRATEGIES = {
         st.lists(st.builds(Command, int32, int32, text, long), max_size=3),
         st.lists(st.builds(Completion, int32, st.booleans(), blob), max_size=3),
     ),
-    "Claim": st.builds(Claim, text, text, long, st.dictionaries(text, text, max_size=3)),
-    "Mark": st.builds(Mark, long, long, inboxes, long, long, long, text, st.booleans()),
+    "Claim": st.builds(Claim, text, text, long, st.dictionaries(text, text, max_size=3), text),
+    "Mark": st.builds(Mark, long, long, inboxes, long, long, long, text, st.booleans(), text),
     "Partition": st.builds(
         Partition, long, long, long, longs.map(tuple), inboxes, long, long, int32, int32, st.booleans(),
-        long, int32, text, int32,
+        long, int32, text, int32, texts, texts, texts, text,
     ),
     "Snapshot": st.builds(
         Snapshot, st.integers(0, 4), text, text, st.none() | text, long, long, long, blob

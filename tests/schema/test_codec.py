@@ -8,7 +8,7 @@ import tracemalloc
 
 import fastavro
 import pytest
-from golden import FILLED, GOLDEN
+from golden import FILLED, GOLDEN, OLDER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from records import CODECS, STRATEGIES, TWINS, WAYS, plain
@@ -17,7 +17,7 @@ from plexstream.model.errors import Malformed
 from plexstream.model.journal import Out, Turn
 from plexstream.model.message import Envelope
 from plexstream.schema import avro
-from plexstream.schema.codec import COMPILED, decode_journal, encode_envelope, encode_journal
+from plexstream.schema.codec import COMPILED, decode_journal, encode_envelope, encode_journal, is_claim
 from plexstream.schema.varint import long, read
 
 IDS = [name if codec is CODECS[name] else f"{name}, Python" for name, codec in WAYS]
@@ -174,7 +174,7 @@ HOW = "a schema has changed: see the comment above this text in the test for how
 
 
 @each_way
-def test_bytes_are_those_of_the_first_version(name, codec):
+def test_bytes_are_those_of_this_version(name, codec):
     data = avro.encode(name, FILLED[name])
     assert data.hex() == GOLDEN[name], HOW
     decoded = codec.decode(data)
@@ -182,11 +182,32 @@ def test_bytes_are_those_of_the_first_version(name, codec):
     assert plain(codec.decode(codec.encode(decoded))) == FILLED[name]
 
 
+ADDED = {
+    "Claim": {"process": ""},
+    "Mark": {"alive": ""},
+    "Partition": {"deaths": [], "attempt_by": [], "timer_by": [], "process": ""},
+}
+
+
+@pytest.mark.parametrize("name", sorted(OLDER))
+def test_what_older_versions_wrote_is_read_with_defaults(name):
+    expected = {**FILLED[name], **ADDED[name]}
+    if "inboxes" in expected:
+        expected["inboxes"] = [{**inbox, "spans": []} for inbox in expected["inboxes"]]
+    data = bytes.fromhex(OLDER[name])
+    assert plain(CODECS[name].decode(data)) == expected
+    assert is_claim(data) == (name == "Claim")
+    for end in range(len(data)):
+        with pytest.raises(Malformed):
+            CODECS[name].decode(data[:end])
+
+
 def test_every_schema_is_pinned():
     from importlib import resources
 
     files = {f.name for f in (resources.files("plexstream.schema") / "avsc").iterdir()}
-    assert files == {f"{name.lower()}.avsc" for name in GOLDEN}
+    older = {f"{name.lower()}.1.avsc" for name in OLDER}
+    assert files == {f"{name.lower()}.avsc" for name in GOLDEN} | older
 
 
 def test_a_block_of_many_items_and_of_several_blocks():

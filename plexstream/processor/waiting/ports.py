@@ -55,6 +55,9 @@ class Caring(Protocol):
     def suspects_a_timer(self) -> bool: ...
     def announce(self, trial: str) -> None: ...
     def was_tried(self) -> None: ...
+    def passed(self, trial: str) -> None:
+        """What was announced waits again or has ended, and the process lives."""
+
     def suspects(self, trial: str) -> bool:
         """Whether this was tried when the process died."""
 

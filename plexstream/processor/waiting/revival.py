@@ -119,8 +119,7 @@ class Revival:
         deaths = care.deaths_of(inv.trial())
         if deaths < p.settings.poison_claims:
             self._run(inv)
-            if deaths and not inv.ended and inv.group != p.group_number:
-                self._journal.note(inv, no_cause(), [])  # it has killed nobody, and nobody shall think so
+            care.passed(inv.trial())
         elif not inv.ended and self._roster.actor_of(inv) is not None:
             detail = f"{inv.reference()} killed its process {deaths} times in a row"
             self._lifecycle.kill(inv, no_cause(), [], "poisoned", detail, attempts=deaths)

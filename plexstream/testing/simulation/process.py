@@ -63,7 +63,7 @@ class SimProcess:
         self.note = note
         self.log: Log = SimLog(network)
         self.control = Control(self.log, topics, {}, watch=False)
-        self.node = name
+        self.node = self.process = name
         self.stores: dict[int, CrashStore] = {}
         self.wanted: frozenset[int] = frozenset()
         self.skew = 0
@@ -98,7 +98,7 @@ class SimProcess:
         """A new process on the same machine: the same stores, nothing else."""
         self.lives += 1
         self.alive, self.stopping = True, False
-        self.node = f"{self.name}.{self.lives}"
+        self.node = self.process = f"{self.name}.{self.lives}"
         self._new_appender()
         self.mailbox = self.log.reader()
         self.journal = self.log.reader()
