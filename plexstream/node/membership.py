@@ -15,7 +15,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from plexstream.log.kafka.errors import Kind, kind_of
 from plexstream.log.kafka.outage import Outage
+from plexstream.log.kafka.settings import client_settings
 from plexstream.model.topics import Topics
 
 _log = logging.getLogger("plexstream.node")
@@ -45,10 +47,8 @@ class Membership:
         assign: Callable[[frozenset[int]], None],
         let_go: Callable[[int], bool],
     ) -> None:
-        plain = {k: v for k, v in settings.items() if not k.startswith(("producer.", "consumer."))}
-        self._config: dict[str, Any] = {
-            **plain,
-            "bootstrap.servers": bootstrap,
+        self._outage = Outage(f"Kafka at {bootstrap}, membership")
+        own: dict[str, Any] = {
             "group.id": f"{topics.prefix}workers",
             "group.instance.id": member,
             "client.id": f"plexstream-{member}",
@@ -58,10 +58,8 @@ class Membership:
             "enable.auto.commit": False,
             "auto.offset.reset": "latest",
             "queued.min.messages": 1,
-            "logger": logging.getLogger("plexstream.kafka"),
         }
-        self._outage = Outage(f"Kafka at {bootstrap}, membership")
-        self._config["error_cb"] = self._outage.error
+        self._config = client_settings(bootstrap, own, settings, "consumer", self._outage.error) | own
         self._mailbox = topics.mailbox
         self._assign = assign
         self._let_go = let_go
@@ -80,8 +78,9 @@ class Membership:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            consumer = Consumer(self._config)
+            consumer: Consumer | None = None
             try:
+                consumer = Consumer(self._config)
                 consumer.subscribe(
                     [self._mailbox],
                     on_assign=self._on_assign,
@@ -92,16 +91,19 @@ class Membership:
                     message = consumer.poll(0.1)
                     self._outage.look()
                     if message is not None and (error := message.error()) is not None:
-                        if error.fatal():
+                        if kind_of(error) in (Kind.ANEW, Kind.FENCED):
                             raise KafkaException(error)
                         self._outage.error(error)
-            except KafkaException as error:
-                # Fenced: another process has joined under this member's name.
-                _log.warning("membership begins anew: %s", error.args[0].str())
+            except Exception as error:
+                # Fenced: another process has joined under this member's name. Whatever else it is: a member
+                # that gives up would leave this worker out of service for ever.
+                said = error.args[0].str() if isinstance(error, KafkaException) else repr(error)
+                _log.warning("membership begins anew: %s", said)
                 self._change(frozenset())
                 self._stop.wait(RETRY_S)
             finally:
-                consumer.close()
+                if consumer is not None:
+                    _close(consumer)
 
     def _change(self, have: frozenset[int]) -> None:
         self._have = have
@@ -126,3 +128,10 @@ class Membership:
         _log.warning("membership: lost partitions %s", sorted(p.partition for p in partitions))
         self._change(self._have - {p.partition for p in partitions})
         consumer.incremental_unassign(partitions)
+
+
+def _close(consumer: Consumer) -> None:
+    try:
+        consumer.close()
+    except Exception as error:
+        _log.warning("closing the membership: %r", error)

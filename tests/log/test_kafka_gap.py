@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, Producer
 from log_driving import acks, append, fill, items, read_all
 
+from plexstream.edge.calls import Calls
 from plexstream.log.base import TopicSpec
 from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.log import KafkaLog
@@ -14,6 +15,8 @@ from plexstream.log.kafka.pace import PacedAppender
 from plexstream.log.kafka.settings import APPENDER
 from plexstream.log.local import partition_of_key
 from plexstream.model.errors import LogUnavailable
+from plexstream.model.topics import Topics
+from plexstream.schema.codec import decode_envelope
 from plexstream.testing.kafkaproxy import PRODUCE, Answer, Asked, proxied_broker
 
 pytestmark = pytest.mark.kafka
@@ -237,3 +240,21 @@ def test_no_transaction_is_committed_that_lacks_a_record(log, proxy, direct, top
         found += reader.read(100, 0.2)
     reader.close()
     assert [record.value for record in found] == [record[3] for record in records]
+
+
+def test_a_tell_that_is_acknowledged_is_in_the_mailbox(proxy, direct):
+    """The whole way of a client: four tells, the first of which meets a broker below its replicas."""
+    topics = Topics(f"t{uuid.uuid4().hex[:6]}.")
+    direct.create([TopicSpec(topics.mailbox, 1), TopicSpec(topics.reply, 1)])
+    proxy.rule = Once(topics.mailbox, Answer(KafkaError.NOT_ENOUGH_REPLICAS, after=0.5))
+    log = KafkaLog(proxy.address)
+    calls = Calls(log, topics)
+    tells = []
+    for number in range(4):
+        tells.append(calls.tell("account/alice", "deposit", b"%d" % number, timeout=60))
+        time.sleep(0.1)
+    assert [tell.result(60) for tell in tells] == [None] * 4
+    calls.close()
+    log.close()
+    found = read_all(direct, (topics.mailbox, 0), 4)
+    assert [decode_envelope(record.value).payload for record in found] == [b"0", b"1", b"2", b"3"]
