@@ -18,6 +18,7 @@ STEADY_S = 10.0
 """A worker that lived so long did not die of its start: it is started again at once."""
 MAX_WAIT_S = 5.0
 STOP_S = 35.0
+AGAIN_S = 1.0
 
 
 class _Child:
@@ -48,8 +49,13 @@ class Supervisor:
     def _launch(self, child: _Child) -> None:
         ours, theirs = self._context.Pipe()
         child.process = self._context.Process(target=work, args=(child.spec, theirs), name=child.spec.member)
-        child.process.start()
-        theirs.close()
+        try:
+            child.process.start()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         child.pipe = ours
         child.started = time.monotonic()
         child.status = {}
@@ -57,14 +63,21 @@ class Supervisor:
     def _run(self) -> None:
         waiting: dict[str, float] = {}
         while not self._stop.is_set():
-            pipes = [c.pipe for c in self._children if c.pipe is not None]
-            for ready in multiprocessing.connection.wait([*pipes], 0.1):
-                self._read(next(c for c in self._children if c.pipe is ready))
-            for child in self._children:
-                if child.pipe is None and time.monotonic() >= waiting.get(child.spec.member, 0.0):
-                    self._launch(child)
-                elif child.pipe is not None and not child.process.is_alive():
-                    waiting[child.spec.member] = time.monotonic() + self._mourn(child)
+            try:
+                self._round(waiting)
+            except Exception:  # no more processes or files: without this thread no worker is ever started
+                _log.exception("supervising failed, trying again")
+                self._stop.wait(AGAIN_S)
+
+    def _round(self, waiting: dict[str, float]) -> None:
+        pipes = [c.pipe for c in self._children if c.pipe is not None]
+        for ready in multiprocessing.connection.wait([*pipes], 0.1):
+            self._read(next(c for c in self._children if c.pipe is ready))
+        for child in self._children:
+            if child.pipe is None and time.monotonic() >= waiting.get(child.spec.member, 0.0):
+                self._launch(child)
+            elif child.pipe is not None and not child.process.is_alive():
+                waiting[child.spec.member] = time.monotonic() + self._mourn(child)
 
     def _read(self, child: _Child) -> None:
         assert child.pipe is not None

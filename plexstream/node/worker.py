@@ -32,6 +32,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _partition = attrgetter("partition")
 
+_ALL = -1
+"""The number under which the desk is asked about no partition alone."""
 READ_LIMIT = 500
 """Mailbox records taken at once: 8 ms of work for handlers that take no time."""
 REPLAY_LIMIT = 500
@@ -49,6 +51,10 @@ EFFECT_THREADS = 64
 """Plain functions of `host.run` that may block at the same time; ``async def`` ones are not limited."""
 MAX_BACK_MS = 5_000
 """How far the clock may be set back before partitions are claimed anew; meanwhile no timer fires."""
+READ_AGAIN_S = 0.01
+"""A pause after an error of reading, so that one that lasts is no loop without a pause."""
+TELL_S = 5.0
+"""An error of reading that lasts is told once in so long."""
 STORE_S = 2.0
 """How soon a partition whose state store could not be used is claimed again."""
 PEACE_S = 1.0
@@ -128,6 +134,9 @@ class Worker:
         self._desk = Desk(self.mailbox.wake)
         self._stop = threading.Event()
         self.failed: BaseException | None = None
+        self._tell_at = 0.0
+        self._prepared = False  # nothing that the loop does asks a broker for what a topic is like
+        self._prepare_at = 0.0
 
     # What drivers use
 
@@ -265,6 +274,9 @@ class Worker:
             assert type(done.owner) is Driver
             self._guard(done.owner, done.owner.effect_done, done.call, done.result)
         for answer in self._desk.take():
+            if answer.owner is self:
+                answer.then(answer.result)
+                continue
             assert type(answer.owner) is Driver
             self._guard(answer.owner, answer.owner.answered, answer.then, answer.result)
         if restoring:
@@ -302,6 +314,13 @@ class Worker:
             if driver is not None:
                 driver.lose(str(error))
             return []
+        except LogError as error:  # of no partition that it names: others may go on, and so may this one
+            now = time.monotonic()
+            if now >= self._tell_at:
+                self._tell_at = now + TELL_S
+                _log.warning("reading goes on, though: %s", error)
+            time.sleep(READ_AGAIN_S)
+            return []
 
     def _by_driver(self, records: list[Record]) -> Iterator[tuple[Driver, list[Record]]]:
         for partition, some in groupby(records, _partition):
@@ -319,6 +338,22 @@ class Worker:
             except Exception:  # nothing that goes wrong with an error may end the worker
                 _log.exception("partition %d: giving it up failed", driver.partition)
                 driver.lose(f"{type(error).__name__}: {error}")
+
+    def _prepare(self) -> None:
+        """Before the first claim: have the log learn what it needs to know of the topics, off this thread."""
+        if time.monotonic() < self._prepare_at:
+            return
+        self._prepare_at = float("inf")
+        t = self.topics
+        names = [t.journal, t.mailbox, t.snapshot, t.reply]
+        self._desk.ask(self, _ALL, lambda: self.log.prepare(names), self._is_prepared)
+
+    def _is_prepared(self, found: object) -> None:
+        if isinstance(found, LogError):
+            _log.warning("no partition is claimed yet: %s", found)
+            self._prepare_at = time.monotonic() + RECLAIM_S
+        else:
+            self._prepared = True
 
     def _has_released(self, driver: Driver) -> bool:
         done = [False]
@@ -358,6 +393,9 @@ class Worker:
     def _follow_assignment(self) -> None:
         # Whatever the group assigns meanwhile, who stops claims nothing more.
         wanted = frozenset() if self._stop.is_set() else self._wanted
+        if wanted and not self._prepared:
+            self._prepare()
+            wanted = frozenset()
         for partition, driver in list(self.drivers.items()):
             if driver.state is State.LOST:
                 del self.drivers[partition]

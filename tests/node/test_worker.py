@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -200,3 +201,47 @@ class T:
         host.emit("ticks", self.n)
         host.send_after(ms / 1000, "go", {"ms": ms})
 """
+
+
+def test_an_error_of_reading_that_names_no_partition_ends_nothing(tmp_path, monkeypatch, caplog):
+    with Installation(MemoryLog(), tmp_path / "state") as i:
+        i.ask(ALICE, "deposit", amount=1)
+        read, failed = i.worker.mailbox.read, []
+
+        def fails(limit, timeout):
+            failed.append(1)
+            if len(failed) < 20:
+                raise LogUnavailable("no broker tells why")
+            return read(limit, timeout)
+
+        monkeypatch.setattr(i.worker.mailbox, "read", fails)
+        wait_until(lambda: len(failed) > 20)
+        assert i.ask(ALICE, "deposit", amount=1) == {"balance": 2}
+        assert i.worker.failed is None
+        assert len([r for r in caplog.records if "no broker tells why" in r.message]) == 1
+
+
+def test_what_the_loop_needs_to_know_of_topics_is_asked_off_its_thread_before_the_first_claim(tmp_path):
+    class Asked(MemoryLog):
+        fails = 3
+
+        def prepare(self, topics):
+            assert threading.current_thread().name != "MainThread"
+            assert self.range(("test.journal", 0)) == (0, 0)
+            self.fails -= 1
+            if self.fails > 0:
+                raise LogUnavailable("the brokers are away")
+            self.known = list(topics)
+
+    log = Asked()
+    topics = Topics("test.")
+    topology.apply(log, topics, PARTITIONS)
+    app = load_actors(BANK)
+    host = NativeHost(app.types, app.version)
+    worker = Worker(log, topics, PARTITIONS, host, Settings(), tmp_path / "state", "test-node")
+    try:
+        worker.assign(range(PARTITIONS))
+        wait_until(lambda: worker.step() is None or worker.ready())
+        assert log.known == [topics.journal, topics.mailbox, topics.snapshot, topics.reply]
+    finally:
+        worker.close()
