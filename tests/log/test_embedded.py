@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from log_driving import acks, append, fill, items, read_all, take
 
 from plexstream.log.base import TopicSpec
+from plexstream.log.embedded import log as embedded_log
 from plexstream.log.embedded import partition as embedded_partition
 from plexstream.log.embedded import segments
 from plexstream.log.embedded.log import EmbeddedLog
@@ -370,6 +371,31 @@ def test_a_full_disk_refuses_appends_until_it_has_room(log, monkeypatch, where):
     log.close()
 
 
+def test_what_is_handed_over_while_a_sync_fails_fails_with_it(log, monkeypatch):
+    """Else an append would be acknowledged behind one that has failed."""
+    good = os.fdatasync
+    begun, fail = threading.Event(), threading.Event()
+
+    def fails_once(fd):
+        if fail.is_set():
+            return good(fd)
+        begun.set()
+        assert fail.wait(20)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fdatasync", fails_once)
+    appender = log.appender()
+    appender.append(("t", 0), items(b"1"), "one")
+    assert begun.wait(20)
+    appender.append(("t", 0), items(b"2"), "two")
+    fail.set()
+    assert [(ack.token, ack.offset) for ack in acks(appender, 2)] == [("one", -1), ("two", -1)]
+    end = time.monotonic() + 20
+    while log.owes and time.monotonic() < end:
+        time.sleep(0.01)
+    assert append(appender, ("t", 0), items(b"3")) == 2
+
+
 def test_a_log_without_file_descriptors_goes_on_when_it_has_some(log, monkeypatch):
     monkeypatch.setattr(segments, "CHUNK_BYTES", 100)
     monkeypatch.setattr(embedded_partition, "CHUNK_BYTES", 100)
@@ -467,9 +493,23 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("small", [False, True])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps, st.integers(0, 40))
-def test_any_sequence_of_steps_leaves_what_a_plain_list_would(tmp_path_factory, steps, offset):
+def test_any_sequence_of_steps_leaves_what_a_plain_list_would(tmp_path_factory, small, steps, offset):
+    if small:  # a file for every few records, and all of them read from disk
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(segments, "CHUNK_BYTES", 60)
+            patch.setattr(embedded_partition, "CHUNK_BYTES", 60)
+            patch.setattr(segments, "SEGMENT_BYTES", 200)
+            patch.setattr(embedded_partition, "TAIL_RECORDS", 2)
+            patch.setattr(embedded_log, "WAL_BYTES", 500)
+            compare_with_a_list(tmp_path_factory, steps, offset)
+    else:
+        compare_with_a_list(tmp_path_factory, steps, offset)
+
+
+def compare_with_a_list(tmp_path_factory, steps, offset):
     log = EmbeddedLog(tmp_path_factory.mktemp("log"))
     log.create([TopicSpec("t", 1), TopicSpec("c", 1, COMPACT)])
     model: list[tuple[int, bytes, bytes | None]] = []

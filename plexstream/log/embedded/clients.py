@@ -73,6 +73,9 @@ class Committer:
             self._log.sync()
         except LogError as refused:
             error = refused
+            with self._due:  # what was handed over meanwhile fails with it: from now on nothing is taken
+                waiting += self._waiting
+                self._waiting = []
         by_appender: dict[EmbeddedAppender, list[Ack]] = {}
         for appender, ack in waiting:
             if error is not None:
