@@ -17,7 +17,7 @@ from plexstream.processor.waiting.effects import EffectCall, Effects
 from plexstream.processor.waiting.invocation import Cause, Invocation, Opening, no_cause
 from plexstream.processor.waiting.journal import Journal
 from plexstream.processor.waiting.lifecycle import Lifecycle
-from plexstream.processor.waiting.machine import Event, move
+from plexstream.processor.waiting.machine import SAME, Event, move
 from plexstream.processor.waiting.ports import Caring, Partition
 from plexstream.processor.waiting.revival import Revival
 from plexstream.processor.waiting.roster import Roster
@@ -119,7 +119,7 @@ class Invocations:
             inv = self.roster.park(actor, topic, offset, e)
             actor.shared[inv.number] = inv
         else:
-            move(inv, Event.PARK)
+            move(inv, Event.PARK, SAME)
         first.behind.append(inv)
         return True
 

@@ -190,7 +190,7 @@ class Lifecycle:
         new.continued = True
         new.group = actor.group
         self._roster.hold(actor, new)
-        move(new, Event.FREE)
+        move(new, Event.FOLLOW)
         self._agenda.soon(new)
 
     # Ending

@@ -50,6 +50,7 @@ class Event(StrEnum):
 
     BEGIN = "begins"  # its handler has come to its first wait
     PARK = "is parked"  # its actor has been busy for long
+    FOLLOW = "follows a run"  # that has gone on as new
     FREE = "actor free"  # its turn has come
     RUN = "runs again"  # from its start to where it was, or for the first time
     COME = "answer"  # what it waits for has come: a reply, an effect's result, a value, time
@@ -81,15 +82,16 @@ _NEW, _PARKED, _READY, _RUNNING, _ASLEEP, _RETRYING, _PAUSED, _STUCK, _ENDED = S
 _LIVE = (_PARKED, _READY, _RUNNING, _ASLEEP, _RETRYING, _PAUSED, _STUCK)
 HOLDS, WAITS = "it has its actor", "it has not"
 """Whether an invocation's turn has come: it holds its actor, or needs none for itself."""
+SAME = "the same call of a service is under way"
 
 TABLE = (
     Row((_NEW,), Event.BEGIN, _RUNNING, "its message, what it asked for, changed and sent"),
     Row((_NEW,), Event.PARK, _PARKED, "its message"),
     Row((_NEW,), Event.FAIL, _RETRYING, "its message, the attempt"),
     Row((_NEW,), Event.END, _ENDED, "its message, the result"),
-    Row((_NEW,), Event.FREE, _READY),
+    Row((_NEW,), Event.FOLLOW, _READY, "with the end of the run before: its arguments"),
     Row((_PARKED,), Event.FREE, _READY),
-    Row((_READY,), Event.PARK, _PARKED),
+    Row((_READY,), Event.PARK, _PARKED, when=SAME),
     Row((_PAUSED,), Event.FREE, _PAUSED),
     Row((_READY,), Event.RUN, _RUNNING, "what it went on with, if it did"),
     Row((_RUNNING,), Event.COME, _RUNNING, "the answer, and what it went on with"),
@@ -101,7 +103,7 @@ TABLE = (
     Row((_RUNNING,), Event.CANCEL, _RUNNING, "the cancel, and what it went on with"),
     Row((_ASLEEP, _READY, _RETRYING), Event.CANCEL, _READY, "the cancel, noted"),
     Row((_PAUSED,), Event.CANCEL, _PAUSED, "the cancel, noted"),
-    Row((_READY, _RUNNING, _STUCK), Event.FAIL, _RETRYING, "the attempt"),
+    Row((_READY, _RUNNING), Event.FAIL, _RETRYING, "the attempt"),
     Row((_RETRYING, _STUCK, _ASLEEP), Event.TIME, _READY),
     Row((_READY, _RUNNING, _ASLEEP, _RETRYING, _STUCK, _PAUSED), Event.PAUSE, _PAUSED, "the pause"),
     Row((_PARKED,), Event.PAUSE, _PAUSED, "the pause"),
@@ -113,7 +115,7 @@ TABLE = (
     Row((_READY, _RUNNING, _ASLEEP, _RETRYING, _PAUSED, _STUCK), Event.RESTART, _READY, "the restart", HOLDS),
     Row((_PARKED, _PAUSED), Event.RESTART, _PARKED, "the restart", WAITS),
     Row((_READY, _RUNNING), Event.MISFIT, _STUCK, "what differs"),
-    Row((_READY, _ASLEEP, _RETRYING, _STUCK), Event.ABSENT, _STUCK),
+    Row((_READY,), Event.ABSENT, _STUCK),
     Row((_RUNNING,), Event.DROP, _ASLEEP),
     Row((_READY, _RUNNING), Event.CONTINUE, _ENDED, "the end, and the next run's arguments: it is ready"),
     Row((_READY, _RUNNING, _STUCK, _RETRYING, _PARKED), Event.END, _ENDED, "the result"),
