@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import Message, Producer
-from serving import until
+from serving import PARTITIONS, until
 
 from plexstream import AsyncClient
+from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable, Overloaded, TimedOut
 
 ATTEMPT_S = 4.0
@@ -36,9 +37,16 @@ KINDS = (
     "order",
     "timer",
     "record",
+    "bystander",
 )
 
 OK, UNKNOWN, PENDING = "ok", "unknown", "pending"
+
+
+def away(name: str) -> str:
+    """A bag that is not in partition 0: what befalls that one alone is nothing to it."""
+    bags = (f"bag/{name}-away{i}" for i in itertools.count())
+    return next(bag for bag in bags if partition_of(full(bag), PARTITIONS) != 0)
 
 
 @dataclass
@@ -167,6 +175,8 @@ class Callers:
             lambda i: (f"bag/{n}-{i % BAGS}", "add", {"element": f"b2.{i}"}),
             patient=False,
         )
+        bystander = away(n)
+        yield self._each("bystander", "b3", both, lambda i: (bystander, "add", {"element": f"b3.{i}"}))
         for caller, kind, ways in (
             ("r1", "append", http),
             ("r2", "append", straight),
@@ -262,6 +272,7 @@ class Callers:
         producer = Producer(
             {"bootstrap.servers": self._brokers, "acks": "all", "enable.idempotence": True, "log_level": 0,
              "message.timeout.ms": 0, "linger.ms": 0, "topic.metadata.refresh.interval.ms": 2000,
+             "socket.timeout.ms": 5000,
              "partitioner": "murmur2"}
         )  # fmt: skip
         numbers: dict[str, int] = {}

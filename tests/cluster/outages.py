@@ -21,12 +21,12 @@ class Outage(NamedTuple):
     """`strike` returns once the fault has taken effect, and gives what undoes it.
 
     Attributes:
-        goes_on: the kinds of operations that go on before it is undone; None: none need.
+        goes_on: the kinds of operations that go on before it is undone.
     """
 
     name: str
     strike: Callable[[Installation], Callable[[], object]]
-    goes_on: tuple[str, ...] | None = KINDS
+    goes_on: tuple[str, ...] = KINDS
 
 
 def _leader(on: Installation) -> int:
@@ -134,18 +134,15 @@ def node_is_paused(on: Installation) -> Callable[[], object]:
 
 OUTAGES = [
     Outage("nothing", lambda on: lambda: None),
-    Outage("leaders moved", leaders_are_moved),
-    Outage("two brokers dead", two_brokers_are_dead, None),
-]
-
-COMING = [
     Outage("broker kill -9", broker_is_killed),
     Outage("broker paused", broker_is_paused),
+    Outage("leaders moved", leaders_are_moved),
     Outage("rolling restart", brokers_are_rolled),
-    Outage("broker cut off from clients", broker_is_cut_off_from_clients, None),
+    Outage("two brokers dead", two_brokers_are_dead, ()),
+    Outage("broker cut off from clients", broker_is_cut_off_from_clients, ()),
     Outage("broker cut off from peers", broker_is_cut_off_from_its_peers),
     Outage("broker cut off from all", broker_is_cut_off_from_all),
-    Outage("mailbox below min ISR", one_mailbox_partition_is_below_its_min_isr, None),
+    Outage("mailbox below min ISR", one_mailbox_partition_is_below_its_min_isr, ("bystander",)),
     Outage("node kill -9", node_is_killed),
     Outage("node paused", node_is_paused),
 ]

@@ -54,7 +54,7 @@ def bank(history: History, reports: Reports) -> Iterator[str]:
 
 
 def bags(history: History, reports: Reports) -> Iterator[str]:
-    adds = of(history, "add")
+    adds = of(history, "add", "bystander")
     for name, elements in reports.items():
         if not name.startswith("bag/"):
             continue

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
-from callers import ACCOUNTS, BAGS, BOOKS, CLOCKS, ROWS, SINKS, Callers
+from callers import ACCOUNTS, BAGS, BOOKS, CLOCKS, ROWS, SINKS, Callers, away
 from load import committed
 from serving import PARTITIONS, Served, until
+from tap import Tap
 
 from plexstream import AsyncClient
-from plexstream.inspection.history import read
 from plexstream.log.base import TopicSpec
 from plexstream.log.open import open_log
 from plexstream.model.topics import Topics
@@ -34,6 +34,7 @@ class Installation:
         self.log = open_log(f"kafka://{brokers.address}")
         self.source = f"{prefix}source"
         self.log.create([TopicSpec(self.source, 2)])
+        self.tap: Tap | None = None
         self._paid = folder / "paid.txt"
         self._paid.touch()
         env = {
@@ -64,6 +65,9 @@ class Installation:
         )
 
     def callers(self, name: str) -> Callers:
+        if self.tap is None:
+            self.tap = Tap(self.log, [self.topics.mailbox, self.topics.journal])
+        self.tap.clear()
         straight: Callable[[], AsyncClient] = lambda: AsyncClient(log=self.log, topics=self.topics)  # noqa: E731
         ways = {
             f"node {i}": (lambda node=node: AsyncClient(node.url)) for i, node in enumerate(self.nodes, 1)
@@ -80,11 +84,8 @@ class Installation:
             "clock": CLOCKS,
             "sink": SINKS,
         }
-        return {
-            address: self._report(address)
-            for kind, number in numbers.items()
-            for address in (f"{kind}/{name}-{i}" for i in range(number))
-        }
+        addresses = [f"{kind}/{name}-{i}" for kind, number in numbers.items() for i in range(number)]
+        return {address: self._report(address) for address in (*addresses, away(name))}
 
     def _report(self, address: str) -> Any:
         end = time.monotonic() + 90
@@ -104,20 +105,9 @@ class Installation:
         lines = self._paid.read_text().splitlines()
         return [(order, token) for order, token in (line.split() for line in lines)]
 
-    def offsets(self, id: str) -> list[str]:
-        """Where in mailbox and journal there is anything of an operation that is not trimmed yet."""
-        return list(self._offsets(id.encode()))
-
-    def _offsets(self, id: bytes) -> Iterator[str]:
-        for topic in (self.topics.mailbox, self.topics.journal):
-            for partition in range(PARTITIONS):
-                place = (topic, partition)
-                for batch in read(self.log, place, *self.log.range(place)):
-                    for record in batch:
-                        if id in (record.value or b""):
-                            yield f"{topic}[{partition}]@{record.offset}"
-
     def close(self) -> None:
+        if self.tap is not None:
+            self.tap.close()
         for node in self.nodes:
             node.end()
         self.log.close()

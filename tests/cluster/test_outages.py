@@ -28,8 +28,7 @@ def test_what_is_acknowledged_stays(room: Room, outage: Outage) -> None:
             callers.more("before the fault")
             undo = outage.strike(on)
             try:
-                if outage.goes_on is not None:
-                    callers.more("during the fault", outage.goes_on)
+                callers.more("during the fault", outage.goes_on)
             finally:
                 undo()
             callers.more("after the fault")
@@ -59,4 +58,5 @@ def reckon(on: Installation, callers: Callers) -> None:
 def traces(on: Installation, wrong: list[str]) -> list[str]:
     """Where the log has what is wrong."""
     ids = dict.fromkeys(word for line in wrong for word in line.split() if word[:1].isalpha() and "." in word)
-    return [f"{id}: {', '.join(on.offsets(id)) or 'nothing left of it'}" for id in list(ids)[:5]]
+    assert on.tap is not None
+    return [f"{id}: {', '.join(on.tap.offsets(id)) or 'not in the log'}" for id in list(ids)[:5]]
