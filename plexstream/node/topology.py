@@ -43,6 +43,10 @@ def apply(log: Log, topics: Topics, partitions: int, asked: int | None = None) -
         LogUnavailable: the log cannot be reached.
     """
     there = log.topics()
+    # Before the record is looked for: whoever begins an installation writes it before anything is journaled.
+    # So a journal that is in use, and then still no record, is one of old; an empty one may be of a node that
+    # begins at this moment, too.
+    in_use = _is_in_use(log, topics.journal, there.get(topics.journal, 0))
     record = installation.read(log, topics) if topics.control in there else None
     began = installation.began_with(there, topics, record)
     if began is not None and asked is not None and asked != began:
@@ -56,18 +60,23 @@ def apply(log: Log, topics: Topics, partitions: int, asked: int | None = None) -
     if asked is None or not more:
         installation.refuse_others(there, topics, record, count)
     log.create(spec for spec in specs(topics, count) if spec.name not in there)
-    if record is None and topics.journal in there:
+    if record is None and in_use:
         # From before origins named the lives of topics: those that they are of now have no name.
         life = log.topic_id(topics.journal)
         installation.put(log, topics, installation.unnamed_key(topics.journal), life)
-    # What runs already goes on with the random numbers that its replays expect.
-    new = "" if topics.journal in there else uuid.uuid4().hex
+    # What runs already goes on with the random numbers that its replays expect. A new one has the id of its
+    # journal, which is the same for all who begin it at once.
+    new = "" if in_use else log.topic_id(topics.journal) or uuid.uuid4().hex
     now = installation.Installation(count, more, record.id if record is not None else new)
     if now != record:
         installation.put(log, topics, installation.KEY, now)
     if more:
         _tell_of_what_is_beyond(log, topics, there, count, more)
     return count
+
+
+def _is_in_use(log: Log, topic: str, partitions: int) -> bool:
+    return any(log.range((topic, number))[1] > 0 for number in range(partitions))
 
 
 def _tell_of_what_is_beyond(

@@ -63,10 +63,6 @@ class Operation:
     result: Any = None
     errors: list[str] = field(default_factory=list)
 
-    @property
-    def took(self) -> float:
-        return self.ended - self.begun
-
     def end(self, outcome: str, result: Any = None) -> Operation:
         self.ended = time.monotonic()
         self.result = result
@@ -128,14 +124,6 @@ class Callers:
             raise AssertionError(
                 f"{what}: not {number} of {lacking()} in {seconds:.0f} s; pending:\n{waits}"
             ) from None
-
-    def stalls(self) -> dict[str, Operation]:
-        """Of each kind the operation that took longest until it was acknowledged."""
-        found: dict[str, Operation] = {}
-        for op in self.history:
-            if op.outcome == OK and (op.kind not in found or op.took > found[op.kind].took):
-                found[op.kind] = op
-        return found
 
     def _raise(self) -> None:
         if self._failed:

@@ -28,6 +28,11 @@ class Outage(NamedTuple):
     strike: Callable[[Installation], Callable[[], object]]
     goes_on: tuple[str, ...] = KINDS
 
+    @property
+    def id(self) -> str:
+        """The name in the test's own."""
+        return self.name.replace(" -", "-").replace(" ", "-").lower()
+
 
 def _leader(on: Installation) -> int:
     return on.brokers.leader(on.topics.mailbox, 0)

@@ -19,20 +19,22 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
 SETTLED_S = 60.0
 
 
-@pytest.mark.parametrize("outage", OUTAGES, ids=[outage.name.replace(" ", "-") for outage in OUTAGES])
+@pytest.mark.parametrize("outage", OUTAGES, ids=[outage.id for outage in OUTAGES])
 def test_what_is_acknowledged_stays(room: Room, outage: Outage) -> None:
     on = room.give()
     name = f"{OUTAGES.index(outage)}x"
     try:
         with on.callers(name) as callers:
             callers.more("before the fault")
+            struck = time.monotonic()
             undo = outage.strike(on)
             try:
                 callers.more("during the fault", outage.goes_on)
             finally:
                 undo()
+            undone = time.monotonic()
             callers.more("after the fault")
-        stalls.keep(outage.name, callers)
+        stalls.keep(outage.name, callers.history, struck, undone)
         reckon(on, callers)
     except BaseException:
         for node in on.nodes:
