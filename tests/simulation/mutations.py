@@ -5,7 +5,7 @@ from collections import deque
 from plexstream.hosts.system.tree import Tree
 from plexstream.log.base import Ack
 from plexstream.log.memory import MemoryLog
-from plexstream.model.journal import DONE, Claim, Inbox, Step, Turn
+from plexstream.model.journal import DONE, Claim, CommandKind, Inbox, Step, Turn
 from plexstream.model.snapshot import Piece
 from plexstream.node.driver import Driver
 from plexstream.node.relay import Relay, _Way
@@ -24,6 +24,8 @@ from plexstream.processor.waiting.answers import Answers
 from plexstream.processor.waiting.effects import Effects
 from plexstream.processor.waiting.histories import Histories
 from plexstream.processor.waiting.journal import Journal
+from plexstream.processor.waiting.machine import State
+from plexstream.processor.waiting.revival import Revival
 from plexstream.processor.waiting.roster import Roster
 from plexstream.store.memory import MemoryStore
 from plexstream.testing.simulation import network
@@ -371,6 +373,19 @@ def parked_messages_forgotten(patch):
 
 def steps_forgotten_in_takeovers(patch):
     patch.setattr(Histories, "load", lambda self: None)
+
+
+def revive_forgets_answers_with_timeouts(patch):
+    restore = Revival.restore
+
+    def mutant(self):
+        restore(self)
+        timed = (inv for inv in self._agenda.ready if inv.outstanding)
+        for inv in [i for i in timed if {c.kind for c in i.outstanding.values()} == {CommandKind.SLEEP}]:
+            self._agenda.ready.remove(inv)
+            inv.state = State.ASLEEP
+
+    patch.setattr(Revival, "restore", mutant)
 
 
 def circles_not_looked_for(patch):

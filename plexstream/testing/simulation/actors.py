@@ -202,6 +202,11 @@ class Brief(Cell):
     """Forgets its state after a while without turns."""
 
 
+@actor(name="plain", max_active=100, idle_timeout=60.0)
+class Plain(Cell):
+    """Stays in memory: most of its turns are of an actor that is there and free."""
+
+
 class SimHost(NativeHost):
     """The native host; the handler "kill" takes its process down."""
 
@@ -209,6 +214,7 @@ class SimHost(NativeHost):
         self, instance: Any, handler: str, payload: bytes, seq: int, now: int, sender: str, message_id: str,
         must_read: bool, chain: str = "", fresh: bool | None = None,
     ) -> Outcome:  # fmt: skip
+        waiting.world.ran.add(message_id)
         if handler == "kill":
             raise Killed(message_id)
         return super().invoke(
@@ -218,5 +224,5 @@ class SimHost(NativeHost):
 
 def make_host() -> SimHost:
     """A host of all types; it has no state of its own, so that one serves every simulated process."""
-    types = [cls.__plexstream__ for cls in (Cell, Brief)]  # type: ignore[attr-defined]
+    types = [cls.__plexstream__ for cls in (Cell, Brief, Plain)]  # type: ignore[attr-defined]
     return SimHost({**{spec.name: spec for spec in types}, **supervised.types(), **waiting.types()}, "1")

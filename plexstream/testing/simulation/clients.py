@@ -111,6 +111,21 @@ class SimClient:
             return self._send_new("origin", TELL, op, target, handler, arguments, step)
         return self._send_new("plain", random.choice((ASK, TELL)), op, target, handler, arguments, step)
 
+    def flood(self, step: int) -> None:
+        """Many tells at once, for actors that are in memory and free: they come in large groups."""
+        for _ in range(self.plan.plain):
+            self._number += 1
+            op = f"{self.name}:{self._number}"
+            target = full(f"plain/{self.random.randrange(3)}")
+            handler, arguments = self.random.choice(
+                (
+                    ("add", {"op": op, "amount": self.random.randrange(3)}),
+                    ("publish", {"op": op, "count": 1}),
+                    ("spread", {"op": op, "to": ["plain/0"]}),
+                )
+            )
+            self._send_new("origin", TELL, op, target, handler, arguments, step)
+
     def _wait(self, op: str, step: int) -> Call:
         """Something for an actor whose handlers wait."""
         random = self.random

@@ -14,11 +14,6 @@ from plexstream.testing.simulation.clients import Call
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.model import Model
 
-WAITING_HALF_IS_MENDED = True
-"""Until then two faults of the handlers that wait are known, and looked past: one that has its answer is not
-revived if it has a timeout, too; and one that never ran may be put aside as poison."""
-_KNOWN = ": all that it waits for has come"
-
 
 def check(checks: Checks, now: int) -> None:
     """Raises Violation if something still waits at `now`, in ms, that could have gone on."""
@@ -36,8 +31,6 @@ def check(checks: Checks, now: int) -> None:
             if not _may_wait(model, e):
                 late.append(f"mailbox {record.partition}@{record.offset}: {e}")
     late += _calls(checks)
-    if not WAITING_HALF_IS_MENDED:
-        late = [what for what in late if _KNOWN not in what]
     if late:
         raise Violation("it waits, and its answer is there: " + "; ".join(late))
     checks.what_left()

@@ -20,10 +20,13 @@ from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.semantics import Actor
 from plexstream.testing.simulation.supervised import is_supervised
 from plexstream.testing.simulation.waited import Pending, Waits
-from plexstream.testing.simulation.waiting import is_waiting
+from plexstream.testing.simulation.waiting import is_waiting, world
 
 _ANSWER = {int(OutKind.REPLY): 2, int(OutKind.ERROR): 3}
 
+POISON_IS_WHAT_RAN = False
+"""Whether what is put aside as poison must have come to its handler. Not yet: a message that waits for its
+actor is announced, and blamed."""
 Key = tuple[str, str]
 Sent = tuple[str, int, int]  # origin, journal offset, index
 
@@ -127,6 +130,8 @@ class Model:
             self._outs(offset, t)
             return
         _claim_that((t.actor, t.message_id) == (e.target, e.id), f"the message is {e}")
+        if POISON_IS_WHAT_RAN and e.kind <= ASK and e.handler[:1] != "$" and _poisoned(t, e):
+            _claim_that(e.id in world.ran, f"it is put aside as poison, and never ran: {e}")
         if e.origin:
             self._from(e, t)
         if is_waiting(t.actor):
@@ -324,6 +329,13 @@ class Model:
             "timers": {f"{a} {name}": t.due for (a, name), t in sorted(self.timers.items())},
             "replies": {f"{a} {key}": reply for (a, key), reply in sorted(self.replies.items())},
         }
+
+
+def _poisoned(t: Turn | Step, e: Envelope) -> bool:
+    """Whether a turn says that its message has killed its process."""
+    if e.kind == ASK:
+        return any(o.kind == OutKind.ERROR and json.loads(o.payload)["code"] == "poisoned" for o in t.outs)
+    return any(o.kind == OutKind.DEADLETTER and o.key == "poisoned" for o in t.outs)
 
 
 def _claim_that(holds: bool, otherwise: str) -> None:

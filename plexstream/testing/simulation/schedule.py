@@ -10,17 +10,18 @@ from random import Random
 from typing import Any
 
 from plexstream.hosts.native import NativeHost
-from plexstream.log.base import TopicSpec
+from plexstream.log.base import Place, Record, TopicSpec
 from plexstream.model.journal import Mark
 from plexstream.model.topics import COPARTITIONED, Topics
 from plexstream.node import driver, flying, outputs, relay, takeover
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.waiting import limits
+from plexstream.processor.waiting.deadlock import FOUND, PROBE
 from plexstream.schema.codec import decode_journal
 from plexstream.store.memory import MemoryStore
 from plexstream.testing.simulation import liveness, waiting
 from plexstream.testing.simulation.actors import OUTPUT, make_host
-from plexstream.testing.simulation.checks import Checks, Stored, stored_offset
+from plexstream.testing.simulation.checks import Checks, Stored, envelope, stored_offset
 from plexstream.testing.simulation.clients import SimClient
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.network import Network
@@ -69,15 +70,19 @@ class Simulation:
             "workers": workers, "waiters": waits.choice((0, 0, 0, 0, 2, 4)),
             "kept_tasks": waits.choice((1, 3, 20_000)), "park_after": waits.choice((10, 100, 5_000)),
             "announced_after": waits.choice((1, 30, 1_000)), "probe_after": waits.choice((20, 200)),
+            "plain": waits.choice((0, 0, 0, 0, 0, 0, 0, 40)),
             "no_offset": waits.choice((0, 0, 0.1, 0.4)), "away": waits.choice((0, 0, 0.02)),
             "burst": waits.choice((0, 0, 0.004, 0.015)), "stop": waits.choice((0, 0, 0.01, 0.03)),
         }  # fmt: skip
         if drawn["waiters"] and waits.random() < 0.5:  # few partitions, many waits, many crashes
             drawn.update(partitions=1, processes=2, workers=0, burst=0.02)
         self.plan: Plan = plan(self.random, steps)._replace(**{**drawn, **(change or {})})
+        if self.plan.plain:
+            settings = self.plan.settings._replace(max_in_flight=500, max_waiting=100)
+            self.plan = self.plan._replace(settings=settings)
         self.hits: Counter[str] = Counter()
         self.step = 0
-        self._seen: Counter[int] = Counter()
+        self._seen: Counter[Place] = Counter()
         self._tell = tell
         self._now = _START
         self.topics = Topics("s.")
@@ -178,7 +183,10 @@ class Simulation:
             self._deliver()
         elif roll < 0.4:
             client = random.choice(self.clients)
-            if random.random() < 0.6:
+            if self.plan.plain and random.random() < 0.2:
+                client.flood(self.step)
+                self.hits["many plain turns"] += 1
+            elif random.random() < 0.6:
                 call = client.new_call(self.step)
                 self.note(f"{call.op} ({call.mode}): {call.envelope.handler} to {call.envelope.target}")
             else:
@@ -397,14 +405,19 @@ class Simulation:
             client.step(self.step)
 
     def _moved(self) -> bool:
-        """Whether the journals have got something since the last call, other than marks that nothing ran."""
-        moved = False
+        """Whether the log has got something since the last call, other than marks and looks for circles."""
+        history, log, moved = self.network.history, self.network.log, False
+        for topic, partitions in log.topics().items():
+            if topic not in (self.topics.journal, self.topics.mailbox):
+                end = sum(log.range((topic, partition))[1] for partition in range(partitions))
+                moved = moved or end != self._seen[topic, -1]
+                self._seen[topic, -1] = end
         for partition in range(self.plan.partitions):
-            journal = self.network.history.get((self.topics.journal, partition), [])
-            for record in journal[self._seen[partition] :]:
-                found = decode_journal(record.value or b"")
-                moved = moved or type(found) is not Mark or found.attempt >= 0 or bool(found.timer)
-            self._seen[partition] = len(journal)
+            for topic, counts in ((self.topics.journal, _is_work), (self.topics.mailbox, _is_message)):
+                records = history.get((topic, partition), [])
+                for record in records[self._seen[topic, partition] :]:
+                    moved = moved or counts(record)
+                self._seen[topic, partition] = len(records)
         return moved
 
     def _checks(self) -> Checks:
@@ -464,6 +477,18 @@ class Simulation:
             driver_.upkeep.flush(fresh.now())
         for partition, store in fresh.stores.items():
             stores[partition].append((stored_offset(store) or 0, store, "a rebuilt store"))
+
+
+def _is_work(record: Record) -> bool:
+    """Whether a journal record is of something that ran, or is tried next."""
+    found = decode_journal(record.value or b"")
+    return type(found) is not Mark or found.attempt >= 0 or bool(found.timer)
+
+
+def _is_message(record: Record) -> bool:
+    """Whether a mailbox record is none of those that look for circles, again and again."""
+    e = envelope(record)
+    return e is None or e.handler not in (PROBE, FOUND)
 
 
 def _last(came_to: list[Any]) -> Any:

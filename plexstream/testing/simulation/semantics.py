@@ -9,7 +9,6 @@ from plexstream.model.address import parse
 from plexstream.model.journal import OutKind
 from plexstream.testing.simulation.actors import KEPT, OUTPUT, RINGS, TTL
 
-KNOWN = ("cell", "brief")
 TTL_MS = round(TTL * 1000)
 
 

@@ -110,7 +110,9 @@ class Twin:
         return self._first([number], timer)
 
     def _limited(self, at: int, timer: int, found: Any) -> Any:
-        late = self._told.came(timer)
+        # A patience that was taken back with all that its handler waits for is not over.
+        taken_back = self._told.values.get(timer) == ["no", "cancelled"]
+        late = _NEVER if taken_back else self._told.came(timer)
         if at == late:
             return None
         return found() if at < late else ["no", "timed_out"]

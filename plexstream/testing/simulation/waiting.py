@@ -34,6 +34,7 @@ class World:
 
     Attributes:
         witnessed: effects that have run: of which call, and what its handler knew then, as JSON.
+        ran: the ids of messages that came to a handler, be it in a reign that did not count.
     """
 
     def __init__(self) -> None:
@@ -44,6 +45,7 @@ class World:
         self._tokens = 0
         self._tries: Counter[str] = Counter()
         self.witnessed: list[tuple[str, str]] = []
+        self.ran: set[str] = set()
 
     def fails(self, what: str, times: int) -> bool:
         """Whether `what` still fails: it does so the first few times."""
@@ -261,7 +263,7 @@ def _step_leaf(random: Random, op: str, me: int, waiters: int, depth: int, alone
     if roll < 0.4:
         return ["run", random.choice((0, 0, 0, 1, 2, 99)), random.random() < 0.1]
     if roll < 0.65:
-        return ["sleep", random.choice((0, 5, 40, 200))]
+        return ["sleep", random.choice((0, 5, 40, 200, 3_000))]
     timeout = random.choice((None, 0.02, 0.4, HOUR)) if alone else None
     others = range(waiters)
     if not others:
