@@ -126,6 +126,7 @@ class Config(BaseSettings):
     flush_interval: Milliseconds = _D.flush_interval
     max_in_flight: Count = _D.max_in_flight
     max_waiting: Count = _D.max_waiting
+    max_waiting_bytes: Bytes = _D.max_waiting_bytes
     reply_ttl: Milliseconds = _D.reply_ttl
     poison_claims: Count = _D.poison_claims
     careful_turns: Count = _D.careful_turns

@@ -45,6 +45,11 @@ MAX_UNFLUSHED = 4
 """Times `flush_bytes` that may wait in memory for a store that takes nothing, before reading stops."""
 MAX_ARRIVED = 500
 """Records taken and not handled, before reading stops: more would keep others' out of the reader."""
+MAX_ARRIVED_BYTES = 16 << 20
+MAX_AHEAD_BYTES = 32 << 20
+"""Bytes of turns that are not acknowledged, before no more messages are handled."""
+SLICE_BYTES = 1 << 20
+"""Bytes of messages handled at once, and one message more."""
 FLUSH_TURNS = 20_000
 """Turns that a restart may have to fold again, about 0.2 s of work, before a busy partition is flushed."""
 FEW_TURNS = 2_000
@@ -93,6 +98,8 @@ class Driver:
         self._released = False
         self._arrived: deque[Record] = deque()
         self._slice = 64
+        self._arrived_bytes = 0
+        self._ahead_bytes = 0  # handed to the journal and not acknowledged
         self._awaits: tuple[str, int] | None = None
         self._awaits_since = 0.0
 
@@ -141,23 +148,32 @@ class Driver:
         """Records of the mailbox, to be handled in slices: slow handlers leave other partitions time."""
         if self.state is State.ACTIVE:
             self._arrived.extend(records)
+            self._arrived_bytes += sum([len(record.value or b"") for record in records])
 
     def _handle(self, p: Processor) -> None:
         arrived = self._arrived
         end = self.s.elapsed() + SLICE_S
         while arrived and p.running_ahead < self.s.settings.max_in_flight:
+            ahead = p.pending_bytes()
+            if self._ahead_bytes + ahead >= MAX_AHEAD_BYTES:
+                return
             messages: list[tuple[int, Envelope | BadRecord]] = []
+            size = 0
             for _ in range(min(len(arrived), self._slice)):
+                if size > SLICE_BYTES:
+                    break
                 record = arrived.popleft()
+                size += len(record.value or b"")
                 try:
                     messages.append((record.offset, decode_envelope(record.value or b"")))
                 except Malformed as error:
                     messages.append((record.offset, BadRecord(str(error), record.value or b"")))
+            self._arrived_bytes -= size
             began = self.s.elapsed()
             p.receive(messages, self.s.now())
             now = self.s.elapsed()
             # Twice as many where that took little of the time, one by one where a message takes it all.
-            if now - began > SLICE_S / 2:
+            if now - began > SLICE_S / 2 or p.pending_bytes() - ahead > SLICE_BYTES:
                 self._slice = max(1, self._slice // 2)
             elif self._slice < MAX_SLICE:
                 self._slice *= 2
@@ -183,6 +199,8 @@ class Driver:
         elif kind == "reset":
             self.takeover.reset()
         elif kind == "journal":
+            assert type(batch) is int
+            self._ahead_bytes -= batch
             self._acks.append(ack.offset)
             self._take_acks()
 
@@ -290,7 +308,10 @@ class Driver:
             if records is None:
                 break
             self.turns += len(records)
-            self.s.appender.append(self._journal, journal_items(records), (self, "journal", None))
+            items = journal_items(records)
+            size = sum([len(value or b"") for _, value in items])
+            self._ahead_bytes += size
+            self.s.appender.append(self._journal, items, (self, "journal", size))
         effects = p.invocations.effects
         while effects:
             call = effects.popleft()
@@ -377,6 +398,9 @@ class Driver:
             self._relay.load,
             p.pieces.dirty_bytes / (MAX_UNFLUSHED * s.flush_bytes),
             len(self._arrived) / MAX_ARRIVED,
+            self._arrived_bytes / MAX_ARRIVED_BYTES,
+            p.inbox.waiting_bytes / s.max_waiting_bytes,
+            self._ahead_bytes / MAX_AHEAD_BYTES,
         )
         if not self._paused and load >= 1:
             self.s.mailbox.pause(self._mailbox)
@@ -455,6 +479,7 @@ class Driver:
         if self.state is State.ACTIVE:
             self.s.mailbox.release(self._mailbox)
             self._arrived.clear()  # the next owner's
+            self._arrived_bytes = 0
             if self.processor is not None:
                 self.processor.let_go()
             self.state = State.RELEASING

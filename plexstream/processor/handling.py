@@ -67,7 +67,7 @@ class Handling(Ledger):
                     care.poison = -1
                     self.put_aside(MAILBOX, offset, message, self.fold.attempts)
                 elif care.left:
-                    inbox.waiting.add(offset)
+                    inbox.wait(offset, len(message.payload))
                     care.held.append(Waiting(MAILBOX, offset, message))
                 else:
                     self._execute(MAILBOX, offset, message)
@@ -112,7 +112,7 @@ class Handling(Ledger):
             self.invocations.crowd(actor)
         queue.append(Waiting(topic, offset, e))
         if offset >= 0:
-            self.inbox.waiting.add(offset)
+            self.inbox.wait(offset, len(e.payload))
         return True
 
     def enter(self, actor: Actor, inv: Invocation) -> None:
@@ -359,7 +359,7 @@ class Handling(Ledger):
                 self.actors.busy[actor.address] = actor
             actor.queue.appendleft(Waiting(topic, offset, e))
             if offset >= 0:
-                self.inbox.waiting.add(offset)
+                self.inbox.wait(offset, len(e.payload))
             return False
         if result.read_only and e.kind == ASK and "/" not in e.reply_to:
             body = error_body(result.code, result.detail, result.data)

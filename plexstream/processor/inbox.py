@@ -16,7 +16,7 @@ class InboxState:
     `origins` is as of ``max(position, known)``: what stands below `known` was checked by an earlier reign.
     """
 
-    __slots__ = ("done", "known", "origins", "position", "topic", "waiting")
+    __slots__ = ("_sizes", "done", "known", "origins", "position", "topic", "waiting", "waiting_bytes")
 
     def __init__(self, topic: str, fold: InboxFold | None) -> None:
         plain = fold.plain(topic) if fold else Inbox(topic, 0, 0, (), ())
@@ -26,6 +26,18 @@ class InboxState:
         self.done = deque(done_of(plain))
         self.origins = {o.origin: (o.seq, o.item) for o in plain.origins}
         self.waiting: set[int] = set()
+        self.waiting_bytes = 0  # of their payloads
+        self._sizes: dict[int, int] = {}
+
+    def full(self, messages: int, size: int) -> bool:
+        """Whether so many messages, or bytes of them, wait."""
+        return len(self.waiting) >= messages or self.waiting_bytes >= size
+
+    def wait(self, offset: int, size: int) -> None:
+        """The message at `offset`, with a payload of `size` bytes, is held until its actor can take it."""
+        self.waiting.add(offset)
+        self.waiting_bytes += size - self._sizes.get(offset, 0)
+        self._sizes[offset] = size
 
     def admit(self, offset: int, origin: str, seq: int, index: int) -> bool:
         """Whether the message at `offset` is to be handled: neither done nor a repetition."""
@@ -43,6 +55,8 @@ class InboxState:
     def finish(self, offset: int) -> None:
         """The message at `offset` is handled: its turn, if any, is on its way."""
         self.waiting.discard(offset)
+        if self._sizes:
+            self.waiting_bytes -= self._sizes.pop(offset, 0)
 
     def plain(self) -> Inbox:
         """For a mark: as of all that was handed to the log before it."""

@@ -62,6 +62,7 @@ class Ledger:
             self._owe(offset, turn)
         self._number = 1
         self._pending: list[Turn | Step | Mark] = []
+        self._measured = self._measured_bytes = 0  # of what is pending
         self._pending_answers: list[Answer] = []
         self.in_flight: deque[Group] = deque()
         self.newest: Turn | Step | Mark | None = None  # the last of its records that is acknowledged
@@ -123,12 +124,23 @@ class Ledger:
             if not self._pending_answers:
                 return None
             self._pending.append(self._mark())
+        self._measured = self._measured_bytes = 0
         group = Group(self._number, self._pending, self._pending_answers)
         self.in_flight.append(group)
         self._pending = []
         self._pending_answers = []
         self._number += 1
         return group.records
+
+    def pending_bytes(self) -> int:
+        """About how large the group is that comes next: each record is measured once."""
+        for record in self._pending[self._measured :]:
+            if type(record) is not Mark:
+                assert type(record) is Turn or type(record) is Step
+                self._measured_bytes += sum([len(change.value or b"") for change in record.patch])
+                self._measured_bytes += sum([len(out.payload) for out in record.outs])
+        self._measured = len(self._pending)
+        return self._measured_bytes
 
     def _clock(self, now: int) -> None:
         self.now = max(self.now, now)  # a clock that is set back must not order turns anew

@@ -39,6 +39,7 @@ class Settings(NamedTuple):
     flush_interval: int = 1_000
     max_in_flight: int = 8_192  # turns that may run ahead of their acknowledgement
     max_waiting: int = 10_000  # messages held for actors that are busy, before reading stops
+    max_waiting_bytes: int = 67_108_864  # and so many bytes of their arguments
     reply_ttl: int = 86_400_000  # how long the reply to an idempotency key is kept
     poison_claims: int = 3  # attempts at one message that kill the process, before it is put aside
     careful_turns: int = 200  # messages taken one by one after two crashes in a row

@@ -8,7 +8,9 @@ from installation import PARTITIONS, Installation, wait_until
 from plexstream.log.memory import MemoryAppender, MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable
+from plexstream.node import driver as drivers
 from plexstream.node import flying, relay
+from plexstream.node import worker as workers
 from plexstream.node.driver import State
 
 APP = '''
@@ -177,3 +179,31 @@ def test_a_journal_that_takes_nothing_holds_up_its_own_partition_only(installed)
         assert not asked.done()
         log.stuck.clear()
         assert asked.result(20) == b"1"
+
+
+def test_what_arrives_and_runs_ahead_of_a_journal_that_takes_nothing_is_bounded_in_bytes(
+    installed, monkeypatch
+):
+    monkeypatch.setattr(drivers, "MAX_AHEAD_BYTES", 400_000)
+    monkeypatch.setattr(drivers, "MAX_ARRIVED_BYTES", 200_000)
+    monkeypatch.setattr(drivers, "SLICE_BYTES", 10_000)
+    monkeypatch.setattr(workers, "READ_LIMIT", 5)
+    log, installation = installed
+    with installation as i:
+        log.stuck.add((i.topics.journal, 0))
+        tell, there = i.client._calls.tell, full(THERE).encode()
+        for n in range(4 * COUNT):  # large turns
+            tell(full(HERE), "tellto", b'{"to":"%b","number":%d,"size":%d}' % (there, n, SIZE)).result(20)
+        for n in range(COUNT):  # large messages
+            tell(full(OTHER), "sink", b'{"number":%d,"blob":"%b"}' % (n, b"x" * SIZE)).result(20)
+        driver = i.worker.drivers[0]
+        wait_until(lambda: driver._paused)
+        assert i.ask(THERE, "inc") == 1
+        wait_until(lambda: driver._arrived_bytes > 50_000)
+        assert driver._arrived_bytes < 200_000 + 6 * (SIZE + 100)
+        held = driver._ahead_bytes + driver.processor.pending_bytes()
+        assert 300_000 < held < 400_000 + 64 * SIZE  # a slice more, of 64 small messages
+        log.stuck.clear()
+        wait_until(lambda: len(i.ask(OTHER, "look")) == COUNT)
+        wait_until(lambda: i.ask(THERE, "look") == list(range(4 * COUNT)))
+        assert driver._arrived_bytes == driver._ahead_bytes == 0

@@ -183,7 +183,8 @@ class Roster:
     def see_to_crowds(self) -> None:
         """Look for circles among those who wait, and park what waits for them."""
         p = self._partition
-        full = len(p.inbox.waiting) >= p.settings.max_waiting  # nothing is read, not even what they wait for
+        # Then nothing is read, not even what they wait for.
+        full = p.inbox.full(p.settings.max_waiting, p.settings.max_waiting_bytes)
         probe = p.now - self._probed_at >= limits.PROBE_AFTER
         park = full or (probe and p.now - self._parked_at >= limits.PARK_AFTER)
         for address, actor in list(self.crowded.items()) if probe or park else ():

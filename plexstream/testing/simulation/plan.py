@@ -73,6 +73,7 @@ def plan(random: Random, steps: int) -> Plan:
         flush_interval=random.choice((10, 50, 200)),
         max_in_flight=random.choice((1, 4, 32)),
         max_waiting=random.choice((1, 3, 20)),
+        max_waiting_bytes=random.choice((1, 200, 10_000)),
         reply_ttl=DAY,
         poison_claims=random.choice((2, 3)),
         careful_turns=random.choice((5, 12)),  # not fewer: messages that wait for a retry use them up
