@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from greenlet import GreenletExit, getcurrent, greenlet
+
+from plexstream.sdk.waiting import Waitable
 
 _log = logging.getLogger("plexstream.actor")
 _TRIES = 100
@@ -16,6 +18,14 @@ _held: list[object] = []
 
 class Dropped(GreenletExit):
     """The task leaves memory: raised where its handler waits."""
+
+
+class Pausing(Protocol):
+    """A task whose greenlet can wait."""
+
+    def pause(self, waitable: Waitable[Any]) -> None: ...
+    def foreign(self) -> str:
+        """What is wrong with waiting for what is no step."""
 
 
 def close(coroutine: Coroutine[Any, Any, Any]) -> None:
@@ -34,6 +44,25 @@ def kill(one: greenlet) -> None:
                 raise RuntimeError("it waits again")
 
     _end(one, throw)
+
+
+def drive(task: Pausing, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in a task's greenlet, where its init hook has run before it; returns its value."""
+    error: BaseException | None = None
+    try:
+        while True:
+            waiting = coroutine.send(None) if error is None else coroutine.throw(error)
+            if not isinstance(waiting, Waitable):
+                raise TypeError(task.foreign())
+            error = None
+            try:
+                task.pause(waiting)
+            except BaseException as problem:
+                error = problem
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        close(coroutine)
 
 
 def _end(what: object, close: Callable[[], None]) -> None:

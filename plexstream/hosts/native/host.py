@@ -9,7 +9,7 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from plexstream.hosts.native.arguments import WrongArguments
-from plexstream.hosts.native.dropped import close
+from plexstream.hosts.native.dropped import close, drive
 from plexstream.hosts.native.failures import ASYNCIO, describe, explain, failure, is_fatal
 from plexstream.hosts.native.instance import FieldEntries, Instance
 from plexstream.hosts.native.prepared import Type
@@ -172,7 +172,7 @@ class NativeHost:
             if task is None or not task.needs_greenlet:
                 return self._fail(turn, error)
             instance.roll_back()
-            bound.waits = True
+            bound.waits = not bound.is_async
             base, firing = turn.base, turn.firing
             turn.begin(instance, bound, seq, now, sender, chain)
             turn.base, turn.firing, turn.fresh = base, firing, init
@@ -244,8 +244,8 @@ class NativeHost:
             return bound.function(instance.object, *plain, **rest)
 
         self._turn = self._new_turn()  # this one is the task's
-        if not bound.is_async:
-            task.greenlet = greenlet(start)
+        if not bound.is_async or (turn.fresh and instance.type.spec.init is not None):
+            task.greenlet = greenlet((lambda: drive(task, start())) if bound.is_async else start)
             return self.go_on(task)
         current.turn = turn
         try:
@@ -357,8 +357,17 @@ def _init(turn: Turn) -> None:
     """In an actor's first turn, and in one that begins anew: its init hook, before the handler."""
     instance, bound = turn.instance, turn.bound
     spec = instance.type.spec
-    if spec.init is not None and not bound.read_only and bound.name != START:
+    if spec.init is None or bound.read_only or bound.name == START:
+        return
+    turn.initialising = True
+    if (task := turn.waits()) is not None:
+        task.blocking = True
+    try:
         spec.init(instance.object, *([{}] if instance.type.init_config else []))
+    finally:
+        turn.initialising = False
+        if (task := turn.waits()) is not None:
+            task.blocking = not bound.is_async
 
 
 def _where(turn: Turn) -> str:

@@ -21,7 +21,7 @@ def new_task(turn: Turn) -> Task:
     """The steps of the handler that runs in `turn`."""
     bound, instance = turn.bound, turn.instance
     where = f"{instance.type.name}.{bound.name}"
-    task = Task(turn, instance, where, not bound.is_async, turn.max_message)
+    task = Task(turn, instance, where, turn.initialising or not bound.is_async, turn.max_message)
     task.bound = bound
     task.retry = bound.retry
     if bound.read_only or bound.role in ("signal", "query"):

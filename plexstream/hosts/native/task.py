@@ -15,6 +15,7 @@ from greenlet import getcurrent, greenlet
 
 from plexstream.hosts.native.dropped import close, kill
 from plexstream.hosts.native.effect import NativeEffect
+from plexstream.hosts.native.failures import ASYNCIO
 from plexstream.hosts.native.instance import Instance
 from plexstream.hosts.native.turn import Turn
 from plexstream.hosts.native.values import encode_value
@@ -106,6 +107,11 @@ class Task:
         if self.greenlet is None or getcurrent() is not self.greenlet:
             self.needs_greenlet = True
             raise NeedsGreenlet
+        self.pause(waitable)
+
+    def pause(self, waitable: Waitable[Any]) -> None:
+        """Wait, in the task's greenlet."""
+        assert self.greenlet is not None
         parent = self.greenlet.parent
         assert parent is not None
         while not waitable.done():
@@ -113,6 +119,9 @@ class Task:
             if self.error is not None:
                 error, self.error = self.error, None
                 raise error
+
+    def foreign(self) -> str:
+        return ASYNCIO.format(self.where)
 
     def now(self) -> int:
         return self.turn.now()

@@ -50,8 +50,8 @@ class Turn:
 
     __slots__ = (
         "_base", "_make_task", "_max_turn", "_random", "_salt", "_sender", "_task", "_time", "address",
-        "base", "bound", "chain", "firing", "fresh", "instance", "max_message", "outs", "restarts", "room",
-        "seq",
+        "base", "bound", "chain", "firing", "fresh", "initialising", "instance", "max_message", "outs",
+        "restarts", "room", "seq",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +75,7 @@ class Turn:
         self._random: random.Random | None = None
         self.firing = ""
         self.restarts = 0  # of its handler from a step
+        self.initialising = False  # the init hook runs, a plain function even where the handler is async
         self.fresh = False  # its actor's state was dropped before
 
     def begin(self, instance: Any, bound: Any, seq: int, now: int, sender: str, chain: str) -> None:
