@@ -223,6 +223,18 @@ def test_a_failure_is_one_of_its_place_and_of_all_that_followed_there(paced, inn
     assert [ack.error for ack in paced.poll(0)] == [None, None]
 
 
+def test_an_acknowledgement_before_that_of_its_predecessor_proves_nothing(paced, inner):
+    paced.append(A, items(b"1"), 0)
+    paced.append(A, items(b"2"), 1)
+    inner.taken[A].rotate(1)
+    inner.acknowledge(A, offset=2)
+    found = paced.poll(0)
+    assert tokens(found) == [0, 1]
+    assert all(isinstance(ack.error, LogUnavailable) for ack in found)
+    inner.acknowledge(A)
+    assert paced.poll(0) == []
+
+
 def test_a_broken_appender_fails_what_is_kept_in_places_that_it_does_not_know_of(paced, inner):
     paced.append(A, items(b"v"), "flying")
     paced.append(B, items(*[b"v"] * WINDOW), "flying")

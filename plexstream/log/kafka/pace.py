@@ -44,18 +44,11 @@ FORGETS_S = 60.0
 By default they do after a day (`producer.id.expiration.ms`); to take less costs one record alone after each
 pause."""
 
+_Handed = tuple[int, object, float]
+"""A group that was handed over: how many records, the token, and when. A tuple: it is made for each group."""
+
+_new = tuple.__new__  # a named tuple's own costs twice the time
 _PART = object()  # the token of a record that went ahead of its group
-
-
-class _Handed:
-    """A group that was handed over, and is not acknowledged."""
-
-    __slots__ = ("at", "count", "token")
-
-    def __init__(self, count: int, token: object, at: float) -> None:
-        self.count = count
-        self.token = token
-        self.at = at
 
 
 class _Lane:
@@ -73,7 +66,7 @@ class _Lane:
 
     def __init__(self) -> None:
         self.flying = 0
-        self.open: dict[_Handed, None] = {}
+        self.open: deque[_Handed] = deque()
         self.held: deque[tuple[Sequence[Item], object]] = deque()
         self.bytes = 0  # of what is held
         self.window = 1
@@ -151,21 +144,24 @@ class PacedAppender:
         problem: Exception | None = None
         wait = ceil(timeout * 1000) / 1000 + SLACK_S if timeout > 0 else 0.0
         for topic, partition, handed, offset, error in self._inner.poll(wait):
-            group = cast("_Handed", handed)
+            count, token, at = cast("_Handed", handed)
             place = topic, partition
             lane = self._lanes[place]
-            lane.flying -= group.count
-            if group in lane.open:
-                if error is None and offset >= lane.offset + group.count:
-                    del lane.open[group]
+            lane.flying -= count
+            if lane.open and lane.open[0] is handed:
+                if error is None and offset >= lane.offset + count:
+                    lane.open.popleft()
                     lane.offset = offset
-                    lane.known_at = group.at
+                    lane.known_at = at
                     lane.window = WINDOW
-                    if group.token is not _PART:
-                        found.append(Ack(topic, partition, group.token, offset, None))
+                    if token is not _PART:
+                        found.append(_new(Ack, (topic, partition, token, offset, None)))
                 else:
                     problem = error or _no_successor(place, offset, lane.offset)
                     found += self._fail(place, lane, problem)
+            elif any(other is handed for other in lane.open):  # else it was given up
+                problem = error or _no_successor(place, -1, lane.offset)  # before its predecessor
+                found += self._fail(place, lane, problem)
             if lane.held and lane.flying < lane.window and not self._inner.broken:
                 try:
                     self._release(lane, place)
@@ -182,10 +178,11 @@ class PacedAppender:
         self._inner.close()
 
     def _hand_over(self, lane: _Lane, place: Place, items: Sequence[Item], token: object) -> None:
-        group = _Handed(len(items), token, self._clock())
+        count = len(items)
+        group = count, token, self._clock()
         self._inner.append(place, items, group)
-        lane.open[group] = None
-        lane.flying += group.count
+        lane.open.append(group)
+        lane.flying += count
 
     def _hold(self, lane: _Lane, items: Sequence[Item], token: object, size: int) -> None:
         lane.held.append((items, token))
@@ -222,7 +219,7 @@ class PacedAppender:
 
     def _fail(self, place: Place, lane: _Lane, error: Exception) -> list[Ack]:
         """Give up what was handed over and what is held; what comes next begins when all that has ended."""
-        lost = [failed(place, group.token, error) for group in lane.open if group.token is not _PART]
+        lost = [failed(place, token, error) for _, token, _ in lane.open if token is not _PART]
         lost += [failed(place, token, error) for _, token in lane.held]
         lane.open.clear()
         self._drop(lane)
