@@ -7,7 +7,9 @@ from plexstream.log.base import Ack
 from plexstream.log.memory import MemoryLog
 from plexstream.model.journal import DONE, Claim, CommandKind, Inbox, Step, Turn
 from plexstream.model.snapshot import Piece
+from plexstream.node import lineage, takeover
 from plexstream.node.driver import Driver
+from plexstream.node.lineage import Comparison
 from plexstream.node.relay import Relay, _Way
 from plexstream.node.takeover import Takeover
 from plexstream.node.upkeep import Upkeep
@@ -390,6 +392,16 @@ def revive_forgets_answers_with_timeouts(patch):
 
 def circles_not_looked_for(patch):
     patch.setattr(invocations, "probe_queue", lambda p, actor: None)
+
+
+def other_histories_taken(patch):
+    patch.setattr(takeover, "unfit", lambda *_: None)
+    patch.setattr(Comparison, "differs", lambda *_: "")
+
+
+def other_lives_taken(patch):
+    patch.setattr(lineage, "other_life", lambda *_: False)
+    patch.setattr(Comparison, "differs", lambda *_: "")
 
 
 ALL = [

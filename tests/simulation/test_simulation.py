@@ -19,7 +19,7 @@ WANTED = (
     "brokers away", "compacted", "records of zombies", "poison put aside", "journal trimmed",
     "snapshots taken", "a child restarted", "a supervisor gave up",
     "effect done", "parked behind a handler", "a handler cancelled", "took over handlers that wait",
-    "a circle found", "no answer from the log", "an answer too late",
+    "a circle found", "a store of another history", "no answer from the log", "an answer too late",
     "a partition is stuck", "a place fails",
 )  # fmt: skip
 """What must have happened in some of the seeds, or they test less than they say."""

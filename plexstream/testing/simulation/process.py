@@ -65,6 +65,7 @@ class SimProcess:
         self.control = Control(self.log, topics, {}, watch=False)
         self.node = self.process = name
         self.stores: dict[int, CrashStore] = {}
+        self.strange: set[int] = set()  # partitions whose store is of another history, until it is taken over
         self.wanted: frozenset[int] = frozenset()
         self.skew = 0
         self.paused_until = 0
@@ -362,6 +363,7 @@ class SimProcess:
         p, restore = driver.processor, driver.takeover.restore
         assert p is not None
         assert restore is not None
+        self.strange.discard(partition)
         self.hits["active from the store" if restore.exact else "active from snapshots"] += 1
         if driver.upkeep is not None and driver.upkeep.catching_up:
             self.hits["catching up"] += 1

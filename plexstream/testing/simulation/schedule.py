@@ -24,6 +24,7 @@ from plexstream.testing.simulation.actors import OUTPUT, make_host
 from plexstream.testing.simulation.checks import Checks, Stored, envelope, stored_offset
 from plexstream.testing.simulation.clients import SimClient
 from plexstream.testing.simulation.errors import Violation
+from plexstream.testing.simulation.lives import Mixer
 from plexstream.testing.simulation.network import Network
 from plexstream.testing.simulation.plan import Plan, plan
 from plexstream.testing.simulation.process import PHASES, SimProcess
@@ -76,6 +77,11 @@ class Simulation:
         }  # fmt: skip
         if drawn["waiters"] and waits.random() < 0.5:  # few partitions, many waits, many crashes
             drawn.update(partitions=1, processes=2, workers=0, burst=0.02)
+        lives = Random(f"lives {seed}")
+        drawn["mix"] = lives.choice((0.0,) * 7 + (0.5,))
+        if drawn["mix"]:  # long enough for stores to be written, copied and mistaken
+            drawn.update(steps=3 * steps, crash=0.03, wipe=0.0)
+        self.mixer = Mixer(lives)
         self.plan: Plan = plan(self.random, steps)._replace(**{**drawn, **(change or {})})
         if self.plan.plain:
             settings = self.plan.settings._replace(max_in_flight=500, max_waiting=100)
@@ -262,6 +268,8 @@ class Simulation:
                 for store in process.stores.values():
                     store.pieces.clear()
                 self.note(f"the stores of {process.name} are deleted")
+        if p.mix:
+            self._mix()
         if random.random() < p.compact:
             for partition in range(p.partitions):
                 network.compact((self.topics.snapshot, partition))
@@ -290,6 +298,18 @@ class Simulation:
             network.stalled = True
             self.hits["brokers away"] += 1
             self.note("the brokers are away")
+
+    def _mix(self) -> None:
+        """Somebody copies folders of state stores, and later puts them where they do not belong."""
+        for process in self.processes:
+            if self.mixer.happens(self.plan.mix):
+                self.mixer.keep(process)
+
+    def _mistake_stores(self, process: SimProcess) -> None:
+        """A process begins with stores that are not its own."""
+        if self.plan.mix and self.mixer.happens(0.7) and (what := self.mixer.mix(process)):
+            self.hits["a store of another history"] += 1
+            self.note(what)
 
     def _ends(self) -> None:
         """Processes that die several times in a row, and some that end in good order."""
@@ -329,6 +349,7 @@ class Simulation:
             lose = self.random.choice(("nothing", "nothing", "something", "everything"))
             self.hits[f"crash, losing {lose}"] += 1
             process.crash(lose, self.plan.late, self._now + self.random.choice((0, 10, 100, 500)))
+            self._mistake_stores(process)
 
     def _assign(self, without: SimProcess | None = None) -> None:
         """A new assignment; it need not be right."""
@@ -457,7 +478,7 @@ class Simulation:
                     driver_.upkeep.flush(process.now())
             for partition, store in process.stores.items():
                 offset = stored_offset(store)
-                if offset is not None:
+                if offset is not None and partition not in process.strange:
                     copy = MemoryStore()
                     copy.pieces = dict(store.pieces)
                     found[partition].append((offset, copy, f"the store of {process.name}"))
