@@ -57,7 +57,7 @@ class Sending(NamedTuple):
 Settled = Callable[[list[str], Exception | None], None]
 """Told the ids of sendings that are durable, or of which nothing more is known after the error.
 
-RecordTooLarge is certain, and told of sendings that do not wait, too: nothing of them was sent.
+What an appender refuses is certain, and told of sendings that do not wait, too: nothing of them was sent.
 """
 
 
@@ -270,8 +270,8 @@ class Sender:
         """The appender has taken nothing of a group; returns whether it takes others."""
         ids = [sending.id for sending in group if sending.waits]
         if isinstance(error, LogError) and self._appender is not None and not self._appender.broken:
-            if ids:
-                self._settled(ids, error)
+            # Asks, too: nothing of them is on the log, so no reply would come.
+            self._settled([sending.id for sending in group], error)
             return True
         self._give_up(error, ids)
         return False
