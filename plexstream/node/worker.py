@@ -51,6 +51,8 @@ EFFECT_THREADS = 64
 """Plain functions of `host.run` that may block at the same time; ``async def`` ones are not limited."""
 MAX_BACK_MS = 5_000
 """How far the clock may be set back before partitions are claimed anew; meanwhile no timer fires."""
+SHARE_S = 0.05
+"""How long partitions that restore may keep others waiting in one round, where those take as long."""
 READ_AGAIN_S = 0.01
 """A pause after an error of reading, so that one that lasts is no loop without a pause."""
 TELL_S = 5.0
@@ -135,6 +137,7 @@ class Worker:
         self._stop = threading.Event()
         self.failed: BaseException | None = None
         self._tell_at = 0.0
+        self._handled_s = 0.0
         self._prepared = False  # nothing that the loop does asks a broker for what a topic is like
         self._prepare_at = 0.0
 
@@ -281,8 +284,10 @@ class Worker:
             self._guard(answer.owner, answer.owner.answered, answer.then, answer.result)
         if restoring:
             self._read_back()
+        began = time.monotonic()
         for driver in [*self.drivers.values(), *self._releasing.values()]:
             self._guard(driver, driver.pump)
+        self._handled_s = time.monotonic() - began
         acks = self.appender.poll(0.0 if records or arrived or not self._awaits_acks() else ACK_S)
         if acks:
             # What they release leaves at once: the next read may wait.
@@ -300,10 +305,17 @@ class Worker:
         return max(0.001, min([IDLE_S, *((when - self._now) / 1000 for when in due)]))
 
     def _read_back(self) -> None:
-        for driver, some in self._by_driver(self._read(self.journal, REPLAY_LIMIT, 0.001)):
-            self._guard(driver, driver.replay, some)
-        for driver, some in self._by_driver(self._read(self.snapshots, REPLAY_LIMIT, 0.0)):
-            self._guard(driver, driver.load, some)
+        """Fold a slice, and more of them for as long as the handlers of others took in the last round."""
+        end = time.monotonic() + min(self._handled_s, SHARE_S)
+        while True:
+            journal = self._read(self.journal, REPLAY_LIMIT, 0.001)
+            for driver, some in self._by_driver(journal):
+                self._guard(driver, driver.replay, some)
+            snapshots = self._read(self.snapshots, REPLAY_LIMIT, 0.0)
+            for driver, some in self._by_driver(snapshots):
+                self._guard(driver, driver.load, some)
+            if time.monotonic() >= end or not (journal or snapshots):
+                return
 
     def _read(self, reader: Reader, limit: int, timeout: float) -> list[Record]:
         """Read; a partition that cannot be read costs its driver its reign, and nobody else."""
