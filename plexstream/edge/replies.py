@@ -10,7 +10,7 @@ import msgspec
 
 from plexstream.edge.waiters import Done, Pending, Sink, deliver
 from plexstream.log.base import Log, Place, Reader, Record
-from plexstream.model.errors import CallError, Malformed, call_error
+from plexstream.model.errors import CallError, Malformed, Shortened, call_error
 from plexstream.model.message import ASK, ERROR, REPLY, Envelope
 from plexstream.schema.codec import decode_envelope
 
@@ -82,6 +82,16 @@ class Replies:
                     reader.assign(self._place, self._position)
                     self._reader = reader
                 records = reader.read(_READ, 1.0)
+            except Shortened as error:
+                # Nobody's state: who waits for what was lost is timed out, and the others have their answers.
+                log.error(
+                    "%s[%d] has lost records, %d to %d at least: replies among them are lost",
+                    *self._place, error.end, error.position - 1,
+                )  # fmt: skip
+                self._position = error.end
+                _close(reader)
+                reader = self._reader = None
+                continue
             except Exception as error:
                 log.warning("reading replies failed, trying again in %.1f s: %s", _RETRY, error)
                 _close(reader)

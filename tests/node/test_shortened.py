@@ -119,3 +119,14 @@ def test_messages_that_a_retention_has_deleted_are_told(tmp_path, caplog):
     with site(log, tmp_path) as i:
         served(i, SHORT[0], 2)
     assert f"messages {end - 3} to {end - 2} of {T.mailbox} are LOST" in caplog.text
+
+
+def test_an_edge_goes_on_when_the_topic_of_replies_has_lost_some(tmp_path, caplog):
+    log = MemoryLog()
+    with site(log, tmp_path) as i:
+        for address in ACTORS:
+            i.ask(address, "deposit", amount=1)
+        for partition in log._topics[T.reply]:
+            partition.slots = []
+        wait_until(lambda: "has lost records" in caplog.text)
+        assert [i.ask(address, "balance") for address in ACTORS] == [1] * 12
