@@ -1,9 +1,9 @@
 """Every error code has one meaning."""
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
-from plexstream.log.kafka.errors import _CODES, KINDS, Kind, kind_of, log_error, passes
+from plexstream.log.kafka.errors import _CODES, KINDS, Kind, behind, kind_of, log_error, passes
 from plexstream.model.errors import Fenced, LogError, LogUnavailable, TopicMissing
 
 CODES = {
@@ -54,3 +54,13 @@ def test_a_fatal_error_is_one_of_its_client_whatever_its_code(code):
 def test_a_code_of_a_newer_broker_is_asked_again_if_it_says_so():
     assert kind_of(KafkaError(9999, "new", False, True)) is Kind.LATER
     assert kind_of(KafkaError(9999, "new")) is Kind.OURS
+
+
+def test_a_fatal_error_that_came_up_in_a_callback_is_found_behind_it():
+    fatal = KafkaException(KafkaError(KafkaError._FENCED, "fenced", True))
+    error = SystemError("_on_delivery returned a result with an exception set")
+    error.__cause__ = fatal
+    assert behind(error) is fatal
+    assert behind(fatal) is fatal
+    assert behind(SystemError("another")) is None
+    assert behind(ValueError("another")) is None

@@ -36,8 +36,9 @@ MISSING_S = 2.0
 """How long a broker may not know a topic that another knew: what it was told comes late."""
 
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.05, 0.5
-_ANEW = 6
-"""After so many failures one after the other a new client is made, whatever they were."""
+_ANEW = 3
+"""After so many failures one after the other a new client is made, whatever they were: the broker that this
+one asks for metadata may be cut off from its peers, and know nothing new."""
 
 
 class Admin:
@@ -48,6 +49,7 @@ class Admin:
         self._outage = Outage(f"Kafka at {bootstrap}")
         self._settings = client_settings(bootstrap, {}, settings, "admin", self._outage.error)
         self._lock = threading.Lock()
+        self._failures = 0  # one after the other, of whatever question
         self._client = connect(AdminClient, self._settings)
 
     def ask(
@@ -75,19 +77,19 @@ class Admin:
         began = time.monotonic()
         deadline = began + (TIMEOUT_S if timeout is None else timeout)
         pause = _FIRST_PAUSE_S
-        failures = 0
         while True:
             client = self._client
             failed = self._attempt(client, question, max(0.1, min(attempt_s, deadline - time.monotonic())))
             if not isinstance(failed, KafkaException):
+                self._failures = 0
                 return failed
             error: KafkaError = failed.args[0]
             kind = kind_of(error)
             now = time.monotonic()
             if now + pause >= deadline or kind in (Kind.FENCED, Kind.REFUSED, Kind.OURS):
                 raise log_error(error, self.bootstrap, doing) from failed
-            failures += 1
-            if kind is Kind.ANEW or failures % _ANEW == 0:
+            self._failures += 1
+            if kind is Kind.ANEW or self._failures % _ANEW == 0:
                 self._replace(client, error)
             elif not self._renew(client, topic, min(ATTEMPT_S, deadline - now)) and now - began >= MISSING_S:
                 raise TopicMissing(f"Kafka at {self.bootstrap}: {doing}: the topic {topic!r} does not exist")

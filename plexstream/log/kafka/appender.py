@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from plexstream.log.base import Ack, Item, Place, appended, failed
-from plexstream.log.kafka.errors import log_error
+from plexstream.log.kafka.errors import behind, log_error
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import APPENDER, client_settings, connect, logger
 from plexstream.log.limits import check_group
@@ -130,9 +130,11 @@ class KafkaAppender:
         """Let librdkafka call back."""
         try:
             self._producer.poll(timeout)
-        except KafkaException as error:
+        except (KafkaException, SystemError) as error:
+            if (said := behind(error)) is None:
+                raise
             # A fatal error, which never comes to the error callback.
-            self._fail(log_error(error.args[0], self._log.bootstrap, "appending"))
+            self._fail(log_error(said.args[0], self._log.bootstrap, "appending"))
 
     def _on_delivery(self, group: _Group, error: KafkaError | None, message: Message) -> None:
         if group not in self._pending:

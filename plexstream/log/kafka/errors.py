@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from plexstream.model.errors import Fenced, LogError, LogUnavailable, TopicMissing
 
@@ -114,6 +114,18 @@ def kind_of(error: KafkaError) -> Kind:
     if kind is None:  # of a broker that is newer than librdkafka
         return Kind.LATER if error.retriable() else Kind.OURS
     return kind
+
+
+def behind(error: Exception) -> KafkaException | None:
+    """librdkafka's error behind an exception of confluent-kafka; None: it is another one.
+
+    A fatal error that comes up while a callback of ours is called makes it raise a SystemError, with the
+    KafkaException as its cause.
+    """
+    if isinstance(error, KafkaException):
+        return error
+    cause = error.__cause__ or error.__context__
+    return cause if isinstance(error, SystemError) and isinstance(cause, KafkaException) else None
 
 
 def passes(error: KafkaError) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from plexstream.log.base import Place
-from plexstream.log.kafka.errors import REFUSED_RECORD, REFUSED_TOPIC, log_error, passes
+from plexstream.log.kafka.errors import REFUSED_RECORD, REFUSED_TOPIC, behind, log_error, passes
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import READER, TRANSACTION, client_settings, connect
 from plexstream.log.limits import check_records
@@ -174,8 +174,10 @@ class KafkaTransaction:
         self._outage.look()
         try:
             return self._bounded(call)
-        except KafkaException as error:
-            failed = log_error(error.args[0], self._log.bootstrap, f"{doing} transaction {self._id!r}")
+        except (KafkaException, SystemError) as error:
+            if (said := behind(error)) is None:
+                raise
+            failed = log_error(said.args[0], self._log.bootstrap, f"{doing} transaction {self._id!r}")
             self._failed = failed
             # For good, whatever failed: after a time limit librdkafka cannot say whether the call took
             # effect, and a new producer with this id ends what this one has open.
