@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,18 @@ MEMORY, POSTPONED = "@fsm", "@postponed"
 system's name begins with ``@``: fields of behaviours expire and are cleared with the user's own."""
 TIMEOUT = "@state_timeout"
 """The message by which an actor tells itself that it has been in a state for long enough."""
+HANDLING = "@handling"
+"""Attribute of an actor, no state of its, while one of its events is handled."""
 Method = Callable[..., Any]
+
+
+@contextmanager
+def _handling(actor: Any) -> Iterator[None]:
+    actor.__dict__[HANDLING] = True
+    try:
+        yield
+    finally:
+        actor.__dict__.pop(HANDLING, None)
 
 
 @dataclass(slots=True)
@@ -81,10 +93,13 @@ class Machine:
         state = actor.__dict__[STATE]
         if state in self.events[name].postponed_in:
             self._postpone(name, actor, self.events[name].arguments.by_name(args, rest))
+            self._arm(actor)
             return {"postponed": name}
-        result = await finish(self._method(name, actor)(actor, *args, **rest))
-        if actor.__dict__[STATE] != state:
-            await self._catch_up(actor)
+        with _handling(actor):
+            result = await finish(self._method(name, actor)(actor, *args, **rest))
+            if actor.__dict__[STATE] != state:
+                await self._catch_up(actor)
+        self._arm(actor)
         return result
 
     def _method(self, name: str, actor: Any) -> Method:
@@ -108,19 +123,39 @@ class Machine:
             self._set_timeout(actor)
 
     def _set_timeout(self, actor: Any) -> None:
-        """A state was entered: what was set for the one before is taken back."""
+        """A state was entered. Its timer is set where the handler ends: so it is rolled back with it."""
         if not self.timeouts or current.turn is None:
             return
         memory, state = actor.__dict__[MEMORY], actor.__dict__[STATE]
-        if "timer" in memory:
-            host.cancel(memory.pop("timer"))
+        if "timer" in memory:  # perhaps set before armed timers were noted as such
+            memory.setdefault("armed", memory["entry"])
         # The time tells it from one of a state that has expired since (state_ttl) and is counted anew.
         memory["entries"] = memory.get("entries", 0) + 1
         memory["entry"] = f"{host.now()}.{memory['entries']}"
+        memory.pop("due", None)
         if state in self.timeouts:
             after = self.timeouts[state][1]
             seconds = after(actor) if callable(after) else after
-            memory["timer"] = host.send_after(seconds, TIMEOUT, {"state": state, "entry": memory["entry"]})
+            if not seconds >= 0:
+                raise ValueError(f"{self.name}: the timeout of the state {state!r} is after {seconds!r} s")
+            memory["due"] = host.now() + round(seconds * 1000)
+        if HANDLING not in actor.__dict__:
+            self._arm(actor)
+
+    def _arm(self, actor: Any) -> None:
+        """Set the timer of the state that the handler has ended in; take back that of the one before."""
+        memory = actor.__dict__.get(MEMORY)
+        if not self.timeouts or memory is None or memory.get("armed") == memory.get("entry"):
+            return
+        known, memory["armed"] = "armed" in memory, memory["entry"]
+        if "timer" in memory and not known:
+            return  # the state has not changed since
+        if "timer" in memory:
+            host.cancel(memory.pop("timer"))
+        if "due" in memory:
+            seconds = max(0, memory.pop("due") - host.now()) / 1000
+            message = {"state": actor.__dict__[STATE], "entry": memory["entry"]}
+            memory["timer"] = host.send_after(seconds, TIMEOUT, message)
 
     async def time_out(self, actor: Any, args: tuple[Any, ...], rest: Mapping[str, Any]) -> None:
         """Handle `TIMEOUT`, if it is of the state in which the actor is still."""
@@ -130,9 +165,11 @@ class Machine:
         if entry != memory.get("entry") or state not in self.timeouts:
             return
         memory.pop("timer", None)
-        await finish(self.timeouts[state][0](actor))
-        if actor.__dict__[STATE] != state:
-            await self._catch_up(actor)
+        with _handling(actor):
+            await finish(self.timeouts[state][0](actor))
+            if actor.__dict__[STATE] != state:
+                await self._catch_up(actor)
+        self._arm(actor)
 
     # Postponed events
 

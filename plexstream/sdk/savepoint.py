@@ -10,27 +10,32 @@ from plexstream.sdk.current import current
 
 
 class Savepoint:
-    """The durable fields of an actor, and what its turn has sent, as they are now.
+    """The durable state of an actor, and what its turn has sent, as they are now.
 
-    It copies the plain fields, and of the collections what the turn has touched.
+    It copies the plain fields, and of the collections what the turn has touched: declared ones, and those in
+    which `host.set` and promises are.
     """
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor
         self._fields: dict[str, Any] = {}
-        for name in type(actor).__plexstream__.fields:
-            value = actor.__dict__[name]
-            collection = isinstance(value, StateMap | StateList)
-            self._fields[name] = value._cells.save() if collection else copy.deepcopy(value)
+        declared = type(actor).__plexstream__.fields
+        for name, value in actor.__dict__.items():
+            if isinstance(value, StateMap | StateList):
+                self._fields[name] = value._cells.save()
+            elif name in declared:
+                self._fields[name] = copy.deepcopy(value)
         self._sent = current.turn.sent() if current.turn is not None else 0
 
     def restore(self) -> None:
         """Make them that again. May be called once."""
-        for name, saved in self._fields.items():
-            value = self._actor.__dict__[name]
+        for name, value in list(self._actor.__dict__.items()):
             if isinstance(value, StateMap | StateList):
-                value._cells.restore(saved)
-            else:
-                self._actor.__dict__[name] = saved
+                if name in self._fields:
+                    value._cells.restore(self._fields[name])
+                else:
+                    value._cells.roll_back()  # nobody had looked into it before
+            elif name in self._fields:
+                self._actor.__dict__[name] = self._fields[name]
         if current.turn is not None:
             current.turn.take_back(self._sent)

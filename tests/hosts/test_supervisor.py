@@ -294,3 +294,22 @@ def test_strangers_cannot_speak_for_a_child(world):
     assert world.ask("supervisor/app", "__child__", **told) == "rejected"
     assert world.ask("supervisor/app", "$exited", ref="1.0") == "bad_arguments"
     assert starts(world) == {"a": 1}
+
+
+def test_one_that_gave_up_starts_and_configures_nothing(world):
+    begin(world, [*workers("a"), Child("b", "worker", {"tag": "old"})], max_restarts=0)
+    world.tell("worker/a", "fail")
+    world.run()
+    assert [d for d, _ in world.history()][-1] == "give up"
+    lines = log(world)
+    assert world.ask("supervisor/app", "start_child", child={"id": "c", "type": "worker"}) == "rejected"
+    assert world.ask("supervisor/app", "restart_child", id="a") == "rejected"
+    spec = Supervisor([*workers("a", "d"), Child("b", "worker", {"tag": "new"})]).table()
+    assert world.ask("supervisor/app", "configure", spec=spec) is None
+    world.run(60_000)
+    assert set(world.children().values()) <= {"stopped", "new"}
+    assert log(world) == lines
+    world.ask("supervisor/app", "restart")
+    world.run()
+    assert world.children() == {"a": "running", "d": "running", "b": "running"}
+    assert world.field("worker/b", "tag") == "new"

@@ -251,10 +251,10 @@ class Turn:
             raise ValueError(str(error)) from None
 
     def sent(self) -> int:
-        return len(self.outs)
+        return self.sent_in_all()
 
     def take_back(self, sent: int) -> None:
-        del self.outs[sent:]
+        del self.outs[max(0, sent - self._base) :]  # what has left with a step stays sent
 
     def put_aside(self, handler: str, arguments: dict[str, Any], code: str, detail: str) -> None:
         payload = self._encode("put_aside", arguments)

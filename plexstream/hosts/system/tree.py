@@ -104,6 +104,7 @@ class Tree:
             ValueError: a child would become another actor.
         """
         first = self.phase == "new"
+        over = self.phase in ("stopping", "gave up")
         nodes = [_node(own_id, child) for child in spec.children]
         for node in nodes:
             old = self.find(node.id)
@@ -126,7 +127,7 @@ class Tree:
                 changed = True
                 alike = _definition(old)[1:] == _definition(node)[1:]
                 old.define(child)
-                if child.supervisor is not None and alike:
+                if child.supervisor is not None and alike and not over:
                     acts.configure_below(old.address, old.args)
                 elif old.status != "stopped":
                     plan += [("stop", old.id), ("start", old.id)]
@@ -135,8 +136,8 @@ class Tree:
         if not (plan or changed or first):
             return
         acts.note("start" if first else "configure", "", "", len(self.restarts))
-        if self.phase == "gave up":
-            self.revive(acts)
+        if over:  # it is what a restart on demand begins with
+            self.children = [c for c in self.children if c.id in order or c.status not in ("new", "stopped")]
             return
         self.phase = "running"
         self._plan(plan, acts)
@@ -147,7 +148,8 @@ class Tree:
         self._plan([("start", c.id) for c in self.children], acts)
 
     def add(self, own_id: str, child: Child, acts: Acts) -> None:
-        """Start one more child. Raises ValueError: there is one of that id."""
+        """Start one more child. Raises ValueError: there is one of that id, or it is over."""
+        self._refuse("start", child.id)
         if self.find(child.id) is not None:
             raise ValueError(f"there is a child {child.id!r} already: use restart_child or delete_child")
         self.children.append(_node(own_id, child))
@@ -158,9 +160,16 @@ class Tree:
         if self.find(id) is None:
             known = ", ".join(c.id for c in self.children) or "none"
             raise ValueError(f"there is no child {id!r}; there are {known}")
+        if what == "restart":
+            self._refuse(what, id)
         steps = {"stop": ["stop"], "restart": ["stop", "start"], "delete": ["stop", "delete"]}[what]
         acts.note(f"{what} on demand", id, "", len(self.restarts))
         self._plan([(step, id) for step in steps], acts)
+
+    def _refuse(self, what: str, id: str) -> None:
+        if self.phase in ("stopping", "gave up"):
+            why = f" ({self.reason})" if self.reason else ""
+            raise ValueError(f"cannot {what} {id!r}: the supervisor is {self.phase}{why}; restart it first")
 
     def stop(self, reason: str, acts: Acts) -> None:
         """Stop every child, then itself."""

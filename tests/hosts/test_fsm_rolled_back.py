@@ -1,0 +1,97 @@
+"""An event of a state machine that fails takes everything back, over waits too: timers, postponed events."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+
+from world import World
+
+from plexstream import Retry, fsm_actor, handler, host, state, state_timeout
+
+FAILS = [False]
+
+
+@fsm_actor(states=["idle", "busy", "late"], initial="idle", retry=Retry(attempts=1))
+class Door:
+    log: list = state(default_factory=list)
+
+    @handler("work", states=["idle"])
+    async def work(self, fails: bool = True):
+        self.fsm_state = "busy"
+        await host.sleep(1)
+        if fails:
+            raise RuntimeError("no")
+        return self.fsm_state
+
+    @handler("keep", states=["busy"], postpone_in=["idle"])
+    async def keep(self, waits: bool):
+        host.set("kept", 1)
+        host.promise("p").resolve(1)
+        self.log = [*self.log, "kept"]
+        host.tell("door/other", "note", what="kept")
+        if waits:
+            await host.sleep(1)
+            self.fsm_state = "late"
+            host.tell("door/other", "note", what="waited")
+        raise RuntimeError("no")
+
+    @handler("look")
+    def look(self):
+        return [self.fsm_state, host.get("kept"), host.promise("p").peek("nothing"), self.log]
+
+    @handler("note")
+    def note(self, what: str):
+        self.log = [*self.log, what]
+
+    @state_timeout("idle", after=10)
+    def idle_for_long(self):
+        self.log = [*self.log, "idle"]
+        self.fsm_state = "late"
+
+    @state_timeout("busy", after=10)
+    def busy_for_long(self):
+        self.log = [*self.log, "busy"]
+        self.fsm_state = "late"
+
+
+@pytest.fixture
+def world():
+    return World(Door)
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize(("fails", "said"), [(True, "idle"), (False, "busy")])
+def test_the_timeout_is_that_of_the_state_that_it_is_in(world, fails, said, crash):
+    world.ask("door/1", "note", what="begun")
+    id = world.start("door/1", "work", fails=fails)
+    if crash:
+        world.restart()
+        world.run()
+    world.run(1_000)
+    assert world.replies[id] == ("failed" if fails else "busy")
+    assert len(world.p.timers) == 1
+    world.run(9_500)
+    assert world.field("door/1", "log") == ["begun", said]
+    world.run(20_000)
+    assert world.field("door/1", "log") == ["begun", said]
+    assert world.field("door/1", "fsm_state") == "late"
+
+
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_postponed_event_that_fails_leaves_nothing_but_what_left_before_its_wait(world, waits, crash):
+    world.ask("door/1", "keep", waits=waits)
+    world.start("door/1", "work", fails=False)
+    for _ in range(3):
+        world.run(1_000)
+        if crash:
+            world.restart()
+            world.run()
+    assert world.ask("door/1", "look") == ["busy", None, "nothing", []]
+    assert ("keep", "failed") in world.put_aside()
+    assert world.field("door/other", "log") == (["kept"] if waits else None)
+    world.run(20_000)
+    assert world.field("door/1", "log") == ["busy"]
