@@ -52,6 +52,8 @@ SLICE_BYTES = 1 << 20
 """Bytes of messages handled at once, and one message more."""
 FLUSH_TURNS = 20_000
 """Turns that a restart may have to fold again, about 0.2 s of work, before a busy partition is flushed."""
+MAX_LAG = 4
+"""Times `snapshot_lag` that the snapshot topic may be behind, before reading stops until it is not."""
 FEW_TURNS = 2_000
 """A partition with no more since its last flush is flushed in each interval: that costs little."""
 
@@ -390,18 +392,24 @@ class Driver:
     def _flow(self, p: Processor, lane: Lane) -> None:
         """Stop reading while too much is on its way, so that memory stays bounded."""
         s = self.s.settings
-        load = max(
-            p.running_ahead / s.max_in_flight,
-            len(p.inbox.waiting) / s.max_waiting,
+        assert self.upkeep is not None
+        behind = max(
             lane.backlog / MAX_BACKLOG,
             lane.backlog_bytes / MAX_BACKLOG_BYTES,
             self._relay.load,
             p.pieces.dirty_bytes / (MAX_UNFLUSHED * s.flush_bytes),
+            self.upkeep.lag / (MAX_LAG * s.snapshot_lag),
+        )
+        load = max(
+            behind,
+            p.running_ahead / s.max_in_flight,
+            len(p.inbox.waiting) / s.max_waiting,
             len(self._arrived) / MAX_ARRIVED,
             self._arrived_bytes / MAX_ARRIVED_BYTES,
             p.inbox.waiting_bytes / s.max_waiting_bytes,
             self._ahead_bytes / MAX_AHEAD_BYTES,
         )
+        p.held = behind >= 1
         if not self._paused and load >= 1:
             self.s.mailbox.pause(self._mailbox)
             self._paused = True

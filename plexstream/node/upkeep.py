@@ -52,6 +52,8 @@ class Upkeep:
         self._flushed_next = -1
         self._owner = takeover.owner
         self._saving: tuple[int, Partition] | None = None  # the batch on its way, and the sum in it
+        self._saving_from: int | None = None  # the oldest turn that only the batch on its way has
+        self._more = False  # whether there is more to save than one batch takes
         self._trimmed = 0
         self._store_waits = False
         self._trimming = False
@@ -139,9 +141,14 @@ class Upkeep:
     def _first_unsaved(self) -> int | None:
         if self.catching_up:
             return self._unsaved
-        firsts = [*self.processor.pieces.saving.values()]
-        oldest = self.processor.pieces.oldest_unsaved()
-        return min([*firsts, *([] if oldest is None else [oldest])], default=None)
+        firsts = self._saving_from, self.processor.pieces.oldest_unsaved()
+        return min((first for first in firsts if first is not None), default=None)
+
+    @property
+    def lag(self) -> int:
+        """Journal records of which the snapshot topic lacks something, from the oldest one on."""
+        first = None if self.catching_up else self._first_unsaved()
+        return 0 if first is None else self.processor.fold.next - first
 
     def snapshot(self, now: int) -> None:
         """Copy state to the snapshot topic where a rebuild would replay too much, or its age asks for it."""
@@ -163,9 +170,10 @@ class Upkeep:
             return before.get(type_of(address), lag)
 
         taken = p.pieces.take_unsaved(settings.snapshot_batch, settings.snapshot_bytes, latest, due)
-        for address in p.actors.to_save:
-            taken.update(p.pieces.take_core(address))
-        p.actors.to_save.clear()
+        full = len(taken) >= settings.snapshot_batch
+        while p.actors.to_save and len(taken) < settings.snapshot_batch:
+            taken.update(p.pieces.take_core(p.actors.to_save.pop()))
+        self._more = full or bool(p.actors.to_save)
         if not taken:
             return
         p.settle()
@@ -177,6 +185,7 @@ class Upkeep:
             (*self._snapshots, snapshot_key(key), None if piece is None else encode_snapshot(piece))
             for key, piece in taken.items()
         ]
+        self._saving_from = min(p.pieces.saving.values())
         self._saving = self.lane.save(records), partition
         self.s.kick_lanes()
 
@@ -193,10 +202,13 @@ class Upkeep:
         """All batches up to this one are committed: the journal below the snapshots in them may go."""
         if self._saving is None or batch < self._saving[0]:
             return  # another's: of the sentinel of the takeover
-        (_, partition), self._saving = self._saving, None
+        (_, partition), self._saving, self._saving_from = self._saving, None, None
         self.processor.pieces.saved()
+        if self._more:
+            self.snapshot(self.s.now())  # while it is behind, one batch follows the other
         # The last record that a store reflects stays: by it a takeover tells whether the store is its own.
-        keep_from = min(partition.floor, partition.unsaved, partition.start - 1)
+        # Of this one, too, which may be older than the snapshots are.
+        keep_from = min(partition.floor, partition.unsaved, partition.start - 1, self._flushed_next - 1)
         if self.s.settings.keep_history or keep_from <= self._trimmed or self._trimming:
             return
         log, journal, mailbox = self.s.log, self._journal, self._mailbox

@@ -8,7 +8,8 @@ ahead of the log, and the handlers never behind themselves.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from heapq import merge
+from operator import itemgetter
 from typing import Any
 
 from plexstream.model.journal import DONE, Change, Out, OutKind, Step, Turn
@@ -297,23 +298,16 @@ class Pieces:
         They count as saved when `saved` is called.
         """
         taken: dict[PieceKey, Snapshot | None] = {}
-        for address, first in self.unsaved_cores.items():
-            if first >= before or len(taken) >= limit or size <= 0:
-                break
-            if first < due(address):
-                core = taken[_ACTOR, address, "", None] = self._save(address)
-                size -= len(core.data)
-        for _, address, _, _ in taken:
-            self.saving[_ACTOR, address, "", None] = self.unsaved_cores.pop(address)
-        cores = len(taken)
-        for key, first in self.unsaved.items():
+        cores = (((_ACTOR, address, "", None), first) for address, first in self.unsaved_cores.items())
+        for key, first in merge(cores, self.unsaved.items(), key=_first):
             if first >= before or len(taken) >= limit or size <= 0:
                 break
             if first < due(key[1]):
-                piece = taken[key] = self._newest(key)
+                piece = taken[key] = self._save(key[1]) if key[0] == _ACTOR else self._newest(key)
                 size -= len(piece.data) if piece is not None else 0
-        for key in islice(taken, cores, None):
-            self.saving[key] = self.unsaved.pop(key)
+        for key in taken:
+            saved = self.unsaved_cores.pop(key[1]) if key[0] == _ACTOR else self.unsaved.pop(key)
+            self.saving[key] = saved
         return taken
 
     def _newest(self, key: PieceKey) -> Snapshot | None:
@@ -392,6 +386,9 @@ class Pieces:
     def pending_timers(self) -> int:
         """How many timers are pending."""
         return self.store.timers() + self._timers_more
+
+
+_first = itemgetter(1)
 
 
 def _size(step: Step) -> int:

@@ -42,6 +42,7 @@ class Processor(Handling):
     ) -> None:
         super().__init__(partition, partitions, host, restore, settings, now)
         self.invocations = Invocations(self, self)
+        self.held = False  # no timer fires: too much that was done is still on its way
 
     @property
     def careful(self) -> bool:
@@ -116,7 +117,9 @@ class Processor(Handling):
         if self._releasing:
             return
         self.invocations.tick()
-        if self._care.left or self._care.timer is not None:  # the last one that was announced is tried, too
+        if self.held:
+            pass
+        elif self._care.left or self._care.timer is not None:  # the last one that was announced is tried, too
             self._timers_with_care()
         else:
             for timer in self.timers.pop_due(self.now, _DUE_AT_ONCE):
@@ -141,8 +144,9 @@ class Processor(Handling):
 
     def next_wake(self) -> int | None:
         """When `tick` has something to do next, in ms since the epoch."""
+        timers = (None, None) if self.held else (self.timers.next_due(), self.ticks.next_due())
         dues = (
-            self.timers.next_due(), self.ticks.next_due(), self.actors.next_retry(),
+            *timers, self.actors.next_retry(),
             self.invocations.next_due(),
         )  # fmt: skip
         times = [t for t in dues if t is not None]

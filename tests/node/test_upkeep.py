@@ -23,6 +23,7 @@ def test_what_could_not_be_trimmed_is_trimmed_with_the_next_snapshots():
     takeover = Mock(restore=None, unsaved=0, partition=0, journal=JOURNAL)
     processor = Mock(**{"fold.next": 20, "position": 5})
     upkeep = Upkeep(services, takeover, processor, Mock())
+    upkeep._flushed_next = 20
     services.ask.side_effect = lambda owner, partition, ask, then: then(answer(ask))
     trim = services.log.trim
     for outcome in (LogUnavailable("away"), None, None):

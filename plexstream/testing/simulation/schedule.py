@@ -520,8 +520,10 @@ def _last(came_to: list[Any]) -> Any:
 def shrunk(plan: Plan) -> Iterator[None]:
     """Make limits that are no settings as small as the plan wants, and silence the logs."""
     before = (takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG, Pieces.forget_clean)
-    bounds = flying.WINDOW, relay.KEPT
+    bounds = flying.WINDOW, relay.KEPT, driver.MAX_LAG
     flying.WINDOW, relay.KEPT = plan.window, plan.kept
+    if plan.settings.snapshot_batch < 50:
+        driver.MAX_LAG = 1_000  # reading would wait for batches of one piece or three, round after round
     waits = {name: getattr(limits, name) for name in _WAITS}
     logger = logging.getLogger("plexstream")
     disabled = logger.manager.disable
@@ -540,7 +542,7 @@ def shrunk(plan: Plan) -> Iterator[None]:
     finally:
         logging.disable(disabled)
         takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG = before[:3]
-        flying.WINDOW, relay.KEPT = bounds
+        flying.WINDOW, relay.KEPT, driver.MAX_LAG = bounds
         for name, value in waits.items():
             setattr(limits, name, value)
         Pieces.forget_clean = before[3]  # type: ignore[method-assign]
