@@ -21,6 +21,7 @@ from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError, LogError, PlexstreamError
 from plexstream.node.config import Config, unknown_variables
 from plexstream.node.proven import beyond
+from plexstream.node.retention import unsafe
 from plexstream.schema.codec import COMPILED
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
@@ -215,9 +216,17 @@ def _topics(config: Config, log: Log, admin: KafkaAdmin | None) -> Iterator[Find
         settings = admin.topic_settings(
             [s.spec.name for s in states(log, topics, count) if s.spec.name in there]
         )
+    dangers = unsafe(topics, settings or {})
+    for some in dangers:
+        level = PROBLEM if some.fatal else WARNING
+        advice = f"plexstream topics apply; or {some.mend.replace('ADDRESS', config.kafka)}"
+        yield Finding(level, "topics", str(some), advice)
+    told = {(some.topic, some.setting) for some in dangers}
     found = states(log, topics, count, settings)
     for state in found:
         for wrong in state.wrong:
+            if (state.spec.name, wrong.partition(" ")[0]) in told:
+                continue
             if (
                 state.partitions is not None
                 and state.partitions != state.spec.partitions

@@ -21,7 +21,7 @@ from plexstream.log.installation import entries
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError, LogError
-from plexstream.node import proven, topology
+from plexstream.node import proven, retention, topology
 from plexstream.node.config import Config
 from plexstream.node.folder import Folder
 from plexstream.node.manifest import Deployment, load_manifest
@@ -46,7 +46,8 @@ class Node:
     Raises:
         ConfigError: no actor file, or one that cannot be loaded; a manifest that is wrong; a data folder
             that cannot be made or is another node's; a number of partitions that is not that of the topics;
-            an address that cannot be listened on.
+            a topic's setting by which Kafka would delete what is needed; an address that cannot be
+            listened on.
         LogUnavailable: the log cannot be reached.
         LogDamaged: the embedded log lacks what was acknowledged.
     """
@@ -72,6 +73,8 @@ class Node:
         self.partitions = topology.apply(
             self.log, self.topics, config.partitions, config.asked_partitions()
         )
+        if isinstance(self.log, KafkaLog):
+            retention.check(self.log, self.topics)
         self._control = entries(self.log, self.topics)
         if app is not None and app_file is not None:
             if not config.kafka:

@@ -188,23 +188,34 @@ class KafkaLog:
         if count is None or not 0 <= place[1] < count:
             raise missing(place, count)
 
+    def settings_of(self, topic: str) -> dict[str, str]:
+        """The settings of a topic that are in effect, by Kafka's names.
+
+        Raises:
+            LogUnavailable: there was no answer in time.
+            LogError: this user may not read them, or whatever else is the answer.
+        """
+        self._check_open()
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        found = self._ask_of(
+            topic,
+            f"reading the settings of topic {topic!r}",
+            lambda client, s: client.describe_configs([resource], request_timeout=s)[resource].result(s),
+        )
+        return {name: entry.value for name, entry in found.items() if entry.value is not None}
+
     def _ask_limit(self, place: Place) -> int:
         self.check_place(place)
         topic = place[0]
-        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
         try:
-            config = self._ask_of(
-                topic,
-                f"reading the settings of topic {topic!r}",
-                lambda client, s: client.describe_configs([resource], request_timeout=s)[resource].result(s),
-            )
+            settings = self.settings_of(topic)
         except (LogUnavailable, TopicMissing):
             raise
         except LogError as error:
             # Not everybody may read settings; Kafka's default then is the best guess.
             logger.warning("assuming max.message.bytes=%d for topic %s: %s", DEFAULT_MAX_BYTES, topic, error)
             return DEFAULT_MAX_BYTES
-        limit = int(config["max.message.bytes"].value)
+        limit = int(settings["max.message.bytes"])
         if limit < BATCH_BYTES + 10_000:
             why = (
                 f"topic {topic!r} has max.message.bytes={limit}, but records are sent in batches of up to "

@@ -1,0 +1,129 @@
+"""Settings of existing topics that would delete what is still needed: found before anything starts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from plexstream.log.kafka.log import KafkaLog
+from plexstream.model.errors import ConfigError, LogError, LogUnavailable
+from plexstream.model.topics import COPARTITIONED, Topics
+
+_log = logging.getLogger("plexstream.node")
+
+_FOR_EVER = "-1"
+_LEAST_REPLY_MS = 300_000
+"""A reply must be there until its edge has read it: an edge that restarts reads on where it was."""
+
+_NEEDED = {
+    "mailbox": "messages that were acknowledged and wait to be handled",
+    "journal": "turns that no snapshot covers yet",
+    "snapshot": "the state of actors that were idle for long",
+    "control": "what the installation knows of itself",
+    "reply": "replies that callers wait for",
+    "deadletter": "dead letters",
+}
+
+
+class Unsafe(NamedTuple):
+    """A setting of a topic, as it is and as it must be.
+
+    Attributes:
+        loses: what Kafka would delete by it.
+        fatal: acknowledged work would be lost: nothing may start.
+    """
+
+    topic: str
+    setting: str
+    value: str
+    wanted: str
+    loses: str
+    fatal: bool
+
+    def __str__(self) -> str:
+        return f"{self.topic} has {self.setting}={self.value}: by it Kafka deletes {self.loses}"
+
+    @property
+    def mend(self) -> str:
+        """The command of Kafka's that sets it right."""
+        return (
+            f"kafka-configs.sh --bootstrap-server ADDRESS --alter --entity-type topics --entity-name "
+            f"{self.topic} --add-config {self.setting}={self.wanted}"
+        )
+
+
+def unsafe(topics: Topics, settings: Mapping[str, Mapping[str, str]]) -> list[Unsafe]:
+    """Settings that delete too early.
+
+    Parameters:
+        settings: in effect, by topic; of topics that are not among them nothing is said.
+    """
+    found = []
+    for kind in (*COPARTITIONED, "control"):
+        topic = f"{topics.prefix}{kind}"
+        for setting, wanted, fatal in _wrong(kind, settings.get(topic, {})):
+            value = settings[topic][setting]
+            found.append(Unsafe(topic, setting, value, wanted, _NEEDED[kind], fatal))
+    return found
+
+
+def _wrong(kind: str, has: Mapping[str, str]) -> Iterator[tuple[str, str, bool]]:
+    """Which settings of a kind of topic, what they should be, and whether nothing may start."""
+    policy = {part.strip() for part in has.get("cleanup.policy", "").split(",")} - {""}
+    limits = [name for name in ("retention.ms", "retention.bytes") if has.get(name, _FOR_EVER) != _FOR_EVER]
+    if kind in ("snapshot", "control"):
+        # Kafka heeds a retention only of topics whose policy says delete; compaction is what is wanted.
+        if "delete" in policy and limits:
+            yield "cleanup.policy", "compact", True
+        return
+    if "compact" in policy:  # keys are shared by records that are all needed
+        yield "cleanup.policy", "delete", kind != "deadletter"
+    if kind in ("mailbox", "journal"):
+        for name in limits:
+            yield name, _FOR_EVER, True
+    elif kind == "reply":
+        if 0 <= int(has.get("retention.ms", _FOR_EVER)) < _LEAST_REPLY_MS:
+            yield "retention.ms", "3600000", False
+        if "retention.bytes" in limits:
+            yield "retention.bytes", _FOR_EVER, False
+
+
+def check(log: KafkaLog, topics: Topics) -> None:
+    """Refuse settings by which acknowledged work would be lost; warn of others, and where they are not told.
+
+    Raises:
+        ConfigError: there are such settings. It names them, and the commands that set them right.
+        LogUnavailable: the log cannot be reached.
+    """
+    settings: dict[str, dict[str, str]] = {}
+    unknown: dict[str, LogError] = {}
+    for kind in (*COPARTITIONED, "control"):
+        topic = f"{topics.prefix}{kind}"
+        try:
+            settings[topic] = log.settings_of(topic)
+        except LogUnavailable:
+            raise
+        except LogError as error:  # not everybody may read settings
+            unknown[topic] = error
+    if unknown:
+        _log.warning(
+            "whether a retention deletes what is needed was not checked of %s: %s: let this user describe "
+            "the topics' settings (DESCRIBE_CONFIGS), or run `plexstream doctor` as one who may",
+            ", ".join(unknown), next(iter(unknown.values())),
+        )  # fmt: skip
+    found = unsafe(topics, settings)
+    for some in found:
+        if not some.fatal:
+            _log.warning("%s. Set it right: %s", some, _command(log, some))
+    fatal = [some for some in found if some.fatal]
+    if fatal:
+        raise ConfigError(
+            "; ".join(map(str, fatal))
+            + ". Nothing starts with that. Set it right by `plexstream topics apply`, or by:\n"
+            + "\n".join(_command(log, some) for some in fatal)
+        )
+
+
+def _command(log: KafkaLog, some: Unsafe) -> str:
+    return some.mend.replace("ADDRESS", log.bootstrap)
