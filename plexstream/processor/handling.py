@@ -66,12 +66,12 @@ class Handling(Ledger):
                 if offset == care.poison:
                     care.poison = -1
                     self.put_aside(MAILBOX, offset, message, self.fold.attempts)
-                elif care.left:
+                elif care.left or care.held:
                     inbox.wait(offset, len(message.payload))
                     care.held.append(Waiting(MAILBOX, offset, message))
                 else:
                     self._execute(MAILBOX, offset, message)
-        if care.left:
+        if care.held:
             self._with_care()
 
     def _execute(self, topic: str, offset: int, e: Envelope) -> None:
@@ -507,14 +507,14 @@ class Handling(Ledger):
         care = self._care
         if self._releasing:
             return  # the next owner reads them again
-        while care.timer is None and self.quiet:
+        while care.left and care.timer is None and self.quiet:
             actor = care.actors[0] if care.actors else None
             if actor is not None and not actor.queue:
                 care.actors.popleft()
                 continue
             waiting = actor.queue[0] if actor is not None and actor.queue else self._next_held()
             if waiting is None:
-                return
+                break
             if actor is None and self.will_wait(waiting.envelope):
                 care.held.remove(waiting)  # what waits has not been tried
                 self._execute(waiting.topic, waiting.offset, waiting.envelope)
@@ -528,13 +528,22 @@ class Handling(Ledger):
                 self._retry(actor)
                 continue
             care.tried()
-            rest = [waiting] if care.left else list(care.held)
-            if care.left:
-                care.held.remove(waiting)
-            else:
-                care.held.clear()
-            for one in rest:
-                self._execute(one.topic, one.offset, one.envelope)
+            care.held.remove(waiting)
+            self._execute(waiting.topic, waiting.offset, waiting.envelope)
+        if not care.left and care.timer is None:
+            self._care_is_over()
+
+    def _care_is_over(self) -> None:
+        """What was held for its trial goes on, in its order and before anything that comes now."""
+        care = self._care
+        actors, held = list(care.actors), list(care.held)
+        care.actors.clear()
+        care.held.clear()
+        for actor in actors:
+            if actor.queue:
+                self._retry(actor)
+        for one in held:
+            self._execute(one.topic, one.offset, one.envelope)
 
     def _apply(self, group: Group, offsets: Sequence[int]) -> None:
         super()._apply(group, offsets)

@@ -108,3 +108,38 @@ def test_a_message_that_waits_for_a_retry_in_careful_mode_is_not_done():
     b.append()
     assert b.p.inbox.plain().low == 0
     assert 0 not in b.p.inbox.plain().done
+
+
+def test_nothing_overtakes_what_is_held_when_care_ends():
+    b = Bench(Host({"bad": fails(1)}), careful_turns=2)
+    crash(b, 2)
+    b.give(tell(0, "bad"))
+    b.append()  # the first attempt
+    b.now += 10_000
+    b.tick()
+    (mark,) = b.p.take()
+    assert mark.attempt == 0
+    b.give(tell(1, target=B))  # held, while the second attempt is announced
+    b.journal.append(mark)
+    b.p.acknowledged(len(b.journal) - 1)  # it is made, and was the last with care
+    b.give(tell(2, target=B))
+    b.append()
+    assert [m for m in handled(b) if m != "m0"] == ["m1", "m2"]
+
+
+def test_a_timer_that_ends_the_care_lets_nothing_overtake_what_waits_for_its_retry():
+    b = Bench(Host({"bad": fails(9), "set": sends(timer("1.0", 10_001))}), careful_turns=1)
+    b.give(tell(0, "set", target=B), tell(1, "bad"))
+    b.append()
+    crash(b, 2)
+    b.give(tell(1, "bad"), tell(2))  # of an actor that is not loaded: held until the retry is due
+    b.now = 10_001
+    for _ in range(3):
+        b.p.tick(b.now)
+        b.append()
+    b.give(tell(3))
+    for _ in range(12):
+        b.now += 3_600_000
+        b.p.tick(b.now)
+        b.append()
+    assert [m for m in handled(b) if m in ("m2", "m3")] == ["m2", "m3"]
