@@ -153,7 +153,6 @@ class Upkeep:
     def snapshot(self, now: int) -> None:
         """Copy state to the snapshot topic where a rebuild would replay too much, or its age asks for it."""
         p, settings = self.processor, self.s.settings
-        # Where the store was not written first it may need what is trimmed, and is rebuilt after a crash.
         intervals = self._intervals()
         self._ages.note(now, p.fold.next, max(intervals.values(), default=0))
         if self._saving is not None or self.catching_up:

@@ -143,3 +143,15 @@ def test_a_timer_that_ends_the_care_lets_nothing_overtake_what_waits_for_its_ret
         b.p.tick(b.now)
         b.append()
     assert [m for m in handled(b) if m in ("m2", "m3")] == ["m2", "m3"]
+
+
+def test_what_is_held_is_not_overtaken_where_care_ends_by_something_else():
+    b = Bench(careful_turns=1)
+    crash(b, 2)
+    b.give(tell(0), tell(1))
+    b.p.was_tried()  # a handler was brought back, and was the last to be tried
+    b.give(tell(2))
+    b.append()
+    b.give(tell(3))
+    b.append()
+    assert handled(b) == ["m0", "m1", "m2", "m3"]
