@@ -136,6 +136,7 @@ class Config(BaseSettings):
     snapshot_bytes: Bytes = _D.snapshot_bytes
     keep_history: bool = _D.keep_history
     store_memory: Bytes = _D.store_memory
+    store_keep: Milliseconds = _D.store_keep
 
     @classmethod
     def settings_customise_sources(

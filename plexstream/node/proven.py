@@ -15,6 +15,7 @@ from plexstream.model.errors import Malformed, StoreCorrupt
 from plexstream.model.journal import Mark, Step, Turn
 from plexstream.model.topics import Topics
 from plexstream.node.encode import journal_items
+from plexstream.node.leftovers import store_path
 from plexstream.node.lineage import LIFE_KEY, decode
 from plexstream.node.takeover import NOBODY, PARTITION_KEY
 from plexstream.schema.codec import decode_partition
@@ -26,7 +27,7 @@ def beyond(log: Log, topics: Topics, state_dir: Path, proven: dict[Place, int] |
     found = []
     life = log.topic_id(topics.journal)
     for partition in range(log.partitions(topics.journal) or 0):
-        path = state_dir / f"{partition:05}"
+        path = store_path(state_dir, partition)
         if not path.is_dir():
             continue
         try:

@@ -23,6 +23,7 @@ from plexstream.node.driver import RECLAIM_S, Driver, State
 from plexstream.node.effects import Effects
 from plexstream.node.flying import Flight, Flying
 from plexstream.node.lanes import Lane, Lanes
+from plexstream.node.leftovers import Leftovers, delete, store_path
 from plexstream.node.services import WipeableStore
 from plexstream.processor import EffectCall, Settings
 from plexstream.store.rocks import open_or_rebuild
@@ -116,6 +117,7 @@ class Worker:
         self.process = uuid.uuid4().hex
         self._clock = clock
         self._state_dir = state_dir
+        self._leftovers = Leftovers(state_dir, settings.store_keep)
         self._now = round(clock() * 1000)
         self.appender: Appender = log.appender()
         self.mailbox: Reader = log.reader()
@@ -152,7 +154,7 @@ class Worker:
         return time.monotonic()
 
     def open_store(self, partition: int) -> WipeableStore:
-        store, why = open_or_rebuild(self._state_dir / f"{partition:05}", self.settings.store_memory)
+        store, why = open_or_rebuild(store_path(self._state_dir, partition), self.settings.store_memory)
         if why:
             _log.warning("partition %d: the state store is rebuilt: %s", partition, why)
         return store
@@ -258,6 +260,7 @@ class Worker:
         """One round: read, execute, append, acknowledge. Returns whether anything happened."""
         self._look_at_the_clock()
         self._follow_assignment()
+        self._delete_leftovers()
         restoring = arrived = False
         for driver in self.drivers.values():
             arrived = arrived or driver.has_arrived
@@ -350,6 +353,13 @@ class Worker:
             except Exception:  # nothing that goes wrong with an error may end the worker
                 _log.exception("partition %d: giving it up failed", driver.partition)
                 driver.lose(f"{type(error).__name__}: {error}")
+
+    def _delete_leftovers(self) -> None:
+        if self._stop.is_set() or not self._leftovers.due(self._wanted):
+            return
+        aside = self._leftovers.set_aside({*self.drivers, *self._releasing})
+        if aside:
+            self._desk.ask(self, _ALL, lambda: delete(aside), lambda _: None)
 
     def _prepare(self) -> None:
         """Before the first claim: have the log learn what it needs to know of the topics, off this thread."""

@@ -49,3 +49,4 @@ class Settings(NamedTuple):
     snapshot_bytes: int = 8_000_000  # and so many bytes of them, and one piece more
     keep_history: bool = False  # never trim the journal
     store_memory: int = 134_217_728  # of all state stores of a worker together
+    store_keep: int = 3_600_000  # how long the store of a partition that has moved away stays; 0: for ever
