@@ -23,6 +23,7 @@ class TaskApi(Protocol):
     """Whether the handler is a plain ``def``, and waits inside the call."""
 
     def wait(self, waitable: Waitable[Any]) -> None: ...
+    def used(self, index: int) -> None: ...
     def ask(self, to: str, handler: str, payload: Any, detach: bool = False) -> Handle[Any]: ...
     def run(
         self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...], retry: Retry | None
@@ -50,6 +51,9 @@ class Awakeable(Waitable[Any]):
         super().__init__(task)
         self._handle = handle
         self.id = handle.name
+
+    def use(self) -> None:
+        self._handle.use()
 
     def done(self) -> bool:
         return self._handle.done()
@@ -224,6 +228,10 @@ class _Limited(Waitable[Any]):
         self._of = of
         self._timer = timer
         self._what = what
+
+    def use(self) -> None:
+        self._of.use()
+        self._timer.use()
 
     def done(self) -> bool:
         return self._of.done() or self._timer.done()

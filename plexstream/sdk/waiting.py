@@ -20,6 +20,8 @@ class Waiter(Protocol):
     blocking: bool
 
     def wait(self, waitable: Waitable[Any]) -> None: ...
+    def used(self, index: int) -> None:
+        """The handler waits for its command `index`, or looks at what came of it."""
 
 
 class Waitable(Generic[T]):
@@ -38,16 +40,25 @@ class Waitable(Generic[T]):
         """What came of it: returned or raised. Only once it is `done`."""
         raise NotImplementedError
 
+    def use(self) -> None:
+        """Somebody waits for it: of what nobody does the handler hears at its end."""
+        raise NotImplementedError
+
     def wait(self) -> T:
         """Wait, in a plain ``def`` handler, and return or raise what comes of it."""
+        self.use()
         if not self.done():
             self._waiter.wait(self)
         return self.result()
 
     def __await__(self) -> Generator[Any, None, T]:
+        self.use()
         if not self.done():
             yield self
         return self.result()
+
+    def __bool__(self) -> bool:
+        raise TypeError(f"{self!r} is neither true nor false: await it, and look at its result")
 
 
 class Handle(Waitable[T]):
@@ -69,7 +80,11 @@ class Handle(Waitable[T]):
         self._value = value
         self._error = error
 
+    def use(self) -> None:
+        self._waiter.used(self.index)
+
     def done(self) -> bool:
+        self._waiter.used(self.index)
         return self.order >= 0
 
     def failed(self) -> bool:
@@ -97,6 +112,10 @@ class All(Waitable[list[Any]]):
         super().__init__(waiter)
         self._of = of
 
+    def use(self) -> None:
+        for handle in self._of:
+            handle.use()
+
     def done(self) -> bool:
         return all(h.order >= 0 for h in self._of) or any(h.failed() for h in self._of)
 
@@ -117,6 +136,10 @@ class First(Waitable[Handle[Any]]):
         self._of = of
         self._good = good
 
+    def use(self) -> None:
+        for handle in self._of:
+            handle.use()
+
     def done(self) -> bool:
         found = [h for h in self._of if h.order >= 0]
         return any(not (self._good and h.failed()) for h in found) or len(found) == len(self._of)
@@ -135,6 +158,9 @@ class Then(Waitable[T]):
         super().__init__(waiter)
         self._of = of
         self._make = make
+
+    def use(self) -> None:
+        self._of.use()
 
     def done(self) -> bool:
         return self._of.done()

@@ -26,6 +26,7 @@ class World:
         self.journal = []
         self.now = 1_000_000
         self.replies = {}
+        self.errors = {}  # of those that are errors, in full
         self.hold_effects = False  # whether side effects take longer than the test
         self._number = 0
         self._turns = 0
@@ -89,7 +90,7 @@ class World:
                 self.mailbox.append(Envelope(kind, id, reply_to, handler, payload, sender))
                 moved = True
             else:
-                self.replies[id] = _answer(kind, payload)
+                self._answered(id, kind, payload)
         p.answers.clear()
         self._turns += turns
         if self._crash_every and turns and self._turns % self._crash_every == 0:
@@ -107,7 +108,7 @@ class World:
     def _send(self, offset, turn):
         for index, out in enumerate(turn.outs):
             if out.kind in (OutKind.REPLY, OutKind.ERROR) and "/" not in out.target:
-                self.replies[out.id] = _answer(out.kind, out.payload)
+                self._answered(out.id, out.kind, out.payload)
             elif out.kind <= OutKind.ERROR:
                 asks = out.kind == OutKind.ASK
                 self.mailbox.append(Envelope(
@@ -115,6 +116,12 @@ class World:
                     reply_to=turn.actor if asks else "", headers={"chain": out.note} if asks else {},
                     origin="journal/0", origin_seq=offset, origin_index=index,
                 ))  # fmt: skip
+
+    def _answered(self, id, kind, payload):
+        body = json.loads(payload)
+        if kind == 3:
+            self.errors[id] = body
+        self.replies[id] = body["code"] if kind == 3 else body
 
     # Looking
 
@@ -158,8 +165,3 @@ class World:
 
     def links(self, address):
         return [(field, key) for field, key, _ in self.pieces.entries(full(address)) if field[0] == "$"]
-
-
-def _answer(kind, payload):
-    body = json.loads(payload)
-    return body["code"] if kind == 3 else body

@@ -11,6 +11,7 @@ from greenlet import getcurrent, greenlet
 from plexstream.hosts.native.arguments import WrongArguments
 from plexstream.hosts.native.dropped import close, drive
 from plexstream.hosts.native.failures import ASYNCIO, describe, explain, failure, is_fatal
+from plexstream.hosts.native.forgotten import forgotten
 from plexstream.hosts.native.instance import FieldEntries, Instance
 from plexstream.hosts.native.prepared import Type
 from plexstream.hosts.native.replay import Replay, init_ran, new_task
@@ -183,6 +184,7 @@ class NativeHost:
     def _finish(self, turn: Turn, value: Any) -> Result:
         """The handler has returned. Raises what is wrong with its result or the state."""
         instance, bound = turn.instance, turn.bound
+        forgotten(turn, value)
         if (task := turn.waits()) is not None:
             task.check()
         if value is None:

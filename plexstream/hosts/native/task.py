@@ -89,6 +89,7 @@ class Task:
         self.recorded: dict[int, Command] = {}
         self.early: dict[int, Completion] = {}
         self._handles: dict[int, Handle[Any]] = {}  # not settled
+        self._unused: dict[int, Command] = {}  # that nobody has waited for
         self._count = 0
         self._order = 0
         self._max_result = max_result
@@ -119,6 +120,9 @@ class Task:
             if self.error is not None:
                 error, self.error = self.error, None
                 raise error
+
+    def used(self, index: int) -> None:
+        self._unused.pop(index, None)
 
     def foreign(self) -> str:
         return ASYNCIO.format(self.where)
@@ -153,7 +157,7 @@ class Task:
         if not callable(function):
             raise TypeError(f"host.run({name!r}, …): {type(function).__name__} cannot be called")
         handle = self._command(_RUN, name)
-        if not handle.done():
+        if handle.order < 0:
             where = f"{self.where}, step {name!r}"
             effect = NativeEffect(function, arguments, retry or self.retry, where, self._max_result)
             self.effects[handle.index] = effect
@@ -169,7 +173,7 @@ class Task:
 
     def promise(self, name: str) -> Handle[Any]:
         handle = self._command(_PROMISE, _promise_name(name))
-        if not handle.done() and handle.index not in self.recorded:
+        if handle.order < 0 and handle.index not in self.recorded:
             entry = self._promise(name)
             if entry is not _NO_ENTRY:
                 self._known(handle, entry)
@@ -186,7 +190,7 @@ class Task:
     def settle_promise(self, name: str, value: Any, error: str | None) -> None:
         handle = self._command(_VALUE, f"settle {_promise_name(name)}")
         promises = self.instance.hidden(PROMISES)
-        if not handle.done():
+        if handle.order < 0:
             self._known(handle, ["v", self._promise(name) is _NO_ENTRY])
         if not handle.result():
             raise AlreadyDone(f"{self.where}: the promise {name!r} has its value already, and keeps it")
@@ -194,7 +198,7 @@ class Task:
 
     def peek_promise(self, name: str) -> tuple[bool, Any]:
         handle = self._command(_VALUE, f"peek {_promise_name(name)}")
-        if not handle.done():
+        if handle.order < 0:
             entry = self._promise(name)
             self._known(handle, ["v", None if entry is _NO_ENTRY else entry])
         entry = handle.result()
@@ -210,7 +214,7 @@ class Task:
         if recorded is not None and (recorded.kind, recorded.name) != (_VALUE, name):
             return 0  # it passed here with code that did not ask
         handle = self._command(_VALUE, name)
-        if not handle.done():
+        if handle.order < 0:
             self._known(handle, ["v", latest])
         found: int = handle.result()
         return found
@@ -252,6 +256,8 @@ class Task:
             self.commands.append(Command(index, kind, name, due))
         handle: Handle[Any] = Handle(self, index, name)
         self._handles[index] = handle
+        if kind in (_ASK, _RUN, _SLEEP) and not (kind == _ASK and due):  # one that is detached may be left
+            self._unused[index] = Command(index, kind, name, due)
         early = self.early.pop(index, None)
         if early is not None:
             self._settle(early)
@@ -333,6 +339,12 @@ class Task:
             raise self.ended
         if self.needs_greenlet:
             raise NeedsGreenlet
+        if self._unused:
+            left = ", ".join(describe(c) for c in list(self._unused.values())[:5])
+            raise TypeError(
+                f"{self.where} ends, and nobody has waited for {left}: await each step, or its handle; "
+                "what nobody waits for is a host.tell"
+            )
 
     def drop(self) -> None:
         """Let the handler go; what it does on its way out counts for nothing, be it that it waits again."""

@@ -50,8 +50,8 @@ class Turn:
 
     __slots__ = (
         "_base", "_make_task", "_max_turn", "_random", "_salt", "_sender", "_task", "_time", "address",
-        "base", "bound", "chain", "firing", "fresh", "initialising", "instance", "max_message", "outs",
-        "restarts", "room", "seq",
+        "base", "bound", "chain", "firing", "forgotten", "fresh", "initialising", "instance", "max_message",
+        "outs", "restarts", "room", "seq",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,7 @@ class Turn:
         self._sender = ""
         self._random: random.Random | None = None
         self.firing = ""
+        self.forgotten: list[str] = []  # coroutines of this turn that nobody awaited
         self.restarts = 0  # of its handler from a step
         self.initialising = False  # the init hook runs, a plain function even where the handler is async
         self.fresh = False  # its actor's state was dropped before
@@ -84,6 +85,7 @@ class Turn:
         self.instance, self.bound, self.address = instance, bound, instance.address
         self.seq, self._time, self._sender, self.chain, self.room = seq, now, sender, chain, self._max_turn
         self._random = None
+        self.forgotten = []
         self._task = None
         self._base = self.restarts = 0
         self.base = None
