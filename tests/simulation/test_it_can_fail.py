@@ -19,7 +19,8 @@ KNOWN = {
     mutations.behind_of_any_reign: 122,
     mutations.circles_not_looked_for: 200,
     mutations.failed_mails_forgotten: 44,
-    mutations.effects_before_acknowledgement: 95,
+    mutations.beginnings_not_recorded_first: 11,
+    mutations.effects_before_acknowledgement: 81,
     mutations.old_lives_heeded: 545,
     mutations.questions_asked_once_only: 85,
     mutations.reads_without_proof: 86,
@@ -35,6 +36,10 @@ FOCUS = {
     mutations.revive_forgets_answers_with_timeouts: {
         "waiters": 2, "workers": 0, "burst": 0.02, "partitions": 1, "processes": 2,
     },
+    mutations.beginnings_not_recorded_first: {
+        "waiters": 2, "workers": 0, "partitions": 1, "processes": 2,
+    },
+    mutations.effects_before_acknowledgement: {"waiters": 4},
 }  # fmt: skip
 """Parts of the plan under which a rare one shows in a few seeds, whatever else changes."""
 
