@@ -183,7 +183,8 @@ class Transaction(Protocol):
         """Append (topic, partition or None: murmur2 of the key; key, value) and store positions, atomically.
 
         Raises:
-            Fenced: a newer transaction with the same id exists. Close this one.
+            Fenced: a newer transaction with the same id exists, or this one took too long. Close this one.
+            Refused: some records never will be taken; it names them. Nothing was written.
             LogError: anything else; the outcome is unknown. Open a new one, and read the position again.
         """
 

@@ -14,7 +14,7 @@ OVERHEAD_BYTES = 128
 """Room left for what Kafka adds around one record: 61 bytes of batch header, at most 36 of record header."""
 
 
-class RecordTooLarge(LogError):
+class RecordTooLarge(Refused):
     """A record is over its topic's limit. Nothing was appended; handing it over again will not help."""
 
 
@@ -55,7 +55,7 @@ def check_records(
     """Refuse the records of a transaction that are over the `limit` of their topic, all of them by name.
 
     Raises:
-        Refused: at least one is too large.
+        RecordTooLarge: at least one is.
     """
     found: dict[int, str] = {}
     limits: dict[str, int] = {}
@@ -71,4 +71,4 @@ def check_records(
                 "max.message.bytes"
             )
     if found:
-        raise Refused("; ".join(list(found.values())[:3]), records=found)
+        raise RecordTooLarge("; ".join(list(found.values())[:3]), records=found)
