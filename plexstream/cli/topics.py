@@ -8,6 +8,7 @@ import typer
 
 from plexstream.cli import options
 from plexstream.cli.output import NO, print_json, stderr, stdout
+from plexstream.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from plexstream.inspection.topic_state import TopicState
@@ -85,27 +86,31 @@ def accept(
 ) -> None:
     """Go on with partitions of a topic that have lost records, and are refused for that.
 
-    What was lost stays lost. What comes from then on counts as new.
+    What was lost stays lost. What comes from then on counts as new. Nodes that run heed it within seconds.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       plexstream topics accept orders --kafka localhost:9092
+      plexstream topics accept plex.mailbox --kafka localhost:9092
     """
-    from plexstream.cli.logs import load, open_installation
+    from plexstream.cli.logs import load, open_installation, partitions_of, where
     from plexstream.log.installation import Control
 
     chosen = load(config, data, kafka, prefix)
     out = stdout()
     with open_installation(chosen) as log:
-        found = Control(log, chosen.topics()).accept(topic)
+        partitions_of(log, chosen)  # raises where there is no installation
+        control = Control(log, chosen.topics(), watch=False)
+        found = control.accept(topic)
+        if not found:
+            waiting = sorted({place[0] for place, _ in control.refused()})
+            raise ConfigError(_nothing_to_accept(topic, waiting, log, where(chosen), chosen.topics().prefix))
     for (_, number), short in found:
         out.print(
             f"[yellow]accepted[/]  {topic}[{number}]: it goes on from offset {short.end}; "
             f"it was known up to {short.position}",
             soft_wrap=True,
         )
-    if not found:
-        out.print(f"No partition of {topic} is refused.", soft_wrap=True)
 
 
 @app.command("list")
@@ -157,6 +162,20 @@ def list_topics(
     if any(row["wrong"] for row in rows):
         stderr().print("`plexstream topics apply` creates what is missing and sets what differs.")
         raise typer.Exit(NO)
+
+
+def _nothing_to_accept(topic: str, waiting: list[str], log: Log, place: str, prefix: str) -> str:
+    """Why there is nothing to accept of `topic`, and what to do; `waiting` are topics that are refused."""
+    there = log.topics()
+    if topic in there:
+        why = f"no partition of {topic!r} is refused: there is nothing to accept."
+    elif f"{prefix}{topic}" in there:
+        why = f"{place} has no topic {topic!r}: is {prefix + topic!r} meant?"
+    else:
+        why = f"{place} has no topic {topic!r}."
+    if waiting:
+        return f"{why} Refused are partitions of {', '.join(waiting)}: name one of these"
+    return f"{why} Nothing else is refused; `plexstream topics list` shows the topics"
 
 
 def _states(log: Log, config: Config) -> list[TopicState]:

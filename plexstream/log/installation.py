@@ -159,19 +159,25 @@ class Control:
 
         Returns those that had been refused.
         """
-        accepted = []
+        accepted = [(place, short) for place, short in self.refused() if place[0] == topic]
+        for place, short in accepted:
+            self.put(short_key(place), msgspec.structs.replace(short, state="accepted"))
+        return accepted
+
+    def refused(self) -> list[tuple[Place, Short]]:
+        """The partitions that are refused until somebody accepts it, as of now. Blocks; raises LogError."""
         self.read()
         found = self.entries()
+        refused = []
         for key in sorted(found):
-            text = key.decode(errors="replace")
-            if not text.startswith(f"short/{topic}/"):
+            kind, _, rest = key.decode(errors="replace").partition("/")
+            topic, _, number = rest.rpartition("/")
+            if kind != "short" or not number.isdigit():
                 continue
             short = decode(found, key, Short)
-            number = text.rpartition("/")[2]
-            if short is not None and short.state == "refused" and number.isdigit():
-                self.put(key, msgspec.structs.replace(short, state="accepted"))
-                accepted.append(((topic, int(number)), short))
-        return accepted
+            if short is not None and short.state == "refused":
+                refused.append(((topic, int(number)), short))
+        return refused
 
     def unnamed(self, topic: str, life: str) -> bool:
         """Whether this life of a topic stands in origins without its name. Raises LogUnavailable."""

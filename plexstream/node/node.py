@@ -151,7 +151,10 @@ class Node:
         self._folder.release()
 
     def status(self) -> dict[str, Any]:
-        """How the node is: its workers, their partitions, and how far behind each is. Does not block."""
+        """How the node is: its workers, their partitions, and how far behind each is. Does not block.
+
+        `refused` says why a node that starts now would be: somebody has added partitions to a topic.
+        """
         if self._unit is not None:
             workers = [{"worker": self.config.node, **self._unit.status()}]
         elif self._supervisor is not None:
@@ -175,6 +178,7 @@ class Node:
             "log": self.config.kafka or "embedded",
             "ready": ready,
             "lag": lag,
+            "refused": self.calls.growth.why,
             "partitions": sorted(rows, key=lambda r: r["partition"]),
             "workers": [
                 {"worker": w["worker"], "pid": w.get("pid"), "ready": bool(w.get("ready"))} for w in workers

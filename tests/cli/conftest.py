@@ -63,13 +63,19 @@ class Process:
         self.out = data.with_suffix(".out")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, *, ready: bool = True) -> None:
+        """Start it, and wait until it serves, unless `ready` is False."""
         command = [
             sys.executable, "-m", "plexstream", *self._command,
             *(() if self._command[0] == "edge" else ("--data", str(self.data))), "--port", str(self.port),
         ]  # fmt: skip
         with self.out.open("ab") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=out)
+        if ready:
+            self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        assert self._process is not None
         end = time.monotonic() + LONG
         while not self._ready():
             assert self._process.poll() is None, self.out.read_text()

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from plexstream.hosts.native import NativeHost, load_actors
 from plexstream.inspection.kafka_admin import KafkaAdmin
@@ -19,6 +20,13 @@ from plexstream.processor import Settings
 @pytest.fixture
 def to(kafka, topic_prefix):
     return ["--kafka", kafka, "--prefix", topic_prefix]
+
+
+def wait_until(true, seconds=40.0):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_topics_are_applied_listed_and_repaired(cli, kafka, topic_prefix, to):
@@ -96,6 +104,36 @@ def test_calls_and_inspection_beside_a_live_worker(cli, kafka, topic_prefix, to,
         worker.stop()
         thread.join(30)
         log.close()
+
+
+def test_what_a_mailbox_has_lost_is_accepted(cli, kafka, topic_prefix, to, serving):
+    mailbox = f"{topic_prefix}mailbox"
+    accept = "topics", "accept"
+    assert "plexstream topics accept plex.mailbox --kafka" in cli(*accept, "--help").stdout
+    said = cli(*accept, mailbox, *to, code=3).stderr
+    assert f"Kafka at {kafka} has no topic '{mailbox}'" in said
+    assert "is --prefix right?" in said
+    node = serving("run", str(Path(__file__).with_name("bank.py")), "--partitions", "1", *to)
+    assert node.call("account/alice/deposit", amount=5) == {"balance": 5}
+    said = cli(*accept, mailbox, *to, code=2).stderr
+    assert f"no partition of '{mailbox}' is refused: there is nothing to accept. Nothing else" in said
+    assert node.end(signal.SIGTERM) == 0
+
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.delete_topics([mailbox])[mailbox].result(10)
+    wait_until(lambda: mailbox not in admin.list_topics(timeout=10).topics)
+    assert f"created  {mailbox}" in cli("topics", "apply", *to).stdout
+    node.start(ready=False)
+    wait_until(lambda: f"`plexstream topics accept {mailbox}`" in node.out.read_text())
+    said = cli(*accept, "mailbox", *to, code=2).stderr
+    assert f"has no topic 'mailbox': is '{mailbox}' meant? Refused are partitions of {mailbox}" in said
+    assert f"Refused are partitions of {mailbox}: name one" in cli(*accept, "other", *to, code=2).stderr
+
+    said = cli(*accept, mailbox, *to).stdout
+    assert f"accepted  {mailbox}[0]: it goes on from offset 0; it was known up to 1" in said
+    node.wait_until_ready()
+    assert node.call("account/alice/deposit", amount=1) == {"balance": 6}
+    assert "nothing to accept" in cli(*accept, mailbox, *to, code=2).stderr
 
 
 def test_bench_leaves_no_topics(cli, kafka):

@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from installation import BANK, Installation, wait_until
 
 from plexstream.client import Client
+from plexstream.edge import growth
 from plexstream.edge.calls import Calls
 from plexstream.hosts.native import load_actors
 from plexstream.inspection.state_view import state_at
@@ -18,8 +19,11 @@ from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import ConfigError, TopicMissing
 from plexstream.model.topics import COPARTITIONED, Topics
 from plexstream.node import topology
+from plexstream.node.config import load_config
+from plexstream.node.node import Node
 from plexstream.node.unit import Unit
 from plexstream.processor import Settings
+from plexstream.testing.ports import free_port
 
 T = Topics("t.")
 ACTORS = [f"account/{n}" for n in range(12)]
@@ -131,6 +135,45 @@ def test_on_kafka_all_state_is_served_after_the_advice_was_followed(kafka, topic
     assert state_at(other, i.topics, ACTORS[3]).state["balance"] == 4
     log.close()
     other.close()
+
+
+@pytest.mark.kafka
+def test_what_runs_goes_on_when_partitions_are_added_and_tells_it_once(
+    kafka, topic_prefix, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(growth, "LOOK_S", 0.2)
+    config = load_config(
+        None, app=BANK, data=tmp_path, kafka=kafka, prefix=topic_prefix, partitions=2, http_port=free_port()
+    )
+    node = Node(config)
+    edge = Calls(KafkaLog(kafka), node.topics)
+    node.start()
+    try:
+        wait_until(lambda: node.status()["ready"])
+
+        def deposit(address):
+            return edge.ask(address, "deposit", b'{"amount": 1}', timeout=20).result(20)
+
+        assert {deposit(a) for a in ACTORS} == {b'{"balance":1}'}
+        assert node.status()["refused"] == ""
+        grow(kafka, node.topics.mailbox, 5)
+        wait_until(lambda: bool(edge.growth.why and node.status()["refused"]))
+        why = node.status()["refused"]
+        assert f"'{node.topics.mailbox}' has 5 partitions, but the installation began with 2" in why
+        assert "`plexstream topics apply --partitions 2`" in why
+        assert {deposit(a) for a in ACTORS} == {b'{"balance":2}'}
+        there = KafkaLog(kafka)
+        assert [there.range((node.topics.mailbox, p)) for p in (2, 3, 4)] == [(0, 0)] * 3
+        assert node.status()["ready"]
+        told = [r for r in caplog.records if r.name == "plexstream.edge" and "goes on" in r.message]
+        assert len(told) == 2  # each once, however often it has looked
+        # An operator takes note of it: it is no longer told.
+        assert topology.apply(there, node.topics, 8, 2) == 2
+        wait_until(lambda: not edge.growth.why and not node.status()["refused"])
+        assert {deposit(a) for a in ACTORS} == {b'{"balance":3}'}
+    finally:
+        edge.close()
+        node.stop()
 
 
 def test_an_installation_has_an_id_of_its_own_from_its_first_start_on(log):
