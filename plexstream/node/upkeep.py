@@ -212,7 +212,9 @@ class Upkeep:
             return
         log, journal, mailbox = self.s.log, self._journal, self._mailbox
         lows = [inbox.low for inbox in partition.inboxes if inbox.topic == MAILBOX]
-        acknowledged, read = self.processor.fold.next, self.processor.position
+        # What an earlier reign has read is there, too, though this one may be still to come to it.
+        read = max(self.processor.position, self.processor.inbox.known)
+        acknowledged = self.processor.fold.next
 
         def trim() -> int:
             log.trim(journal, keep_from, acknowledged)
