@@ -32,3 +32,14 @@ def test_what_could_not_be_trimmed_is_trimmed_with_the_next_snapshots():
         upkeep.saved(1)
     # The second time it works, and the third time there is nothing to do.
     assert trim.call_args_list == [call(JOURNAL, 7, 20), call(JOURNAL, 7, 20), call(MAIL, 3, 5)]
+
+
+def test_what_an_earlier_reign_has_done_may_go_before_this_one_has_come_to_it():
+    services = Mock(settings=Settings(), **{"topics.mailbox": MAIL[0], "now.return_value": 0})
+    takeover = Mock(restore=None, unsaved=0, partition=0, journal=JOURNAL)
+    upkeep = Upkeep(services, takeover, Mock(**{"fold.next": 20, "position": 2, "inbox.known": 3}), Mock())
+    upkeep._flushed_next = 20
+    services.ask.side_effect = lambda owner, partition, ask, then: then(answer(ask))
+    upkeep._saving = 1, Partition(start=9, floor=7, unsaved=8, inboxes=(Inbox(MAILBOX, 3, 3, (), ()),))
+    upkeep.saved(1)
+    assert services.log.trim.call_args_list[-1] == call(MAIL, 3, 3)
