@@ -21,7 +21,7 @@ def answer(ask):
 def test_what_could_not_be_trimmed_is_trimmed_with_the_next_snapshots():
     services = Mock(settings=Settings(), **{"topics.mailbox": MAIL[0], "now.return_value": 0})
     takeover = Mock(restore=None, unsaved=0, partition=0, journal=JOURNAL)
-    processor = Mock(**{"fold.next": 20, "position": 5})
+    processor = Mock(**{"fold.next": 20, "position": 5, "inbox.known": 0})
     upkeep = Upkeep(services, takeover, processor, Mock())
     upkeep._flushed_next = 20
     services.ask.side_effect = lambda owner, partition, ask, then: then(answer(ask))
