@@ -311,6 +311,14 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(file), f"{name(page)}: {target}"
 
 
+def test_every_file_that_the_architecture_names_is_there():
+    files = {str(path.relative_to(ROOT / "plexstream")) for path in (ROOT / "plexstream").rglob("*.py")}
+    named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", (DOCS / "architecture.md").read_text()))
+    assert len(named) > 30
+    # `waiting/machine.py` is told in full where its folder is told first.
+    assert [n for n in sorted(named) if not any(f"/{file}".endswith(f"/{n}") for file in files)] == []
+
+
 def test_every_page_is_in_the_navigation():
     listed = set(re.findall(r"[\w./-]+\.md", (ROOT / "mkdocs.yml").read_text()))
     assert listed == {str(page.relative_to(DOCS)) for page in PAGES if page.is_relative_to(DOCS)}

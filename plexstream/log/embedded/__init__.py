@@ -1,1 +1,1 @@
-"""The embedded log: RocksDB in a folder, one process."""
+"""The embedded log: a folder, one process, files of its own."""
