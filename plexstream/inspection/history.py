@@ -14,7 +14,7 @@ from plexstream.model.journal import Claim, JournalRecord, Partition, Step, Turn
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.topics import Topics
 from plexstream.node.lineage import LIFE_KEY, Lineage, decode
-from plexstream.node.takeover import PARTITION_KEY, SENTINEL, piece_key, split_fields
+from plexstream.node.snapshots import PARTITION_KEY, SENTINEL, piece_key, split_fields
 from plexstream.processor import Restore
 from plexstream.processor.fold import Fold
 from plexstream.processor.pieces import Pieces

@@ -199,7 +199,7 @@ class Driver:
         elif kind == "fill":
             self.takeover.filled(ack.offset)
         elif kind == "reset":
-            self.takeover.reset()
+            self.takeover.mailbox.reset()
         elif kind == "journal":
             assert type(batch) is int
             self._ahead_bytes -= batch
@@ -209,8 +209,7 @@ class Driver:
     def appender_failed(self, error: Exception) -> None:
         """The worker's appender takes nothing more: of what is with it, nobody knows what becomes."""
         p = self.processor
-        claims = self.takeover.phase in (Phase.CLAIMING, Phase.FILLING)
-        if claims or (p is not None and p.in_flight):
+        if self.takeover.appending or (p is not None and p.in_flight):
             self.lose(f"appending failed: {error}")
         else:
             self._relay.appender_failed(error)

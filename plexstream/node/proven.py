@@ -17,7 +17,8 @@ from plexstream.model.topics import Topics
 from plexstream.node.encode import journal_items
 from plexstream.node.leftovers import store_path
 from plexstream.node.lineage import LIFE_KEY, decode
-from plexstream.node.takeover import NOBODY, PARTITION_KEY
+from plexstream.node.snapshots import PARTITION_KEY
+from plexstream.node.takeover import NOBODY
 from plexstream.schema.codec import decode_partition
 from plexstream.store.rocks import peek
 

@@ -11,10 +11,9 @@ from functools import partial
 import msgspec
 
 from plexstream.log.base import Place, Record
-from plexstream.log.installation import Control, Short, short_key
 from plexstream.model.errors import Fenced, HistoryGone, LogError, Malformed, StoreCorrupt, StoreUnavailable
-from plexstream.model.journal import Claim, Inbox, Mark, Partition, Step, Turn
-from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.model.journal import Claim, Mark, Partition, Step, Turn
+from plexstream.model.snapshot import Snapshot
 from plexstream.node.encode import journal_items
 from plexstream.node.lanes import Lane
 from plexstream.node.lineage import (
@@ -25,46 +24,39 @@ from plexstream.node.lineage import (
     Lineage,
     Unfit,
     digest,
-    known_of,
     look,
-    mailbox_shorter,
     other_life,
-    refusal,
     unfit,
 )
 from plexstream.node.lineage import decode as decode_lineage
+from plexstream.node.mailbox import Mailbox
 from plexstream.node.services import Services, WipeableStore
+from plexstream.node.snapshots import (
+    CODE_KEY,
+    PARTITION_KEY,
+    SENTINEL,
+    partition_piece,
+    piece_key,
+    read_sentinel,
+    snapshot_key,
+    split_fields,
+)
 from plexstream.processor import Restore
-from plexstream.processor.fold import MAILBOX
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.ports import PieceKey
 from plexstream.schema import codec
-from plexstream.schema.codec import (
-    decode_journal,
-    decode_partition,
-    decode_snapshot,
-    encode_partition,
-    is_claim,
-)
+from plexstream.schema.codec import decode_journal, decode_partition, decode_snapshot, is_claim
 
 _log = logging.getLogger("plexstream.node")
 
-PARTITION_KEY: PieceKey = (Piece.PARTITION.value, "", "", None)
-CODE_KEY: PieceKey = (Piece.PARTITION.value, "", "code", None)
-"""Which code served last: claims say so too, but are trimmed."""
-SENTINEL = b"\0restore"
 _LOAD_BATCH = 5_000
 _FILL_BATCH = 5_000
 NOBODY = -2
 """Named as its claim by a record that counts for nothing."""
-REFUSED_S = 5.0
-"""How soon an operator's word about a mailbox that is refused is heeded."""
 STORE_AGAIN_S = 1.0
 """How soon a state store that could not be opened is tried again."""
 LOOK_AGAIN_S = 0.2
 """How soon the log is asked again where it could not say."""
-_KINDS = {b"%d" % kind: kind.value for kind in Piece}
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class _Code(msgspec.Struct):
@@ -90,16 +82,6 @@ class Phase(Enum):
     DONE = "done"
 
 
-def split_fields(data: bytes) -> dict[str, bytes]:
-    """The JSON object of an actor's fields, taken apart without decoding the values."""
-    return {name: bytes(value) for name, value in _fields.decode(data).items()}
-
-
-def partition_piece(partition: Partition) -> Snapshot:
-    """A partition's sum as a piece of its state."""
-    return Snapshot(PARTITION_KEY[0], "", "", None, partition.start, 0, 0, encode_partition(partition))
-
-
 class Takeover:
     """One partition on its way into service (DESIGN 4, rule 3).
 
@@ -107,6 +89,7 @@ class Takeover:
         phase: how far it is.
         store, lane: open from the claim on; the driver takes them over, and closes them if it is lost before.
         restore: complete when the phase is DONE.
+        mailbox: whether it is what it was.
         unsaved: journal offset from which on the snapshot topic may lack what the store has.
     """
 
@@ -120,6 +103,7 @@ class Takeover:
         self.restore: Restore | None = None
         self.claim = -1
         self.unsaved = 0
+        self.mailbox = Mailbox(services, partition, owner)
         self.journal: Place = (services.topics.journal, partition)
         self.snapshots: Place = (services.topics.snapshot, partition)
         self._token = uuid.uuid4().hex
@@ -130,8 +114,6 @@ class Takeover:
         self._look_at = 0.0  # when to ask again; 0: an answer is due
         self._waits_for_store = False
         self._known_lineage: Lineage | None = None  # of what the state was made of
-        self._accepted: Short | None = None
-        self._mailbox: Place = (services.topics.mailbox, partition)
         self._comparison: Comparison | None = None  # of the state store with the journal
         self._sum_lineage: Lineage | None = None
         self._load_from = 0  # of the snapshot topic
@@ -148,6 +130,11 @@ class Takeover:
         versions = services.host.versions()
         claim = Claim(self._token, services.node, services.now(), versions, services.process)
         services.appender.append(self.journal, journal_items([claim]), (owner, "claim", None))
+
+    @property
+    def appending(self) -> bool:
+        """Whether something is on its way to the journal that the takeover waits for."""
+        return self.phase in (Phase.CLAIMING, Phase.FILLING) or self.mailbox.resetting
 
     def claimed(self, offset: int) -> None:
         """The claim is on the log at `offset`."""
@@ -183,10 +170,10 @@ class Takeover:
         if self._look_at and self.s.elapsed() >= self._look_at:
             if self.phase is Phase.OPENING:
                 self._open()
-            elif self.phase is Phase.REFUSED:
-                self._ask_about_mailbox()
             else:
                 self._look()
+        elif self.phase is Phase.REFUSED:
+            self.mailbox.go_on()
 
     def _looked(self, found: Facts | LogError) -> None:
         stored = self._found
@@ -487,73 +474,12 @@ class Takeover:
             pieces.flush(partition_piece(partition), self.lineage(partition.start))
             pieces.forget_clean(settings.flush_pieces)
 
-    # The mailbox
-
     def _end(self) -> None:
         """All is folded: the partition may start, if its mailbox is what it was."""
-        restore, facts = self.restore, self.facts
-        assert restore is not None
-        inbox = restore.fold.inboxes.get(MAILBOX)
-        known = known_of(inbox)
-        short = mailbox_shorter(self._known_lineage, facts, known)
-        if short is None:
-            if inbox is not None and facts.mailbox_first > max(inbox.low, inbox.next):
-                _log.error(
-                    "partition %d: messages %d to %d of %s are LOST: they were not handled, and are gone. "
-                    "Was it trimmed by something else than plexstream, such as a retention of the topic?",
-                    self.partition, inbox.next, facts.mailbox_first - 1, self._mailbox[0],
-                )  # fmt: skip
-            self.phase = Phase.DONE
-        elif short.state == "accepted":
-            self._begin_mailbox_at(short)
-        else:
-            _log.error("%s", refusal(self._mailbox, short))
-            self.phase = Phase.REFUSED
-            if short.state == "new":
-                question = partial(_refuse, self.s.control, self._mailbox, short)
-                self.s.ask(self.owner, self.partition, question, self._about_mailbox)
-            else:
-                self._about_mailbox(short)
-
-    def _ask_about_mailbox(self) -> None:
-        self._look_at = 0.0
-        question = partial(self.s.control.short, self._mailbox)
-        self.s.ask(self.owner, self.partition, question, self._about_mailbox)
-
-    def _about_mailbox(self, short: Short | LogError | None) -> None:
-        if isinstance(short, Short) and short.state == "accepted" and short.life == self.facts.mailbox:
-            self._begin_mailbox_at(short)
-        else:
-            self._look_at = self.s.elapsed() + REFUSED_S
-
-    def _begin_mailbox_at(self, short: Short) -> None:
-        """An operator goes on with what the mailbox has: the journal says so, and it is claimed anew."""
         assert self.restore is not None
-        fold = self.restore.fold
-        inbox = fold.inboxes.get(MAILBOX)
-        origins = inbox.plain(MAILBOX).origins if inbox is not None else ()
-        mark = Mark(
-            self.claim, self.s.now(), (Inbox(MAILBOX, short.end, short.end, (), origins),), fold.relayed,
-            fold.emitted, -1, "", False,
-        )  # fmt: skip
-        self._accepted = short
-        records: list[Turn | Step | Mark] = [mark]
-        self.s.appender.append(self.journal, journal_items(records), (self.owner, "reset", None))
-        self.phase = Phase.FILLING
-
-    def reset(self) -> None:
-        """The journal says where the mailbox begins."""
-        assert self._accepted is not None
-        done = msgspec.structs.replace(self._accepted, state="done")
-        question = partial(self.s.control.put, short_key(self._mailbox), done)
-        self.s.ask(self.owner, self.partition, question, self._is_reset)
-
-    def _is_reset(self, error: LogError | None) -> None:
-        if error is not None:
-            raise error
-        assert self._accepted is not None
-        end = self._accepted.end
-        raise Fenced(f"{self._mailbox[0]}[{self.partition}] begins anew at offset {end}")
+        self.phase = Phase.REFUSED
+        if self.mailbox.check(self.restore.fold, self.claim, self._known_lineage, self.facts):
+            self.phase = Phase.DONE
 
     def _differs(self, comparison: Comparison, record: Record) -> str:
         data = record.value or b""
@@ -576,40 +502,3 @@ class Takeover:
             self.partition, journal, mailbox, snapshot, self.since, self.restore.fold.claim,
             self._folded_token, self._tail if tail is None else tail,
         ).piece(start)  # fmt: skip
-
-
-def _refuse(control: Control, place: Place, short: Short) -> Short:
-    """Note that a mailbox is short. Blocks; raises LogError."""
-    refused = msgspec.structs.replace(short, state="refused")
-    control.put(short_key(place), refused)
-    return refused
-
-
-def read_sentinel(value: bytes | None) -> tuple[int, str]:
-    """The claim that a sentinel names, and its life of the journal; -1 where it names none."""
-    number, _, life = (value or b"").partition(b" ")
-    return int(number) if number.isdigit() and len(number) < 20 else -1, life.decode(errors="replace")
-
-
-def piece_key(key: bytes) -> PieceKey | None:
-    """The piece that a record's key names; the inverse of `snapshot_key`. None where it names none."""
-    address, _, rest = key.partition(b"\0")
-    number, _, name = rest.partition(b"\0")
-    kind = _KINDS.get(number) if rest else Piece.ACTOR.value
-    try:
-        if kind is None or kind == Piece.ACTOR:
-            return None if kind is None or not address else (kind, address.decode(), "", None)
-        if kind not in (Piece.ENTRY, Piece.STEP):
-            return (kind, address.decode(), name[:-1].decode(), None)  # an idempotency key may have a NUL
-        name, _, entry = name.partition(b"\0")
-        return (kind, address.decode(), name.decode(), entry.decode())
-    except UnicodeDecodeError:
-        return None
-
-
-def snapshot_key(key: PieceKey) -> bytes:
-    """The record key of a piece in the snapshot topic: the address alone for an actor's fields."""
-    kind, address, name, entry = key
-    if kind == Piece.ACTOR:
-        return address.encode()
-    return b"\0".join((address.encode(), b"%d" % kind, name.encode(), (entry or "").encode()))

@@ -15,7 +15,8 @@ from plexstream.node.encode import Output
 from plexstream.node.lanes import Lane
 from plexstream.node.lineage import LIFE_KEY, digest
 from plexstream.node.services import Services
-from plexstream.node.takeover import CODE_KEY, PARTITION_KEY, Takeover, partition_piece, snapshot_key
+from plexstream.node.snapshots import CODE_KEY, PARTITION_KEY, partition_piece, snapshot_key
+from plexstream.node.takeover import Takeover
 from plexstream.processor import Processor
 from plexstream.processor.fold import MAILBOX
 from plexstream.processor.ports import PieceKey

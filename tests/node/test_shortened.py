@@ -12,7 +12,7 @@ from plexstream.log.memory import MemoryLog
 from plexstream.model.address import partition_of
 from plexstream.model.errors import CallError
 from plexstream.model.topics import Topics
-from plexstream.node import takeover
+from plexstream.node import mailbox
 
 T = Topics("test.")
 ACTORS = [f"default/default/account/{n}" for n in range(12)]
@@ -23,7 +23,7 @@ OTHERS = [a for a in ACTORS if partition_of(a, 2) == 1]
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch, caplog):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(takeover, "REFUSED_S", 0.05)
+    monkeypatch.setattr(mailbox, "REFUSED_S", 0.05)
 
 
 def site(log, folder):

@@ -9,7 +9,7 @@ from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import StoreCorrupt, StoreUnavailable
 from plexstream.node import takeover as takeovers
 from plexstream.node.driver import Driver
-from plexstream.node.takeover import PARTITION_KEY
+from plexstream.node.snapshots import PARTITION_KEY
 from plexstream.node.worker import Worker
 from plexstream.processor import Settings
 from plexstream.schema.codec import decode_partition
