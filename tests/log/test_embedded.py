@@ -363,7 +363,7 @@ def test_a_full_disk_refuses_appends_until_it_has_room(log, monkeypatch, where):
             log.transaction("relay")
     full.clear()
     end = time.monotonic() + 20
-    while log.owes and time.monotonic() < end:
+    while log.outage.lasts and time.monotonic() < end:
         time.sleep(0.01)
     assert append(appender, ("t", 0), items(b"after")) == 2
     log = reopen(log)
@@ -391,7 +391,7 @@ def test_what_is_handed_over_while_a_sync_fails_fails_with_it(log, monkeypatch):
     fail.set()
     assert [(ack.token, ack.offset) for ack in acks(appender, 2)] == [("one", -1), ("two", -1)]
     end = time.monotonic() + 20
-    while log.owes and time.monotonic() < end:
+    while log.outage.lasts and time.monotonic() < end:
         time.sleep(0.01)
     assert append(appender, ("t", 0), items(b"3")) == 2
 
@@ -426,10 +426,10 @@ def test_a_log_without_file_descriptors_goes_on_when_it_has_some(log, monkeypatc
 
     with pytest.raises(LogUnavailable, match="ulimit -n"):
         append_until_refused()
-    assert log.owes
+    assert log.outage.lasts
     none_left.clear()
     end = time.monotonic() + 20
-    while log.owes and time.monotonic() < end:
+    while log.outage.lasts and time.monotonic() < end:
         time.sleep(0.01)
     fill(log, ("t", 0), b"after")
     log.janitor.tidy()

@@ -56,13 +56,13 @@ class Committer:
             with self._due:
                 while not self._waiting and not self._stopped:
                     self._idle = True
-                    self._due.wait(RETRY_S if log.owes else None)
+                    self._due.wait(RETRY_S if log.outage.lasts else None)
                     self._idle = False
-                    if log.owes:
+                    if log.outage.lasts:
                         break
                 waiting, self._waiting = self._waiting, []
                 stopped = self._stopped
-            if waiting or log.owes:
+            if waiting or log.outage.lasts:
                 self._sync(waiting)
             if stopped and not self._waiting:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from plexstream.model.errors import LogDamaged, LogError, LogUnavailable
 
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR}
 TEMPORARY = ".new"
+LOCK = "LOCK"
 
 
 class Damage(NamedTuple):
@@ -105,3 +107,25 @@ def replace(path: Path, data: bytes) -> None:
     sync(new)
     new.rename(path)
     sync(path.parent)
+
+
+def lock(path: Path) -> int:
+    """Make the folder of a log this process's own, until the descriptor is closed.
+
+    Raises:
+        LogError: it cannot be.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise refused(f"embedded log {path} cannot be opened", error) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise LogError(
+            f"embedded log {path} is held by another process: only one can have it open (lock). Stop that "
+            "one, or give this one another directory"
+        ) from error
+    return fd

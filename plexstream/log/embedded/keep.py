@@ -178,7 +178,7 @@ class Janitor:
                 self.tidy(only)
                 wait_s = TIDY_EVERY_S
             except (LogError, OSError) as error:
-                if self._log.closed or self._log.broken:
+                if self._log.closed or self._log.outage.broken:
                     return  # said where it happened; the log takes nothing more
                 wait_s = RETRY_S
                 _log.error(

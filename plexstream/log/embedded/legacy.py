@@ -35,7 +35,7 @@ _PREFIX = Struct(">cII")
 _HEAD = Struct(">qI")
 _OFFSET = Struct(">q")
 _BOUNDS = Struct(">qq")
-_OURS = ("manifest-", "wal-", "segment-", wal.SYNCED, opening.LOCK)
+_OURS = ("manifest-", "wal-", "segment-", wal.SYNCED, disk.LOCK)
 
 
 class Converted(NamedTuple):
@@ -66,7 +66,7 @@ def convert(path: Path, judge: disk.Judge = disk.refuse) -> Converted:
         if db.get(_MARKER[0]) != _MARKER[1]:
             raise LogError(f"{path} holds another database than a log of plexstream: it is left as it is")
         for file in path.iterdir():  # of an attempt that was cut short
-            if file.name.startswith(_OURS) and file.name != opening.LOCK:
+            if file.name.startswith(_OURS) and file.name != disk.LOCK:
                 file.unlink()
         found, records = _copy(db, path, judge)
     except LogError:

@@ -7,7 +7,6 @@ mailbox message that it answers. What is in it is put into segments, by partitio
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import threading
@@ -23,6 +22,7 @@ from plexstream.log.embedded import format as form
 from plexstream.log.embedded.clients import Committer, EmbeddedAppender, EmbeddedTransaction
 from plexstream.log.embedded.keep import Janitor, compacts
 from plexstream.log.embedded.manifest import Manifest, StoredPartition, StoredTopic
+from plexstream.log.embedded.outage import Outage
 from plexstream.log.embedded.partition import Partition
 from plexstream.log.limits import check_group, check_records, limit_of
 from plexstream.log.local import (
@@ -37,7 +37,7 @@ from plexstream.log.local import (
     missing,
     of_this_life,
 )
-from plexstream.model.errors import Fenced, LogError, LogUnavailable
+from plexstream.model.errors import Fenced, LogError
 
 _log = logging.getLogger("plexstream.log")
 
@@ -59,13 +59,12 @@ class EmbeddedLog:
     def __init__(self, path: str | Path, judge: disk.Judge = disk.refuse) -> None:
         self.path = Path(path)
         self.changed = Arrivals()
-        self._broken: LogError | None = None
-        self._outage: LogUnavailable | None = None
+        self.outage = Outage(str(self), self.changed, lambda: self._committer.wake())
         self._closed = False
         self._full: set[Partition] = set()  # whose newest records should be put into segments
         self._flushing = threading.Lock()
         self._garbage: list[segments.Segment] = []  # files that the manifest lists, and the log does not
-        self._lock = lock(self.path)
+        self._lock = disk.lock(self.path)
         try:
             self._now = opening.Contents(self._make)
             self._wal = self._open(judge)
@@ -253,11 +252,11 @@ class EmbeddedLog:
         """
         try:
             self._wal.sync()
-            if self._outage is not None:
+            if self.outage.lasts:
                 self.flush()
         except OSError as error:
             raise self._refused(error) from error
-        self._recovered()
+        self.outage.over()
 
     def flush_due(self) -> None:
         """Put into segments what is too much in memory, unless that is being done.
@@ -331,22 +330,11 @@ class EmbeddedLog:
 
     def check_usable(self) -> None:
         self._check_open()
-        failed = self._broken or self._outage
-        if failed is not None:
-            raise type(failed)(str(failed)) from failed
+        self.outage.check()
 
     @property
     def closed(self) -> bool:
         return self._closed
-
-    @property
-    def owes(self) -> bool:
-        """Whether something waits for the disk to take it again."""
-        return self._outage is not None
-
-    @property
-    def broken(self) -> bool:
-        return self._broken is not None
 
     def __str__(self) -> str:
         return f"embedded log {self.path}"
@@ -380,24 +368,7 @@ class EmbeddedLog:
     def _refused(self, error: OSError) -> LogError:
         if self._closed:
             return LogError(f"{self} was closed meanwhile: {error}")
-        failed = disk.refused(f"{self} cannot be written", error)
-        with self.changed:
-            if isinstance(failed, LogUnavailable):
-                if self._outage is None:
-                    self._outage = failed
-                    _log.error("%s", failed)
-                    self._committer.wake()
-            elif self._broken is None:
-                # For good: after a failed sync nobody can tell what the next one would make durable.
-                self._broken = failed
-                _log.error("%s", failed)
-        return failed
-
-    def _recovered(self) -> None:
-        if self._outage is not None:
-            with self.changed:
-                self._outage = None
-            _log.warning("%s can be written again", self)
+        return self.outage.refused(error)
 
     def _make(self, stored: StoredPartition, name: str, topic: StoredTopic) -> Partition:
         return Partition(self.path, (name, stored.number), self.changed, stored, compacts(topic.config))
@@ -426,25 +397,3 @@ class EmbeddedLog:
             made.close()
             raise
         return made
-
-
-def lock(path: Path) -> int:
-    """Make the folder of a log this process's own, until the descriptor is closed.
-
-    Raises:
-        LogError: it cannot be.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path / opening.LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise disk.refused(f"embedded log {path} cannot be opened", error) from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(fd)
-        raise LogError(
-            f"embedded log {path} is held by another process: only one can have it open (lock). Stop that "
-            "one, or give this one another directory"
-        ) from error
-    return fd

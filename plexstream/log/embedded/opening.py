@@ -18,7 +18,6 @@ from plexstream.log.embedded.manifest import Manifest, StoredPartition, StoredTo
 from plexstream.log.embedded.partition import Partition
 from plexstream.model.errors import LogError
 
-LOCK = "LOCK"
 OLD = "CURRENT"
 """A file that every RocksDB database has, as the embedded log was before this format."""
 
@@ -140,7 +139,7 @@ def leftovers(folder: Path, contents: Contents) -> list[Path]:
 
 def _is_new(folder: Path) -> bool:
     """Whether nothing was ever in this log: it is empty, or a crash ended its making."""
-    names = {path.name for path in folder.iterdir() if not path.name.endswith(disk.TEMPORARY)} - {LOCK}
+    names = {path.name for path in folder.iterdir() if not path.name.endswith(disk.TEMPORARY)} - {disk.LOCK}
     first = wal.wal_path(folder, 1)
     if not names - {first.name, wal.SYNCED}:
         if first.name not in names:

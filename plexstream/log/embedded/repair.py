@@ -13,7 +13,6 @@ from plexstream.log.base import Item, Place
 from plexstream.log.embedded import disk, manifest, opening, wal
 from plexstream.log.embedded import format as form
 from plexstream.log.embedded.keep import compacts
-from plexstream.log.embedded.log import lock
 from plexstream.log.embedded.manifest import StoredPartition, StoredTopic
 from plexstream.log.embedded.partition import Partition
 from plexstream.log.embedded.segments import Segment, sync
@@ -53,7 +52,7 @@ def examine(path: Path) -> Examined:
     Raises:
         LogError: it is in use, no log, or cannot be read.
     """
-    fd = lock(path)
+    fd = disk.lock(path)
     try:
         return _examine(path)[0]
     except OSError as error:
@@ -73,7 +72,7 @@ def repair(path: Path, void: Void, proven: Mapping[Place, int] | None = None) ->
         LogDamaged: nothing of it can be saved.
         LogError: it is in use, no log, or cannot be read or written.
     """
-    fd = lock(path)
+    fd = disk.lock(path)
     try:
         found, contents, kept = _examine(path)
         if not found.damages and not proven:
@@ -81,7 +80,7 @@ def repair(path: Path, void: Void, proven: Mapping[Place, int] | None = None) ->
         if contents.found is manifest.EMPTY:
             raise LogDamaged(f"{found.damages[0]}. Nothing can be saved: restore the folder from a backup")
         copy = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}")
-        shutil.copytree(path, copy, ignore=shutil.ignore_patterns(opening.LOCK))
+        shutil.copytree(path, copy, ignore=shutil.ignore_patterns(disk.LOCK))
         damaged = {damage.file for damage in found.damages}
         leap = bool(proven) or any(file.name.startswith(("wal-", wal.SYNCED)) for file in damaged)
         for part, whole in kept.items():
