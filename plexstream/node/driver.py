@@ -12,7 +12,7 @@ from plexstream.log.base import Ack, Place, Record
 from plexstream.model.errors import LogError, LogUnavailable, Malformed, StoreCorrupt, StoreUnavailable
 from plexstream.model.host import EffectResult
 from plexstream.model.journal import JournalRecord, Mark
-from plexstream.model.message import Envelope
+from plexstream.node.arrived import Arrived
 from plexstream.node.encode import journal_items
 from plexstream.node.flying import Flight
 from plexstream.node.lanes import Lane
@@ -20,8 +20,8 @@ from plexstream.node.relay import Relay
 from plexstream.node.services import Services
 from plexstream.node.takeover import Phase, Takeover
 from plexstream.node.upkeep import Upkeep
-from plexstream.processor import BadRecord, EffectCall, Fenced, Processor
-from plexstream.schema.codec import decode_envelope, decode_journal
+from plexstream.processor import EffectCall, Fenced, Processor
+from plexstream.schema.codec import decode_journal
 
 _log = logging.getLogger("plexstream.node")
 
@@ -38,18 +38,10 @@ RECLAIM_S = 0.5
 """How soon a lost partition that is still assigned is claimed again."""
 SILENCE_S = 30.0
 """How long a record that must be there may take to come: longer than any restart of a broker."""
-SLICE_S = 0.01
-"""How long one partition handles messages before the next has its turn."""
-MAX_SLICE = 512
 MAX_UNFLUSHED = 4
 """Times `flush_bytes` that may wait in memory for a store that takes nothing, before reading stops."""
-MAX_ARRIVED = 500
-"""Records taken and not handled, before reading stops: more would keep others' out of the reader."""
-MAX_ARRIVED_BYTES = 16 << 20
 MAX_AHEAD_BYTES = 32 << 20
 """Bytes of turns that are not acknowledged, before no more messages are handled."""
-SLICE_BYTES = 1 << 20
-"""Bytes of messages handled at once, and one message more."""
 FLUSH_TURNS = 20_000
 """Turns that a restart may have to fold again, about 0.2 s of work, before a busy partition is flushed."""
 MAX_LAG = 4
@@ -98,9 +90,7 @@ class Driver:
         self._relay = Relay(services, partition, self)
         self._paused = False
         self._released = False
-        self._arrived: deque[Record] = deque()
-        self._slice = 64
-        self._arrived_bytes = 0
+        self._arrived = Arrived(services)
         self._ahead_bytes = 0  # handed to the journal and not acknowledged
         self._awaits: tuple[str, int] | None = None
         self._awaits_since = 0.0
@@ -149,38 +139,7 @@ class Driver:
     def receive(self, records: list[Record]) -> None:
         """Records of the mailbox, to be handled in slices: slow handlers leave other partitions time."""
         if self.state is State.ACTIVE:
-            self._arrived.extend(records)
-            self._arrived_bytes += sum([len(record.value or b"") for record in records])
-
-    def _handle(self, p: Processor) -> None:
-        arrived = self._arrived
-        end = self.s.elapsed() + SLICE_S
-        while arrived and p.running_ahead < self.s.settings.max_in_flight:
-            ahead = p.pending_bytes()
-            if self._ahead_bytes + ahead >= MAX_AHEAD_BYTES:
-                return
-            messages: list[tuple[int, Envelope | BadRecord]] = []
-            size = 0
-            for _ in range(min(len(arrived), self._slice)):
-                if size > SLICE_BYTES:
-                    break
-                record = arrived.popleft()
-                size += len(record.value or b"")
-                try:
-                    messages.append((record.offset, decode_envelope(record.value or b"")))
-                except Malformed as error:
-                    messages.append((record.offset, BadRecord(str(error), record.value or b"")))
-            self._arrived_bytes -= size
-            began = self.s.elapsed()
-            p.receive(messages, self.s.now())
-            now = self.s.elapsed()
-            # Twice as many where that took little of the time, one by one where a message takes it all.
-            if now - began > SLICE_S / 2 or p.pending_bytes() - ahead > SLICE_BYTES:
-                self._slice = max(1, self._slice // 2)
-            elif self._slice < MAX_SLICE:
-                self._slice *= 2
-            if now >= end:
-                return
+            self._arrived.add(records)
 
     def acknowledged(self, kind: str, ack: Ack, batch: object) -> None:
         """An append of this driver's is on the log, or has failed."""
@@ -303,7 +262,7 @@ class Driver:
         now = self.s.now()
         self._pass_time(p, now)
         if self._arrived:
-            self._handle(p)
+            self._arrived.handle(p, MAX_AHEAD_BYTES - self._ahead_bytes)
         while len(p.in_flight) < MAX_GROUPS:
             records = p.take()
             if records is None:
@@ -403,8 +362,7 @@ class Driver:
             behind,
             p.running_ahead / s.max_in_flight,
             len(p.inbox.waiting) / s.max_waiting,
-            len(self._arrived) / MAX_ARRIVED,
-            self._arrived_bytes / MAX_ARRIVED_BYTES,
+            self._arrived.load,
             p.inbox.waiting_bytes / s.max_waiting_bytes,
             self._ahead_bytes / MAX_AHEAD_BYTES,
         )
@@ -486,7 +444,6 @@ class Driver:
         if self.state is State.ACTIVE:
             self.s.mailbox.release(self._mailbox)
             self._arrived.clear()  # the next owner's
-            self._arrived_bytes = 0
             if self.processor is not None:
                 self.processor.let_go()
             self.state = State.RELEASING

@@ -8,8 +8,8 @@ from installation import PARTITIONS, Installation, wait_until
 from plexstream.log.memory import MemoryAppender, MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable
+from plexstream.node import arrived, flying, relay
 from plexstream.node import driver as drivers
-from plexstream.node import flying, relay
 from plexstream.node import worker as workers
 from plexstream.node.driver import State
 
@@ -185,8 +185,8 @@ def test_what_arrives_and_runs_ahead_of_a_journal_that_takes_nothing_is_bounded_
     installed, monkeypatch
 ):
     monkeypatch.setattr(drivers, "MAX_AHEAD_BYTES", 400_000)
-    monkeypatch.setattr(drivers, "MAX_ARRIVED_BYTES", 200_000)
-    monkeypatch.setattr(drivers, "SLICE_BYTES", 10_000)
+    monkeypatch.setattr(arrived, "MAX_BYTES", 200_000)
+    monkeypatch.setattr(arrived, "SLICE_BYTES", 10_000)
     monkeypatch.setattr(workers, "READ_LIMIT", 5)
     log, installation = installed
     with installation as i:
@@ -199,11 +199,11 @@ def test_what_arrives_and_runs_ahead_of_a_journal_that_takes_nothing_is_bounded_
         driver = i.worker.drivers[0]
         wait_until(lambda: driver._paused)
         assert i.ask(THERE, "inc") == 1
-        wait_until(lambda: driver._arrived_bytes > 50_000)
-        assert driver._arrived_bytes < 200_000 + 6 * (SIZE + 100)
+        wait_until(lambda: driver._arrived.size > 50_000)
+        assert driver._arrived.size < 200_000 + 6 * (SIZE + 100)
         held = driver._ahead_bytes + driver.processor.pending_bytes()
         assert 300_000 < held < 400_000 + 64 * SIZE  # a slice more, of 64 small messages
         log.stuck.clear()
         wait_until(lambda: len(i.ask(OTHER, "look")) == COUNT)
         wait_until(lambda: i.ask(THERE, "look") == list(range(4 * COUNT)))
-        assert driver._arrived_bytes == driver._ahead_bytes == 0
+        assert driver._arrived.size == driver._ahead_bytes == 0
