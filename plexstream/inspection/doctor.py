@@ -19,6 +19,7 @@ from plexstream.log.embedded import repair
 from plexstream.log.installation import count_of
 from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError, LogError, PlexstreamError
+from plexstream.node.clocks import ADVICE
 from plexstream.node.config import Config, unknown_variables
 from plexstream.node.proven import beyond
 from plexstream.node.retention import unsafe
@@ -263,6 +264,5 @@ def _clock(config: Config, log: Log) -> Finding:
         reader.close()
     ahead = newest / 1000 - time.time()
     if ahead > _MAX_DRIFT_S:
-        advice = "synchronise clocks (NTP): timers and turn times follow the node's clock"
-        return Finding(WARNING, "clock", f"the journal has a record {ahead:.0f} s in the future", advice)
+        return Finding(WARNING, "clock", f"the journal has a record {ahead:.0f} s in the future", ADVICE)
     return Finding(OK, "clock", time.strftime("%Y-%m-%d %H:%M:%S %Z"))

@@ -10,6 +10,7 @@ from plexstream.log.installation import Control
 from plexstream.model.errors import LogError
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
+from plexstream.node.clocks import Clocks
 from plexstream.node.flying import Flying
 from plexstream.node.lanes import Lane
 from plexstream.processor import EffectCall, Settings, Store
@@ -40,6 +41,7 @@ class Services(Protocol):
     journal: Reader
     snapshots: Reader
     flying: Flying
+    clocks: Clocks
 
     def open_store(self, partition: int) -> WipeableStore: ...
     def open_lane(self, partition: int) -> Lane: ...

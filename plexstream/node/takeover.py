@@ -108,6 +108,7 @@ class Takeover:
         self.snapshots: Place = (services.topics.snapshot, partition)
         self._token = uuid.uuid4().hex
         self._loaded: dict[PieceKey, Snapshot | None] = {}
+        self._loaded_bytes = 0
         self._former = _Code()
         self._sum: Snapshot | None = None
         self._found: Partition | None = None  # what the state store reflects
@@ -128,7 +129,9 @@ class Takeover:
         self._sentinel = -1  # the number of its batch in the lane
         self._sentinel_on_log = False
         versions = services.host.versions()
-        claim = Claim(self._token, services.node, services.now(), versions, services.process)
+        self._made = services.now()
+        self._before = 0  # the time on the log of the last record before the claim
+        claim = Claim(self._token, services.node, self._made, versions, services.process)
         services.appender.append(self.journal, journal_items([claim]), (owner, "claim", None))
 
     @property
@@ -280,7 +283,7 @@ class Takeover:
                     gone = piece_key(record.key)
                     if gone is None:
                         raise Malformed(f"the key {record.key[:60]!r} names no piece")
-                    self._loaded[gone] = None
+                    self._keep_loaded(gone, None, 0)
                     continue
                 piece = decode_snapshot(record.value)
                 key = (piece.kind, piece.address, piece.name, piece.key)
@@ -298,10 +301,18 @@ class Takeover:
                 # Not into the store: its pieces are of many offsets until the journal is folded over them.
                 self._sum = piece
             else:
-                self._loaded[key] = piece
-        if len(self._loaded) > _LOAD_BATCH:
-            self.store.write(self._loaded)
-            self._loaded = {}
+                self._keep_loaded(key, piece, len(record.value))
+
+    def _keep_loaded(self, key: PieceKey, piece: Snapshot | None, size: int) -> None:
+        self._loaded[key] = piece
+        self._loaded_bytes += size
+        if len(self._loaded) > _LOAD_BATCH or self._loaded_bytes > self.s.settings.flush_bytes:
+            self._write_loaded()
+
+    def _write_loaded(self) -> None:
+        assert self.store is not None
+        self.store.write(self._loaded)
+        self._loaded, self._loaded_bytes = {}, 0
 
     def _loaded_all(self, sentinel: int) -> None:
         assert self.store is not None
@@ -315,7 +326,7 @@ class Takeover:
             )  # fmt: skip
             self.since = sentinel
             self.store.wipe()
-            self._loaded = {}
+            self._loaded, self._loaded_bytes = {}, 0
             partition = Partition()
         elif lineage is not None and lineage.since > self._load_from:
             # Only now is it known from where on they are of this life.
@@ -330,8 +341,7 @@ class Takeover:
         else:
             self._known_lineage = lineage
         self.s.snapshots.release(self.snapshots)
-        self.store.write(self._loaded)
-        self._loaded = {}
+        self._write_loaded()
         self._start_restore(partition, exact=False)
         assert self.restore is not None
         self.unsaved = self.restore.begin
@@ -462,17 +472,27 @@ class Takeover:
                     raise Fenced(f"{self.journal} was claimed and trimmed beyond the claim at {claim}")
                 self.s.journal.release(self.journal)
                 self._tail = digest(record.value)
+                self._compare_clocks(record.time)
                 self._end()
                 return
+            self._before = record.time
         pieces, settings = restore.pieces, self.s.settings
-        if restore.next < restore.start:
-            return  # pieces from the snapshot topic are not as of any one offset yet
         if pieces.dirty_bytes > settings.flush_bytes or len(pieces.dirty_cores) > settings.flush_pieces:
             # In steps, so that a journal larger than memory can be folded.
-            self._tail = digest(records[-1].value)
-            partition = restore.fold.partition(self.unsaved)
-            pieces.flush(partition_piece(partition), self.lineage(partition.start))
+            if restore.next < restore.start:
+                # Pieces from the snapshot topic are not as of any one offset yet: without a sum whoever opens
+                # the store begins anew.
+                pieces.flush()
+            else:
+                self._tail = digest(records[-1].value)
+                partition = restore.fold.partition(self.unsaved)
+                pieces.flush(partition_piece(partition), self.lineage(partition.start))
             pieces.forget_clean(settings.flush_pieces)
+
+    def _compare_clocks(self, stamped: int) -> None:
+        clocks, now = self.s.clocks, self.s.now()
+        clocks.appended(self.partition, self._made, stamped, now)
+        clocks.wrote(self.partition, self._former.node, self._before, now)
 
     def _end(self) -> None:
         """All is folded: the partition may start, if its mailbox is what it was."""

@@ -18,6 +18,7 @@ from plexstream.log.installation import Control
 from plexstream.model.errors import HistoryGone, LogError, StoreCorrupt, StoreUnavailable, Unreadable
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
+from plexstream.node.clocks import Clocks
 from plexstream.node.desk import Desk
 from plexstream.node.driver import RECLAIM_S, Driver, State
 from plexstream.node.effects import Effects
@@ -124,6 +125,7 @@ class Worker:
         self.journal: Reader = log.reader()
         self.snapshots: Reader = log.reader(committed=True)
         self.flying = Flying()
+        self.clocks = Clocks(node)
         self.drivers: dict[int, Driver] = {}
         self._releasing: dict[int, Driver] = {}
         self._wanted: frozenset[int] = frozenset()

@@ -16,6 +16,7 @@ from plexstream.log.installation import Control
 from plexstream.model.errors import HistoryGone, LogError, LogUnavailable, StoreCorrupt, StoreUnavailable
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
+from plexstream.node.clocks import Clocks
 from plexstream.node.driver import Driver, State
 from plexstream.node.flying import Flight, Flying
 from plexstream.node.lanes import Lane, Way
@@ -105,6 +106,7 @@ class SimProcess:
         self.journal = self.log.reader()
         self.snapshots = self.log.reader(committed=True)
         self.flying = Flying()
+        self.clocks = Clocks(self.node)
         self.drivers, self.leaving, self._lanes, self._lost_at = {}, {}, [], {}
         self._effects, self._questions, self._unanswered = [], [], {}
 

@@ -1,0 +1,75 @@
+"""A clock that is minutes from those of the others is named, once, with what to do."""
+
+import re
+import time
+
+import pytest
+from installation import Installation
+
+from plexstream.log.memory import MemoryLog
+from plexstream.node.clocks import FAR_MS, Clocks
+
+NOW = 1_700_000_000_000
+
+
+@pytest.fixture
+def told(caplog):
+    return lambda: [r.message for r in caplog.records if "clock" in r.message]
+
+
+def test_a_node_that_writes_in_the_future_is_named_once(told):
+    clocks = Clocks("here")
+    for partition in range(8):
+        clocks.wrote(partition, "there", NOW + 600_000, NOW)
+    (said,) = told()
+    assert "node there wrote to the journal 600 s in the future of node here" in said
+    assert "NTP" in said
+    clocks.wrote(0, "other", NOW + FAR_MS, NOW)
+    assert len(told()) == 2
+
+
+@pytest.mark.parametrize(
+    ("made", "stamped", "now", "said"),
+    [
+        (NOW + 600_000, NOW, NOW + 600_500, "node here is 600 s ahead of the broker's"),
+        (NOW, NOW + 600_000, NOW + 500, "node here is 600 s behind the broker's"),
+        (NOW, NOW + 600_000, NOW + 600_500, None),  # the append took long
+        (NOW, NOW, NOW + 600_000, None),
+        (NOW, NOW + FAR_MS - 1, NOW, None),
+        (NOW + FAR_MS - 1, NOW, NOW, None),
+    ],
+)
+def test_the_own_clock_is_compared_with_the_broker_s(told, made, stamped, now, said):
+    Clocks("here").appended(3, made, stamped, now)
+    assert [message for message in told() if said and said in message] == told()
+    assert len(told()) == (said is not None)
+
+
+class Shifted(MemoryLog):
+    """Stamps what is appended with a clock that can be set."""
+
+    def __init__(self):
+        self.ahead_s = 0
+        super().__init__(lambda: round((time.time() + self.ahead_s) * 1000))
+
+
+def test_whoever_takes_over_from_a_node_that_is_ahead_says_so(tmp_path, told):
+    log = Shifted()
+    with Installation(log, tmp_path):
+        assert told() == []
+        log.ahead_s = 900  # as records of a node whose clock is ahead
+    log.ahead_s = 0
+    with Installation(log, tmp_path / "other"):
+        pass
+    (said,) = told()
+    assert re.search(r"node test-node wrote to the journal \d{3} s in the future of node test-node", said)
+
+
+def test_whoever_is_ahead_of_the_broker_says_so(tmp_path, told):
+    log = Shifted()
+    log.ahead_s = -900
+    with Installation(log, tmp_path):
+        pass
+    (said,) = told()
+    assert "the clock of node test-node is" in said
+    assert "ahead of the broker's" in said
