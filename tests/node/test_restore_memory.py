@@ -1,4 +1,4 @@
-"""What a partition holds in memory while it is restored is bounded, however much there is to load and fold."""
+"""What a partition holds in memory while it is restored is bounded, however much there is to fold."""
 
 from installation import Installation, wait_until
 
