@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata
 from plexstream.log.kafka.errors import Kind, kind_of, log_error
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import client_settings, connect, logger
+from plexstream.log.kafka.undertaker import watch
 from plexstream.model.errors import LogUnavailable, TopicMissing
 
 T = TypeVar("T")
@@ -51,6 +52,7 @@ class Admin:
         self._lock = threading.Lock()
         self._failures = 0  # one after the other, of whatever question
         self._client = connect(AdminClient, self._settings)
+        self._ending = watch(self, self._client)
 
     def ask(
         self,
@@ -135,3 +137,5 @@ class Admin:
             if self._client is old:
                 logger.info("Kafka at %s: a new admin client, after %s", self.bootstrap, why.name())
                 self._client = connect(AdminClient, self._settings)
+                self._ending()
+                self._ending = watch(self, self._client)
