@@ -14,6 +14,7 @@ from plexstream.model.errors import (
     BadArguments,
     CallError,
     ConfigError,
+    HistoryGone,
     LogError,
     PlexstreamError,
 )
@@ -52,7 +53,8 @@ def fail(error: PlexstreamError) -> int:
         return NO
     if isinstance(error, ConfigError | BadAddress):
         return WRONG
-    return AWAY if isinstance(error, LogError) else NO
+    away = isinstance(error, LogError) and not isinstance(error, HistoryGone)
+    return AWAY if away else NO
 
 
 def stdout() -> Console:
