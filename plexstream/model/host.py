@@ -74,9 +74,13 @@ class Result(NamedTuple):
 
 
 class Effect(Protocol):
-    """A side effect, to be run off the processor's thread."""
+    """A side effect, to be run off the processor's thread.
+
+    `where` names its actor and step, for people.
+    """
 
     is_async: bool
+    where: str
 
     def run(self, attempt: int, spent: int) -> EffectResult:
         """Run it, on a thread that may block, as attempt number `attempt` (from 1). Raises nothing.

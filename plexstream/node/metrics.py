@@ -21,18 +21,25 @@ _GAUGES = {
     "ingest_lag": ("plexstream_ingest_lag", "records of subscribed topics not in mailboxes yet"),
 }
 
+_EFFECTS = {
+    "running": ("plexstream_effects_running", "side effects that run"),
+    "waiting": ("plexstream_effects_waiting", "side effects that wait for a thread of their type"),
+    "oldest_s": ("plexstream_effects_oldest_seconds", "how long the oldest of them has been running"),
+}
+
 
 class NodeMetrics(Collector):
-    """Collects the node's gauges by partition and worker."""
+    """Collects the node's gauges by partition and worker, those of side effects by type and worker."""
 
     def __init__(self, status: Callable[[], dict[str, Any]]) -> None:
         self._status = status
 
     def describe(self) -> Iterable[Metric]:
-        return [GaugeMetricFamily(name, text) for name, text in _GAUGES.values()]
+        return [GaugeMetricFamily(name, text) for name, text in [*_GAUGES.values(), *_EFFECTS.values()]]
 
     def collect(self) -> Iterable[Metric]:
-        rows = self._status()["partitions"]
+        status = self._status()
+        rows = status["partitions"]
         for field, (name, text) in _GAUGES.items():
             family = GaugeMetricFamily(name, text, labels=["partition", "worker"])
             for row in rows:
@@ -49,3 +56,8 @@ class NodeMetrics(Collector):
                 [str(row["partition"]), row["worker"]], 1.0 if row["phase"] == "active" else 0.0
             )
         yield active
+        for field, (name, text) in _EFFECTS.items():
+            family = GaugeMetricFamily(name, text, labels=["type", "worker"])
+            for row in status.get("effects", ()):
+                family.add_metric([row["type"], row["worker"]], row[field])
+            yield family

@@ -180,6 +180,7 @@ class Node:
             "lag": lag,
             "refused": self.calls.growth.why,
             "partitions": sorted(rows, key=lambda r: r["partition"]),
+            "effects": [dict(row, worker=w["worker"]) for w in workers for row in w.get("effects", ())],
             "workers": [
                 {"worker": w["worker"], "pid": w.get("pid"), "ready": bool(w.get("ready"))} for w in workers
             ],

@@ -113,6 +113,7 @@ class Unit:
         return {
             "ready": self.worker.ready() and self._thread.is_alive(),
             "partitions": [s._asdict() for s in self.worker.status()],
+            "effects": self.worker.effects(),
             "sources": [[topic, q, next] for (topic, q), next in self.ingest.positions().items()],
             "subscribed": self.ingest.topics(),
         }

@@ -11,7 +11,7 @@ from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
 from plexstream.log.installation import Control
@@ -50,7 +50,7 @@ would be for 20 ms: nothing interrupts librdkafka's poll."""
 ACK_S = 0.002
 """How long it waits for an acknowledgement before it looks for records again."""
 EFFECT_THREADS = 64
-"""Plain functions of `host.run` that may block at the same time; ``async def`` ones are not limited."""
+"""Plain functions of one type that may block at the same time; ``async def`` ones are not limited."""
 MAX_BACK_MS = 5_000
 """How far the clock may be set back before partitions are claimed anew; meanwhile no timer fires."""
 SHARE_S = 0.05
@@ -194,6 +194,10 @@ class Worker:
     def status(self) -> list[PartitionStatus]:
         """Every partition that this worker has or is about to have."""
         return [_status(d) for d in [*self.drivers.values(), *self._releasing.values()]]
+
+    def effects(self) -> list[dict[str, Any]]:
+        """Side effects that run or wait for a thread, by type of actor."""
+        return self._effects.status()
 
     def has_let_go(self, partition: int) -> bool:
         """Whether nothing works on the partition here."""

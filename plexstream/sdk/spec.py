@@ -42,7 +42,10 @@ class Retry:
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after the failed attempt number `attempt` (from 1)."""
-        return min(self.interval * self.factor ** (attempt - 1), self.max_interval)
+        try:
+            return min(self.interval * self.factor ** (attempt - 1), self.max_interval)
+        except OverflowError:  # after a thousand attempts
+            return self.max_interval
 
 
 @dataclass(frozen=True, slots=True)

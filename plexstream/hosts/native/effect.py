@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from plexstream.hosts.native.values import BadValue, describe_value, encode_value
+from plexstream.hosts.native.values import describe_value, encode_value
 from plexstream.model.host import EffectResult
 from plexstream.model.text import text
 from plexstream.sdk.errors import Reject
@@ -28,7 +28,7 @@ class NativeEffect:
         max_size: bytes of its result.
     """
 
-    __slots__ = ("_arguments", "_function", "_max_size", "_retry", "_where", "is_async")
+    __slots__ = ("_arguments", "_function", "_max_size", "_retry", "is_async", "where")
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class NativeEffect:
         self._function = function
         self._arguments = arguments
         self._retry = retry
-        self._where = where
+        self.where = where
         self._max_size = max_size
         self.is_async = inspect.iscoroutinefunction(function)
 
@@ -49,57 +49,59 @@ class NativeEffect:
         began = time.monotonic()
         try:
             value = self._function(*self._arguments)
-            if inspect.isawaitable(value):
-                if inspect.iscoroutine(value):
-                    value.close()
-                raise _NotPlain(f"{self._where} returned something to be awaited: give an async def function")
-            return self._done(value)
         except BaseException as error:  # a thread of a pool: it is told to the handler, whatever it is
             return self._failed(error, attempt, spent / 1000 + time.monotonic() - began)
+        return self._returned(value)
 
     async def run_async(self, attempt: int, spent: int) -> EffectResult:
         began = time.monotonic()
         try:
-            return self._done(await self._function(*self._arguments))
+            value = await self._function(*self._arguments)
         except BaseException as error:  # a loop of others, too: not theirs to end
             return self._failed(error, attempt, spent / 1000 + time.monotonic() - began)
+        return self._returned(value)
 
-    def _done(self, value: Any) -> EffectResult:
-        if value is None:
-            return EffectResult(False, b"null")
+    def _returned(self, value: Any) -> EffectResult:
+        """What it did is done. A result that cannot be recorded fails it for good, whatever the reason:
+        to do it again would only do it twice."""
         try:
+            if inspect.iscoroutine(value):
+                value.close()
+            if inspect.isawaitable(value):
+                return self._unfit(f"{self.where} returned something to be awaited: give an async def")
             data = encode_value(value)
-        except BadValue as error:
-            raise _NotPlain(f"{self._where}: its result is no JSON: {error}") from None
+        except BaseException as error:  # code of users runs here, too: a property, __iter__
+            return self._unfit(f"{self.where}: its result is no JSON: {_said(error)}")
         if len(data) > self._max_size:
-            raise _NotPlain(
-                f"{self._where}: its result has {len(data)} bytes, at most {self._max_size} are allowed: "
+            return self._unfit(
+                f"{self.where}: its result has {len(data)} bytes, at most {self._max_size} are allowed: "
                 "store it elsewhere and return where"
             )
         return EffectResult(False, data)
 
+    def _unfit(self, detail: str) -> EffectResult:
+        return EffectResult(True, error_json("step_failed", detail))
+
     def _failed(self, error: BaseException, attempt: int, spent: float) -> EffectResult:
         if isinstance(error, Reject):
             return EffectResult(True, error_json("rejected", error.reason, error.data))
-        try:
-            what = f"{type(error).__name__}: {error}"
-        except Exception:
-            what = type(error).__name__
-        if isinstance(error, _NotPlain):
-            return EffectResult(True, error_json("step_failed", str(error)))
+        what = f"{type(error).__name__}: {_said(error)}".removesuffix(": ")
         retry = self._retry
         delay = retry.delay(attempt) * (1 - retry.jitter * random.random())
         late = retry.max_duration and spent + delay > retry.max_duration
         if attempt >= retry.attempts or late:
             times = f"{attempt} times in {spent:.1f} s" if attempt > 1 else "once"
-            detail = f"{self._where} was tried {times}; the last error: {what}"
+            detail = f"{self.where} was tried {times}; the last error: {what}"
             return EffectResult(True, error_json("step_failed", detail))
-        _log.warning("%s: attempt %d failed, again in %.1f s: %s", self._where, attempt, delay, what)
+        _log.warning("%s: attempt %d failed, again in %.1f s: %s", self.where, attempt, delay, what)
         return EffectResult(True, error_json("step_failed", what), round(delay * 1000), retry.attempts)
 
 
-class _NotPlain(TypeError):
-    """The step can never succeed: trying again would not help."""
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # a __str__ of the user's
+        return f"a {type(error).__name__} without a text"
 
 
 def error_json(code: str, detail: str, data: Any = None) -> bytes:
@@ -109,5 +111,5 @@ def error_json(code: str, detail: str, data: Any = None) -> bytes:
         body["data"] = data
     try:
         return encode_value(body)
-    except BadValue:
+    except BaseException:  # code of users runs here, too
         return encode_value({**body, "data": text(describe_value(data), MAX_DETAIL)})

@@ -96,7 +96,7 @@ def describe_value(value: Any) -> str:
     """A value for an error's text, whatever its ``__repr__`` does."""
     try:
         return repr(value)[:200]
-    except Exception:
+    except BaseException:
         return f"a {type(value).__name__}"
 
 
