@@ -25,6 +25,11 @@ class Node:
         return await host.ask(path[0], "through", path=path[1:]) if path else "end"
 
     @handler()
+    async def late(self, whom: str) -> str:
+        await host.sleep(1)
+        return await host.ask(whom, "through", path=[])
+
+    @handler()
     def other(self) -> str:
         return "ok"
 
@@ -41,6 +46,16 @@ def test_one_ask_of_a_circle_fails_and_the_others_go_on(size):
     world = World(Node)
     replies = ask_all(world, [f"node/{i}" for i in range(size)])
     assert sorted(replies) == ["deadlock"] + ["ok"] * (size - 1)
+
+
+@pytest.mark.parametrize(("first", "executing", "last"), [("1", "3", "2"), ("2", "1", "3"), ("3", "2", "1")])
+def test_an_ask_of_the_circle_may_be_the_one_that_is_executed(first, executing, last):
+    world = World(Node)
+    waits = world.tell(f"node/{last}", "late", _kind=1, whom=f"node/{first}")
+    asks = world.tell(f"node/{first}", "through", _kind=1, path=[f"node/{executing}", f"node/{last}"])
+    for ms in (0, 1000, 1100, 1100, 1100):
+        world.run(ms)
+    assert sorted(map(str, [world.replies.get(waits), world.replies.get(asks)])) == ["deadlock", "end"]
 
 
 def test_asks_that_only_wait_long_do_not_fail():

@@ -3,7 +3,8 @@
 An ask that reaches an actor of its own chain is refused at once. A circle of several chains (A asks B while
 B asks A) shows nowhere in one place: so an ask that has waited for a while sends a probe along what its
 target's handler waits for. A probe that comes back to the handler that asked has found a circle, and that ask
-fails; of all asks in a circle only that of the handler whose name comes first, so that the others go on.
+fails; of all asks in a circle that wait in a queue only that of the handler whose name comes first, so that
+the others go on. One that is being executed waits in no queue, and sends no probes.
 
 K. M. Chandy, J. Misra, L. M. Haas: Distributed Deadlock Detection. ACM TOCS 1 (1983). Probes are not
 journaled: one that is lost is sent again after the next while.
@@ -39,9 +40,9 @@ def probe_queue(p: Any, actor: Actor) -> None:
         return
     for waiting in actor.queue:
         e = waiting.envelope
-        chain = e.headers.get("chain") if e.headers else None
-        if e.kind == ASK and chain:
-            passed = [chain.rpartition("\n")[2], holder.reference()]
+        asker = _asker(e)
+        if asker:
+            passed = [asker, holder.reference()]
             body = {"chain": passed, "victim": actor.address, "ask": e.id}
             for target in targets:
                 _send(p, actor, target, PROBE, body)
@@ -53,12 +54,15 @@ def probe(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, 
     chain, holder = body.get("chain"), actor.holder
     if holder is None or not e.sender or not isinstance(chain, list) or not 0 < len(chain) <= _MAX_CHAIN:
         return
+    least = str(body.get("least", chain[0]))
+    if any(_asker(waiting.envelope) == chain[-1] for waiting in actor.queue or ()):
+        least = min(least, str(chain[-1]))
     if holder.reference() in chain:
-        if chain[0] == holder.reference() == min(chain):
+        if chain[0] == holder.reference() == least:
             _send(p, actor, str(body.get("victim")), FOUND, {**body, "chain": [*chain, chain[0]]})
         return
     for target in _asked(actor):
-        _send(p, actor, target, PROBE, {**body, "chain": [*chain, holder.reference()]})
+        _send(p, actor, target, PROBE, {**body, "chain": [*chain, holder.reference()], "least": least})
 
 
 def found(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
@@ -78,6 +82,12 @@ def found(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, 
             else:
                 p.refuse(waiting.topic, waiting.offset, waiting.envelope, "deadlock", detail, None)
             return
+
+
+def _asker(e: Envelope) -> str:
+    """The handler that waits for the answer to a message; "" where none does."""
+    chain = e.headers.get("chain", "") if e.headers and e.kind == ASK else ""
+    return chain.rpartition("\n")[2]
 
 
 def _asked(actor: Actor) -> Iterator[str]:
