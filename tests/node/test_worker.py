@@ -8,6 +8,7 @@ from installation import BANK, PARTITIONS, Installation, wait_until
 
 from plexstream.client import Client
 from plexstream.hosts.native import NativeHost, load_actors
+from plexstream.hosts.native.effect import NativeEffect
 from plexstream.log.memory import MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable, StoreCorrupt
@@ -15,7 +16,8 @@ from plexstream.model.topics import Topics
 from plexstream.node import topology
 from plexstream.node.driver import Driver, State
 from plexstream.node.worker import IDLE_S, Worker
-from plexstream.processor import Settings
+from plexstream.processor import EffectCall, Settings
+from plexstream.sdk.spec import Retry
 
 ALICE = "account/alice"
 HOME = partition_of(full(ALICE), PARTITIONS)
@@ -154,13 +156,18 @@ def test_an_error_in_one_partition_costs_that_partition_its_reign(
 def test_a_worker_does_not_wait_for_records_while_a_short_effect_runs(stepped):
     """Nothing interrupts a Kafka reader that waits: each step of a handler took 20 ms."""
     stepped.settle()
-    stepped.worker._effects._running = 1
-    stepped.worker._effects._begun = time.monotonic() + 3600
-    stepped.worker.step()
-    assert stepped.waits == [0.0]
-    stepped.worker._effects._begun -= 7200  # it is not a short one
-    stepped.worker.step()
-    assert stepped.waits == [0.0, IDLE_S]
+    go = threading.Event()
+    effect = NativeEffect(go.wait, (30.0,), Retry(attempts=1), "a/1.b, step 'c'", 1000)
+    stepped.worker.run_effect(None, EffectCall("a/1", 1, 0, effect))
+    try:
+        stepped.worker._effects._begun = time.monotonic() + 3600
+        stepped.worker.step()
+        assert stepped.waits == [0.0]
+        stepped.worker._effects._begun -= 7200  # it is not a short one
+        stepped.worker.step()
+        assert stepped.waits == [0.0, IDLE_S]
+    finally:
+        go.set()
 
 
 def test_nothing_is_claimed_after_stop(stepped):
