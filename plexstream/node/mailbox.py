@@ -40,6 +40,7 @@ class Mailbox:
         self._fold: Fold | None = None
         self._claim = -1
         self._accepted: Short | None = None
+        self._unnoted: Short | None = None  # what the control topic is to say, and does not yet
         self._ask_at = 0.0  # when to ask what an operator says; 0: an answer is due
 
     def check(self, fold: Fold, claim: int, lineage: Lineage | None, facts: Facts) -> bool:
@@ -64,18 +65,31 @@ class Mailbox:
         if short.state == "accepted":
             self._begin_at(short)
             return False
-        _log.error("%s", refusal(self._place, short))
         if short.state == "new":
-            question = partial(_refuse, self.s.control, self._place, short)
-            self.s.ask(self.owner, self.partition, question, self._told)
+            self._unnoted = short
+            self._note(short)
         else:
-            self._told(short)
+            self._noted(short)
         return False
+
+    def _note(self, short: Short) -> None:
+        question = partial(_refuse, self.s.control, self._place, short)
+        self.s.ask(self.owner, self.partition, question, self._noted)
+
+    def _noted(self, short: Short | LogError) -> None:
+        if isinstance(short, Short):
+            # Not said before: nobody could accept what is not noted yet.
+            _log.error("%s", refusal(self._place, short))
+            self._unnoted = None
+        self._told(short)
 
     def go_on(self) -> None:
         """Time has passed: ask again what an operator says."""
         if self._ask_at and self.s.elapsed() >= self._ask_at:
             self._ask_at = 0.0
+            if self._unnoted is not None:
+                self._note(self._unnoted)
+                return
             question = partial(self.s.control.short, self._place)
             self.s.ask(self.owner, self.partition, question, self._told)
 
