@@ -42,7 +42,7 @@ class Unsafe(NamedTuple):
     fatal: bool
 
     def __str__(self) -> str:
-        return f"{self.topic} has {self.setting}={self.value}: by it Kafka deletes {self.loses}"
+        return f"{self.topic}: {self.setting} is {self.value}: by it Kafka deletes {self.loses}"
 
     @property
     def mend(self) -> str:

@@ -119,8 +119,8 @@ def test_what_deletes_replies_or_dead_letters_early_is_warned_of(address, made, 
     log = KafkaLog(address)
     retention.check(log, topics)
     log.close()
-    assert f"{topics.reply} has retention.ms=1000: by it Kafka deletes replies" in caplog.text
-    assert f"{topics.deadletter} has cleanup.policy=compact" in caplog.text
+    assert f"{topics.reply}: retention.ms is 1000: by it Kafka deletes replies" in caplog.text
+    assert f"{topics.deadletter}: cleanup.policy is compact" in caplog.text
 
 
 @pytest.mark.kafka
