@@ -78,7 +78,7 @@ def test_nothing_starts_and_the_command_that_is_told_mends_it(address, made, tmp
     topics, change = made
     change(kind, **{setting: value})
     name = setting.replace("_", ".")
-    with pytest.raises(ConfigError, match=rf"{topics.prefix}{kind} has {name}={value}: ") as error:
+    with pytest.raises(ConfigError, match=rf"{topics.prefix}{kind}: {name} is {value}: ") as error:
         edge(address, topics, tmp_path)
     said = str(error.value)
     assert "plexstream topics apply" in said
