@@ -251,10 +251,11 @@ class Model:
         timer = self.timers.get((t.sender, t.message_id))
         if timer is None:
             raise Violation(f"timer {t.message_id} of {t.sender} is not pending (any more)")
+        _claim_that(t.time >= timer.due, f"a timer fires {timer.due - t.time} ms early")
         if is_supervised(t.actor):
+            self._drop_timer(t.sender, t.message_id)
             self._supervised(offset, t)
             return
-        _claim_that(t.time >= timer.due, f"a timer fires {timer.due - t.time} ms early")
         whole = t
         poisoned = t.status == 2 and t.outs[:1] and t.outs[0].key == "poisoned"
         if timer.schedule and not poisoned:
