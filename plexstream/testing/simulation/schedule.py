@@ -102,7 +102,7 @@ class Simulation:
         self.network.odds_late_answer = self.network.apart.choice((0.0, 0.1, 0.5))
         names = [getattr(self.topics, kind) for kind in COPARTITIONED]
         self.network.create([TopicSpec(name, p.partitions) for name in names])
-        self.network.create([TopicSpec(self.topics.out(OUTPUT), 2)])
+        self.network.create([TopicSpec(self.topics.out(OUTPUT), 2), TopicSpec(self.topics.control, 1)])
         if not _host:
             _host.append(make_host())
         self.processes = [self._process(f"w{i}") for i in range(p.processes)]
