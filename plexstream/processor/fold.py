@@ -42,13 +42,16 @@ class InboxFold:
 
         Not beyond `next`: `origins` knows nothing of what comes there, so that it must be read again.
         """
-        self._spans = spans = joined([*self._spans, *single(self._since)])
+        spans = self._above(joined([*self._spans, *single(self._since)]))
         self._since.clear()
         if spans and spans[0].first <= self.low < self.next:
-            self.low = max(self.low, min(spans[0].end, self.next))
-        spans = [Span(max(first, self.low), end) for first, end in spans if end > self.low]
+            self.low = min(spans[0].end, self.next)
+        self._spans = spans = self._above(spans)
         origins = tuple(Origin(o, seq, item) for o, (seq, item) in self.origins.items())
         return Inbox(topic, self.low, max(self.next, self.low), (), origins, tuple(spans))
+
+    def _above(self, spans: list[Span]) -> list[Span]:
+        return [Span(max(first, self.low), end) for first, end in spans if end > self.low]
 
 
 class Fold:
