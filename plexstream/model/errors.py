@@ -11,7 +11,8 @@ PlexstreamError
 │   ├── Fenced               a newer owner has taken over; forget everything
 │   ├── Refused              records that the log never will take, by number or by topic
 │   ├── HistoryGone          records that the state is made of are not on the log any more
-│   ├── Shortened            a partition ends before a position that is known: it has lost records
+│   ├── Unreadable           one partition cannot be read; others go on
+│   │   └── Shortened        it ends before a position that is known: it has lost records
 │   └── TopicMissing         a topic is not there, or has another number of partitions
 ├── StoreCorrupt             a state store cannot be read; it is rebuilt from the log
 ├── StoreUnavailable         a state store cannot be used for now (disk full, no file descriptors)
