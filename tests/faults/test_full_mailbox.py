@@ -30,12 +30,13 @@ def fill(cluster: Cluster) -> tuple[Served, int, int]:
     message = Envelope(TELL, "id", target, "slow", b'{"seconds": 0.005, "text": "%s"}' % (b"x" * 1000))
     item = (target.encode(), encode_envelope(message))
     appender = cluster.log.appender()
-    for _ in range(TELLS // 1000):
-        appender.append(place, [item] * 1000, None)
-    written = 0
+    handed = written = 0
     end = time.monotonic() + 90
     while written < TELLS // 1000:
-        acks = appender.poll(0.5)
+        if handed < TELLS // 1000 and handed - written < 50:  # an appender keeps back a part of them only
+            appender.append(place, [item] * 1000, None)
+            handed += 1
+        acks = appender.poll(0.0 if handed < TELLS // 1000 else 0.5)
         assert all(ack.error is None for ack in acks)
         written += len(acks)
         assert time.monotonic() < end
