@@ -74,7 +74,7 @@ def test_on_the_embedded_log(serve: Start) -> None:
 def test_on_kafka(cluster: Cluster) -> None:
     node = cluster.node("node", 2, *MANIFEST, app=CREW).ready(PARTITIONS)
     random_ = random.Random(2)
-    for _ in range(5):
+    for _ in range(8):
         storm(node, random_, random_.randrange(2, 30))
         node.kill_worker(random_)
     until("the tree comes to rest", lambda: at_rest(node))

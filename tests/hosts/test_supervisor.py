@@ -10,6 +10,7 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import Child, Retry, Supervisor, actor, handler, host, init_handler, state
+from plexstream.hosts.system.tree import Node, Tree
 
 
 @actor(name="log")
@@ -313,3 +314,30 @@ def test_one_that_gave_up_starts_and_configures_nothing(world):
     world.run()
     assert world.children() == {"a": "running", "d": "running", "b": "running"}
     assert world.field("worker/b", "tag") == "new"
+
+
+def test_what_is_said_of_an_earlier_life_of_a_child_counts_for_nothing():
+    child = Node("c", "a/c", {}, "permanent", "restart", 5.0, "running", "life 2")
+    tree = Tree(phase="running", children=[child])
+    tree.ended("a/c", "life 1", "failed", "boom", acts := Noted())
+    tree.started("a/c", "life 1", acts)
+    assert (acts.calls, child.status, tree.todo, tree.waiting) == ([], "running", [], [])
+    tree.ended("a/c", "life 2", "failed", "boom", acts)
+    assert acts.calls
+
+
+class Noted:
+    """Acts that are only noted."""
+
+    def __init__(self):
+        self.calls = []
+
+    def now(self):
+        return 0
+
+    def __getattr__(self, name):
+        def act(*arguments):
+            self.calls.append((name, arguments))
+            return f"{name} {len(self.calls)}"
+
+        return act

@@ -78,12 +78,15 @@ def test_what_no_snapshot_stands_in_for_is_told_once_and_others_go_on(tmp_path, 
     log.trim(place, end - 1, end)  # as a retention of the topic would
     shutil.rmtree(tmp_path)
     one.in_service = lambda worker: True
+    snapshots = (one.topics.snapshot, 0)
+    before = len(log.fetch(snapshots, 0, 1000, True)[0])
     with one:
         wait_until(lambda: "stays out of service" in caplog.text)
-        sentinels = len(log.fetch((one.topics.snapshot, 0), 0, 1000, True)[0])
+        sentinels = len(log.fetch(snapshots, 0, 1000, True)[0])
         served = [f"account/{n}" for n in range(20) if partition_of(full(f"account/{n}"), PARTITIONS) == 1]
         assert [one.ask(account, "deposit", amount=1)["balance"] for account in served] == [2] * len(served)
-        assert len(log.fetch((one.topics.snapshot, 0), 0, 1000, True)[0]) == sentinels == 3
+        # One load, and one more to be sure: not ever more.
+        assert len(log.fetch(snapshots, 0, 1000, True)[0]) == sentinels <= before + 2
     assert "was it trimmed by something else" in caplog.text
 
 

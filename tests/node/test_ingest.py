@@ -12,12 +12,13 @@ from plexstream.log.base import TopicSpec
 from plexstream.log.installation import Control
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.memory import MemoryLog
+from plexstream.model.journal import Claim
 from plexstream.model.topics import Topics
 from plexstream.node import ingest, topology
 from plexstream.node.ingest import Ingest
 from plexstream.processor.fold import MAILBOX
 from plexstream.processor.inbox import InboxState
-from plexstream.schema.codec import decode_envelope
+from plexstream.schema.codec import decode_envelope, encode_journal
 from plexstream.sdk.spec import Subscription
 
 T = Topics("t.")
@@ -181,6 +182,7 @@ def test_partitions_that_are_added_are_read(caplog):
 def test_an_installation_of_old_goes_on_with_the_origins_that_it_has():
     log = memory()
     log.create(topology.specs(T, 2))
+    log.append_now((T.journal, 0), [(b"a", encode_journal(Claim("t", "n", 0, {})))])
     old = log.transaction("t.ingest.a.0")
     old.commit([], {("a", 0): 1})
     give(log, ("a", 0), 1, 2)

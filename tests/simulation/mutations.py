@@ -2,7 +2,6 @@
 
 from collections import deque
 
-from plexstream.hosts.system.tree import Tree
 from plexstream.log.base import Ack
 from plexstream.log.memory import MemoryLog
 from plexstream.model.journal import DONE, Claim, CommandKind, Inbox, Step, Turn
@@ -220,10 +219,6 @@ def trimmed_before_the_commit(patch):
     patch.setattr(Upkeep, "saved", lambda self, batch: saved(self, 1 << 60))
 
 
-def trimmed_journal_not_noticed(patch):
-    patch.setattr(Restore, "misses", lambda self, offset: False)
-
-
 def timers_fire_while_it_lets_go(patch):
     patch.setattr(Driver, "_pass_time", lambda self, p, now: p.tick(now))
     patch.setattr(Processor, "let_go", lambda self: None)
@@ -300,13 +295,6 @@ def poison_never_put_aside(patch):
         self.poison = -1
 
     patch.setattr(Care, "__init__", mutant)
-
-
-def old_lives_heeded(patch):
-    def mutant(self, address, ref):
-        return next((c for c in self.children if c.address == address), None)
-
-    patch.setattr(Tree, "_current", mutant)
 
 
 def lives_forgotten(patch):
