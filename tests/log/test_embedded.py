@@ -19,8 +19,8 @@ from log_driving import acks, append, fill, items, read_all, take
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.embedded import log as embedded_log
+from plexstream.log.embedded import manifest, segments
 from plexstream.log.embedded import partition as embedded_partition
-from plexstream.log.embedded import segments
 from plexstream.log.embedded.log import EmbeddedLog
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
 
@@ -542,3 +542,37 @@ def compare_with_a_list(tmp_path_factory, steps, offset):
         range(max(at, start), len(model))
     )
     log.close()
+
+
+def test_what_is_put_into_a_segment_while_a_checkpoint_writes_is_synced_by_the_next(log, monkeypatch):
+    fill(log, ("t", 0), b"a")
+    write, synced = manifest.write, []
+
+    def meanwhile(*arguments):
+        fill(log, ("t", 0), b"b")
+        log.flush()
+        write(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "write", meanwhile)
+        log.checkpoint()
+    with monkeypatch.context() as patch:
+        patch.setattr(segments, "sync", lambda some: synced.extend(segment.last for segment in some))
+        log.checkpoint()
+    assert synced == [1]
+
+
+def test_a_checkpoint_that_fails_leaves_its_segments_to_the_next(log, monkeypatch):
+    fill(log, ("t", 0), b"a")
+    synced = []
+
+    def fails(some):
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segments, "sync", fails)
+        with pytest.raises(OSError, match="full"):
+            log.checkpoint()
+        patch.setattr(segments, "sync", lambda some: synced.extend(segment.last for segment in some))
+        log.checkpoint()
+    assert synced == [0]

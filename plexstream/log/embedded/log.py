@@ -294,11 +294,14 @@ class EmbeddedLog:
             for partition, _ in self.kept():
                 partition.flush()
             captured, dirty = self._wal.roll(self._capture)
-        segments.sync(dirty)
-        disk.sync(self.path)
-        manifest.write(self.path, captured)
-        for segment in dirty:
-            segment.dirty = False
+        try:
+            segments.sync(dirty)
+            disk.sync(self.path)
+            manifest.write(self.path, captured)
+        except BaseException:
+            for segment in dirty:
+                segment.dirty = True
+            raise
         garbage, self._garbage = self._garbage, []
         segments.remove(garbage)
         for number in range(self._now.found.wal, captured.wal):
@@ -362,6 +365,8 @@ class EmbeddedLog:
                 part.flush()
                 self._garbage += part.segments.drop_before(part.start)
                 dirty += (segment for segment in part.segments.listed if segment.dirty)
+        for segment in dirty:
+            segment.dirty = False  # what comes from now on is the next checkpoint's to sync
         self._full.clear()
         return self._now.stored(self._now.found.number + 1, number), dirty
 
