@@ -402,7 +402,7 @@ class Worker:
             touched.add(driver)
             failed = failed or ack.error
             self._guard(driver, driver.acknowledged, kind, ack, batch)
-        if failed is not None and getattr(self.appender, "broken", True):
+        if failed is not None and self.appender.broken:
             self._replace_appender(failed)
         return touched
 
