@@ -38,20 +38,20 @@ def test_topics_that_are_made_again_begin_anew_though_stores_and_positions_are_t
     kafka, topic_prefix, tmp_path, caplog
 ):
     topics = Topics(topic_prefix)
+    out = topics.out("deposits")
+
+    def outputs():  # none before the first of them makes the topic
+        return sum(log.range((out, p))[1] for p in range(log.partitions(out) or 0))
+
     log = KafkaLog(kafka)
     with Installation(log, tmp_path, prefix=topic_prefix) as i:
         deposit(i, 3)
-        wait_until(lambda: log.range((topics.out("deposits"), 0))[1] > 0)
-    out = topics.out("deposits")
+        wait_until(lambda: outputs() >= 24)
     delete(kafka, [*(f"{topic_prefix}{kind}" for kind in COPARTITIONED), topics.control, out])
     log.close()
     log = KafkaLog(kafka)
     with Installation(log, tmp_path, prefix=topic_prefix) as i:
         assert deposit(i) == [1] * 8
-
-        def outputs():
-            return sum(log.range((out, p))[1] for p in range(log.partitions(out) or 0))
-
         wait_until(lambda: outputs() >= 8)  # what left is remembered by positions of the former journal
     assert caplog.text.count("it is of another life of the journal") == 2
     log.close()

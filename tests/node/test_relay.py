@@ -206,4 +206,4 @@ def test_what_arrives_and_runs_ahead_of_a_journal_that_takes_nothing_is_bounded_
         log.stuck.clear()
         wait_until(lambda: len(i.ask(OTHER, "look")) == COUNT)
         wait_until(lambda: i.ask(THERE, "look") == list(range(4 * COUNT)))
-        assert driver._arrived.size == driver._ahead_bytes == 0
+        wait_until(lambda: driver._arrived.size == driver._ahead_bytes == 0)

@@ -100,7 +100,7 @@ def test_one_that_was_made_again_and_is_longer_by_now(tmp_path, caplog):
         for _ in range(ends[0] + 5):
             tell(i, SHORT[0], 1)
         wait_until(lambda: caplog.text.count("is not served") == 2)  # then it can be accepted
-        assert {d.phase for d in i.worker.drivers.values()} == {"refused"}
+        wait_until(lambda: {d.phase for d in i.worker.drivers.values()} == {"refused"})
         assert len(Control(log, T).accept(T.mailbox)) == 2
         served(i, SHORT[0], 1 + ends[0] + 5)
         served(i, OTHERS[0], 1)
