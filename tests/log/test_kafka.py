@@ -1,6 +1,7 @@
 """What only the log on Kafka has: brokers that are away or refuse, and librdkafka's ways to report that."""
 
 import logging
+import threading
 import time
 import uuid
 
@@ -12,6 +13,7 @@ from log_driving import acks, append, fill, items, read_all, take
 from plexstream.log.base import Appender, TopicSpec
 from plexstream.log.kafka import admin as kafka_admin
 from plexstream.log.kafka import appender as kafka_appender
+from plexstream.log.kafka import log as kafka_log
 from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.errors import ConfigError, LogError, LogUnavailable, TopicMissing
@@ -258,6 +260,30 @@ def test_a_topic_that_is_made_again_has_another_id(log, topic, kafka):
     # By a log that knew the former one, too.
     assert log.topic_id(topic) == other.topic_id(topic) != before
     other.close()
+
+
+@pytest.mark.kafka
+def test_a_topic_that_another_has_just_made_is_waited_for(kafka, log, monkeypatch):
+    monkeypatch.setattr(kafka_log, "MISSING_S", 30.0)
+    asked = threading.Event()
+    topics = log.topics
+
+    def look():
+        found = topics()
+        asked.set()
+        return found
+
+    monkeypatch.setattr(log, "topics", look)
+    name = f"late-{uuid.uuid4().hex}"
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(log.range((name, 1))))
+    asking.start()
+    assert asked.wait(30)
+    other = KafkaLog(kafka)
+    other.create([TopicSpec(name, 2)])
+    other.close()
+    asking.join(30)
+    assert answers == [(0, 0)]
 
 
 @pytest.mark.kafka

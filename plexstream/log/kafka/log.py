@@ -17,7 +17,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
 
 from plexstream.log.base import AS_THE_BROKERS_DO, Place, Replication, TopicSpec, known_offset
-from plexstream.log.kafka.admin import TIMEOUT_S, Admin, Question
+from plexstream.log.kafka.admin import MISSING_S, TIMEOUT_S, Admin, Question
 from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.errors import REFUSED_TOPIC
 from plexstream.log.kafka.memory import Memory
@@ -34,6 +34,8 @@ from plexstream.log.local import check_new, check_same, check_trim, missing
 from plexstream.model.errors import ConfigError, LogError, LogUnavailable, Refused, TopicMissing
 
 _NO_ID = str(Uuid(0, 0))  # from brokers that do not give topics ids
+
+_LOOK_AGAIN_S = 0.1
 
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -182,9 +184,16 @@ class KafkaLog:
         self._limits.clear()
 
     def check_place(self, place: Place) -> None:
-        """Raises TopicMissing if there is no such topic or partition."""
+        """Raises TopicMissing if there is no such topic or partition.
+
+        One that another process has just made is waited for: brokers hear of it one after the other.
+        """
         self._check_open()
         count = self.partitions(place[0])
+        deadline = time.monotonic() + MISSING_S
+        while count is None and time.monotonic() < deadline:
+            time.sleep(_LOOK_AGAIN_S)
+            count = self.partitions(place[0])
         if count is None or not 0 <= place[1] < count:
             raise missing(place, count)
 
