@@ -16,6 +16,7 @@ from plexstream.sdk.declare import (
     init_handler,
     migrate,
     on_activate,
+    on_crash,
     on_deactivate,
     subscribe,
 )
@@ -23,6 +24,7 @@ from plexstream.sdk.errors import (
     DeclarationError,
     DeclarationWarning,
     FoldError,
+    Ignore,
     Reject,
     SagaFailed,
     TerminalError,
@@ -50,21 +52,24 @@ if TYPE_CHECKING:
     from plexstream.client import AsyncClient, Client
     from plexstream.model.errors import (
         AlreadyDone,
+        AlreadyStarted,
         CallError,
         Cancelled,
         Deadlock,
         Failed,
+        Ignored,
         Killed,
         Rejected,
         StepFailed,
+        Stopped,
         TimedOut,
     )
 
 __version__ = "0.1.0"
 
 _ERRORS = (
-    "AlreadyDone", "CallError", "Cancelled", "Deadlock", "Failed", "Killed", "Rejected", "StepFailed",
-    "TimedOut",
+    "AlreadyDone", "AlreadyStarted", "CallError", "Cancelled", "Deadlock", "Failed", "Ignored", "Killed",
+    "Rejected", "StepFailed", "Stopped", "TimedOut",
 )  # fmt: skip
 _LAZY = {
     "AsyncClient": "plexstream.client",
@@ -74,6 +79,7 @@ _LAZY = {
 
 __all__ = [
     "AlreadyDone",
+    "AlreadyStarted",
     "AsyncClient",
     "CallError",
     "Cancelled",
@@ -86,6 +92,8 @@ __all__ = [
     "EventSourced",
     "Failed",
     "FoldError",
+    "Ignore",
+    "Ignored",
     "Killed",
     "Reject",
     "Rejected",
@@ -96,6 +104,7 @@ __all__ = [
     "StateList",
     "StateMap",
     "StepFailed",
+    "Stopped",
     "Supervisor",
     "TerminalError",
     "TimedOut",
@@ -111,6 +120,7 @@ __all__ = [
     "init_handler",
     "migrate",
     "on_activate",
+    "on_crash",
     "on_deactivate",
     "query_handler",
     "run_handler",

@@ -7,12 +7,15 @@ from importlib import metadata
 import plexstream
 
 EXPORTED = {
-    "AlreadyDone", "AsyncClient", "CallError", "Cancelled", "Child", "Client", "Deadlock", "DeclarationError",
-    "DeclarationWarning", "EventLog",
-    "EventSourced", "Failed", "FoldError", "Killed", "Reject", "Rejected", "Reminder", "Retry",
-    "SagaFailed", "Snapshots", "StateList", "StateMap", "StepFailed", "Supervisor", "TerminalError",
+    "AlreadyDone", "AlreadyStarted", "AsyncClient", "CallError", "Cancelled", "Child", "Client",
+    "Deadlock", "DeclarationError", "DeclarationWarning", "EventLog",
+    "EventSourced", "Failed", "FoldError", "Ignore", "Ignored", "Killed", "Reject", "Rejected",
+    "Reminder", "Retry",
+    "SagaFailed", "Snapshots", "StateList", "StateMap", "StepFailed", "Stopped", "Supervisor",
+    "TerminalError",
     "TimedOut", "TransitionError", "actor", "cron", "event", "event_actor", "fsm_actor",
-    "gen_server_actor", "handler", "host", "init_handler", "migrate", "on_activate", "on_deactivate",
+    "gen_server_actor", "handler", "host", "init_handler", "migrate", "on_activate", "on_crash",
+    "on_deactivate",
     "query_handler", "run_handler", "service", "signal_handler", "state", "state_list", "state_map",
     "state_timeout", "subscribe", "workflow", "workflow_actor",
 }  # fmt: skip

@@ -26,6 +26,7 @@ from plexstream.model.message import ASK, Envelope
 from plexstream.model.timer import CRON, decode_timer
 from plexstream.model.topics import Topics
 from plexstream.processor.actors import EntryReader
+from plexstream.processor.calls import take
 from plexstream.processor.fold import MAILBOX, TIMER
 from plexstream.processor.pieces import Pieces
 from plexstream.schema.codec import decode_envelope
@@ -156,7 +157,7 @@ class _Again:
             return [f"the actor cannot be loaded: {type(error).__name__}: {error}"]
         result = self._host.invoke(
             instance, turn.handler, e.payload, turn.seq, turn.time, turn.sender, turn.message_id,
-            e.headers.get("read_only") == "1", fresh=turn.fresh,
+            e.headers.get("read_only") == "1", fresh=turn.fresh, reply_to=e.reply_to if e.kind == ASK else "",
         )  # fmt: skip
         if type(result) is not Result:
             return ["the handler waits now, and did not then"]
@@ -181,7 +182,9 @@ def _compare(turn: Turn, result: Result, pieces: Pieces) -> list[str]:
         dropped = sum(not field.startswith("$") for field, _, _ in pieces.entries(turn.actor))
         patch = patch[dropped:]
     patch = [change for change in patch if not change.field.startswith("$")]
-    return [*_compare_patch(patch, result.patch), *_compare_outs(turn, result)]
+    taken = take(pieces, turn.actor, result.outs)
+    result = result._replace(outs=taken.outs)
+    return [*_compare_patch(patch, result.patch), *_compare_outs(turn, result, taken.later)]
 
 
 def _stopped(turn: Turn, pieces: Pieces) -> bool:
@@ -225,10 +228,11 @@ def _said(patch: dict[tuple[str, str | None], bytes | None], key: tuple[str, str
     return "deleted" if value is None else value.decode(errors="replace")
 
 
-def _compare_outs(turn: Turn, result: Result) -> list[str]:
+def _compare_outs(turn: Turn, result: Result, later: bool) -> list[str]:
     now = [o for o in result.outs if o.handler not in SIGNALS and o.kind != _TICK]
-    if turn.cause_kind == ASK:
-        target = next((o.target for o in turn.outs if o.kind == _REPLY), "")
+    if turn.cause_kind == ASK and not later:
+        own = (o.target for o in turn.outs if o.kind == _REPLY and o.id == turn.message_id)
+        target = next(own, "")
         now.append(Out(_REPLY, turn.message_id, target, "", result.value))
     said = {o.id for o in now if o.kind == _TIMER}
     recorded = [

@@ -26,6 +26,8 @@ PlexstreamError
 │   ├── BadArguments         the arguments do not fit the handler's signature
 │   ├── TooLarge             a message, a result or a state is over its limit
 │   ├── Stopped              the actor has exited or was stopped, until it is started again
+│   ├── Ignored              the actor's init handler has it not started, which is no failure (``Ignore``)
+│   ├── AlreadyStarted       an actor that is to be started lives already
 │   ├── Overloaded           the mailbox is full; try again later
 │   ├── Poisoned             the message killed its process several times
 │   ├── TimedOut             no reply within the time limit; the call may still take effect
@@ -237,6 +239,20 @@ class Stopped(CallError):
     status = 409
 
 
+class Ignored(CallError):
+    """The actor's init handler has decided that it is not started. That is no failure."""
+
+    code = "ignored"
+    status = 409
+
+
+class AlreadyStarted(CallError):
+    """An actor that is to be started lives already, and goes on as it is."""
+
+    code = "already_started"
+    status = 409
+
+
 class Overloaded(CallError):
     """The mailbox is full. Nothing was accepted; try again later."""
 
@@ -319,8 +335,8 @@ CALL_ERRORS: dict[str, type[CallError]] = {
     error.code: error
     for error in (
         CallError, Rejected, Failed, UnknownType, UnknownHandler, NotReadOnly, BadArguments, TooLarge,
-        Stopped, Overloaded, Poisoned, TimedOut, StepFailed, Cancelled, Killed, Deadlock, NonDeterministic,
-        HistoryTooLong, AlreadyDone, UnknownInvocation,
+        Stopped, Ignored, AlreadyStarted, Overloaded, Poisoned, TimedOut, StepFailed, Cancelled, Killed,
+        Deadlock, NonDeterministic, HistoryTooLong, AlreadyDone, UnknownInvocation,
     )
 }  # fmt: skip
 

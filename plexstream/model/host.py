@@ -55,6 +55,7 @@ class TypeInfo(NamedTuple):
     retried: Mapping[str, RetryInfo] = {}
     run: str = ""  # a workflow's run handler
     init: bool = False  # whether it has an init hook
+    crash: bool = False  # whether it has a hook for the failure that ends its life
     on_stuck: str = "wait"  # what becomes of a handler whose code does not fit its history; or fail, kill
 
 
@@ -170,11 +171,13 @@ class ActorHost(Protocol):
         must_read: bool,
         chain: str = "",
         fresh: bool | None = None,
+        reply_to: str = "",
     ) -> Outcome:
         """Handle one message as turn number `seq` at time `now` (ms).
 
         With `must_read`, only by a read-only handler. `chain` goes with what it asks of others. `fresh`: the
         actor begins, perhaps anew, so that its init hook runs first; None: as its turn number says.
+        `reply_to`: who waits for the answer, which may be another turn's (`OutKind.LATER`).
         """
 
     def resume(self, task: Any, completion: Completion, now: int) -> Outcome:
@@ -203,6 +206,9 @@ class ActorHost(Protocol):
 
     def apply(self, instance: Any, patch: Sequence[Change]) -> None:
         """The processor itself has changed the actor's state."""
+
+    def crashed(self, instance: Any, reason: str, seq: int, now: int) -> list[Out]:
+        """A failure ends the actor's life: run its hook for that; returns what leaves. Raises nothing."""
 
     def deactivate(self, instance: Any) -> None:
         """The actor leaves memory. Nothing of it is kept."""

@@ -28,6 +28,7 @@ class OutKind(IntEnum):
     CANCEL = 6  # timer `id` of this actor
     DEADLETTER = 7  # the cause itself, put aside for `key`
     TICK = 8  # `handler` every `due` ms while the actor is in memory, or no more: never in a journal
+    LATER = 10  # the cause is answered by another turn; `id` says whom: never in a journal
 
 
 DONE, REJECTED, FAILED, WAITING, MEANWHILE = (s.value for s in Status)

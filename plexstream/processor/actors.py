@@ -11,7 +11,7 @@ from plexstream.model.attempt import FIELD, Attempt, decode_attempt, encode_atte
 from plexstream.model.errors import BadAddress
 from plexstream.model.host import ActorHost, Result, RetryInfo, TypeInfo
 from plexstream.model.journal import Change, Out
-from plexstream.model.life import Life
+from plexstream.model.life import START, Life
 from plexstream.model.message import Envelope
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.processor.lives import Lives, life_change
@@ -294,7 +294,7 @@ class Actors:
     def start_failed(self, actor: Actor, code: str, detail: str) -> tuple[list[Change], list[Out]]:
         """The start that had to wait has failed: the life that had begun ends."""
         assert actor.life is not None
-        ruling = self.lives.end(actor.address, actor.life, f"{code}: {detail}")
+        ruling = self.lives.start_failed(actor.address, actor.life, code, detail)
         return [*ruling.changes, *self.live_on(actor, ruling.life)], ruling.outs
 
     def failed(self, e: Envelope, code: str, detail: str) -> tuple[list[Change], list[Out]]:
@@ -306,7 +306,8 @@ class Actors:
         if actor is not None:
             ruling = self.lives.failed(e.target, actor.life, e, code, detail)
             ended = self.end_trying(actor, e)
-            return [*ended, *ruling.changes, *self.live_on(actor, ruling.life)], ruling.outs
+            last = self._crashed(actor, ruling.life, e, code, detail)
+            return [*ended, *ruling.changes, *self.live_on(actor, ruling.life)], [*last, *ruling.outs]
         here = self._refusal(e.target) is None
         life = self.lives.of(e.target) if here else None
         tried = self._kept_attempt(e.target) if here else None
@@ -316,6 +317,15 @@ class Actors:
             return ended, ruling.outs
         self.lives.keep(e.target, ruling.life, loaded=False)
         return [*ended, *ruling.changes, life_change(ruling.life)], ruling.outs
+
+    def _crashed(self, actor: Actor, life: Life | None, e: Envelope, code: str, detail: str) -> list[Out]:
+        """What an actor sends whose life a failure ends."""
+        ends = life is not None and life != actor.life and (life.stopped or life.failed)
+        if not ends or not actor.info.crash or e.handler == START or code == "poisoned":
+            return []
+        self.twin(actor)
+        now = max(actor.last, actor.time)
+        return self._host.crashed(actor.instance, f"{code}: {detail}", actor.seq + 1, now)
 
     def _make_room(self, type: str, keep: int) -> None:
         acknowledged = self.acknowledged_group

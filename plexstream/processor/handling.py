@@ -20,10 +20,11 @@ from plexstream.model.journal import (
     Step,
     Turn,
 )
-from plexstream.model.life import SIGNALS, START, STARTED
+from plexstream.model.life import CALLS, SIGNALS, START, STARTED
 from plexstream.model.message import ASK, ERROR, REPLY, TELL, Envelope
 from plexstream.model.snapshot import Snapshot
 from plexstream.processor.actors import Actor, Refusal, Waiting
+from plexstream.processor.calls import OUTS, take
 from plexstream.processor.fold import MAILBOX, TIMER
 from plexstream.processor.ledger import Ledger
 from plexstream.processor.lives import OVERTAKES, WAKE, Ruling, life_change
@@ -35,6 +36,8 @@ from plexstream.processor.waiting.invocation import PARKED, Cause, Invocation, O
 
 _OUT_REPLY, _OUT_ERROR = OutKind.REPLY.value, OutKind.ERROR.value
 _OUT_CANCEL, _OUT_TICK = OutKind.CANCEL.value, OutKind.TICK.value
+_TAKEN = OUTS | {_OUT_TICK}
+"""Outs of a handler that do not leave, or not only."""
 _RETRIED = frozenset(("failed", "error"))
 _ENDS = frozenset(("poisoned", "stopped"))  # also a series of timers
 _LOOKED_AT = 1_000
@@ -160,6 +163,7 @@ class Handling(Ledger):
             result = self.host.invoke(
                 actor.instance, handler, payload, seq, now, e.sender, e.id, must_read,
                 e.headers.get("chain", "") if e.headers else "", init,
+                e.reply_to if e.kind == ASK else "",
             )  # fmt: skip
         else:  # no code runs: the actor's first turn may be still to come
             assert ruling is not None
@@ -183,9 +187,12 @@ class Handling(Ledger):
                 opening = opening._replace(outs=ruling.outs)
             self.invocations.came_to(inv, result, opening, again(e, now, outs))
             return True
+        calls: Sequence[Change] = ()
+        later = False
         for out in outs:
-            if out.kind == _OUT_TICK and not read_only:
+            if out.kind in _TAKEN and not read_only:
                 outs = self.ticks.take(actor, outs, now)
+                outs, calls, later = take(self.pieces, actor.address, outs)
                 break
         for out in outs:
             if out.handler in SIGNALS:
@@ -210,8 +217,10 @@ class Handling(Ledger):
                 outs.extend(arm(actor.info, actor.address, self.pieces, now))
             if actor.raw and handler:
                 patch = [*patch, *self.actors.initialised(actor)]
-            if kind == ASK:
+            if kind == ASK and not later:
                 outs.append(_new(Out, (_OUT_REPLY, e.id, e.reply_to, "", value, "", "", 0)))
+        if calls:
+            patch = [*patch, *calls]
         if ruling is not None:
             outs = [*ruling.outs, *outs]
             patch = [*patch, *ruling.changes, *self.actors.live_on(actor, ruling.life)]
@@ -229,7 +238,7 @@ class Handling(Ledger):
         actor.time = now
         actor.group = self._number
         turn: Turn | Step = _new(Turn, (
-            self.claim, actor.address, seq, topic, offset, now, 0, fresh, e.idempotency_key,
+            self.claim, actor.address, seq, topic, offset, now, 0, fresh, "" if later else e.idempotency_key,
             [*dropped, *patch] if fresh else patch, e.handler, e.id, e.sender, kind,
             e.origin, e.origin_seq, e.origin_index, outs,
         ))  # fmt: skip
@@ -295,7 +304,11 @@ class Handling(Ledger):
         """Whether the state of an actor is past its time to live."""
         ttl = actor.info.state_ttl
         old = ttl and actor.seq and self.now - actor.time > ttl
-        return bool(old) and not self.invocations.keeps(actor.address)
+        return bool(old) and not self.invocations.keeps(actor.address) and not self._is_waited_for(actor)
+
+    def _is_waited_for(self, actor: Actor) -> bool:
+        """Whether somebody waits for an answer that the actor is to give later."""
+        return any(True for _ in self.pieces.entries(actor.address, CALLS))
 
     def _expire(self, actor: Actor) -> list[Change]:
         """Begin anew: the state is past its time to live."""
@@ -454,9 +467,11 @@ class Handling(Ledger):
         changes: list[Change] = []
         if outs:
             outs = self.ticks.take(actor, outs, self.now)
+            outs, changes, _ = take(self.pieces, actor.address, outs, all=True)
         if any(out.handler in SIGNALS for out in outs):
             ruling = self.actors.lives.sent(actor.address, None, actor.life, outs)
-            outs, changes = ruling.outs, [*ruling.changes, *self.actors.live_on(actor, ruling.life)]
+            outs = ruling.outs
+            changes += [*ruling.changes, *self.actors.live_on(actor, ruling.life)]
         if not actor.armed:
             actor.armed = True
             outs = [*outs, *arm(actor.info, actor.address, self.pieces, self.now)]

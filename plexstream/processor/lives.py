@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from plexstream.model.host import TypeInfo
 from plexstream.model.journal import Change, Out, OutKind
 from plexstream.model.life import (
+    CALLS,
     DEMONITOR,
     DOWN,
     EXIT,
@@ -41,9 +42,10 @@ from plexstream.model.life import (
     decode_life,
     encode_life,
 )  # fmt: skip
-from plexstream.model.message import Envelope
+from plexstream.model.message import ASK, Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.model.timer import CRON, decode_timer
+from plexstream.processor.calls import unanswered
 from plexstream.processor.pieces import Pieces
 
 _ENTRY = Piece.ENTRY.value
@@ -112,19 +114,21 @@ class Lives:
             detail = f"{e.handler}: give an object with ref, life and reason as texts, args as an object"
             return _refused(life, "bad_arguments", detail)
         if e.handler == START:
-            return self._start(address, life, had_turns, e.sender, said)
+            return self._start(address, life, had_turns, e, said)
         if e.handler in (STOP, KILL):
             return self._stop(address, life, info, e, said["life"], said["reason"])
         return self._hear(address, life, info, e, said)
 
     def _start(
-        self, address: str, life: Life | None, had_turns: bool, sender: str, said: dict[str, Any]
+        self, address: str, life: Life | None, had_turns: bool, e: Envelope, said: dict[str, Any]
     ) -> Ruling:
-        now, ref, args = life or Life(), said["ref"], said["args"]
+        now, ref, args, sender = life or Life(), said["ref"], said["args"], e.sender
         told: Ruling | None = None
         parent = sender if said.get("parent") is True else ""
         changes = [Change(LINKS, sender, _SET)] if said.get("link") is True and sender else []
         if had_turns and not now.stopped:
+            if not parent and e.kind == ASK:
+                return _refused(life, "already_started", f"{address} lives already, and goes on as it is")
             if not parent:
                 return Ruling(now, changes, [])  # it lives already
             if now.parent and now.parent != parent:
@@ -169,8 +173,8 @@ class Lives:
         if name in (STARTED, EXITED):
             if ON_CHILD not in info.hooks or now.stopped:
                 return Ruling(life, [], [])
-            how = next((how for how in ("resumed", "failed") if said.get(how) is True), name[1:])
-            gone = self._drop(address, LINKS, sender) if how == "exited" else []
+            how = next((how for how in ("resumed", "failed", "ignored") if said.get(how) is True), name[1:])
+            gone = self._drop(address, LINKS, sender) if how in ("exited", "ignored") else []
             return _run(now, ON_CHILD, gone, child=sender, event=how, ref=ref, reason=reason)
         if name == LINK:
             if now.stopped:
@@ -251,7 +255,7 @@ class Lives:
 
     def failed(self, address: str, life: Life | None, e: Envelope, code: str, detail: str) -> Ruling:
         """A message has failed for good: who is told, and whether the actor ends."""
-        if code == "not_read_only":
+        if code in ("not_read_only", "already_started"):
             return Ruling(None, [], [])
         reason = f"{code}: {detail}"[:_MAX_REASON]
         if e.handler in SIGNALS:
@@ -259,7 +263,8 @@ class Lives:
             if said is not None and e.handler == START:
                 before = life or Life()
                 stopped = Life(said["ref"] or before.id, before.starts + 1, True, reason)
-                return Ruling(stopped, [], _undelivered(e, said, reason) + self._timers_back(address))
+                outs = _undelivered(e, said, reason, ignored=code == "ignored")
+                return Ruling(stopped, [], outs + self._timers_back(address))
             if said is not None and life is None:  # nobody is there to get it
                 return Ruling(None, [], _undelivered(e, said, reason))
         if life is None or life.stopped or code not in _FATAL:
@@ -287,20 +292,20 @@ class Lives:
         alive = life is not None and life.parent and not life.stopped
         return [_out(life.parent, STARTED, ref=life.id)] if alive and life is not None else []
 
-    def end(self, address: str, life: Life, reason: str) -> Ruling:
-        """A life ends by itself."""
+    def start_failed(self, address: str, life: Life, code: str, detail: str) -> Ruling:
+        """A life that had begun ends: its start had to wait, and has failed or is not to be."""
         if life.stopped:
             return Ruling(None, [], [])
-        return self._end(address, life, reason[:_MAX_REASON])
+        return self._end(address, life, f"{code}: {detail}"[:_MAX_REASON], ignored=code == "ignored")
 
     def _end(
         self, address: str, life: Life, reason: str, without: str = "",
-        changes: dict[tuple[str, str], Change] | None = None,
+        changes: dict[tuple[str, str], Change] | None = None, ignored: bool = False,
     ) -> Ruling:  # fmt: skip
-        told = self._told(address, reason, without, changes or {})
+        told = self._told(address, NORMAL if ignored else reason, without, changes or {})
         outs = told.outs + self._timers_back(address)
         if life.parent and life.parent != without:
-            outs = [_out(life.parent, EXITED, ref=life.id, reason=reason), *outs]
+            outs = [_exited(life.parent, life.id, reason, ignored), *outs]
         return Ruling(life._replace(stopped=True, reason=reason, failed=False), told.changes, outs)
 
     def _told(
@@ -316,6 +321,8 @@ class Lives:
                 outs.append(_out(key, EXIT, reason=reason))
             elif field == MONITORS:
                 outs.append(_out(json.loads(value), DOWN, ref=key, reason=reason))
+            elif field == CALLS:
+                outs.append(unanswered(key, f"{address} has ended before it answered: {reason}"))
             elif field == WATCHING:
                 outs.append(_out(json.loads(value), DEMONITOR, ref=key))
         return Ruling(None, changes, outs)
@@ -336,7 +343,7 @@ class Lives:
     def _known(
         self, address: str, changed: dict[tuple[str, str], Change]
     ) -> Iterable[tuple[str, str, bytes]]:
-        for field in (LINKS, MONITORS, WATCHING):
+        for field in (LINKS, MONITORS, WATCHING, CALLS):
             found = {key: value for _, key, value in self._pieces.entries(address, field)}
             for (name, key), change in changed.items():
                 if name == field:
@@ -372,7 +379,12 @@ def _payload(payload: bytes) -> dict[str, Any] | None:
     return said
 
 
-def _undelivered(e: Envelope, said: dict[str, Any], reason: str) -> list[Out]:
+def _exited(parent: str, ref: str, reason: str, ignored: bool) -> Out:
+    how = {"ignored": True} if ignored else {}
+    return _out(parent, EXITED, ref=ref, reason=reason, **how)
+
+
+def _undelivered(e: Envelope, said: dict[str, Any], reason: str, ignored: bool = False) -> list[Out]:
     """What the sender of a signal hears where that has reached nobody."""
     ref, outs = said["ref"], []
     if not e.sender:
@@ -381,9 +393,9 @@ def _undelivered(e: Envelope, said: dict[str, Any], reason: str) -> list[Out]:
         outs.append(_out(e.sender, EXITED, ref=said["life"], reason=NOBODY))
     elif e.handler == START:
         if said.get("parent") is True:
-            outs.append(_out(e.sender, EXITED, ref=ref, reason=reason))
+            outs.append(_exited(e.sender, ref, reason, ignored))
         if said.get("link") is True:
-            outs.append(_out(e.sender, EXIT, reason=reason))
+            outs.append(_out(e.sender, EXIT, reason=NORMAL if ignored else reason))
     elif e.handler == LINK:
         outs.append(_out(e.sender, EXIT, reason=NOBODY))
     elif e.handler == MONITOR:

@@ -69,8 +69,9 @@ def reply_of(turn: Turn | Step) -> tuple[int, bytes]:
     if type(turn) is Step and turn.status != MEANWHILE:
         begun_by = None if turn.begin is None else turn.begin.id
         other = turn.message_id if turn.message_id != begun_by else None
-    for out in turn.outs:
-        if out.id == other:
+    own = turn.message_id if type(turn) is Turn else None
+    for out in reversed(turn.outs):  # before it, answers that the handler has given to earlier calls
+        if out.id == other or (own is not None and out.id != own):
             continue
         if out.kind == _REPLY:
             return 2, out.payload

@@ -24,15 +24,16 @@ def refusal(
     `changes` are those of the actor's life alone, `notices` tell others of its end.
     """
     detail = text(detail, MAX_DETAIL)  # of a handler's making, perhaps
+    outs = list(notices)
     if e.kind == ASK:
-        out = Out(_ERROR, e.id, e.reply_to, "", error_body(code, detail, data))
-    else:
-        out = Out(_DEAD, e.id, e.target, e.handler, e.payload, code, detail, attempts)
+        outs.insert(0, Out(_ERROR, e.id, e.reply_to, "", error_body(code, detail, data)))
+    elif code != "ignored":  # nothing is wrong with a start that is not to be
+        outs.insert(0, Out(_DEAD, e.id, e.target, e.handler, e.payload, code, detail, attempts))
     rejected = code == "rejected"
     # A refusal by the actor is an answer, and is kept; after a failure the same call may be tried again.
     key = e.idempotency_key if rejected and e.kind == ASK else ""
     status = REJECTED if rejected else FAILED
-    return plain_turn(claim, topic, offset, e, now, seq, status, [out, *notices], changes, key)
+    return plain_turn(claim, topic, offset, e, now, seq, status, outs, changes, key)
 
 
 def plain_turn(

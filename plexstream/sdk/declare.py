@@ -125,6 +125,26 @@ def on_deactivate(function: F) -> F:
     return function
 
 
+def on_crash(function: F) -> F:
+    """Declare a method that runs when a failure ends the actor's life: ``def crashed(self, reason: str)``.
+
+    It sees the state from before the message that failed, and may tell and emit, which leaves with the record
+    of the failure. What it changes goes with the life. It does not run for an actor that nobody has started
+    or linked, which a failure does not end; nor where the message has killed its process.
+    """
+    _check_parameters(function, 1, "def crashed(self, reason: str)")
+    put_mark(function, HookMark("crash"))
+    return function
+
+
+def _check_parameters(function: object, count: int, like: str) -> None:
+    """Raises DeclarationError where a hook does not take what it is given."""
+    if inspect.isfunction(function):
+        own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        if len(own) != count + 1 and not any(p.kind is p.VAR_POSITIONAL for p in own):
+            raise DeclarationError(f"{function.__qualname__}: write {like}")
+
+
 def migrate(function: F) -> F:
     """Declare a method that takes over state which older code stored: ``def up(self, stored: dict) -> None``.
 

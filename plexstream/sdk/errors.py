@@ -19,6 +19,18 @@ class Reject(Exception):
         self.data = data
 
 
+class Ignore(Exception):
+    """Raised by an init handler that is run by a start: the actor is not started, and that is no failure.
+
+    Parameters:
+        reason: for whoever starts it, a sentence.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class TerminalError(Reject):
     """Raised by a handler or a step that failed for good: like `Reject`, by the name that workflows know."""
 

@@ -9,11 +9,11 @@ from plexstream.sdk.current import current
 from plexstream.sdk.errors import OutsideHandler
 from plexstream.sdk.saga import Saga
 from plexstream.sdk.spec import Retry
-from plexstream.sdk.steps import Promise, Start, TaskApi
+from plexstream.sdk.steps import Promise, Start, TaskApi, task
 from plexstream.sdk.supervision import Lifecycle
 from plexstream.sdk.time import TimeApi, Timing
 from plexstream.sdk.values import arguments_of
-from plexstream.sdk.waiting import Waitable
+from plexstream.sdk.waiting import Then, Waitable
 
 
 class TurnApi(Protocol):
@@ -26,6 +26,9 @@ class TurnApi(Protocol):
     def signal(self, to: str, name: str, payload: dict[str, Any], ref: str) -> str:
         """Send a signal, and return its reference: `ref`, or a new one where that is empty."""
 
+    def reply_later(self) -> str: ...
+    def reply(self, call: str, value: Any) -> None: ...
+    def reply_error(self, call: str, code: str, detail: str, data: Any) -> None: ...
     def time(self) -> TimeApi: ...
     def self_id(self) -> str: ...
     def now(self) -> int: ...
@@ -72,6 +75,10 @@ class Host(Lifecycle, Timing):
     def _signal(self, what: str, to: str, name: str, payload: dict[str, Any], ref: str = "") -> str:
         return _turn(what).signal(to, name, payload, ref)
 
+    def _started(self, address: str, args: dict[str, Any]) -> Any:
+        steps = task("spawn")
+        return _wait(Then(steps, steps.spawn(address, args), lambda handle: handle.result() or address))
+
     def tell(self, to: str, handler: str, payload: Any = None, /, **arguments: Any) -> None:
         """Send a message; it arrives once, in the order sent, if and only if this turn takes effect.
 
@@ -111,6 +118,30 @@ class Host(Lifecycle, Timing):
     def cancel(self, timer: str) -> None:
         """Take back a `send_after` of this actor. Nothing happens if it has been delivered."""
         _turn("cancel").cancel(timer)
+
+    def reply_later(self) -> str:
+        """Leave the answer to a later turn: the caller waits on, and this actor takes other messages.
+
+        What the handler returns is dropped. It must not wait after that. Whoever still waits when the actor's
+        life ends gets a `Stopped` error.
+
+        Returns:
+            The call, for `reply` and `reply_error`; keep it in a field. "" where nobody waits (a tell).
+        """
+        return _turn("reply_later").reply_later()
+
+    def reply(self, call: str, value: Any = None) -> None:
+        """Answer a call that `reply_later` has left, with this turn.
+
+        Parameters:
+            call: what `reply_later` returned; for "" nothing happens.
+            value: the result, JSON-compatible.
+        """
+        _turn("reply").reply(call, value)
+
+    def reply_error(self, call: str, reason: str, data: Any = None) -> None:
+        """Let the caller of a call that `reply_later` has left get a `Rejected` error, with this turn."""
+        _turn("reply_error").reply_error(call, "rejected", reason, data)
 
     def self_id(self) -> str:
         """This actor's address, in the short form where tenant and namespace are the default ones."""

@@ -30,7 +30,7 @@ class HandlerMark:
 
 @dataclass(frozen=True, slots=True)
 class HookMark:
-    """A method that runs at a moment of an actor's life: "init", "activate", "deactivate", "migrate"."""
+    """A method that runs at a moment of an actor's life: init, activate, deactivate, migrate, crash."""
 
     moment: str
 

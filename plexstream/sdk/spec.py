@@ -136,6 +136,7 @@ class ActorType:
     activate: Callable[..., Any] | None = None
     deactivate: Callable[..., Any] | None = None
     migrate: Callable[..., Any] | None = None
+    crash: Callable[..., Any] | None = None
     subscriptions: list[Subscription] = field(default_factory=list)
     idle_timeout: float = 300.0
     max_active: int = 100_000

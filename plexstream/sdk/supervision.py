@@ -161,12 +161,16 @@ class Lifecycle:
     def _signal(self, what: str, to: str, name: str, payload: dict[str, Any], ref: str = "") -> str:
         raise NotImplementedError
 
+    def _started(self, address: str, args: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
     def self_id(self) -> str:
         raise NotImplementedError
 
     def spawn(
-        self, type: str, id: str, args: Mapping[str, Any] | Supervisor | None = None, *, link: bool = False
-    ) -> str:
+        self, type: str, id: str, args: Mapping[str, Any] | Supervisor | None = None, *, link: bool = False,
+        wait: bool = False,
+    ) -> Any:  # fmt: skip
         """Start the actor ``type/id``, and return its address. Nothing happens to one that lives already.
 
         One that has been spawned is stopped by its first failure, and stays so until it is started again.
@@ -176,9 +180,15 @@ class Lifecycle:
             id: which one of it.
             args: for its init handler; without one they fill the state fields of those names.
             link: also link it to this actor, at once.
+            wait: it is a step of a handler that waits: it returns once the init handler has run, and raises
+                what came of it otherwise: `AlreadyStarted`, `Ignored`, or the error of the init handler.
         """
         given = args.table() if isinstance(args, Supervisor) else dict(args or {})
         address = f"{type}/{id}"
+        if wait and link:
+            raise ValueError("host.spawn: wait=True does not link: call host.link once it has been started")
+        if wait:
+            return self._started(address, given)
         self._signal("spawn", address, "$start", {"args": given, "link": link})
         return address
 

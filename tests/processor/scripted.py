@@ -40,7 +40,9 @@ class Host:
     def deactivate(self, instance):
         self.gone.append(instance[0])
 
-    def invoke(self, instance, handler, payload, seq, now, sender, id, must_read, chain="", fresh=False):
+    def invoke(
+        self, instance, handler, payload, seq, now, sender, id, must_read, chain="", fresh=False, reply_to=""
+    ):
         self.calls.append((instance[0], handler, id, seq))
         if handler in self.script:
             return self.script[handler](instance)

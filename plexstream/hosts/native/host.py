@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,14 +21,17 @@ from plexstream.hosts.native.turn import Turn
 from plexstream.hosts.native.values import BadValue, encode_value
 from plexstream.model.errors import Failed, TooLarge
 from plexstream.model.host import Again, Outcome, Reader, Result, Suspended, TypeInfo
-from plexstream.model.journal import Begin, Change, Completion, Step
-from plexstream.model.life import START
+from plexstream.model.journal import Begin, Change, Completion, Out, OutKind, Step
+from plexstream.model.life import SIGNALS, START, STOP, call_name
+from plexstream.model.message import ASK
 from plexstream.model.workflow import RESULT, WORKFLOW
 from plexstream.sdk.current import current
+from plexstream.sdk.errors import Ignore
 from plexstream.sdk.spec import ActorType
 from plexstream.sdk.waiting import Waitable
 
 _new = tuple.__new__  # a named tuple's own costs twice the time
+_TELL, _EMIT = OutKind.TELL.value, OutKind.EMIT.value
 _log = logging.getLogger("plexstream.actor")
 
 MAX_MESSAGE = 1_000_000
@@ -98,6 +102,25 @@ class NativeHost:
             except Exception:
                 _log.exception("%s: its on_deactivate hook failed", instance.address)
 
+    def crashed(self, instance: Instance, reason: str, seq: int, now: int) -> list[Out]:
+        hook = instance.type.crash
+        turn = self._new_turn()
+        turn.begin(instance, hook, seq, now, "", "")
+        turn.task().refusal = f"{_where(turn)} cannot wait: the actor's life has ended"
+        current.turn, before = turn, current.turn
+        try:
+            hook.function(instance.object, reason)
+            if wrong := [out for out in turn.outs if not _may_leave(out)]:
+                what = OutKind(wrong[0].kind).name.lower()
+                raise TypeError(f"it may tell and emit, and nothing else: {what} {wrong[0].handler}")
+            return turn.outs
+        except Exception:
+            _log.exception("%s: its on_crash hook failed", instance.address)
+            return []
+        finally:
+            current.turn = before
+            instance.roll_back()
+
     def _run_hook(self, instance: Instance, hook: Callable[..., Any], name: str) -> None:
         try:
             hook(instance.object)
@@ -126,6 +149,7 @@ class NativeHost:
         must_read: bool,
         chain: str = "",
         fresh: bool | None = None,
+        reply_to: str = "",
     ) -> Outcome:
         t: Type = instance.type
         bound = t.handlers.get(handler) or t.handlers.get("*")
@@ -142,6 +166,8 @@ class NativeHost:
         turn = self._turn
         turn.begin(instance, bound, seq, now, sender, chain)
         turn.firing = message_id if sender == instance.address else ""
+        if reply_to:
+            turn.caller = call_name(message_id, reply_to)
         turn.fresh = init = seq == 1 if fresh is None else fresh
         if bound.role == "run":
             kept = _kept(instance)
@@ -174,9 +200,9 @@ class NativeHost:
                 return self._fail(turn, error)
             instance.roll_back()
             bound.waits = not bound.is_async
-            base, firing = turn.base, turn.firing
+            base, firing, caller = turn.base, turn.firing, turn.caller
             turn.begin(instance, bound, seq, now, sender, chain)
-            turn.base, turn.firing, turn.fresh = base, firing, init
+            turn.base, turn.firing, turn.caller, turn.fresh = base, firing, caller, init
             return self._begin_task(turn, arguments)
         finally:
             current.turn = None
@@ -225,6 +251,8 @@ class NativeHost:
             raise error
         if ended is not None and ended.error is not None:
             error = ended.error
+        if isinstance(error, Ignore) and bound.name == START:
+            return failure("ignored", f"{instance.address} is not to be started: {error.reason}".rstrip(": "))
         result = explain(
             error, f"{instance.type.name}.{bound.name}", instance.address, bound.read_only, turn.max_message
         )
@@ -346,6 +374,8 @@ class NativeHost:
         turn = self._new_turn()
         turn.begin(instance, bound, seq, begin.time, begin.sender, begin.chain)
         turn.fresh = init_ran(history, seq)
+        if begin.kind == ASK:
+            turn.caller = call_name(begin.id, begin.reply_to)
         bound.waits = True
         task = turn.task()
         task.expect(history)
@@ -370,6 +400,12 @@ def _init(turn: Turn) -> None:
         turn.initialising = False
         if (task := turn.waits()) is not None:
             task.blocking = not bound.is_async
+
+
+def _may_leave(out: Out) -> bool:
+    """Whether an out of a life that has ended can go with the record of its end."""
+    ours = out.kind == _TELL and out.handler in (STOP, START) and not json.loads(out.payload).get("link")
+    return (out.kind == _TELL and (ours or out.handler not in SIGNALS)) or out.kind == _EMIT
 
 
 def _where(turn: Turn) -> str:

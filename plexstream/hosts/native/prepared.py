@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 from plexstream.hosts.native.arguments import Bind, binder, takes_rest
 from plexstream.hosts.native.fields import PlainFields
@@ -41,6 +43,7 @@ class Type:
         self.plain = PlainFields(spec)
         self.handlers = {n: Bound(h, f"{spec.name}.{n}", spec.retry) for n, h in spec.handlers.items()}
         self.handlers[START] = Bound(Handler(START, starter(spec), False), f"{spec.name}.{START}", spec.retry)
+        self.crash = None if spec.crash is None else _hook("on_crash", spec.crash, spec)
         self.init_config = spec.init is not None and len(inspect.signature(spec.init).parameters) > 1
         self.collections = [
             (f, entry_codec(f, f"{spec.name}.{f.name}")) for f in spec.fields.values() if f.kind != "plain"
@@ -53,8 +56,12 @@ class Type:
             spec.kind == "service", spec.kind == "workflow",
             {n: _retry_info(h.retry) for n, h in spec.handlers.items() if h.retry is not None},
             next((n for n, h in spec.handlers.items() if h.role == "run"), ""), spec.init is not None,
-            spec.on_stuck,
+            spec.crash is not None, spec.on_stuck,
         )  # fmt: skip
+
+
+def _hook(name: str, function: Callable[..., Any], spec: ActorType) -> Bound:
+    return Bound(Handler(name, function, False), f"{spec.name}.{name}", spec.retry)
 
 
 def _retry_info(retry: Retry) -> RetryInfo:

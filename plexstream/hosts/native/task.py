@@ -29,6 +29,7 @@ from plexstream.model.errors import (
     call_error,
 )
 from plexstream.model.journal import MEANWHILE, Command, CommandKind, Completion, Control, Out, OutKind, Step
+from plexstream.model.life import START
 from plexstream.model.text import check_text
 from plexstream.sdk.current import current
 from plexstream.sdk.spec import Retry
@@ -135,6 +136,13 @@ class Task:
 
     def ask(self, to: str, handler: str, payload: Any, detach: bool = False) -> Handle[Any]:
         target, data = self.turn.message("ask", to, handler, payload)
+        return self._ask(target, handler, data, detach)
+
+    def spawn(self, to: str, args: dict[str, Any]) -> Handle[Any]:
+        target, data = self.turn.start(to, args)
+        return self._ask(target, START, data, False)
+
+    def _ask(self, target: str, handler: str, data: bytes, detach: bool) -> Handle[Any]:
         handle = self._command(_ASK, f"{target} {handler}", int(detach))
         self.turn.outs.append(
             Out(_OUT_ASK, self.turn.question(handle.index), target, handler, data, "", self._chain())

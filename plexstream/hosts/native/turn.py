@@ -18,6 +18,7 @@ from plexstream.model.address import full, parse
 from plexstream.model.awakeable import make_id, read_id
 from plexstream.model.errors import TooLarge
 from plexstream.model.journal import Change, Out, OutKind
+from plexstream.model.life import read_call
 from plexstream.model.text import text
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ MAX_TOPIC = 200
 MAX_HANDLER = 256
 MAX_DETAIL = 2_000
 """Characters of an error's text."""
+_LATER, _REPLY, _ERROR = OutKind.LATER.value, OutKind.REPLY.value, OutKind.ERROR.value
 _new = tuple.__new__  # a named tuple's own costs twice the time
 _TOPIC = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_TOPIC}}}")
 _TIMER_ID = re.compile(r"\d{1,20}\.\d{1,10}", re.ASCII)
@@ -49,9 +51,29 @@ class Turn:
     """One turn at a time; an object is used again for the next."""
 
     __slots__ = (
-        "_base", "_make_task", "_max_turn", "_random", "_salt", "_sender", "_task", "_time", "address",
-        "base", "bound", "chain", "firing", "forgotten", "fresh", "initialising", "instance", "max_message",
-        "outs", "restarts", "room", "seq",
+        "_base",
+        "_make_task",
+        "_max_turn",
+        "_random",
+        "_salt",
+        "_sender",
+        "_task",
+        "_time",
+        "address",
+        "base",
+        "bound",
+        "caller",
+        "chain",
+        "firing",
+        "forgotten",
+        "fresh",
+        "initialising",
+        "instance",
+        "max_message",
+        "outs",
+        "restarts",
+        "room",
+        "seq",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +88,7 @@ class Turn:
         self.instance: Any = None
         self.bound: Any = None
         self.chain = ""
+        self.caller = ""  # who waits for the answer, as `call_name` says; "": nobody
         self.base: list[Change] | None = None  # a workflow's fields when it began
         self.room = max_turn
         self.outs: list[Out] = []
@@ -89,6 +112,7 @@ class Turn:
         self._task = None
         self._base = self.restarts = 0
         self.base = None
+        self.caller = ""
 
     # Steps
 
@@ -149,6 +173,10 @@ class Turn:
         _check_handler(handler)
         return full(to), self._encode(what, payload)
 
+    def start(self, to: str, args: dict[str, Any]) -> tuple[str, bytes]:
+        """The target of a start that is waited for, and what it says."""
+        return full(to), self._encode("spawn", {"args": args, "ref": self._reference()})
+
     def time(self) -> TurnTime:
         assert self.instance is not None
         return TurnTime(self, self._encode, self.instance.type.spec.handlers, self.instance.reader)
@@ -185,6 +213,32 @@ class Turn:
     def sent_in_all(self) -> int:
         """How many outgoing items the handler has made since it began."""
         return self._base + len(self.outs)
+
+    # Answers that come later
+
+    def reply_later(self) -> str:
+        spec = self.instance.type.spec
+        where = f"{spec.name}.{self.bound.name}"
+        if spec.kind != "object" or self.bound.read_only or self.initialising:
+            raise TypeError(f"host.reply_later: {where} answers when it ends: it is read_only, or no actor's")
+        if not self.caller:
+            return ""
+        self.task().refusal = f"{where} has called host.reply_later: after that it cannot wait"
+        self.outs.append(Out(_LATER, self.caller, "", "", b""))
+        return self.caller
+
+    def reply(self, call: str, value: Any) -> None:
+        self._answer("reply", _REPLY, call, value)
+
+    def reply_error(self, call: str, code: str, detail: str, data: Any) -> None:
+        body = {"code": code, "detail": text(detail, MAX_DETAIL)}
+        self._answer("reply_error", _ERROR, call, body if data is None else {**body, "data": data})
+
+    def _answer(self, what: str, kind: int, call: str, value: Any) -> None:
+        if call == "":
+            return
+        id, reply_to = read_call(call)
+        self.outs.append(Out(kind, id, reply_to, "", self._encode(what, value)))
 
     def emit(self, topic: str, value: Any, key: str | None) -> None:
         _check_topic(topic)

@@ -65,7 +65,7 @@ class Controls:
             # A message that waits in the journal for its turn is judged when that comes.
             waits = inv.state is State.PARKED or (inv.paused and not inv.holds())
             if not waits and inv is not but:
-                self._lifecycle.kill(inv, no_cause(), [], "killed", detail, free=False)
+                self._lifecycle.kill(inv, no_cause(), [], "killed", detail, free=False, lives=False)
         if but is not None:
             return  # it has the actor
         actor.holder = None

@@ -45,6 +45,7 @@ from plexstream.processor.waiting.reach import reach_down, sleeps_back
 from plexstream.processor.waiting.roster import Roster
 
 _log = logging.getLogger("plexstream.processor")
+_LATER = OutKind.LATER.value
 _RUN, _SLEEP = CommandKind.RUN.value, CommandKind.SLEEP.value
 _REPLY, _ERROR, _DEAD = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.DEADLETTER.value
 _RETRIED = ("failed", "error")
@@ -216,6 +217,7 @@ class Lifecycle:
             self._journal.note(inv, cause, [*completions, failed(attempt)], outs)
             return
         sent, status, patch = [*outs], DONE, result.patch
+        later = any(out.kind == _LATER for out in result.outs)
         if not code:
             self._live(inv)
             made, changes = p.sent(actor, result.outs)
@@ -223,20 +225,18 @@ class Lifecycle:
             patch = [*patch, *changes, *self._initialised(inv, actor)]
             if b.handler == START:
                 sent += p.actors.started(actor)
-            if b.kind == ASK:
+            if b.kind == ASK and not later:
                 sent.append(Out(_REPLY, b.id, b.reply_to, "", result.value))
         else:
             if not inv.begun:
                 inv.opening = None
             status = REJECTED if code == "rejected" else FAILED
-            sent.append(self._failure(inv, code, result.detail, result.data))
-            if b.handler == START and inv.begun:
-                changes, notices = p.actors.start_failed(actor, code, result.detail)
-            else:
-                changes, notices = p.actors.failed(inv.envelope(), code, result.detail)
+            if b.kind == ASK or code != "ignored":
+                sent.append(self._failure(inv, code, result.detail, result.data))
+            changes, notices = self._life_failed(inv, code, result.detail)
             patch = [*patch, *changes]
             sent += notices
-        key = b.idempotency_key if not code or (code == "rejected" and b.kind == ASK) else ""
+        key = b.idempotency_key if (not code and not later) or (code == "rejected" and b.kind == ASK) else ""
         self.end(inv, status, cause, completions, patch, sent, key)
 
     def _initialised(self, inv: Invocation, actor: Actor) -> list[Change]:
@@ -274,9 +274,12 @@ class Lifecycle:
 
     def kill(
         self, inv: Invocation, cause: Cause, outs: list[Out], code: str, detail: str, free: bool = True,
-        attempts: int = 0,
+        attempts: int = 0, lives: bool = True,
     ) -> None:  # fmt: skip
-        """End a handler without a word to its code, and all that it waits for."""
+        """End a handler without a word to its code, and all that it waits for.
+
+        `lives`: its actor's life does not end or begin anew with it anyway.
+        """
         b = inv.begin
         if inv.task is not None:
             self._partition.host.drop(inv.task)
@@ -287,7 +290,17 @@ class Lifecycle:
             outs = [*outs, self._failure(inv, code, detail, None, attempts)]
         outs = [*outs, *reach_down(inv, "$end")]
         patch = self._result_of_run(inv, code, detail)
+        if lives and (code == "poisoned" or b.handler == START):
+            changes, notices = self._life_failed(inv, code, detail)
+            patch, outs = [*patch, *changes], [*outs, *notices]
         self.end(inv, FAILED, cause, [], patch, outs, event=Event.KILL, free=free)
+
+    def _life_failed(self, inv: Invocation, code: str, detail: str) -> tuple[list[Change], list[Out]]:
+        """What a handler's failure does to its actor's life: a start that had begun ends as a failed one."""
+        actors = self._partition.actors
+        if inv.begin.handler == START and inv.begun and inv.actor is not None:
+            return actors.start_failed(inv.actor, code, detail)
+        return actors.failed(inv.envelope(), code, detail)
 
     def _result_of_run(self, inv: Invocation, code: str, detail: str) -> list[Change]:
         """A workflow's run that was ended from outside has that as its result, for every later caller."""
@@ -311,7 +324,7 @@ class Lifecycle:
         sent = [*outs, self._failure(inv, code.code, detail, None)]
         if not inv.begun:
             inv.opening = None
-        changes, notices = self._partition.actors.failed(inv.envelope(), code.code, detail)
+        changes, notices = self._life_failed(inv, code.code, detail)
         done = [Completion(Control.CANCEL, True, error_body("cancelled", detail, None))]
         self.end(inv, FAILED, cause, done, [*code.patch, *changes], [*sent, *notices])
 

@@ -212,13 +212,13 @@ class SimHost(NativeHost):
 
     def invoke(
         self, instance: Any, handler: str, payload: bytes, seq: int, now: int, sender: str, message_id: str,
-        must_read: bool, chain: str = "", fresh: bool | None = None,
+        must_read: bool, chain: str = "", fresh: bool | None = None, reply_to: str = "",
     ) -> Outcome:  # fmt: skip
         waiting.world.ran.add(message_id)
         if handler == "kill":
             raise Killed(message_id)
         return super().invoke(
-            instance, handler, payload, seq, now, sender, message_id, must_read, chain, fresh
+            instance, handler, payload, seq, now, sender, message_id, must_read, chain, fresh, reply_to
         )
 
 

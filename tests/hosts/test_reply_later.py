@@ -1,0 +1,202 @@
+"""Answers that a later turn gives: who gets which, once, and what becomes of those who wait in vain."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+
+from world import World
+
+from plexstream import Retry, actor, handler, host, service, state
+from plexstream.model.life import CALLS
+
+
+@actor(name="desk", retry=Retry(attempts=1), state_ttl=5)
+class Desk:
+    """Takes orders, and answers them when somebody says so."""
+
+    calls: list = state(default_factory=list)
+
+    @handler("order")
+    def order(self, what: str) -> str:
+        self.calls.append([what, host.reply_later()])
+        return "not told"
+
+    @handler("serve")
+    def serve(self) -> int:
+        served, self.calls = self.calls, []
+        for what, call in served:
+            host.reply(call, {"here is": what})
+        return len(served)
+
+    @handler("refuse")
+    def refuse(self, reason: str) -> None:
+        host.reply_error(self.calls.pop()[1], reason, {"sorry": True})
+
+    @handler("again")
+    def again(self, call: str) -> None:
+        host.reply(call, "again")
+
+    @handler("at_once")
+    def at_once(self) -> str:
+        host.reply(host.reply_later(), "at once")
+        return "not told"
+
+    @handler("fails")
+    def fails(self) -> None:
+        host.reply_later()
+        raise ValueError("boom")
+
+    @handler("waits")
+    async def waits(self) -> None:
+        host.reply_later()
+        await host.sleep(1)
+
+    @handler("waited")
+    async def waited(self) -> None:
+        await host.sleep(1)
+        self.calls.append(["late", host.reply_later()])
+
+    @handler("look", read_only=True)
+    def look(self) -> str:
+        return host.reply_later()
+
+    @handler("leave")
+    def leave(self) -> None:
+        host.exit("done for today")
+
+
+@actor(name="guest", retry=Retry(attempts=1))
+class Guest:
+    got: list = state(default_factory=list)
+
+    @handler("ask_for")
+    async def ask_for(self, what: str) -> object:
+        self.got.append(await host.ask("desk/1", "order", what=what))
+        return self.got[-1]
+
+    @handler("start")
+    def start(self) -> None:
+        host.spawn("desk", "1")
+
+
+@service(name="kiosk")
+class Kiosk:
+    @handler("order")
+    def order(self) -> None:
+        host.reply_later()
+
+
+@pytest.fixture(params=[0, 1, 3], ids=["", "crash after each turn", "crash after three"])
+def world(request):
+    return World(Desk, Guest, Kiosk, crash_every=request.param)
+
+
+def waiting(world, address="desk/1"):
+    return [key for field, key in world.links(address) if field == CALLS]
+
+
+def test_callers_wait_while_others_are_answered(world):
+    tea, coffee = (world.start("desk/1", "order", what=what) for what in ("tea", "coffee"))
+    assert tea not in world.replies
+    assert len(waiting(world)) == 2
+    assert world.ask("desk/1", "serve") == 2
+    assert world.replies[tea] == {"here is": "tea"}
+    assert world.replies[coffee] == {"here is": "coffee"}
+    assert waiting(world) == []
+    assert world.ask("desk/1", "serve") == 0
+
+
+def test_actors_are_answered_too(world):
+    order = world.start("guest/1", "ask_for", what="tea")
+    assert order not in world.replies
+    world.ask("desk/1", "serve")
+    assert world.replies[order] == {"here is": "tea"}
+    assert world.field("guest/1", "got") == [{"here is": "tea"}]
+
+
+def test_an_error_as_the_answer(world):
+    order = world.start("desk/1", "order", what="tea")
+    world.ask("desk/1", "refuse", reason="sold out")
+    assert world.errors[order] == {"code": "rejected", "detail": "sold out", "data": {"sorry": True}}
+
+
+def test_a_tell_has_nobody_to_answer(world):
+    world.tell("desk/1", "order", what="tea")
+    world.run()
+    assert world.field("desk/1", "calls") == [["tea", ""]]
+    assert world.ask("desk/1", "serve") == 1
+
+
+def test_an_answer_with_the_turn_that_leaves_it(world):
+    assert world.ask("desk/1", "at_once") == "at once"
+    assert waiting(world) == []
+
+
+def test_the_first_answer_counts(world):
+    order = world.start("desk/1", "order", what="tea")
+    [call] = waiting(world)
+    world.ask("desk/1", "serve")
+    assert world.ask("desk/1", "again", call=call) is None
+    assert world.ask("desk/1", "again", call="nonsense") == "failed"
+    guest = world.start("guest/1", "ask_for", what="tea")
+    [call] = waiting(world)
+    world.ask("desk/1", "serve")
+    world.ask("desk/1", "again", call=call)
+    assert world.replies[guest] == world.replies[order] == {"here is": "tea"}
+
+
+@pytest.mark.parametrize(("handler", "why"), [
+    ("fails", "boom"), ("waits", "after that it cannot wait"), ("look", "read_only"),
+])  # fmt: skip
+def test_a_handler_that_fails_is_answered_at_once(world, handler, why):
+    call = world.start("desk/1", handler)
+    assert world.errors[call]["code"] == "failed"
+    assert why in world.errors[call]["detail"]
+    assert waiting(world) == []
+
+
+def test_a_handler_that_has_waited_may_leave_its_answer(world):
+    call = world.start("desk/1", "waited")
+    world.run(1_000)
+    assert call not in world.replies
+    assert len(waiting(world)) == 1
+    world.ask("desk/1", "serve")
+    assert world.replies[call] == {"here is": "late"}
+
+
+def test_services_have_no_later_turn(world):
+    call = world.start("kiosk/1", "order")
+    assert "answers when it ends" in world.errors[call]["detail"]
+
+
+@pytest.mark.parametrize(("how", "why"), [
+    ("leave", "done for today"), ("$kill", "killed"), ("$stop", "shutdown"),
+])  # fmt: skip
+def test_who_waits_hears_of_the_end(world, how, why):
+    orders = [world.start("desk/1", "order", what="tea"), world.start("guest/1", "ask_for", what="tea")]
+    world.ask("desk/1", how)
+    for order in orders:
+        assert world.errors[order]["code"] == "stopped"
+        assert why in world.errors[order]["detail"]
+    assert waiting(world) == []
+
+
+def test_who_waits_hears_of_a_failure_that_ends_the_actor(world):
+    world.ask("guest/1", "start")
+    order = world.start("desk/1", "order", what="tea")
+    world.ask("desk/1", "fails")
+    assert "boom" in world.errors[order]["detail"]
+
+
+def test_a_state_does_not_expire_while_somebody_waits(world):
+    order = world.start("desk/1", "order", what="tea")
+    world.run(60_000)
+    assert world.ask("desk/1", "serve") == 1
+    assert world.replies[order] == {"here is": "tea"}
+    world.tell("desk/1", "order", what="tea")
+    world.run()
+    world.run(60_000)
+    assert world.ask("desk/1", "serve") == 0
