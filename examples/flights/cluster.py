@@ -19,6 +19,7 @@ import httpx
 
 APP = Path(__file__).with_name("actors.py")
 READERS = 8  # reports read at the same time: with more the client itself takes longer
+NDJSON = {"content-type": "application/x-ndjson"}
 PAGE = 10_000  # records read at a time
 START = 60.0  # seconds within which a node must be ready
 
@@ -208,7 +209,7 @@ class _HttpTopics:
 
     def publish(self, flights: Sequence[Record]) -> None:
         lines = (json.dumps({"key": flight["tailnum"], "value": flight}) for flight in flights)
-        response = self._client.post("/v1/topics/flights", content="\n".join(lines))
+        response = self._client.post("/v1/topics/flights", content="\n".join(lines), headers=NDJSON)
         if response.raise_for_status().json()["count"] != len(flights):
             raise RuntimeError(f"not every flight was taken: {response.text}")
 

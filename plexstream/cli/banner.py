@@ -43,7 +43,7 @@ def _curl(url: str, type_name: str, handler: Handler) -> str:
     body = json.dumps(_arguments(handler))
     if handler.read_only and body == "{}":
         return f"curl {target}"
-    return f"curl {target} -d '{body}'"
+    return f"curl {target} --json '{body}'"
 
 
 def _arguments(handler: Handler) -> dict[str, Any]:

@@ -94,10 +94,8 @@ class Actors:
             if request_id:
                 answer_headers.append((b"x-request-id", request_id))
             outcome = "ok"
-        except asyncio.CancelledError:
-            self._metrics.observe(kind, "cancelled", perf_counter() - begin)
-            raise
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            # The server cancels what is under way when it ends: nobody else does.
             problem = problems.of(error)
             if problem.code == "internal":
                 log.exception("%s %r failed", scope["method"], scope["raw_path"])

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -29,13 +30,14 @@ from starlette.routing import Route
 from plexstream.edge import control, problems
 from plexstream.edge.actors import Actors, Receive, Scope, Send, read_body, timeout_of
 from plexstream.edge.calls import MAX_PAYLOAD, Calls
+from plexstream.edge.guard import Guard
 from plexstream.edge.metrics import CallMetrics
 from plexstream.edge.paths import ACTORS
 from plexstream.edge.problems import Problem
 from plexstream.edge.records import (
     MAX_LINES,
+    Allowed,
     by_partition,
-    check_name,
     ensure_topic,
     parse_lines,
     read_topic,
@@ -61,6 +63,8 @@ def app(
     metrics_registry: CollectorRegistry,
     max_body: int = MAX_PAYLOAD,
     max_ndjson: int = MAX_NDJSON,
+    sources: Iterable[str] = (),
+    guard: Guard | None = None,
 ) -> App:
     """The ASGI application. It belongs to one event loop.
 
@@ -70,13 +74,22 @@ def app(
         metrics_registry: gets the edge's own metrics, and is what ``/metrics`` shows.
         max_body: bytes of a call's arguments.
         max_ndjson: bytes of one request to append records.
+        sources: topics outside of the installation that may be read and appended to.
+        guard: refuses what must not be answered; by default, what a server on loopback does.
     """
     metrics = CallMetrics(calls, metrics_registry)
     actors = Actors(calls, metrics, max_body=max_body)
-    pages = _Pages(calls, log, topics, status, metrics, metrics_registry, max_ndjson)
+    allowed = Allowed(topics, frozenset(sources))
+    pages = _Pages(calls, log, allowed, status, metrics, metrics_registry, max_ndjson)
     rest = pages.starlette()
+    check = (guard or Guard("127.0.0.1")).check
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            check(scope)
+        except Problem as problem:
+            await _refuse(scope, problem, send)
+            return
         if scope["type"] == "http" and scope["raw_path"].startswith(ACTORS):
             await actors(scope, receive, send)
         else:
@@ -85,16 +98,23 @@ def app(
     return front
 
 
+async def _refuse(scope: Scope, problem: Problem, send: Send) -> None:
+    id = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    status, headers, body = problems.answer(problem, scope["raw_path"].decode("latin-1"), id)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
 class _Pages:
     """Everything that is not a call to an actor."""
 
     def __init__(
-        self, calls: Calls, log: Log, topics: Topics, status: Callable[[], dict[str, Any]],
+        self, calls: Calls, log: Log, allowed: Allowed, status: Callable[[], dict[str, Any]],
         metrics: CallMetrics, registry: CollectorRegistry, max_ndjson: int,
     ) -> None:  # fmt: skip
         self._calls = calls
         self._log = log
-        self._topics = topics
+        self._allowed = allowed
         self._status = status
         self._metrics = metrics
         self._registry = registry
@@ -137,7 +157,7 @@ class _Pages:
 
     async def _control(self, request: Request) -> Response:
         begin = perf_counter()
-        outcome = "cancelled"
+        outcome = ""
         try:
             length = request.headers.get("content-length", "").encode()
             body = await read_body(request.receive, self._calls.max_payload, length)
@@ -146,7 +166,7 @@ class _Pages:
             on_loop = self._calls.on_loop()
             answer = await on_loop.ask(order.target, order.handler, order.payload, timeout=timeout)
             outcome = "ok"
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             outcome = problems.of(error).code
             raise
         finally:
@@ -158,13 +178,14 @@ class _Pages:
 
     async def _publish(self, request: Request) -> Response:
         name = request.path_params["name"]
-        check_name(name, self._topics, write=True)
+        self._allowed.check(name, write=True)
         length = request.headers.get("content-length", "").encode()
         body = await read_body(request.receive, self._max_ndjson, length)
         lines = parse_lines(body, self._calls.max_payload)
         if lines:
             loop = asyncio.get_running_loop()
-            partitions = await loop.run_in_executor(self._pool, ensure_topic, self._log, self._topics, name)
+            question = partial(ensure_topic, self._log, self._allowed.topics, name)
+            partitions = await loop.run_in_executor(self._pool, question)
             calls = self._calls.on_loop(loop)
             groups = by_partition(lines, partitions)
             await asyncio.gather(*[calls.append(name, number, items) for number, items in groups.items()])
@@ -173,7 +194,7 @@ class _Pages:
 
     async def _consume(self, request: Request) -> Response:
         name = request.path_params["name"]
-        check_name(name, self._topics, write=False)
+        self._allowed.check(name, write=False)
         unknown = set(request.query_params) - {"partition", "from", "limit"}
         if unknown:
             raise Problem(
@@ -229,7 +250,7 @@ def _guarded(page: Callable[[Request], Awaitable[Response]]) -> Callable[[Reques
     async def guarded(request: Request) -> Response:
         try:
             return await page(request)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # the latter: the server ends
             problem = problems.of(error)
             if problem.code == "internal":
                 log.exception("%s %s failed", request.method, request.url.path)

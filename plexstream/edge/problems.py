@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ Header = tuple[bytes, bytes]
 Answer = tuple[int, list[Header], bytes]
 """Status, headers, body: all that an answer consists of."""
 
-_TRY_AGAIN = (b"retry-after", b"1")
+TRY_AGAIN = (b"retry-after", b"1")
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
@@ -30,26 +31,37 @@ class Problem(Exception):
         self.headers = headers
 
 
-def of(error: Exception) -> Problem:
+def of(error: BaseException) -> Problem:
     """The problem that stands for `error`. What is no error of plexstream's gives away nothing."""
     if isinstance(error, Problem):
         return error
+    if isinstance(error, CancelledError):  # the server ends
+        return stopping()
     if isinstance(error, CallError):
         headers: tuple[Header, ...] = ()
         if error.status == 405:
             headers = ((b"allow", b"POST, OPTIONS"),)
         elif error.status == 503:
-            headers = (_TRY_AGAIN,)
+            headers = (TRY_AGAIN,)
         return Problem(error.status, error.code, error.detail, data=error.data, headers=headers)
     if isinstance(error, BadAddress):
         return Problem(400, "bad_address", str(error))
     if isinstance(error, TopicMissing):
         return Problem(404, "topic_missing", str(error))
     if isinstance(error, LogUnavailable):
-        return Problem(503, "log_unavailable", str(error), headers=(_TRY_AGAIN,))
+        return Problem(503, "log_unavailable", str(error), headers=(TRY_AGAIN,))
     if isinstance(error, LogError):
-        return Problem(503, "log_error", str(error), headers=(_TRY_AGAIN,))
+        return Problem(503, "log_error", str(error), headers=(TRY_AGAIN,))
     return Problem(500, "internal", "the server failed; its own log says why")
+
+
+def stopping() -> Problem:
+    """The server ends before the request has its answer."""
+    return Problem(
+        503, "shutting_down",
+        "this node is being stopped, and the outcome is unknown: repeat the call with its idempotency key, "
+        "here in a while or at another node", headers=(TRY_AGAIN,),
+    )  # fmt: skip
 
 
 def answer(problem: Problem, instance: str, request_id: bytes = b"") -> Answer:

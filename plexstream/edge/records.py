@@ -6,7 +6,7 @@ import base64
 import random
 import re
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,7 +14,7 @@ from plexstream.edge.problems import Problem
 from plexstream.log.base import Item, Log, Place, Record, TopicSpec
 from plexstream.model import address
 from plexstream.model.errors import TopicMissing
-from plexstream.model.topics import KEEPING, Topics
+from plexstream.model.topics import COPARTITIONED, KEEPING, Topics
 
 MAX_LINES = 10_000  # records in one request, either way
 MAX_READ_BYTES = 8 << 20  # of one answer
@@ -33,19 +33,54 @@ _any = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
 
 
-def check_name(name: str, topics: Topics, *, write: bool) -> None:
-    """Refuse what is no ordinary topic. The system's own are written by nobody else; outputs can be read.
+class Allowed(NamedTuple):
+    """The topics that are shown over HTTP: outputs, which are read, and sources, which are written, too.
 
-    Raises:
-        Problem: 400 for a name that Kafka does not allow, 403 for one of the system's topics.
+    Everything else on the brokers is somebody else's, or the system's own.
     """
-    if not _NAME.fullmatch(name) or name in (".", ".."):
-        raise Problem(400, "bad_topic", f"topic {name[:60]!r}: use 1 to 249 of a-z A-Z 0-9 . _ -")
-    if name.startswith(topics.prefix) and (write or not name.startswith(topics.out(""))):
+
+    topics: Topics
+    sources: frozenset[str]
+
+    def check(self, name: str, *, write: bool) -> None:
+        """Refuse all others.
+
+        Raises:
+            Problem: 400 for a name that Kafka does not allow, 403 for a topic that is none of these.
+        """
+        if not _NAME.fullmatch(name) or name in (".", ".."):
+            raise Problem(400, "bad_topic", f"topic {name[:60]!r}: use 1 to 249 of a-z A-Z 0-9 . _ -")
+        own = name.startswith(self.topics.prefix) and not name.startswith(self.topics.out(""))
+        output = name.startswith(self.topics.out("")) or name in self.topics.outputs.values()
+        if not own and (name in self.sources or (output and not write)):
+            return
         what = "written" if write else "read"
+        if own:
+            raise Problem(
+                403, "forbidden_topic", f"topic {name!r} belongs to the system and cannot be {what} over HTTP"
+            )
+        if output:
+            raise Problem(
+                403, "forbidden_topic",
+                f"topic {name!r} is an output, which only actors write: host.emit in a handler does",
+            )  # fmt: skip
         raise Problem(
-            403, "forbidden_topic", f"topic {name!r} belongs to the system and cannot be {what} over HTTP"
-        )
+            403, "forbidden_topic",
+            f"topic {name!r} is neither an output of this installation nor subscribed to by its actors: it "
+            f"cannot be {what} over HTTP; add it to topics in [http] of plexstream.toml if it may",
+        )  # fmt: skip
+
+
+def _refuse_foreign(log: Log, name: str) -> None:
+    """Refuse what is inside of an installation, be it declared by mistake. Asks the log."""
+    for kind in (*COPARTITIONED, "control"):
+        prefix = name.removesuffix(kind)
+        if prefix != name and log.partitions(f"{prefix}journal") and log.partitions(f"{prefix}mailbox"):
+            raise Problem(
+                403, "forbidden_topic",
+                f"topic {name!r} belongs to the installation with the prefix {prefix!r}: nobody else may "
+                "read or write it over HTTP",
+            )  # fmt: skip
 
 
 def parse_lines(body: bytes, max_bytes: int) -> list[tuple[str | None, bytes]]:
@@ -77,7 +112,12 @@ def parse_lines(body: bytes, max_bytes: int) -> list[tuple[str | None, bytes]]:
 
 
 def ensure_topic(log: Log, topics: Topics, name: str) -> int:
-    """The number of partitions of topic `name`, created with the mailbox's number if missing. Blocks."""
+    """The number of partitions of topic `name`, created with the mailbox's number if missing. Blocks.
+
+    Raises:
+        Problem: 403 for a topic of another installation's inside.
+    """
+    _refuse_foreign(log, name)
     there = log.partitions(name)
     if not there:
         there = log.partitions(topics.mailbox) or 1
@@ -101,8 +141,9 @@ def read_topic(log: Log, name: str, partition: int | None, start: int, limit: in
 
     Raises:
         TopicMissing: there is no such topic.
-        Problem: 404 for a partition that it does not have.
+        Problem: 404 for a partition that it does not have, 403 for another installation's inside.
     """
+    _refuse_foreign(log, name)
     partitions = log.partitions(name)
     if not partitions:
         raise TopicMissing(f"there is no topic {name!r}")

@@ -12,11 +12,12 @@ from typing import Any
 
 import uvicorn
 
+from plexstream.edge.connection import Connections
+from plexstream.edge.limits import LIMITS, HttpLimits
 from plexstream.model.errors import ConfigError
 
 BACKLOG = 2048
-KEEP_ALIVE = 75  # seconds an idle connection is kept: more than common clients and proxies keep it
-GRACE = 10  # seconds that requests under way are given at the end
+GRACE = 4  # seconds that requests under way are given at the end
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -45,6 +46,7 @@ class HttpServer:
         host: an address of this machine; all of them by "0.0.0.0" or "::".
         port: 0 for any that is free.
         grace: seconds that requests under way are given at the end.
+        limits: of what is taken of clients; of its connections no more than half the process's files.
 
     Raises:
         ConfigError: the address cannot be listened on.
@@ -52,8 +54,9 @@ class HttpServer:
 
     def __init__(
         self, app: Callable[..., Any], host: str = "127.0.0.1", port: int = 8080, *, grace: float = GRACE,
-        access_log: bool = False,
+        access_log: bool = False, limits: HttpLimits = LIMITS,
     ) -> None:  # fmt: skip
+        self.connections = Connections(limits.below_the_file_limit())
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -66,9 +69,9 @@ class HttpServer:
         self._grace = grace
         self._server = _Server(
             uvicorn.Config(
-                app, http="httptools", loop="uvloop", lifespan="off", ws="none", access_log=access_log,
-                log_config=None, server_header=False, backlog=BACKLOG, timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=max(1, int(grace)),
+                app, http=self.connections, loop="uvloop", lifespan="off", ws="none",  # type: ignore[arg-type]
+                access_log=access_log, log_config=None, server_header=False, backlog=BACKLOG,
+                timeout_keep_alive=int(limits.keep_alive_s), timeout_graceful_shutdown=max(1, int(grace)),
             )
         )  # fmt: skip
         self._thread: threading.Thread | None = None

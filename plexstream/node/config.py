@@ -45,6 +45,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from plexstream.edge.limits import LIMITS, HttpLimits
 from plexstream.log.base import Replication
 from plexstream.model.errors import ConfigError
 from plexstream.model.topics import Topics
@@ -107,6 +108,15 @@ class Config(BaseSettings):
 
     http_host: str = "127.0.0.1"
     http_port: int = Field(8000, ge=0, le=65_535)
+    http_hosts: list[str] = []
+    http_origins: list[str] = []
+    http_topics: list[TopicName] = []
+    http_max_connections: Count = LIMITS.connections
+    http_max_header_bytes: Annotated[int, BeforeValidator(_size), Field(ge=1_024)] = LIMITS.header_bytes
+    http_max_headers: Annotated[int, Field(ge=10)] = LIMITS.headers
+    http_max_url: Annotated[int, BeforeValidator(_size), Field(ge=256)] = LIMITS.url_bytes
+    http_max_bodies: Annotated[int, BeforeValidator(_size), Field(ge=1 << 20)] = LIMITS.body_bytes
+    http_request_time: Annotated[int, BeforeValidator(_duration), Field(ge=100)] = 30_000
 
     kafka: str = ""
     kafka_settings: dict[str, str] = {}
@@ -182,6 +192,13 @@ class Config(BaseSettings):
         """Limits and intervals of the processors."""
         return Settings(**{name: getattr(self, name) for name in Settings._fields})
 
+    def http_limits(self) -> HttpLimits:
+        """What the HTTP front takes of its clients."""
+        return HttpLimits(
+            self.http_max_connections, self.http_max_header_bytes, self.http_max_headers, self.http_max_url,
+            self.http_max_bodies, self.http_request_time / 1000,
+        )  # fmt: skip
+
     def member_id(self, worker: int = 0) -> str:
         """The static member id of a worker in the consumer group.
 
@@ -194,7 +211,10 @@ class Config(BaseSettings):
 
 _GROUPS: dict[str, tuple[str, ...]] = {
     "": ("app", "manifest", "strict", "data", "node", "workers"),
-    "http": ("http_host", "http_port"),
+    "http": (
+        "http_host", "http_port", "http_hosts", "http_origins", "http_topics", "http_max_connections",
+        "http_max_header_bytes", "http_max_headers", "http_max_url", "http_max_bodies", "http_request_time",
+    ),
     "topics": ("prefix", "partitions", "replication_factor", "min_insync_replicas", "outputs"),
     "limits": ("max_message",),
     "processor": Settings._fields,
@@ -225,8 +245,10 @@ def load_config(file: Path | None = None, **flags: Any) -> Config:
         raise ConfigError(_explain(error, given, from_file, path)) from None
     except SettingsError as error:
         field = str(error).partition('"')[2].partition('"')[0]
+        is_list = isinstance(getattr(Config.model_fields.get(field), "default", None), list)
+        kind = "list" if is_list else "object"
         raise ConfigError(
-            f"environment variable PLEXSTREAM_{field.upper()}: give a JSON object: {error.__cause__ or error}"
+            f"environment variable PLEXSTREAM_{field.upper()}: give a JSON {kind}: {error.__cause__ or error}"
         ) from None
 
 

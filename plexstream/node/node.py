@@ -6,13 +6,14 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from plexstream.edge.calls import Calls
+from plexstream.edge.guard import Guard
 from plexstream.edge.http import app as http_app
 from plexstream.edge.server import HttpServer
 from plexstream.hosts.native import load_actors
@@ -29,6 +30,7 @@ from plexstream.node.metrics import NodeMetrics
 from plexstream.node.process import WorkerSpec
 from plexstream.node.supervisor import Supervisor
 from plexstream.node.unit import Unit
+from plexstream.sdk.spec import ActorType
 
 _log = logging.getLogger("plexstream.node")
 
@@ -98,9 +100,12 @@ class Node:
             http_app(
                 self.calls, log=self.log, topics=self.topics, status=self.status, metrics_registry=registry,
                 max_body=config.max_message,
+                sources=[*config.http_topics, *_sources(self.types)],
+                guard=Guard(config.http_host, config.http_hosts, config.http_origins),
             ),
             config.http_host,
             config.http_port,
+            limits=config.http_limits(),
         )  # fmt: skip
         self._ended = threading.Event()
         self.failed = False
@@ -258,6 +263,11 @@ class _Lags(threading.Thread):
         self._asked.set()
         if self.is_alive():
             self.join(5)
+
+
+def _sources(types: Mapping[str, ActorType]) -> set[str]:
+    """The topics that actors subscribe to."""
+    return {subscription.topic for spec in types.values() for subscription in spec.subscriptions}
 
 
 def _app_file(config: Config) -> Path:

@@ -27,7 +27,7 @@ def test_signals_end_a_node_well(dev):
     assert dev.end(signal.SIGINT) == 0
     said = dev.out.read_text()
     assert "Traceback" not in said
-    assert f"curl {dev.url}/v1/actors/account/one/deposit -d '{{\"amount\": 1}}'" in said
+    assert f"curl {dev.url}/v1/actors/account/one/deposit --json '{{\"amount\": 1}}'" in said
 
 
 def test_call_and_tell(dev, cli):

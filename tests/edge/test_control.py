@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
-from web import problem
+from web import JSON, problem
 
 sys.path.append(str(Path(__file__).parents[1] / "node"))
 
@@ -53,7 +53,7 @@ class Site(Installation):
         )  # fmt: skip
         self.server = HttpServer(front, port=0, grace=3)
         self.server.start()
-        self.web = httpx.Client(base_url=self.server.url, timeout=10)
+        self.web = httpx.Client(base_url=self.server.url, timeout=10, headers=JSON)
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -202,7 +202,7 @@ def test_requests_under_way_end_well_when_the_server_stops(own_node):
     answers = []
     thread = threading.Thread(
         target=lambda: answers.append(
-            httpx.post(f"{node.server.url}/v1/actors/account/alice/x", timeout=LONG)
+            httpx.post(f"{node.server.url}/v1/actors/account/alice/x", json={}, timeout=LONG)
         )
     )
     thread.start()

@@ -20,6 +20,7 @@ def routed(path):
     except Problem as refused:
         return refused
 
+HEADERS = "host: localhost\r\ncontent-type: application/json\r\ncontent-length: 0"
 
 @pytest.mark.parametrize(
     "path",
@@ -32,7 +33,7 @@ def routed(path):
     ],
 )  # fmt: skip
 def test_addresses_that_are_refused(node, path):
-    request = f"POST /v1/actors/{path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n".encode()
+    request = f"POST /v1/actors/{path} HTTP/1.1\r\n{HEADERS}\r\n\r\n".encode()
     status, body = node.raw(request)
     assert (status, json.loads(body)["code"]) == (400, "bad_address")
     assert not node.responder.seen
@@ -42,7 +43,7 @@ def test_addresses_that_are_refused(node, path):
     "account/alice/$complete", "account/alice/%24end/send", "a/b/account/alice/$exit", "account/alice/$no",
 ])  # fmt: skip
 def test_what_only_the_system_says_is_refused(node, path):
-    request = f"POST /v1/actors/{path} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n".encode()
+    request = f"POST /v1/actors/{path} HTTP/1.1\r\n{HEADERS}\r\n\r\n".encode()
     status, body = node.raw(request)
     assert (status, json.loads(body)["code"]) == (422, "bad_arguments")
     assert "/v1/invocations" in json.loads(body)["detail"]

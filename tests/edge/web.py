@@ -11,30 +11,33 @@ from prometheus_client import CollectorRegistry
 
 from plexstream.edge import http as edge_http
 from plexstream.edge.calls import Calls
+from plexstream.edge.limits import LIMITS, HttpLimits
 from plexstream.edge.server import HttpServer
 from plexstream.log.memory import MemoryLog
 from plexstream.model.topics import Topics
 
 MAX_BODY = 10_000
 MAX_NDJSON = 50_000
+SOURCES = ("orders", "raw", "txn", "bad", "x", "none")
+JSON = {"Content-Type": "application/json"}
 
 
 class Node:
     """`web` is a client of it, `responder` decides the answers, `status` is what the node says of itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: HttpLimits = LIMITS) -> None:
         self.log = MemoryLog()
         self.topics = Topics("test.")
         create_topics(self.log, self.topics)
         self.calls = Calls(self.log, self.topics)
         self.registry = CollectorRegistry()
         self.status: dict[str, object] = {}
-        self.web = httpx.Client(timeout=LONG)
+        self.web = httpx.Client(timeout=LONG, headers=JSON)
         app = edge_http.app(
             self.calls, log=self.log, topics=self.topics, status=lambda: self.status,
-            metrics_registry=self.registry, max_body=MAX_BODY, max_ndjson=MAX_NDJSON,
+            metrics_registry=self.registry, max_body=MAX_BODY, max_ndjson=MAX_NDJSON, sources=SOURCES,
         )  # fmt: skip
-        self.server = HttpServer(app, port=0, grace=3)
+        self.server = HttpServer(app, port=0, grace=3, limits=limits)
         self.server.start()
         self.web.base_url = self.server.url
 

@@ -1,0 +1,376 @@
+"""A connection of the HTTP front: uvicorn's, with bounds on what a client may take, and for how long.
+
+uvicorn bounds neither the time that a request takes to arrive, nor its headers, nor what waits to be sent to
+a client that does not read; and it answers some faults in plain text, others not at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from plexstream.edge import problems, refusals
+from plexstream.edge.limits import HttpLimits
+from plexstream.edge.problems import Problem
+
+SLICE = 8 << 10
+"""Bytes that are parsed at once while headers arrive."""
+BODY_SLICE = 64 << 10
+"""The same of a body."""
+LINGER_S = 1.0
+"""How long is read on, and thrown away, after an answer that ends a connection: what is closed with something
+unread takes its answer back."""
+FRAMING = 8
+"""Bytes of a chunked body's frame for each of its own: chunks of one byte have six."""
+DISCARD = 16 << 20
+"""Bytes that are thrown away so."""
+MAX_LINGERING = 64
+"""Connections over the limit that are given that time."""
+LEAST_RATE = 1 << 10
+"""Bytes a second that a client has to take of an answer."""
+
+
+class Connections:
+    """What the connections of a server share."""
+
+    def __init__(self, limits: HttpLimits) -> None:
+        self.limits = limits
+        self.open: set[Connection] = set()
+        self.idle: dict[Connection, None] = {}  # the longest idle first
+        self.lingering = 0
+        self.body_bytes = 0
+        self.refused = 0
+
+    def __call__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> asyncio.Protocol:
+        return Connection(self, config, server_state, app_state, _loop)
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection. A request that cannot be is answered by a problem, and ends it."""
+
+    def __init__(
+        self, all: Connections, config: Config, server_state: ServerState, app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(config, server_state, app_state, _loop)
+        self._all = all
+        self._limits = all.limits
+        self._in_head = True
+        self._receiving = False  # a request has begun to arrive, and not ended
+        self._fed = 0  # bytes of its head
+        self._headers_size = 0
+        self._body = 0
+        self._held: deque[int] = deque()  # bytes of the bodies of requests without an answer
+        self._refusal: Problem | None = None  # found while parsing
+        self._at_last: Problem | None = None  # to be sent when what came before has its answers
+        self._ending = False
+        self._discarded = 0
+        self._request_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
+        self._unsent = 0
+
+    def _current(self) -> RequestResponseCycle | None:
+        """The latest request; None where there was none yet."""
+        return self.cycle
+
+    def _has_answered(self) -> bool:
+        cycle = self._current()
+        return cycle is None or cycle.response_complete
+
+    # -- the connection ------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        all = self._all
+        if len(all.open) >= self._limits.connections:
+            if all.idle:
+                next(iter(all.idle))._close()
+            else:
+                self._refuse_connection()
+                return
+        all.open.add(self)
+        all.idle[self] = None
+        self._request_timer = self.loop.call_later(self._limits.request_s, self._late)
+
+    def _refuse_connection(self) -> None:
+        all = self._all
+        all.refused += 1
+        if all.lingering >= MAX_LINGERING:
+            self._ending = True
+            self.transport.abort()
+            return
+        self._end(refusals.connections(self._limits))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        all = self._all
+        if self not in all.open and self._end_timer is not None:
+            all.lingering -= 1
+        all.open.discard(self)
+        all.idle.pop(self, None)
+        all.body_bytes -= sum(self._held)
+        self._held.clear()
+        for timer in (self._request_timer, self._write_timer, self._end_timer):
+            if timer is not None:
+                timer.cancel()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more. It may still want its answer: `nc -N` and others end so."""
+        if self._ending or self.transport.is_closing():
+            return self._at_last is not None
+        if self._receiving:
+            self._refuse(Problem(400, "bad_request", "the connection was closed before the request's end"))
+            return self._at_last is not None
+        if self._has_answered():
+            return False
+        self.cycle.keep_alive = False
+        if self._end_timer is None:
+            self._end_timer = self.loop.call_later(self._limits.half_closed_s, self.transport.abort)
+        return True
+
+    def shutdown(self) -> None:
+        if self._receiving and self._has_answered() and not self._ending:
+            self._refuse(problems.stopping())
+            return
+        super().shutdown()
+        self._abort_later()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+        self._all.idle.pop(self, None)
+        self._abort_later()
+
+    def _abort_later(self) -> None:
+        """A transport that is closed waits for its client to take what was written, however long."""
+        if self.transport.is_closing() and self._end_timer is None and self._has_unsent():
+            self._end_timer = self.loop.call_later(self._limits.request_s, self.transport.abort)
+
+    def _has_unsent(self) -> bool:
+        return self.transport.get_write_buffer_size() > 0
+
+    # -- what arrives --------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if self._ending:
+            self._discarded += len(data)
+            if self._discarded > DISCARD:
+                self.transport.abort()
+            return
+        try:
+            view = memoryview(data)
+            while view and not self._ending:
+                # Of headers little at once: what is over their limits is never parsed.
+                part = view[: SLICE if self._in_head else BODY_SLICE]
+                view = view[len(part) :]
+                self._fed += len(part)
+                self.parser.feed_data(part)
+                if self._receiving:
+                    self._check_fed(len(part))
+        except httptools.HttpParserUpgrade:
+            self._no_upgrade()
+        except Problem as problem:
+            self._refuse(problem)
+        except httptools.HttpParserError as error:
+            self._refuse(self._refusal or refusals.unreadable(error))
+        if self._receiving:
+            if self._request_timer is None and not self._ending:
+                self._request_timer = self.loop.call_later(self._limits.request_s, self._late)
+        elif self._request_timer is not None and self._current() is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
+
+    def _check_fed(self, last: int) -> None:
+        """What has not ended is handed to nobody, and kept by the parser: a header, a trailer."""
+        most = self._limits.header_bytes + last
+        if self._in_head and self._fed > most:
+            raise self._over_header_bytes()
+        if self._fed > most + FRAMING * self._body:
+            raise self._found(
+                Problem(400, "bad_request", "the body's chunks are much smaller than what is around them")
+            )
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._unset_keepalive_if_required()
+        self._all.idle.pop(self, None)
+        self._receiving = self._in_head = True
+        self._fed = self._headers_size = self._body = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > self._limits.url_bytes:
+            raise self._found(refusals.url(self._limits))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # what is behind a chunked body is no header of the request
+            super().on_header(name, value)
+        self._headers_size += len(name) + len(value) + 4
+        if len(self.headers) > self._limits.headers:
+            raise self._found(refusals.headers(self._limits))
+        if self._headers_size > self._limits.header_bytes:
+            raise self._over_header_bytes()
+
+    def _over_header_bytes(self) -> Problem:
+        return self._found(refusals.header_bytes(self._limits))
+
+    def _found(self, problem: Problem) -> Problem:
+        self._refusal = problem
+        return problem
+
+    def on_headers_complete(self) -> None:
+        if self.url[:1] != b"/":
+            self._take_host_of_url()
+        self._in_head = False
+        self._held.append(0)
+        super().on_headers_complete()
+
+    def _take_host_of_url(self) -> None:
+        """Where the whole URL is given, its host counts, and not the header's."""
+        of = httptools.parse_url(self.url)
+        if not (of.host and of.path):
+            raise self._found(Problem(400, "bad_request", "the request's target is no path: begin it with /"))
+        host = of.host if not of.port else b"%s:%d" % (of.host, of.port)
+        self.headers[:] = [h for h in self.headers if h[0] != b"host"] + [(b"host", host)]
+
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        if self.cycle.response_complete:
+            return
+        all = self._all
+        all.body_bytes += len(body)
+        self._held[-1] += len(body)
+        if all.body_bytes > self._limits.body_bytes:
+            raise self._found(refusals.bodies(self._limits))
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._receiving = False
+        self._in_head = True
+        self._fed = 0
+        if self._request_timer is not None:
+            self._request_timer.cancel()
+            self._request_timer = None
+
+    def _no_upgrade(self) -> None:
+        """Other protocols are not spoken here. The parser gives up the body of whoever asks for one."""
+        has_body = any(n in (b"transfer-encoding", b"content-length") and v != b"0" for n, v in self.headers)
+        if not has_body:
+            self.cycle.keep_alive = False
+            self._ending = True
+            return
+        self.cycle.more_body = True  # whatever the parser says: the request is not whole
+        self._refuse(
+            Problem(501, "not_supported", "Upgrade is not supported, only HTTP/1.1: leave that header out")
+        )
+
+    # -- what is answered ----------------------------------------------------------------------------
+
+    def on_response_complete(self) -> None:
+        if self._held:
+            self._all.body_bytes -= self._held.popleft()
+        last = not self.pipeline
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._abort_later()
+        elif self._at_last is not None:
+            if last:
+                self._end(self._at_last)
+        elif self._receiving:
+            self._unset_keepalive_if_required()
+        elif self.cycle.response_complete:
+            self._all.idle[self] = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._write_timer is None:
+            self._watch_writing()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _watch_writing(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        self._write_timer = self.loop.call_later(self._limits.request_s, self._slow_to_read)
+
+    def _slow_to_read(self) -> None:
+        taken = self._unsent - self.transport.get_write_buffer_size()
+        if taken < LEAST_RATE * self._limits.request_s:
+            self.transport.abort()
+        else:
+            self._watch_writing()
+
+    def _late(self) -> None:
+        self._request_timer = None
+        if self._ending or self.transport.is_closing():
+            return
+        if not self._receiving:
+            if self._current() is None:  # it never sent anything
+                self._close()
+        elif self.flow.read_paused and self.pipeline:  # this server has it wait
+            self._request_timer = self.loop.call_later(self._limits.request_s, self._late)
+        else:
+            self._refuse(refusals.late(self._limits))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer the request that arrives with a problem, after those before it, and end the connection."""
+        cycle = self.cycle
+        under_way = not self._has_answered()
+        if not under_way and self._receiving and not self._in_head:  # it has its answer
+            self._close()
+            return
+        if under_way and (not cycle.more_body or self.pipeline):
+            if cycle.more_body and self.pipeline and self.pipeline[0][0] is cycle:
+                self.pipeline.popleft()  # the one that is not whole
+            self._at_last = problem
+            self._ending = True
+            return
+        if under_way:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self._close()
+                return
+        self._end(problem)
+
+    def _end(self, problem: Problem) -> None:
+        self._ending = True
+        self._receiving = False
+        self._unset_keepalive_if_required()
+        self._all.idle.pop(self, None)
+        if self.transport.is_closing():
+            return
+        path = getattr(self, "url", b"").partition(b"?")[0][:500]
+        status, headers, body = problems.answer(problem, path.decode("latin-1"))
+        lines = [STATUS_LINE[status]]
+        for name, value in [*self.server_state.default_headers, *headers, (b"connection", b"close")]:
+            lines += [name, b": ", value, b"\r\n"]
+        self.transport.write(b"".join([*lines, b"\r\n", body]))
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self._end_timer is None:
+            if self not in self._all.open:
+                self._all.lingering += 1
+            self._end_timer = self.loop.call_later(LINGER_S, self.transport.abort)
