@@ -303,7 +303,8 @@ class Handling(Ledger):
     def expired(self, actor: Actor) -> bool:
         """Whether the state of an actor is past its time to live."""
         ttl = actor.info.state_ttl
-        old = ttl and actor.seq and self.now - actor.time > ttl
+        # Without a time it has had attempts at its first message alone, and no turn.
+        old = ttl and actor.time and self.now - actor.time > ttl
         return bool(old) and not self.invocations.keeps(actor.address) and not self._is_waited_for(actor)
 
     def _is_waited_for(self, actor: Actor) -> bool:

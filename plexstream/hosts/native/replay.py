@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from plexstream.hosts.native.task import Task
+from plexstream.hosts.native.task import Task, is_note
 from plexstream.hosts.native.turn import Turn
 from plexstream.model.errors import NonDeterministic
 from plexstream.model.host import Effect, Outcome, Result, Suspended
@@ -14,7 +14,7 @@ from plexstream.model.journal import MEANWHILE, Change, Command, Completion, Con
 if TYPE_CHECKING:
     from plexstream.hosts.native.host import NativeHost
 
-_NOTED, _CANCEL = Control.NOTED.value, Control.CANCEL.value
+_CANCEL = Control.CANCEL.value
 
 
 def new_task(turn: Turn) -> Task:
@@ -28,12 +28,6 @@ def new_task(turn: Turn) -> Task:
         what = bound.role or "read_only"
         task.refusal = f"{where} is a {what} handler, which cannot wait: only handlers that change state can"
     return task
-
-
-def is_note(step: Step) -> bool:
-    """Whether a record only takes note: the handler did not go on with it."""
-    begins = step.begin is not None and step.begin.base is not None
-    return not (step.commands or begins) and any(c.number == _NOTED for c in step.completions)
 
 
 def init_ran(history: Sequence[Step], seq: int) -> bool:

@@ -322,8 +322,11 @@ class Task:
 
     def expect(self, history: Sequence[Step]) -> None:
         """The handler is about to run again: this is recorded. `early` is known as it is asked for."""
-        self.turn.restarts = sum(c.number == Control.RESTART for step in history for c in step.completions)
+        begun = False
         for step in history:
+            if begun:  # what is restarted before has asked for nothing
+                self.turn.restarts += sum(c.number == Control.RESTART for c in step.completions)
+            begun = begun or not (step.status == MEANWHILE or is_note(step))
             cuts = [int(c.value) for c in step.completions if c.number == Control.RESTART]
             noted = any(c.number == Control.NOTED for c in step.completions)
             self.cut = cuts[-1] if cuts else self.cut if noted or step.status == MEANWHILE else -1
@@ -366,6 +369,12 @@ class Task:
             current.turn = before
             self.take()
             self.instance.roll_back()
+
+
+def is_note(step: Step) -> bool:
+    """Whether a record only takes note: the handler did not go on with it."""
+    begins = step.begin is not None and step.begin.base is not None
+    return not (step.commands or begins) and any(c.number == Control.NOTED for c in step.completions)
 
 
 def describe(command: Command) -> str:

@@ -36,10 +36,14 @@ class Agenda:
     def soon(self, inv: Invocation) -> None:
         """It goes on as soon as it can: once its records are on the log, from which it runs again."""
         self._later.pop(inv, None)
-        if inv.begun and inv.group > self._partition.actors.acknowledged_group:
+        if self.is_behind(inv):
             self._unacknowledged.append(inv)
         else:
             self.ready.append(inv)
+
+    def is_behind(self, inv: Invocation) -> bool:
+        """Whether the log lacks something of what it would run again from."""
+        return inv.begun and inv.group > self._partition.actors.acknowledged_group
 
     def later(self, inv: Invocation, at: int) -> None:
         """It is looked at again at `at`, in ms since the epoch."""

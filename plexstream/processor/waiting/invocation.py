@@ -277,7 +277,8 @@ class Invocation:
 
     def forget(self, at: int) -> None:
         """A restart: all from command `at` on has not been asked for."""
-        self.restarts += 1
+        if self.begun:  # else nothing has been, and no answer can be to what was asked before
+            self.restarts += 1
         self.restarted = self.news = True
         self.cancelled = self.told_stuck = False
         self.retry_at, self.stuck = 0, ""

@@ -143,6 +143,9 @@ class Revival:
         """Run a handler again from its start up to where it was, and on."""
         if inv.state is not State.READY:
             return
+        if self._agenda.is_behind(inv):  # what has come since would be missed, and never fed
+            self._agenda.soon(inv)
+            return
         actor = self._roster.actor_of(inv)
         if actor is None:
             move(inv, Event.ABSENT)

@@ -3,8 +3,9 @@
 import pytest
 from world import World
 
-from plexstream import actor, handler, host, on_activate, state
+from plexstream import Retry, actor, handler, host, on_activate, state
 from plexstream.model.message import REPLY
+from plexstream.processor.waiting import limits
 
 AWAY = [False]
 
@@ -135,3 +136,54 @@ def test_a_handler_that_only_runs_again_is_no_poison(world, crashes):
     world.run()
     assert world.replies[id] == "two"
     assert world.put_aside() == []
+
+
+RUNS = [0]
+
+
+def fails_once():
+    RUNS[0] += 1
+    if RUNS[0] == 1:
+        raise OSError("not yet")
+    return "done"
+
+
+@actor(name="errand")
+class Errand:
+    @handler()
+    async def go(self):
+        return await host.run("fails once", fails_once, retry=Retry(attempts=3, interval=0.2, jitter=0))
+
+    @handler()
+    async def nap(self):
+        await host.sleep(9)
+
+    @handler()
+    async def ask(self):
+        return await host.ask("slow/1", "answer")
+
+
+def test_what_comes_while_a_handler_is_about_to_run_again_is_not_missed():
+    RUNS[0] = 0
+    world = World(Errand)
+    id = world.start("errand/1", "go")
+    world.tell("errand/1", "$pause")
+    world.run()
+    world.tell("errand/1", "$resume")
+    world.run(300)  # the effect ends between the record of that and the run
+    world.run(1000)
+    assert world.replies[id] == "done"
+
+
+def test_an_answer_finds_a_handler_that_was_restarted_before_it_began(monkeypatch):
+    monkeypatch.setattr(limits, "PARK_AFTER", 1000)
+    world = World(Errand, Slow)
+    world.start("errand/1", "nap")
+    id = world.start("errand/1", "ask")
+    world.run(1100)
+    assert world.ask("errand/1", "$restart", invocation=2, **{"from": 0})["invocation"] == 2  # it is parked
+    world.run(9000)
+    world.restart()
+    world.run()
+    world.ask("slow/1", "$promise", name="open", value="yes")
+    assert world.replies[id] == "yes"

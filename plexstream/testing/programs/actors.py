@@ -1,0 +1,203 @@
+"""The actors that play scripts. Each writes down all that changes it, in order: that is what is judged.
+
+An entry of a log is its kind, who sent it, script, number of the operation, and what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from plexstream.model.errors import CallError, Cancelled
+from plexstream.sdk.declare import actor, handler
+from plexstream.sdk.fields import state, state_list, state_map
+from plexstream.sdk.host import host
+from plexstream.sdk.spec import Retry
+from plexstream.sdk.workflows import query_handler, run_handler, signal_handler, workflow
+from plexstream.testing.programs import changes, sends  # noqa: F401  they add their kinds
+from plexstream.testing.programs.kinds import ALL, Me, Play
+from plexstream.testing.programs.program import Op
+
+_RETRY = Retry(attempts=50, interval=0.1, factor=1, jitter=0)
+
+
+def perform(actor: Any, sid: str, ops: list[Op]) -> Play:
+    """Play a script: what its operations came to, each as ``[number, began, over, value]``."""
+    found = []
+    for at, op in enumerate(ops):
+        began = host.now()
+        try:
+            value = yield from ALL[op[0]].play(Me(actor, sid, at), op)
+        except Cancelled:
+            raise
+        except CallError as error:
+            value = {"error": error.code}
+        if value is not None or ALL[op[0]].waits:
+            found.append([at, began, host.now(), value])
+    actor.log.append(["end", "", sid, len(ops), found])
+    return found
+
+
+async def waiting(play: Play) -> Any:
+    """Play in a coroutine."""
+    given: Callable[[], Any] = lambda: next(play)  # noqa: E731
+    while True:
+        try:
+            waitable = given()
+        except StopIteration as stop:
+            return stop.value
+        try:
+            given = _sender(play, await waitable)
+        except CallError as error:
+            given = _thrower(play, error)
+
+
+def blocking(play: Play) -> Any:
+    """Play in a plain function."""
+    given: Callable[[], Any] = lambda: next(play)  # noqa: E731
+    while True:
+        try:
+            waitable = given()
+        except StopIteration as stop:
+            return stop.value
+        try:
+            given = _sender(play, waitable.wait())
+        except CallError as error:
+            given = _thrower(play, error)
+
+
+def _sender(play: Play, value: Any) -> Callable[[], Any]:
+    return lambda: play.send(value)
+
+
+def _thrower(play: Play, error: CallError) -> Callable[[], Any]:
+    return lambda: play.throw(error)
+
+
+class _Player:
+    """What all have: what they did, a number and collections."""
+
+    n: int = state(default=0)
+    log: Any = state_list()
+    m: Any = state_map()
+    items: Any = state_list()
+
+    def _note(self, sender: str, sid: str, at: int, given: str) -> None:
+        self.n += 1
+        self.log.append(["note", sender, sid, at, given])
+
+    def _ring(self, sid: str, at: int, due: int) -> None:
+        self.log.append(["ring", "", sid, at, host.now() - due])
+
+    def _look(self) -> dict[str, Any]:
+        return {"n": self.n, "log": list(self.log), "m": dict(self.m), "items": list(self.items)}
+
+
+class _Object(_Player):
+    @handler("note")
+    def note(self, sender: str, sid: str, at: int, given: str) -> None:
+        """Somebody has told something."""
+        self._note(sender, sid, at, given)
+
+    @handler("rang")
+    def rang(self, sid: str, at: int, due: int) -> None:
+        """A timer has fired."""
+        self._ring(sid, at, due)
+
+    @handler("look", read_only=True)
+    def look(self) -> dict[str, Any]:
+        """All that there is."""
+        return self._look()
+
+
+@actor(name="coro", retry=_RETRY)
+class Coro(_Object):
+    """Plays in coroutines."""
+
+    @handler("go")
+    async def go(self, sid: str, ops: list[Any]) -> Any:
+        """Play a script."""
+        return await waiting(perform(self, sid, ops))
+
+
+@actor(name="plain", retry=_RETRY)
+class Plain(_Object):
+    """Plays in plain functions."""
+
+    @handler("go")
+    def go(self, sid: str, ops: list[Any]) -> Any:
+        """Play a script."""
+        return blocking(perform(self, sid, ops))
+
+
+@actor(name="lone", retry=_RETRY, max_active=1, idle_timeout=0.2)
+class Lone(_Object):
+    """Of these one is in memory."""
+
+    @handler("go")
+    async def go(self, sid: str, ops: list[Any]) -> Any:
+        """Play a script."""
+        return await waiting(perform(self, sid, ops))
+
+
+class _Workflow(_Player):
+    @signal_handler("note")
+    def note(self, sender: str, sid: str, at: int, given: str) -> None:
+        """Somebody has told something."""
+        self._note(sender, sid, at, given)
+
+    @signal_handler("rang")
+    def rang(self, sid: str, at: int, due: int) -> None:
+        """A timer has fired."""
+        self._ring(sid, at, due)
+
+    @query_handler("look")
+    def look(self) -> dict[str, Any]:
+        """All that there is."""
+        return self._look()
+
+
+@workflow(name="flow", retry=_RETRY)
+class Flow(_Workflow):
+    """A workflow in a coroutine."""
+
+    @run_handler
+    async def run(self, sid: str, ops: list[Any]) -> Any:
+        """Play a script."""
+        return await waiting(perform(self, sid, ops))
+
+
+@workflow(name="flowing", retry=_RETRY)
+class Flowing(_Workflow):
+    """A workflow in a plain function."""
+
+    @run_handler
+    def run(self, sid: str, ops: list[Any]) -> Any:
+        """Play a script."""
+        return blocking(perform(self, sid, ops))
+
+
+@actor(name="bell", max_active=1, idle_timeout=0.2)
+class Bell:
+    """Completes awakeables of others, some of them twice."""
+
+    @handler("ring")
+    def ring(self, id: str, fate: str, delay: float, value: str) -> None:
+        """Do it, now or later."""
+        if delay:
+            host.send_after(delay, "ring", id=id, fate=fate, delay=0, value=value)
+        elif fate == "reject":
+            host.reject_awakeable(id, "as the script says")
+        else:
+            host.resolve_awakeable(id, value)
+            if fate == "twice":
+                host.resolve_awakeable(id, "too late")
+
+
+CLASSES: tuple[Any, ...] = (Coro, Plain, Lone, Flow, Flowing, Bell)
+OBJECTS = ("coro/1", "coro/2", "plain/1", "plain/2", "lone/1", "lone/2")
+
+
+def is_workflow(address: str) -> bool:
+    """Whether an actor is a workflow."""
+    return address.startswith(("flow/", "flowing/"))

@@ -1,0 +1,219 @@
+"""Plays a program on a stage, and lets everything come to its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any, NamedTuple
+
+from plexstream.model.journal import CommandKind, Step, Turn
+from plexstream.processor.waiting.invocation import Invocation
+from plexstream.testing.programs.actors import OBJECTS, is_workflow
+from plexstream.testing.programs.outside import outside
+from plexstream.testing.programs.partition import START, OnePartition, limited
+from plexstream.testing.programs.program import Move, Program, Script, scripts
+from plexstream.testing.simulation.errors import Violation
+
+_ROUNDS = 400
+_LEAST = 6
+
+
+class Said(NamedTuple):
+    """A command to a handler that waits: what, of which script, and the id of the answer."""
+
+    what: str
+    sid: str
+    id: str
+
+
+class Record(NamedTuple):
+    """What came of a program.
+
+    Attributes:
+        asks: the script of each ask, by the id of its reply.
+        said: commands to handlers that wait.
+        promised: by the actor and the name of a promise, the values offered and the ids of the answers.
+        replies: by id, each answer that differs.
+        looks: what each actor has in the end.
+        left: outputs and dead letters.
+    """
+
+    scripts: dict[str, Script]
+    asks: dict[str, str]
+    said: list[Said]
+    promised: dict[tuple[str, str], list[tuple[Any, str]]]
+    replies: dict[str, list[Any]]
+    looks: dict[str, Any]
+    left: list[tuple[int, Any, str]]
+
+
+def play(program: Program, tell: Callable[[str], None] | None = None) -> Record:
+    """Play a program over one partition in memory.
+
+    Parameters:
+        tell: gets each line of what happens; None: nobody.
+
+    Raises:
+        Violation: it does not come to its end, or its state is another one after a restart.
+    """
+    outside.begin()
+    with limited(program.plan):
+        playing = _Playing(program, tell)
+        try:
+            return playing.run()
+        finally:
+            if tell is not None:
+                for line in playing.journal():
+                    tell(line)
+
+
+class _Playing:
+    def __init__(self, program: Program, tell: Callable[[str], None] | None) -> None:
+        self._tell = tell
+        self._program = program
+        self._stage = OnePartition(program.plan, Random(f"stage {program.seed}"))
+        self._scripts = scripts(program)
+        self._repeated = {move[1] for move in program.moves if move[0] == "again"}
+        self._asks: dict[str, str] = {}
+        self._repeats: dict[str, Move] = {}
+        self._said: list[Said] = []
+        self._promised: dict[tuple[str, str], list[tuple[Any, str]]] = {}
+        self._values = 0
+
+    def run(self) -> Record:
+        for move in self._program.moves:
+            self._move(move)
+        self._settle()
+        self._repeat()
+        looks = self._looks()
+        for keep in (True, False):
+            self._stage.restart(keep)
+            again = self._looks()
+            for address, seen in looks.items():
+                if seen != again[address]:
+                    of = "with its store" if keep else "from the journal"
+                    raise Violation(f"{address} has {seen}, and after a restart {of} {again[address]}")
+        stage = self._stage
+        return Record(
+            self._scripts, self._asks, self._said, self._promised, stage.replies, looks, list(stage.left())
+        )
+
+    def journal(self) -> Iterator[str]:
+        """What the log has, for people."""
+        for offset, record in enumerate(self._stage.records):
+            if type(record) is Step or type(record) is Turn:
+                more = f" #{record.invocation}.{record.number}" if type(record) is Step else ""
+                asked = f" asks {record.commands} has {record.completions}" if type(record) is Step else ""
+                outs = [(o.kind, o.id, o.target, o.handler) for o in record.outs]
+                yield (
+                    f"{offset:5} {record.time - START:7} ms {record.actor}{more} {record.handler} "
+                    f"status {record.status} by {record.cause_topic} {record.message_id}{asked} sends {outs}"
+                )
+            else:
+                yield f"{offset:5} {record.time - START:7} ms {type(record).__name__}"
+
+    def _note(self, line: str) -> None:
+        if self._tell is not None:
+            self._tell(f"{self._stage.now - START:7} ms  {line}")
+
+    def _move(self, move: Move) -> None:
+        stage, what = self._stage, move[0]
+        self._note(f"{move}"[:200])
+        if what in ("call", "again"):
+            _, sid, to, handler, ask, key, ops = move
+            id = stage.send(to, handler, ask, key, sid=sid, ops=ops)
+            if ask:
+                self._asks[id] = sid
+            if what == "again":
+                self._repeats[id] = move
+        elif what == "pass":
+            stage.pass_time(move[1])
+        elif what == "crash":
+            stage.crash()
+        elif what == "stop":
+            stage.stop()
+        elif what == "promise":
+            waiting = self._promises()
+            if waiting:
+                self._resolve(*waiting[move[1] % len(waiting)])
+        else:
+            self._control(*move)
+
+    def _control(self, what: str, which: int, at: int) -> None:
+        """Command a handler that waits, of those that the log has."""
+        group = self._stage.p.actors.acknowledged_group
+        found = [
+            (inv, sid) for inv in self._stage.waits()
+            if inv.group <= group and (sid := self._sid(inv)) and not self._is_repeated(sid)
+        ]  # fmt: skip
+        if found:
+            inv, sid = found[which % len(found)]
+            more = {"from": at} if what == "restart" else {}
+            self._command("end" if what == "kill" else what, inv, sid, more)
+
+    def _command(self, what: str, inv: Invocation, sid: str, more: dict[str, Any]) -> None:
+        id = self._stage.send(inv.address, f"${what}", True, invocation=inv.number, **more)
+        self._said.append(Said(what, sid, id))
+        self._note(f"{what} {more} of {inv.reference()} {sid}, which is {inv.state}: {id}")
+
+    def _sid(self, inv: Invocation) -> str:
+        if inv.begin.handler not in ("go", "run"):
+            return ""
+        return str(json.loads(inv.begin.payload)["sid"])
+
+    def _is_repeated(self, sid: str) -> bool:
+        """Whether its call is sent twice: what was ended would run again, as it should."""
+        while sid:
+            if sid in self._repeated:
+                return True
+            sid = self._scripts[sid].parent
+        return False
+
+    def _promises(self) -> list[tuple[str, str]]:
+        return [
+            (inv.address, command.name) for inv in self._stage.waits()
+            for command in inv.outstanding.values() if command.kind == CommandKind.PROMISE
+        ]  # fmt: skip
+
+    def _resolve(self, address: str, name: str) -> None:
+        self._values += 1
+        value = f"value {self._values}"
+        id = self._stage.send(address, "$promise", True, name=name, value=value)
+        self._promised.setdefault((address, name), []).append((value, id))
+
+    def _settle(self) -> None:
+        """Give everything that is waited for, until nothing waits; at last without faults."""
+        stage = self._stage
+        stage.crash_rate /= 3
+        for at in range(_ROUNDS):
+            for inv in stage.waits():
+                if inv.paused:
+                    self._command("resume", inv, "", {})
+            for address, name in self._promises():
+                self._resolve(address, name)
+            stage.pass_time((100, 1100, 7000)[at % 3])
+            if at >= _LEAST and not stage.busy():
+                break
+        stage.crash_rate = 0
+        stage.pass_time(20_000)
+        stage.pass_time(20_000)
+        if stage.busy():
+            what = [
+                f"{inv.reference()} {inv.state} {inv.stuck} {list(inv.outstanding.values())}"
+                for inv in stage.waits()
+            ]
+            more = [a for a, actor in stage.p.actors.busy.items() if actor.queue]
+            raise Violation(f"it waits for ever: {what}; queues of {more}, {len(stage.p.timers)} timers")
+
+    def _repeat(self) -> None:
+        """An answer from what is kept is lost with its process: who gets none asks again."""
+        for id, move in list(self._repeats.items()):
+            if id not in self._stage.replies:
+                del self._asks[id]
+                self._move(move)
+                self._stage.pass_time(0)
+
+    def _looks(self) -> dict[str, Any]:
+        flows = sorted({s.to for s in self._scripts.values() if is_workflow(s.to)})
+        return {address: self._stage.look(address) for address in (*OBJECTS, *flows)}
