@@ -134,7 +134,7 @@ def _status(r: Turn | Step) -> str:
 
 def _parts(r: Turn | Step, status: bool = True) -> Iterator[str]:
     if type(r) is Step:
-        yield from (_completion(c) for c in r.completions)
+        yield from (_completion(c) for c in r.completions if c.number != Control.LED)
     if status and (r.status or type(r) is Step):
         yield _status(r)
     if r.fresh:
@@ -164,7 +164,8 @@ def _attempt(c: Completion) -> str:
     if a is None:
         return f"to be tried again: {failure_of(c)}"
     what = f"{a.step}: attempt" if a.step >= 0 else "attempt"
-    return f"{what} {a.number} of {a.of} failed, next at {when(a.next)}: {a.code}: {a.detail}"
+    again = f", asks again for {', '.join(map(str, a.undone.again))}" if a.undone is not None else ""
+    return f"{what} {a.number} of {a.of} failed, next at {when(a.next)}{again}: {a.code}: {a.detail}"
 
 
 def _command(r: Step, c: Command) -> str:

@@ -117,7 +117,7 @@ def _asked(
         yield depth, f"{_short(target)} is told of elsewhere here"
         return
     id = f"{i.address}#{i.number}.{wait.number}"
-    ids = (id, f"{id}.{i.restarts}")
+    ids = (id, *(f"{id}.{n}" for n in range(1, i.restarts + 1)))
     its = next((f"{_short(target)}#{v.number}" for v in account.invocations if v.message in ids), "")
     queued = any(q.id in ids for q in account.queue)
     if not its and not queued:

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from plexstream.model.attempt import Undone
 from plexstream.model.journal import Begin, Change, Command, Completion, Out, Step
 from plexstream.model.snapshot import Snapshot
 
@@ -62,7 +63,8 @@ class TypeInfo(NamedTuple):
 class Result(NamedTuple):
     """How a message was handled. After anything but "" as `code` the actor is as it was before.
 
-    `read_only`: nothing was changed and nothing may have been: no turn is needed.
+    `read_only`: nothing was changed and nothing may have been: no turn is needed. `undone`: what the handler
+    asks for again if it is tried again: the steps whose failure was its own.
     """
 
     code: str  # "" or that of a CallError
@@ -72,6 +74,7 @@ class Result(NamedTuple):
     read_only: bool = False
     detail: str = ""
     data: Any = None
+    undone: Undone | None = None
 
 
 class Effect(Protocol):

@@ -116,6 +116,7 @@ class Control(IntEnum):
     RESUME = -3
     RESTART = -5  # all from command `value` on is forgotten: the handler runs again from there
     STUCK = -6  # its code does not fit what is recorded; `value`: what differs, as text
+    LED = -8  # how many of the step's outgoing items, its first ones, its handler has not sent
     INIT = -7  # whether the actor's init hook ran before the handler, where that cannot be seen otherwise
     NOTED = -4  # the step only takes note: the handler did not go on with it; with an error: of an `Attempt`
 

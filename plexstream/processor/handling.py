@@ -178,7 +178,7 @@ class Handling(Ledger):
             outs = again(e, now, result.outs)
             self.invocations.begin(actor, cause, call, seq, result, opening, tried, outs, inv)  # type: ignore[arg-type]
             return True
-        code, value, patch, outs, read_only, _, _ = result
+        code, value, patch, outs, read_only, _, _, _ = result
         if code:
             return self._failed(actor, topic, offset, e, result, inv)
         if inv is not None:

@@ -24,6 +24,7 @@ class TaskApi(Protocol):
 
     def wait(self, waitable: Waitable[Any]) -> None: ...
     def used(self, index: int) -> None: ...
+    def seen(self, handle: Handle[Any]) -> None: ...
     def ask(self, to: str, handler: str, payload: Any, detach: bool = False) -> Handle[Any]: ...
     def spawn(self, to: str, args: dict[str, Any]) -> Handle[Any]: ...
     def run(
@@ -35,8 +36,10 @@ class TaskApi(Protocol):
     def settle_promise(self, name: str, value: Any, error: str | None) -> None: ...
     def peek_promise(self, name: str) -> tuple[bool, Any]: ...
     def version(self, change: str, latest: int) -> int: ...
-    def now(self) -> int: ...
-    def timed_out(self, what: str) -> Exception: ...
+    def now(self) -> int:
+        """The time at which the next step is asked for."""
+
+    def timed_out(self, what: str, late: list[Handle[Any]]) -> Exception: ...
 
 
 class Awakeable(Waitable[Any]):
@@ -55,6 +58,9 @@ class Awakeable(Waitable[Any]):
 
     def use(self) -> None:
         self._handle.use()
+
+    def handles(self) -> tuple[Handle[Any], ...]:
+        return self._handle.handles()
 
     def done(self) -> bool:
         return self._handle.done()
@@ -234,6 +240,9 @@ class _Limited(Waitable[Any]):
         self._of.use()
         self._timer.use()
 
+    def handles(self) -> tuple[Handle[Any], ...]:
+        return (*self._of.handles(), self._timer)
+
     def done(self) -> bool:
         return self._of.done() or self._timer.done()
 
@@ -242,4 +251,5 @@ class _Limited(Waitable[Any]):
             return self._of.result()
         if self._timer.failed():
             self._timer.result()  # the handler was cancelled: its time is not up
-        raise self._task.timed_out(self._what)
+        late = [h for h in self._of.handles() if h.order < 0]
+        raise self._task.timed_out(self._what, [*late, self._timer])

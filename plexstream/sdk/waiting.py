@@ -23,6 +23,9 @@ class Waiter(Protocol):
     def used(self, index: int) -> None:
         """The handler waits for its command `index`, or looks at what came of it."""
 
+    def seen(self, handle: Handle[Any]) -> None:
+        """The handler sees for the first time that something is done."""
+
 
 class Waitable(Generic[T]):
     """Something that comes about later."""
@@ -44,6 +47,10 @@ class Waitable(Generic[T]):
         """Somebody waits for it: of what nobody does the handler hears at its end."""
         raise NotImplementedError
 
+    def handles(self) -> tuple[Handle[Any], ...]:
+        """What it is made of."""
+        raise NotImplementedError
+
     def wait(self) -> T:
         """Wait, in a plain ``def`` handler, and return or raise what comes of it."""
         self.use()
@@ -62,15 +69,20 @@ class Waitable(Generic[T]):
 
 
 class Handle(Waitable[T]):
-    """One thing that the handler asked for. `order` tells which of several came about first."""
+    """One thing that the handler asked for. `order` tells which of several came about first.
 
-    __slots__ = ("_error", "_value", "index", "name", "order")
+    `seen`: where the handler was when it first saw that it was done, as its host says it; None: not yet.
+    """
 
-    def __init__(self, waiter: Waiter, index: int, name: str) -> None:
+    __slots__ = ("_error", "_value", "index", "kind", "name", "order", "seen")
+
+    def __init__(self, waiter: Waiter, index: int, name: str, kind: int = -1) -> None:
         super().__init__(waiter)
         self.index = index
         self.name = name
+        self.kind = kind
         self.order = -1
+        self.seen: tuple[int, int] | None = None
         self._value: Any = None
         self._error: BaseException | None = None
 
@@ -83,13 +95,22 @@ class Handle(Waitable[T]):
     def use(self) -> None:
         self._waiter.used(self.index)
 
+    def handles(self) -> tuple[Handle[Any], ...]:
+        return (self,)
+
     def done(self) -> bool:
         self._waiter.used(self.index)
+        if self.order >= 0 and self.seen is None:
+            self._waiter.seen(self)
         return self.order >= 0
 
     def failed(self) -> bool:
         """Whether it came to an error."""
         return self._error is not None
+
+    def failed_with(self, error: BaseException) -> bool:
+        """Whether it came to that very error."""
+        return self._error is error
 
     def result(self) -> T:
         if self.order < 0:
@@ -116,8 +137,12 @@ class All(Waitable[list[Any]]):
         for handle in self._of:
             handle.use()
 
+    def handles(self) -> tuple[Handle[Any], ...]:
+        return self._of
+
     def done(self) -> bool:
-        return all(h.order >= 0 for h in self._of) or any(h.failed() for h in self._of)
+        over = all(h.order >= 0 for h in self._of) or any(h.failed() for h in self._of)
+        return over and _seen(self._waiter, self._of)
 
     def result(self) -> list[Any]:
         failed = [h for h in self._of if h.failed()]
@@ -140,9 +165,13 @@ class First(Waitable[Handle[Any]]):
         for handle in self._of:
             handle.use()
 
+    def handles(self) -> tuple[Handle[Any], ...]:
+        return self._of
+
     def done(self) -> bool:
         found = [h for h in self._of if h.order >= 0]
-        return any(not (self._good and h.failed()) for h in found) or len(found) == len(self._of)
+        over = any(not (self._good and h.failed()) for h in found) or len(found) == len(self._of)
+        return over and _seen(self._waiter, self._of)
 
     def result(self) -> Handle[Any]:
         found = sorted((h for h in self._of if h.order >= 0), key=lambda h: h.order)
@@ -162,8 +191,18 @@ class Then(Waitable[T]):
     def use(self) -> None:
         self._of.use()
 
+    def handles(self) -> tuple[Handle[Any], ...]:
+        return self._of.handles()
+
     def done(self) -> bool:
         return self._of.done()
 
     def result(self) -> T:
         return self._make(self._of)  # type: ignore[no-any-return]
+
+
+def _seen(waiter: Waiter, handles: tuple[Handle[Any], ...]) -> bool:
+    for handle in handles:
+        if handle.order >= 0 and handle.seen is None:
+            waiter.seen(handle)
+    return True

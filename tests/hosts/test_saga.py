@@ -87,7 +87,7 @@ def drive(tester, name, crash=False, cancel_at=None, **arguments):
     outcome = t.host.invoke(t.instance, name, payload, 1, 1000, "", "m", False)
     history, commands, effects, completions = [], {}, {}, []
     while type(outcome) is Suspended:
-        history.append(step(len(history), outcome.commands, completions))
+        history.append(step(len(history), outcome.commands, completions, outcome.outs))
         commands.update({c.number: c for c in outcome.commands})
         effects.update(outcome.effects)
         number = max(commands)
@@ -103,9 +103,9 @@ def drive(tester, name, crash=False, cancel_at=None, **arguments):
     return outcome
 
 
-def step(number, commands, completions):
+def step(number, commands, completions, outs):
     return Step(
-        0, "a", 1, "", 0, 1000, WAITING, False, "", (), "", "", "", 0, "", 0, 0, (), 1, number, 0, None,
+        0, "a", 1, "", 0, 1000, WAITING, False, "", (), "", "", "", 0, "", 0, 0, outs, 1, number, 0, None,
         commands, completions,
     )  # fmt: skip
 

@@ -14,6 +14,7 @@ from plexstream.hosts.native.dropped import close, drive
 from plexstream.hosts.native.failures import ASYNCIO, describe, explain, failure, is_fatal
 from plexstream.hosts.native.forgotten import forgotten
 from plexstream.hosts.native.instance import FieldEntries, Instance
+from plexstream.hosts.native.plan import plan_of
 from plexstream.hosts.native.prepared import Type
 from plexstream.hosts.native.replay import Replay, init_ran, new_task
 from plexstream.hosts.native.task import Task
@@ -231,9 +232,9 @@ class NativeHost:
                 raise TypeError(f"{_where(turn)} is read_only, but {what}")
             if instance.cells:
                 instance.end_reading()
-            return _new(Result, ("", data, [], [], True, "", None))
+            return _new(Result, ("", data, [], [], True, "", None, None))
         patch = instance.take_changes(turn.room - len(data))
-        return _new(Result, ("", data, patch, turn.outs, False, "", None))
+        return _new(Result, ("", data, patch, turn.outs, False, "", None, None))
 
     def _fail(self, turn: Turn, error: BaseException) -> Outcome:
         """The handler has raised, or what it did cannot be."""
@@ -256,6 +257,8 @@ class NativeHost:
         result = explain(
             error, f"{instance.type.name}.{bound.name}", instance.address, bound.read_only, turn.max_message
         )
+        if task is not None:
+            result = result._replace(undone=task.failures.undone(error))
         if bound.role == "run" and result.code != "non_deterministic":
             entry = encode_value(["e", {"code": result.code, "detail": result.detail, "data": result.data}])
             result = result._replace(patch=[Change(WORKFLOW, RESULT, entry)])
@@ -378,8 +381,12 @@ class NativeHost:
             turn.caller = call_name(begin.id, begin.reply_to)
         bound.waits = True
         task = turn.task()
-        task.expect(history)
-        return Replay(self, task, history, now).run(lambda: self._begin_task(turn, arguments))
+        plan = plan_of(history, now)
+        task.expect(plan, now)
+        # Others have seen its changes, in the form of then.
+        seen = t.info.visible and begin.base is not None and not instance.migrated
+        replay = Replay(self, task, history, plan, now, seen)
+        return replay.run(lambda: self._begin_task(turn, arguments))
 
     def drop(self, task: Task) -> None:
         task.drop()

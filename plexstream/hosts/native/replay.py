@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from plexstream.hosts.native.task import Task, is_note
+from plexstream.hosts.native import left
+from plexstream.hosts.native.plan import Plan, is_note
+from plexstream.hosts.native.task import PROMISES, Task
 from plexstream.hosts.native.turn import Turn
 from plexstream.model.errors import NonDeterministic
 from plexstream.model.host import Effect, Outcome, Result, Suspended
-from plexstream.model.journal import MEANWHILE, Change, Command, Completion, Control, Out, Step
+from plexstream.model.journal import (
+    MEANWHILE,
+    WAITING,
+    Change,
+    Command,
+    Completion,
+    Control,
+    Out,
+    OutKind,
+    Step,
+)
 
 if TYPE_CHECKING:
     from plexstream.hosts.native.host import NativeHost
 
-_CANCEL = Control.CANCEL.value
+_CANCEL, _ASK = Control.CANCEL.value, OutKind.ASK.value
 
 
 def new_task(turn: Turn) -> Task:
@@ -45,27 +57,37 @@ class Replay:
     What was noted while the handler was not in memory is fed where it went on after that: with the next
     record that is no note, at its time and on the state of then; or now, which is new, and to be recorded.
 
-    Invariant: `_commands`, …, `_outs` are what came about and no step has recorded.
+    All that leaves is compared, stretch by stretch: what it asks for (`Task`), what it sends, and what it
+    changes where others see it. Where something was undone, by a restart or a retry, the next stretch begins.
+
+    Invariant: `_commands`, …, `_patch` are what came about and no step has recorded.
     """
 
-    def __init__(self, host: NativeHost, task: Task, history: Sequence[Step], now: int) -> None:
+    def __init__(
+        self, host: NativeHost, task: Task, history: Sequence[Step], plan: Plan, now: int, compares: bool
+    ) -> None:
         self._host = host
         self._task = task
         self._history = history
+        self._plan = plan
         self._now = now
-        self._early = frozenset(task.early)
+        self._compares_state = compares
+        self._early = frozenset(plan.early)
         self._noted: list[Completion] = []
         self._commands: list[Command] = []
         self._done: list[Completion] = []
         self._effects: dict[int, Effect] = {}
         self._patch: list[Change] = []
-        self._outs: list[Out] = []
         self._all: list[Out] = []
-        self._sent = 0  # by what is recorded
+        self._again: list[Out] = []  # what of the stretches before leaves once more
+        self._from = 0  # of `_all`: where the stretch begins
+        self._count = 0  # of items in the stretches before
+        self._cut = False  # what the stretch before did was undone in part
 
     def run(self, begin: Callable[[], Outcome]) -> Outcome:
         """Begin, feed everything, and return what is not recorded yet."""
         outcome: Outcome | None = None
+        turn = self._task.turn
         for i, step in enumerate(self._history):
             if step.status == MEANWHILE:
                 if outcome is not None:  # before, the state with which it began has it
@@ -76,6 +98,7 @@ class Replay:
             if is_note(step):
                 self._noted += news
                 continue
+            turn.restarts = self._plan.before[i]
             if outcome is None:
                 outcome = self._take(begin())
             for completion in [*self._take_noted(), *news]:
@@ -84,13 +107,17 @@ class Replay:
                 outcome = self._take(self._host.resume(self._task, completion, step.time))
             if missed := self._task.missed(step):
                 return self._ended_early(outcome, step, i, missed)
-            self._patch.clear()
-            self._outs.clear()
-            self._sent = self._task.turn.sent_in_all()
+            if step.status == WAITING:
+                if type(outcome) is not Suspended:
+                    return self._ended_early(outcome, step, i)
+                if differs := self._compare(step, i):
+                    self._task.drop()
+                    return self._misfit(differs)
+                self._patch.clear()
+        turn.restarts = self._plan.undone
         ran = outcome is None
         if outcome is None:
             outcome = self._take(begin())
-        self._sent_again()
         for completion in self._take_noted():
             if type(outcome) is not Suspended:
                 break  # it came too late
@@ -107,30 +134,46 @@ class Replay:
         noted, self._noted = self._noted, []
         return noted
 
-    def _sent_again(self) -> None:
-        """A restart has made undone what was sent from a command on: it leaves again."""
-        cut = self._task.sent_before_cut
-        if 0 <= cut < self._sent:
-            self._outs = self._all[cut:]
+    def _compare(self, step: Step, place: int) -> str:
+        """What of a stretch is other than recorded; where the next one begins."""
+        cuts = self._plan.cuts.get(place, ())
+        end = len(self._all)
+        for undone in cuts:
+            where = undone.sent if undone.sent >= 0 else self._task.reached.get(undone.at, end)
+            end = max(self._from, min(end, where))
+        now, more = left.sent([*self._again, *self._all[self._from : end]], self._task.turn.address)
+        recorded = left.own(step)
+        if cuts or more:
+            recorded = recorded[: len(now)]
+        differs = left.differs(recorded, now, self._count)
+        if self._compares_state and not (differs or cuts or self._cut):
+            differs = left.changes_differ(step, self._patch, PROMISES)
+        self._count += len(now)
+        self._cut = bool(cuts)
+        again = {n for undone in cuts for n in undone.again}
+        self._again = [out for out in self._all[:end] if out.kind == _ASK and _number(out) in again]
+        self._from = end
+        return differs
 
     def _rest(self, outcome: Outcome, ran: bool) -> Outcome:
+        outs = [*self._again, *self._all[self._from :]]
         if type(outcome) is Suspended:
             return outcome._replace(
                 commands=self._commands, done=self._done, effects=self._effects, patch=self._patch,
-                outs=self._outs, ran=ran or bool(self._commands or self._outs),
+                outs=outs, ran=ran or bool(self._commands or outs),
             )  # fmt: skip
         if type(outcome) is Result and not outcome.code:
-            return outcome._replace(patch=[*self._patch, *outcome.patch], outs=[*self._outs, *outcome.outs])
+            return outcome._replace(patch=[*self._patch, *outcome.patch], outs=[*outs, *outcome.outs])
         return outcome
 
     def _take(self, outcome: Outcome) -> Outcome:
         """Note what came about; what is recorded of it is not to happen again."""
         if type(outcome) is Suspended:
-            recorded = self._task.recorded
-            self._commands.extend(c for c in outcome.commands if c.number not in recorded)
-            self._done.extend(c for c in outcome.done if c.number not in recorded)
+            plan = self._plan
+            known = plan.recorded.keys() - plan.again
+            self._commands.extend(c for c in outcome.commands if c.number not in known)
+            self._done.extend(c for c in outcome.done if c.number not in known)
             self._effects.update(outcome.effects)
-            self._outs.extend(outcome.outs)
             self._all.extend(outcome.outs)
             if outcome.patch:
                 self._patch.extend(outcome.patch)
@@ -148,8 +191,15 @@ class Replay:
         else:
             what = "ended"
         left = f"{len(self._history) - at} more steps are recorded, but the handler "
+        return self._misfit(f"{missed or self._task.missed(step) or left}{what}")
+
+    def _misfit(self, what: str) -> Result:
         error = NonDeterministic(
-            f"{self._task.where}: {missed or self._task.missed(step) or left}{what}. Undo the change of the "
-            "code, or allow it with host.version"
+            f"{self._task.where}: {what}. Undo the change of the code, or allow it with host.version"
         )
         return Result(error.code, b"", [], [], False, error.detail, None)
+
+
+def _number(ask: Out) -> int:
+    """The command that an ask is: its id is ``address#invocation.number``, perhaps with one more number."""
+    return int(ask.id.rpartition("#")[2].split(".")[1])

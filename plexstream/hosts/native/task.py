@@ -7,7 +7,7 @@ what it waits for is there. So where it is depends on the completions so far, an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -15,8 +15,11 @@ from greenlet import getcurrent, greenlet
 
 from plexstream.hosts.native.dropped import close, kill
 from plexstream.hosts.native.effect import NativeEffect
+from plexstream.hosts.native.ends import NeedsGreenlet, Unchanged, describe
 from plexstream.hosts.native.failures import ASYNCIO
 from plexstream.hosts.native.instance import Instance
+from plexstream.hosts.native.plan import Plan
+from plexstream.hosts.native.retried import Failures
 from plexstream.hosts.native.turn import Turn
 from plexstream.hosts.native.values import encode_value
 from plexstream.model.errors import (
@@ -28,7 +31,7 @@ from plexstream.model.errors import (
     TimedOut,
     call_error,
 )
-from plexstream.model.journal import MEANWHILE, Command, CommandKind, Completion, Control, Out, OutKind, Step
+from plexstream.model.journal import Command, CommandKind, Completion, Control, Out, OutKind, Step
 from plexstream.model.life import START
 from plexstream.model.text import check_text
 from plexstream.sdk.current import current
@@ -37,7 +40,6 @@ from plexstream.sdk.waiting import Handle, Waitable
 
 _log = logging.getLogger("plexstream.actor")
 _ASK, _RUN, _SLEEP, _AWAKEABLE, _PROMISE, _VALUE = (k.value for k in CommandKind)
-_KINDS = {k.value: k.name.lower() for k in CommandKind}
 _CANCEL = Control.CANCEL.value
 _OUT_ASK = OutKind.ASK.value
 PROMISES = "@promise"
@@ -47,20 +49,10 @@ MAX_HISTORY = 50_000
 MAX_DEPTH = 64
 """Actors that wait for one another in a row."""
 _NO_ENTRY: Any = object()
+_AGAIN = frozenset((_ASK, _RUN, _SLEEP))
+"""What a retry asks for again; what others decide, as the value of a promise, stays."""
+NO_PLAN = Plan()
 _decode = msgspec.json.Decoder().decode
-
-
-class NeedsGreenlet(BaseException):
-    """A plain ``def`` handler waits for the first time: it runs again in a greenlet, as ever after."""
-
-
-class Unchanged(BaseException):
-    """Ends a handler's run without its own doing: `continue_as_new`, or a non-determinism error."""
-
-    def __init__(self, error: CallError | None, payload: bytes = b"") -> None:
-        super().__init__()
-        self.error = error
-        self.payload = payload
 
 
 class Task:
@@ -69,7 +61,8 @@ class Task:
     Attributes:
         waiting: what it waits for.
         commands, done, effects: since the last `take`.
-        recorded: what the journal has of its commands, by index, where it runs again.
+        plan: what the journal has of it, where it runs again.
+        reached: how much it had sent when it came to a command from which on it was restarted, by number.
     """
 
     def __init__(self, turn: Turn, instance: Instance, where: str, blocking: bool, max_result: int) -> None:
@@ -87,8 +80,9 @@ class Task:
         self.commands: list[Command] = []
         self.done: list[Completion] = []
         self.effects: dict[int, NativeEffect] = {}
-        self.recorded: dict[int, Command] = {}
-        self.early: dict[int, Completion] = {}
+        self.plan = NO_PLAN
+        self.reached: dict[int, int] = {}
+        self.failures = Failures()
         self._handles: dict[int, Handle[Any]] = {}  # not settled
         self._unused: dict[int, Command] = {}  # that nobody has waited for
         self._count = 0
@@ -96,8 +90,7 @@ class Task:
         self._max_result = max_result
         self.ended: Unchanged | None = None
         self.needs_greenlet = False
-        self.cut = -1  # the command from which on a restart has it run again
-        self.sent_before_cut = -1  # how much it had sent before it asked for that; -1: it has not asked
+        self._now = 0  # when it runs again
 
     # For the handler: TaskApi
 
@@ -125,14 +118,20 @@ class Task:
     def used(self, index: int) -> None:
         self._unused.pop(index, None)
 
+    def seen(self, handle: Handle[Any]) -> None:
+        handle.seen = self._count, self.turn.sent_in_all()
+
     def foreign(self) -> str:
         return ASYNCIO.format(self.where)
 
     def now(self) -> int:
+        self._come_to(self._count)
         return self.turn.now()
 
-    def timed_out(self, what: str) -> Exception:
-        return TimedOut(f"{self.where}: {what}")
+    def timed_out(self, what: str, late: list[Handle[Any]]) -> Exception:
+        error, spot = TimedOut(f"{self.where}: {what}"), (self._count, self.turn.sent_in_all())
+        self.failures.late(error, spot, [h.index for h in late if h.kind in _AGAIN])
+        return error
 
     def ask(self, to: str, handler: str, payload: Any, detach: bool = False) -> Handle[Any]:
         target, data = self.turn.message("ask", to, handler, payload)
@@ -145,9 +144,17 @@ class Task:
     def _ask(self, target: str, handler: str, data: bytes, detach: bool) -> Handle[Any]:
         handle = self._command(_ASK, f"{target} {handler}", int(detach))
         self.turn.outs.append(
-            Out(_OUT_ASK, self.turn.question(handle.index), target, handler, data, "", self._chain())
+            Out(_OUT_ASK, self._question(handle.index), target, handler, data, "", self._chain())
         )
         return handle
+
+    def _question(self, index: int) -> str:
+        """What an answer to its command `index` names: not one of that number that was undone."""
+        plan = self.plan
+        known = index in plan.recorded and index not in plan.again
+        undone = plan.after.get(index, 0) if known else plan.undone
+        reference = self.turn.reference(index)
+        return f"{reference}.{undone}" if undone else reference
 
     def _chain(self) -> str:
         """Who waits for the answer: those who wait for this handler, and itself."""
@@ -172,6 +179,8 @@ class Task:
         return handle
 
     def sleep(self, until: int) -> Handle[None]:
+        if self._count in self.plan.again:  # for as long as it was meant to take
+            until = self._now + max(0, until - self.turn.now())
         return self._command(_SLEEP, "", until)
 
     def awakeable(self) -> Handle[Any]:
@@ -181,7 +190,7 @@ class Task:
 
     def promise(self, name: str) -> Handle[Any]:
         handle = self._command(_PROMISE, _promise_name(name))
-        if handle.order < 0 and handle.index not in self.recorded:
+        if handle.order < 0 and handle.index not in self.plan.recorded:
             entry = self._promise(name)
             if entry is not _NO_ENTRY:
                 self._known(handle, entry)
@@ -218,7 +227,7 @@ class Task:
 
     def version(self, change: str, latest: int) -> int:
         name = f"version {change}"
-        recorded = self.recorded.get(self._count)
+        recorded = self.plan.recorded.get(self._count)
         if recorded is not None and (recorded.kind, recorded.name) != (_VALUE, name):
             return 0  # it passed here with code that did not ask
         handle = self._command(_VALUE, name)
@@ -226,6 +235,16 @@ class Task:
             self._known(handle, ["v", latest])
         found: int = handle.result()
         return found
+
+    def look(self, name: str, find: Callable[[], Any]) -> Any:
+        """What the handler sees of what may be another later; handlers of before may not have noted it."""
+        recorded = self.plan.recorded.get(self._count)
+        if recorded is not None and (recorded.kind, recorded.name) != (_VALUE, name):
+            return find()
+        handle = self._command(_VALUE, name)
+        if handle.order < 0:
+            self._known(handle, ["v", find()])
+        return handle.result()
 
     def again(self, payload: Any) -> Unchanged:
         """What ends this run and begins the next."""
@@ -240,10 +259,9 @@ class Task:
             raise TypeError(self.refusal)
         check_text(name)
         index = self._count
+        self._come_to(index)
         self._count = index + 1
-        if index == self.cut:
-            self.sent_before_cut = self.turn.sent_in_all()
-        recorded = self.recorded.get(index)
+        recorded = self.plan.recorded.get(index)
         if recorded is not None:
             same = recorded.kind == kind and (recorded.name == name or kind == _AWAKEABLE)
             if not same:
@@ -252,6 +270,8 @@ class Task:
                     f"step {index} is recorded as {describe(recorded)}, but the handler asked for {asked}"
                 )
             name = recorded.name
+            if index in self.plan.again:
+                self.commands.append(Command(index, kind, name, due))
         else:
             if index == WARN_HISTORY:
                 _log.warning("%s: %d steps; it ends at %d: use host.continue_as_new",
@@ -262,14 +282,22 @@ class Task:
                     "host.continue_as_new, or split the work"
                 )
             self.commands.append(Command(index, kind, name, due))
-        handle: Handle[Any] = Handle(self, index, name)
+        handle: Handle[Any] = Handle(self, index, name, kind)
         self._handles[index] = handle
         if kind in (_ASK, _RUN, _SLEEP) and not (kind == _ASK and due):  # one that is detached may be left
             self._unused[index] = Command(index, kind, name, due)
-        early = self.early.pop(index, None)
+        early = self.plan.early.get(index)
         if early is not None:
             self._settle(early)
         return handle
+
+    def _come_to(self, index: int) -> None:
+        """From where a restart has it run again, its time is that of the restart."""
+        moment = self.plan.moments.get(index)
+        if moment is not None and index not in self.reached:
+            self.reached[index] = self.turn.sent_in_all()
+            self.turn.at(moment[0])
+            self.turn.restarts = moment[1]
 
     def _known(self, handle: Handle[Any], entry: Any) -> None:
         """The command is completed as it is asked for."""
@@ -307,6 +335,8 @@ class Task:
             error = call_error(str(body.get("code", "error")), str(body.get("detail", "")), body.get("data"))
             value = None
         self.effects.pop(completion.number, None)
+        if error is not None and handle.kind in _AGAIN:
+            self.failures.failed(handle)
         handle.settle(self._order, value, error)
         self._order += 1
 
@@ -320,22 +350,10 @@ class Task:
             self._settle(completion)
         return self.error is not None or (self.waiting is not None and self.waiting.done())
 
-    def expect(self, history: Sequence[Step]) -> None:
-        """The handler is about to run again: this is recorded. `early` is known as it is asked for."""
-        begun = False
-        for step in history:
-            if begun:  # what is restarted before has asked for nothing
-                self.turn.restarts += sum(c.number == Control.RESTART for c in step.completions)
-            begun = begun or not (step.status == MEANWHILE or is_note(step))
-            cuts = [int(c.value) for c in step.completions if c.number == Control.RESTART]
-            noted = any(c.number == Control.NOTED for c in step.completions)
-            self.cut = cuts[-1] if cuts else self.cut if noted or step.status == MEANWHILE else -1
-            at_once = {c.number for c in step.commands if c.kind in (_VALUE, _PROMISE)}
-            for command in step.commands:
-                self.recorded[command.number] = command
-            for completion in step.completions:
-                if completion.number in at_once:
-                    self.early[completion.number] = completion
+    def expect(self, plan: Plan, now: int) -> None:
+        """The handler is about to run again: this is recorded."""
+        self.plan = plan
+        self._now = now
 
     def missed(self, step: Step) -> str:
         """What the step has and the handler has not asked for; "" where there is no such thing."""
@@ -369,22 +387,6 @@ class Task:
             current.turn = before
             self.take()
             self.instance.roll_back()
-
-
-def is_note(step: Step) -> bool:
-    """Whether a record only takes note: the handler did not go on with it."""
-    begins = step.begin is not None and step.begin.base is not None
-    return not (step.commands or begins) and any(c.number == Control.NOTED for c in step.completions)
-
-
-def describe(command: Command) -> str:
-    """A command, for people."""
-    kind = _KINDS.get(command.kind, str(command.kind))
-    if command.kind in (_SLEEP, _AWAKEABLE):
-        return kind
-    if command.kind == _VALUE:
-        return command.name
-    return f"{kind} {command.name!r}"
 
 
 def _promise_name(name: object) -> str:

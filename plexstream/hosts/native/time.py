@@ -36,6 +36,8 @@ class RunningTurn(Protocol):
     outs: list[Out]
 
     def now(self) -> int: ...
+    def look(self, name: str, find: Callable[[], Any]) -> Any:
+        """What `find` returns, or what it returned when the handler ran before."""
 
 
 class TurnTime:
@@ -61,8 +63,11 @@ class TurnTime:
         self.set_alarm(self._turn.now() + _milliseconds("alarm.set_in", delay))
 
     def alarm(self) -> int | None:
-        found = self._pending(ALARM)
-        return None if found is None else found.time
+        def find() -> int | None:
+            found = self._pending(ALARM)
+            return None if found is None else found.time
+
+        return self._turn.look("alarm", find)  # type: ignore[no-any-return]
 
     def delete_alarm(self) -> None:
         self._cancel(ALARM)
@@ -90,6 +95,10 @@ class TurnTime:
         self._cancel(REMINDER + name)
 
     def reminders(self) -> dict[str, Reminder]:
+        rows = self._turn.look("reminders", self._find_reminders)
+        return {row[0]: Reminder(*row) for row in rows}
+
+    def _find_reminders(self) -> list[list[Any]]:
         ids = [t.name for t in self._reader.timers()] + [out.id for out in self._turn.outs]
         found: dict[str, Snapshot] = {}
         for id in ids:
@@ -100,7 +109,7 @@ class TurnTime:
                 found.pop(id, None)
             else:
                 found[id] = pending
-        return {id.removeprefix(REMINDER): _reminder(timer) for id, timer in sorted(found.items())}
+        return [list(_reminder(timer)) for _, timer in sorted(found.items())]
 
     # Timers in memory
 
@@ -122,7 +131,7 @@ class TurnTime:
         self._turn.outs.append(Out(_TIMER, id, self._turn.address, handler, data, "", schedule, due))
 
     def _cancel(self, id: str) -> None:
-        if self._pending(id) is not None:
+        if self._turn.look(f"pending {id}", lambda: self._pending(id) is not None):
             self._turn.outs.append(Out(_CANCEL, id, "", "", b""))
 
     def _pending(self, id: str) -> Snapshot | None:

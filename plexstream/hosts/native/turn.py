@@ -98,7 +98,7 @@ class Turn:
         self._random: random.Random | None = None
         self.firing = ""
         self.forgotten: list[str] = []  # coroutines of this turn that nobody awaited
-        self.restarts = 0  # of its handler from a step
+        self.restarts = 0  # how often something of its handler was undone before
         self.initialising = False  # the init hook runs, a plain function even where the handler is async
         self.fresh = False  # its actor's state was dropped before
 
@@ -141,16 +141,15 @@ class Turn:
         """The name of its command `index`."""
         return f"{self.address}#{self.seq}.{index}"
 
-    def question(self, index: int) -> str:
-        """What an answer to its command `index` names: not one of that number from before a restart."""
-        reference = self.reference(index)
-        return f"{reference}.{self.restarts}" if self.restarts else reference
-
     def secret(self) -> int:
         return self._rng().getrandbits(64)
 
     def awakeable(self, index: int, secret: str) -> str:
         return make_id(self.reference(index), secret)
+
+    def look(self, name: str, find: Callable[[], Any]) -> Any:
+        """What `find` returns, a JSON value; where the handler runs again, what it returned then."""
+        return self.task().look(name, find)
 
     def settle_awakeable(self, id: str, value: Any, error: str | None) -> None:
         found = read_id(id)

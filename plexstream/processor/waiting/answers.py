@@ -6,7 +6,7 @@ from collections import deque
 
 from plexstream.model.attempt import Attempt
 from plexstream.model.host import EffectResult, Outcome, Result, Suspended
-from plexstream.model.journal import Change, Command, CommandKind, Completion, Out, OutKind
+from plexstream.model.journal import WAITING, Change, Command, CommandKind, Completion, Out, OutKind
 from plexstream.model.message import ASK, ERROR, TELL, Envelope
 from plexstream.model.snapshot import Snapshot
 from plexstream.processor.fold import MAILBOX, TIMER
@@ -69,6 +69,8 @@ class Answers:
                 if before is not State.READY:
                     self._agenda.soon(inv)
             return
+        if inv.cause is not None and cause.topic:
+            self._journal.record(inv, WAITING, no_cause())  # a record goes back to one message
         p = self._partition
         outcome = p.host.resume(inv.task, completions[0], p.now)
         for completion in completions[1:]:

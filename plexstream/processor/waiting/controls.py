@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from plexstream.model.attempt import Undone
 from plexstream.model.journal import CommandKind, Completion, Control, Out
 from plexstream.processor.actors import Actor
 from plexstream.processor.records import error_body
@@ -91,12 +92,12 @@ class Controls:
 
     def restart(self, inv: Invocation, at: int, cause: Cause, outs: list[Out]) -> None:
         """Forget what a handler has asked for from command `at` on, and let it run again from there."""
-        back = [o for o in sleeps_back(inv) if int(o.id.partition("~")[2]) >= at]
+        back = sleeps_back(inv, Undone(at))
         completions = [Completion(_RESTART, False, b"%d" % at), Completion(_RESUME, False, b"null")]
         self._journal.note(inv, cause, completions, [*outs, *back])
         self._drop(inv)
         before = inv.state
-        inv.forget(at)
+        inv.restart(at)
         then = move(inv, Event.RESTART, HOLDS if inv.holds() else WAITS)
         if then is State.READY and before is not State.READY:
             self._agenda.soon(inv)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from plexstream.model.attempt import Attempt, decode_attempt, encode_attempt
+from plexstream.model.attempt import Attempt, Undone, decode_attempt, encode_attempt, undone_by
 from plexstream.model.journal import Begin, Change, Command, CommandKind, Completion, Control, Out, Step
 from plexstream.model.life import Life
 from plexstream.model.message import TELL, Envelope
@@ -95,37 +95,45 @@ def began_with_init(step: Step, number: int) -> bool:
 
 
 def effective(history: list[Step]) -> list[Step]:
-    """A history without what restarts have made undone."""
+    """A history without what restarts and retries have made undone."""
     found: list[Step] = []
     for step in history:
-        for completion in step.completions:
-            if completion.number == Control.RESTART:
-                found = _until(found, int(completion.value))
+        for undone in filter(None, map(undone_by, step.completions)):
+            found = _until(found, undone)
+            step = _known(step, undone, ())
         found.append(step)
     return found
 
 
-def _until(history: list[Step], at: int) -> list[Step]:
-    """A history up to where command `at` is asked for. Later answers to what came before are noted there."""
+def _until(history: list[Step], undone: Undone) -> list[Step]:
+    """A history up to where the first command is asked for that is undone.
+
+    Later answers to what came before are noted there.
+    """
     found: list[Step] = []
     cut = False
     for step in history:
         if step.status == _MEANWHILE or is_note(step) or not cut:
-            cut = cut or any(c.number >= at for c in step.commands)
-            found.append(_known(step, at, ()) if step.status != _MEANWHILE else step)
+            cut = cut or any(c.number >= undone.at for c in step.commands)
+            found.append(_known(step, undone, ()) if step.status != _MEANWHILE else step)
         else:
-            found.append(_known(step, at, (NOTED,)))
+            found.append(_known(step, undone, (NOTED,)))
     return found
 
 
 _MEANWHILE = 4
+_KEPT = frozenset((Control.NOTED, Control.INIT, Control.RESTART, Control.LED))
 
 
-def _known(step: Step, at: int, more: tuple[Completion, ...]) -> Step:
-    keep = (Control.NOTED.value, Control.INIT.value, Control.RESTART.value)
+def _known(step: Step, undone: Undone, more: tuple[Completion, ...]) -> Step:
+    # A cancel before a restart is forgotten; a retry goes on as what was cancelled.
+    keep = _KEPT if undone.sent < 0 else _KEPT | {Control.CANCEL}
     return step._replace(
-        commands=[c for c in step.commands if c.number < at],
-        completions=[c for c in step.completions if 0 <= c.number < at or c.number in keep] + [*more],
+        commands=[c for c in step.commands if c.number < undone.at],
+        completions=[
+            c for c in step.completions if c.number in keep or (c.number >= 0 and not undone.has(c.number))
+        ]
+        + [*more],
     )
 
 
@@ -146,7 +154,7 @@ class Invocation:
         opening: what goes with its first stretch, until a record has it.
         group: number of the append that carries its latest record.
         running: the effects that run, or wait to be tried again, by number.
-        restarts: how often it was restarted from a step.
+        restarts: how often something was undone: by a restart from a step, or a retry of what failed.
         asked: after how many of them a command was asked for, by number, if there were any.
         tried: the latest attempts that have failed, by number; that of the handler itself: -1.
         retry_at: when the handler is tried again after a failure; 0: it has not failed, or runs again.
@@ -251,6 +259,8 @@ class Invocation:
                 self.continued = True
             attempt = decode_attempt(completion.value)
             if attempt is not None:
+                if attempt.undone is not None:
+                    self.forget(attempt.undone)
                 self.tried[attempt.step] = attempt
                 self.retry_at = attempt.next if attempt.step < 0 else self.retry_at
                 self.told_stuck = False
@@ -262,7 +272,7 @@ class Invocation:
         elif number == Control.STUCK:
             self.told_stuck, self.stuck = completion.failed, completion.value.decode()
         elif number == Control.RESTART:
-            self.forget(int(completion.value))
+            self.restart(int(completion.value))
 
     def settle(self, number: int) -> None:
         """A command is done."""
@@ -275,18 +285,23 @@ class Invocation:
         if self.restarts:
             self.asked[command.number] = self.restarts
 
-    def forget(self, at: int) -> None:
-        """A restart: all from command `at` on has not been asked for."""
-        if self.begun:  # else nothing has been, and no answer can be to what was asked before
-            self.restarts += 1
-        self.restarted = self.news = True
+    def restart(self, at: int) -> None:
+        """All from command `at` on has not been asked for, and the handler runs again."""
+        self.forget(Undone(at))
+        self.news = True
         self.cancelled = self.told_stuck = False
         self.retry_at, self.stuck = 0, ""
-        self.asked = {n: after for n, after in self.asked.items() if n < at}
-        self.outstanding = {n: c for n, c in self.outstanding.items() if n < at}
-        self.unrecorded = [c for c in self.unrecorded if c.number < at]
-        self.running = {n: call for n, call in self.running.items() if n < at}
-        self.tried = {n: attempt for n, attempt in self.tried.items() if n < at}
+
+    def forget(self, undone: Undone) -> None:
+        """What is undone has not been asked for."""
+        if self.begun:  # else nothing has been, and no answer can be to what was asked before
+            self.restarts += 1
+        self.restarted = True
+        self.asked = {n: after for n, after in self.asked.items() if not undone.has(n)}
+        self.outstanding = {n: c for n, c in self.outstanding.items() if not undone.has(n)}
+        self.unrecorded = [c for c in self.unrecorded if not undone.has(c.number)]
+        self.running = {n: call for n, call in self.running.items() if not undone.has(n)}
+        self.tried = {n: attempt for n, attempt in self.tried.items() if not undone.has(n)}
 
     # Looking
 

@@ -99,6 +99,8 @@ class Journal:
         inv.init = bool(o.init)
         if o.init is not None and o.init != (inv.number == 1 or o.fresh is not None):
             completions = [*completions, Completion(Control.INIT, False, b"true" if o.init else b"false")]
+        if o.outs:
+            completions = [*completions, Completion(Control.LED, False, b"%d" % len(o.outs))]
         patch = [*(o.fresh or ()), *o.changes, *patch]
         return completions, patch, [*o.outs, *outs], o.fresh is not None
 

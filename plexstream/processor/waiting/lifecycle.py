@@ -214,7 +214,11 @@ class Lifecycle:
             move(inv, Event.FAIL)
             inv.retry_at = attempt.next
             self._agenda.later(inv, inv.retry_at)
-            self._journal.note(inv, cause, [*completions, failed(attempt)], outs)
+            undone = attempt.undone
+            back = sleeps_back(inv, undone) if undone is not None else []
+            self._journal.note(inv, cause, [*completions, failed(attempt)], [*outs, *back])
+            if undone is not None:
+                inv.forget(undone)
             return
         sent, status, patch = [*outs], DONE, result.patch
         later = any(out.kind == _LATER for out in result.outs)
@@ -345,7 +349,9 @@ class Lifecycle:
             return None
         began = inv.tried[-1].began if -1 in inv.tried else now
         due = now + retry.delay(number, inv.reference())
-        attempt = Attempt(number, retry.attempts, began, due, result.code, result.detail)
+        attempt = Attempt(
+            number, retry.attempts, began, due, result.code, result.detail, undone=result.undone
+        )
         inv.tried[-1] = attempt
         return attempt
 

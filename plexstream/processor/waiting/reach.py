@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 
+from plexstream.model.attempt import Undone
 from plexstream.model.journal import CommandKind, Out, OutKind
 from plexstream.processor.waiting.invocation import Invocation
 
 _ASK, _SLEEP = CommandKind.ASK.value, CommandKind.SLEEP.value
 _TELL, _CANCEL_TIMER = OutKind.TELL.value, OutKind.CANCEL.value
+EVERYTHING = Undone(0)
 DETACHED = 1
 """The `due` of an ASK that goes on when who asked is cancelled or killed."""
 
 
-def sleeps_back(inv: Invocation) -> list[Out]:
-    """Its sleeps end with it."""
+def sleeps_back(inv: Invocation, undone: Undone = EVERYTHING) -> list[Out]:
+    """Its sleeps end with it, or those of them that are undone."""
     return [
         Out(_CANCEL_TIMER, inv.timer(command.number), "", "", b"")
         for command in inv.outstanding.values()
-        if command.kind == _SLEEP and command not in inv.unrecorded
+        if command.kind == _SLEEP and command not in inv.unrecorded and undone.has(command.number)
     ]
 
 
