@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plexstream.model.attempt import Attempt, Undone, decode_attempt, encode_attempt, undone_by
@@ -208,8 +209,11 @@ class Invocation:
 
     # From its records
 
-    def restore(self, history: list[Step]) -> None:
-        """Become what the records tell: where a process ends, this is what is left."""
+    def restore(self, history: list[Step], settled: Callable[[str], bool] = lambda _: False) -> None:
+        """Become what the records tell: where a process ends, this is what is left.
+
+        `settled`: whether a promise of its actor has its value.
+        """
         for step in history:
             self.note(step)
         if self.paused:
@@ -222,8 +226,9 @@ class Invocation:
             self.state = State.PARKED
         else:
             # An effect may be half done, a promise have its value already; others are woken.
-            kinds = {command.kind for command in self.outstanding.values()}
-            looks = not kinds or _RUN in kinds or _PROMISE in kinds
+            looks = not self.outstanding or any(
+                c.kind == _RUN or (c.kind == _PROMISE and settled(c.name)) for c in self.outstanding.values()
+            )
             self.state = State.READY if self.news or (looks and not self.effects_due()) else State.ASLEEP
 
     def note(self, step: Step) -> None:

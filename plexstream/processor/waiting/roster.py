@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from plexstream.model.message import Envelope
 from plexstream.model.snapshot import Piece
@@ -13,6 +14,7 @@ from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.invocation import (
     NOTED,
     PARKED,
+    PROMISES,
     Invocation,
     begin_of,
     cause_of,
@@ -211,5 +213,8 @@ class Roster:
             for number in sorted(pending):
                 inv = Invocation(address, number, pending[number].begin, pending[number].steps)
                 self.add(inv)
-                inv.restore(histories.read(address, number))
+                inv.restore(histories.read(address, number), partial(self._settled, address))
                 yield inv
+
+    def _settled(self, address: str, name: str) -> bool:
+        return self._partition.pieces.promise(address, PROMISES, name) is not None
