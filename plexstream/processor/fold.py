@@ -32,6 +32,11 @@ class InboxFold:
         if offset >= self.low:
             self._since.add(offset)
 
+    def has(self, offset: int) -> bool:
+        """Whether the message at `offset` is done."""
+        known = offset < self.low or offset in self._since
+        return known or any(first <= offset < end for first, end in self._spans)
+
     @property
     def end(self) -> int:
         """Behind the last offset that is known to be done."""
@@ -171,9 +176,12 @@ class Fold:
         elif mark.timer:
             self.timer_by = _with(self.timer_by if mark.timer == self.timer else (), self.process)
             self.timer = mark.timer
-        for inbox in mark.inboxes:
+        for plain in mark.inboxes:
             # The mark tells the sum of all before it: what was folded up to here is in it.
-            self.inboxes[inbox.topic] = InboxFold(inbox)
+            self.inboxes[plain.topic] = InboxFold(plain)
+        inbox = self.inboxes.get(MAILBOX)
+        if mark.attempt < 0 <= self.attempt and inbox is not None and inbox.has(self.attempt):
+            self.attempt, self.attempt_by = -1, ()  # it left no turn, and the process lives
         self.relayed = max(self.relayed, mark.relayed)
         self.emitted = max(self.emitted, mark.emitted)
         self.released = mark.release

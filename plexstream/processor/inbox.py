@@ -33,6 +33,10 @@ class InboxState:
         """Whether so many messages, or bytes of them, wait."""
         return len(self.waiting) >= messages or self.waiting_bytes >= size
 
+    def is_done(self, offset: int) -> bool:
+        """Whether a message that was taken has been handled."""
+        return offset < self.position and offset not in self.waiting
+
     def wait(self, offset: int, size: int) -> None:
         """The message at `offset`, with a payload of `size` bytes, is held until its actor can take it."""
         self.waiting.add(offset)

@@ -136,6 +136,8 @@ class Processor(Handling):
                     self._retry(actor)
         if self._care.held or self._care.actors:
             self._with_care()
+        if self.fold.attempt >= 0 and self.quiet and self.inbox.is_done(self.fold.attempt):
+            self._pending.append(self._mark())  # it was tried, left no turn, and has killed nobody
         quiet = not self._moved and not self._since_mark
         if self._since_mark >= self.settings.mark_turns or (
             not quiet and self.now - self._marked_at >= self.settings.mark_interval

@@ -1,6 +1,7 @@
 """The actors that play scripts. Each writes down all that changes it, in order: that is what is judged.
 
-An entry of a log is its kind, who sent it, script, number of the operation, and what came of it.
+An entry of a log is its kind, who sent it, script, number of the operation, and what came of it; of an end, the
+time in place of the number.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from plexstream.model.errors import CallError, Cancelled
+from plexstream.model.errors import AlreadyDone, CallError, Cancelled
 from plexstream.sdk.declare import actor, handler
 from plexstream.sdk.fields import state, state_list, state_map
 from plexstream.sdk.host import host
@@ -16,6 +17,7 @@ from plexstream.sdk.spec import Retry
 from plexstream.sdk.workflows import query_handler, run_handler, signal_handler, workflow
 from plexstream.testing.programs import changes, sends  # noqa: F401  they add their kinds
 from plexstream.testing.programs.kinds import ALL, Me, Play
+from plexstream.testing.programs.outside import outside
 from plexstream.testing.programs.program import Op
 
 _RETRY = Retry(attempts=50, interval=0.1, factor=1, jitter=0)
@@ -23,9 +25,11 @@ _RETRY = Retry(attempts=50, interval=0.1, factor=1, jitter=0)
 
 def perform(actor: Any, sid: str, ops: list[Op]) -> Play:
     """Play a script: what its operations came to, each as ``[number, began, over, value]``."""
-    found = []
+    found: list[Any] = []
     for at, op in enumerate(ops):
         began = host.now()
+        if ALL[op[0]].last:
+            actor.log.append(["end", "", sid, host.now(), found])
         try:
             value = yield from ALL[op[0]].play(Me(actor, sid, at), op)
         except Cancelled:
@@ -34,7 +38,7 @@ def perform(actor: Any, sid: str, ops: list[Op]) -> Play:
             value = {"error": error.code}
         if value is not None or ALL[op[0]].waits:
             found.append([at, began, host.now(), value])
-    actor.log.append(["end", "", sid, len(ops), found])
+    actor.log.append(["end", "", sid, host.now(), found])
     return found
 
 
@@ -82,8 +86,10 @@ class _Player:
     m: Any = state_map()
     items: Any = state_list()
 
-    def _note(self, sender: str, sid: str, at: int, given: str) -> None:
+    def _note(self, sender: str, sid: str, at: int, given: str, fails: int) -> None:
         self.n += 1
+        if outside.fails(f"{sid}.{at} told", fails):
+            raise RuntimeError("as told")
         self.log.append(["note", sender, sid, at, given])
 
     def _ring(self, sid: str, at: int, due: int) -> None:
@@ -95,9 +101,9 @@ class _Player:
 
 class _Object(_Player):
     @handler("note")
-    def note(self, sender: str, sid: str, at: int, given: str) -> None:
+    def note(self, sender: str, sid: str, at: int, given: str, fails: int = 0) -> None:
         """Somebody has told something."""
-        self._note(sender, sid, at, given)
+        self._note(sender, sid, at, given, fails)
 
     @handler("rang")
     def rang(self, sid: str, at: int, due: int) -> None:
@@ -142,14 +148,23 @@ class Lone(_Object):
 
 class _Workflow(_Player):
     @signal_handler("note")
-    def note(self, sender: str, sid: str, at: int, given: str) -> None:
+    def note(self, sender: str, sid: str, at: int, given: str, fails: int = 0) -> None:
         """Somebody has told something."""
-        self._note(sender, sid, at, given)
+        self._note(sender, sid, at, given, fails)
 
     @signal_handler("rang")
     def rang(self, sid: str, at: int, due: int) -> None:
         """A timer has fired."""
         self._ring(sid, at, due)
+
+    @signal_handler("settle")
+    def settle(self, name: str, value: str) -> str:
+        """Give a promise of this workflow its value."""
+        try:
+            host.promise(name).resolve(value)
+        except AlreadyDone:
+            return "already done"
+        return "settled"
 
     @query_handler("look")
     def look(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, MutableMapping, MutableSequence
 from typing import Any
 
 from plexstream.sdk.errors import Reject
+from plexstream.sdk.host import host
 from plexstream.testing.programs.kinds import Kind, Me, Play, Scope, kind, nothing
 from plexstream.testing.programs.outside import outside
 from plexstream.testing.programs.program import Op
@@ -153,6 +154,20 @@ class Fail(Kind):
         if outside.fails(f"{me.key()} fails", op[1]):
             raise RuntimeError("as the script says")
         return nothing()
+
+
+@kind
+class Renew(Kind):
+    """``[renew, sid, ops]``: the workflow goes on as new, with another script."""
+
+    name = "renew"
+    last = True
+
+    def draw(self, scope: Scope) -> Op | None:
+        return None  # at the end of a script alone
+
+    def play(self, me: Me, op: Op) -> Play:
+        host.continue_as_new(sid=op[1], ops=op[2])
 
 
 @kind

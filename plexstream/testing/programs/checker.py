@@ -11,7 +11,7 @@ from plexstream.testing.programs.actors import is_workflow
 from plexstream.testing.programs.changes import apply
 from plexstream.testing.programs.driver import Record
 from plexstream.testing.programs.kinds import ALL, Came, Entry
-from plexstream.testing.programs.program import Script
+from plexstream.testing.programs.program import Op, Script
 from plexstream.testing.programs.sends import OUTPUT
 from plexstream.testing.programs.waits import error
 from plexstream.testing.simulation.errors import Violation
@@ -48,7 +48,36 @@ class Known:
     def given(self, sid: str, name: str) -> list[Any]:
         """The values that a promise was given, as who gave them was told."""
         offered = self._r.promised.get((self._full(sid), name), [])
-        return [value for value, id in offered if not error_of(self._answer(id))]
+        refused = "already done"
+        return [v for v, id in offered if not error_of(a := self._answer(id)) and a != refused]
+
+    def runs_before(self, sid: str, op: Op) -> int:
+        """How many earlier runs of a workflow have come past an operation like this one."""
+        found = 0
+        parent = self._r.scripts[self._r.scripts[sid].parent] if self._continues(sid) else None
+        while parent is not None:
+            found += op in parent.ops
+            parent = self._r.scripts[parent.parent] if self._continues(parent.sid) else None
+        return found
+
+    def runs_after(self, sid: str) -> int:
+        """How many runs of a workflow come after this one."""
+        ops = self._r.scripts[sid].ops
+        return 1 + self.runs_after(ops[-1][1]) if ops and ops[-1][0] == "renew" else 0
+
+    def _continues(self, sid: str) -> bool:
+        """Whether a script is a run that another one has gone on as."""
+        script = self._r.scripts[sid]
+        return bool(script.parent) and ["renew", sid, script.ops] in self._r.scripts[script.parent].ops
+
+    def _last(self, sid: str) -> str:
+        """The run that gives the result of a script: the first that has not gone on as new."""
+        while sid in self._ended:
+            last = self._r.scripts[sid].ops[-1:]
+            if not last or last[0][0] != "renew":
+                break
+            sid = last[0][1]
+        return sid
 
     def told(self, to: str, sid: str, at: int) -> list[Any]:
         """What was told to an actor by one operation."""
@@ -56,6 +85,7 @@ class Known:
 
     def answered(self, came: Came, sid: str) -> None:
         """Raise Violation unless an operation came to what a script came to."""
+        sid = self._last(sid)
         ended = self._ended.get(sid)
         if ended:
             came.claim(came.value in ended, f"{sid} came to {ended}")
@@ -118,6 +148,10 @@ class Known:
         self._claim(len(ends) <= 1 + more, f"{sid} ended {len(ends)} times: {ends}")
         self._claim(not self._refuses(script), f"{sid} ended, and refuses")
         self._claim(not self._count("end", sid), f"{sid} was killed, and ended")
+        when = [e[3] for e in self._logs[script.to] if e[0] == "end" and e[2] == sid]
+        killed = self._killed_from_above(script)
+        late = max(when) - killed
+        self._claim(late <= 0, f"{sid} ended {late} ms after who asks for it was killed")
         changes = [at for at, op in enumerate(script.ops) if op[0] in _CHANGES]
         if is_workflow(script.to) and more:
             self._claim(set(did) == set(changes), f"{sid} did {did} of {changes}")
@@ -127,6 +161,18 @@ class Known:
         self._together(script)
         for found in ends:
             self._values(script, found)
+
+    def _killed_from_above(self, script: Script) -> int:
+        """When one of those that wait for a script was killed, in ms since the epoch."""
+        found = [1 << 60]
+        while script.parent and not script.detached:
+            script = self._r.scripts[script.parent]
+            if script.sid not in self._ended and not self._more(script.sid):
+                found += [
+                    self._r.answered_at[id] for what, sid, id in self._r.said
+                    if what == "end" and sid == script.sid and not error_of(self._answer(id))
+                ]  # fmt: skip
+        return min(found)
 
     def _values(self, script: Script, found: list[Any]) -> None:
         waits = [at for at, op in enumerate(script.ops) if ALL[op[0]].waits]
@@ -188,7 +234,7 @@ class Known:
         for address, log in self._logs.items():
             by_sender: dict[str, list[tuple[str, int]]] = {}
             for what, sender, sid, at, _ in log:
-                if what == "note" and not self._more(sid):
+                if what == "note" and not self._more(sid) and not self._overtaken(address, sid, at):
                     by_sender.setdefault(sender, []).append((sid, at))
             for sender, notes in by_sender.items():
                 ends = [e[2] for e in self._logs[sender] if e[0] == "end"]
@@ -196,9 +242,14 @@ class Known:
                 known = [(place[sid], at) for sid, at in notes if sid in place]
                 self._claim(known == sorted(known), f"{address} heard of {sender} out of order: {notes}")
 
+    def _overtaken(self, address: str, sid: str, at: int) -> bool:
+        """Whether it is a signal that failed: others go on meanwhile."""
+        op = self._r.scripts[sid].ops[at]
+        return is_workflow(address) and op[0] == "tell" and op[2] > 0
+
     def _replies(self) -> None:
-        for id, sid in self._r.asks.items():
-            answer = self._answer(id)
+        for id, asked in self._r.asks.items():
+            answer, sid = self._answer(id), self._last(asked)
             if found := self._ended.get(sid):
                 self._claim(answer in found, f"{id}: {answer!r} is not {found} of {sid}")
             else:
@@ -211,7 +262,7 @@ class Known:
             if kind != OutKind.DEADLETTER:
                 continue
             if "sid" in payload and "ops" in payload:
-                right = code in self._codes(payload["sid"])
+                right = code in self._codes(self._last(payload["sid"]))
             elif "id" in payload and code in _LATE:
                 name = str(payload.get("value", ""))
                 sid = name.rpartition(".")[0]

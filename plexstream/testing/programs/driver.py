@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any, NamedTuple
 
+from plexstream.model.address import parse
 from plexstream.model.journal import CommandKind, Step, Turn
 from plexstream.processor.waiting.invocation import Invocation
 from plexstream.testing.programs.actors import OBJECTS, is_workflow
 from plexstream.testing.programs.outside import outside
 from plexstream.testing.programs.partition import START, OnePartition, limited
-from plexstream.testing.programs.program import Move, Program, Script, scripts
+from plexstream.testing.programs.program import CALLS, Move, Program, Script, scripts
 from plexstream.testing.simulation.errors import Violation
 
 _ROUNDS = 400
@@ -35,6 +36,7 @@ class Record(NamedTuple):
         said: commands to handlers that wait.
         promised: by the actor and the name of a promise, the values offered and the ids of the answers.
         replies: by id, each answer that differs.
+        answered_at: when it came first, in ms since the epoch.
         looks: what each actor has in the end.
         left: outputs and dead letters.
     """
@@ -44,6 +46,7 @@ class Record(NamedTuple):
     said: list[Said]
     promised: dict[tuple[str, str], list[tuple[Any, str]]]
     replies: dict[str, list[Any]]
+    answered_at: dict[str, int]
     looks: dict[str, Any]
     left: list[tuple[int, Any, str]]
 
@@ -96,8 +99,9 @@ class _Playing:
                     raise Violation(f"{address} has {seen}, and after a restart {of} {again[address]}")
         stage = self._stage
         return Record(
-            self._scripts, self._asks, self._said, self._promised, stage.replies, looks, list(stage.left())
-        )
+            self._scripts, self._asks, self._said, self._promised, stage.replies, stage.answered_at, looks,
+            list(stage.left()),
+        )  # fmt: skip
 
     def journal(self) -> Iterator[str]:
         """What the log has, for people."""
@@ -120,7 +124,7 @@ class _Playing:
     def _move(self, move: Move) -> None:
         stage, what = self._stage, move[0]
         self._note(f"{move}"[:200])
-        if what in ("call", "again"):
+        if what in CALLS:
             _, sid, to, handler, ask, key, ops = move
             id = stage.send(to, handler, ask, key, sid=sid, ops=ops)
             if ask:
@@ -146,6 +150,7 @@ class _Playing:
         found = [
             (inv, sid) for inv in self._stage.waits()
             if inv.group <= group and (sid := self._sid(inv)) and not self._is_repeated(sid)
+            and not self._joins(inv)
         ]  # fmt: skip
         if found:
             inv, sid = found[which % len(found)]
@@ -161,6 +166,10 @@ class _Playing:
         if inv.begin.handler not in ("go", "run"):
             return ""
         return str(json.loads(inv.begin.payload)["sid"])
+
+    def _joins(self, inv: Invocation) -> bool:
+        """Whether it is one more caller of a workflow's run, who waits for that."""
+        return inv.begin.handler == "run" and not (inv.begun or inv.continued or inv.attempts())
 
     def _is_repeated(self, sid: str) -> bool:
         """Whether its call is sent twice: what was ended would run again, as it should."""
@@ -179,7 +188,8 @@ class _Playing:
     def _resolve(self, address: str, name: str) -> None:
         self._values += 1
         value = f"value {self._values}"
-        id = self._stage.send(address, "$promise", True, name=name, value=value)
+        handler = "settle" if is_workflow(parse(address).short) and self._values % 2 else "$promise"
+        id = self._stage.send(address, handler, True, name=name, value=value)
         self._promised.setdefault((address, name), []).append((value, id))
 
     def _settle(self) -> None:

@@ -38,6 +38,10 @@ class Scope:
         self.depth = depth
         self.kinds = kinds
         self.at = 0
+        self.runs = 0
+        """Of a workflow: how often it goes on as new."""
+        self.used: set[str] = set()
+        """What there is once in a script."""
 
     def name(self) -> str:
         """A name that no other operation has."""
@@ -79,10 +83,12 @@ class Kind:
     Attributes:
         name: the first item of its operations.
         waits: whether its handler waits there.
+        last: whether its handler ends there, and goes on as new.
     """
 
     name = ""
     waits = False
+    last = False
 
     def draw(self, scope: Scope) -> Op | None:
         """Make one up; None where there is no place for it."""

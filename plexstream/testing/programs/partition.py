@@ -52,6 +52,7 @@ class OnePartition:
     Attributes:
         now: its time, in ms since the epoch.
         replies: what each ask was answered, each answer that differs once.
+        answered_at: when it was first, in ms since the epoch.
         crashes: how often it crashed.
     """
 
@@ -60,6 +61,7 @@ class OnePartition:
         self.random = random
         self.now = START
         self.replies: dict[str, list[Any]] = {}
+        self.answered_at: dict[str, int] = {}
         self.crashes = 0
         self.crash_rate = plan.crash
         self._mailbox: list[Envelope] = []
@@ -166,8 +168,7 @@ class OnePartition:
         restore = Restore(pieces, partition, True)
         for offset in range(restore.begin, len(self._journal)):
             restore.take(offset, codec.encode_journal(self._journal[offset]))
-        # Which message kills its process is another matter: here all are killed from outside.
-        settings = Settings(poison_claims=1 << 30, careful_turns=12, mark_interval=100)
+        settings = Settings(poison_claims=self.plan.poison, careful_turns=12, mark_interval=100)
         self.p = Processor(0, 1, self._host, restore, settings, self.now)
 
     def _step(self, hurry: bool = False) -> bool:
@@ -267,6 +268,7 @@ class OnePartition:
         body = json.loads(payload)
         answer = {"error": body["code"], "detail": body["detail"]} if kind == ERROR else body
         known = self.replies.setdefault(id, [])
+        self.answered_at.setdefault(id, self.now)
         if answer not in known:
             known.append(answer)
 

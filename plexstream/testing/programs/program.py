@@ -13,8 +13,12 @@ Op = list[Any]
 Move = list[Any]
 
 
+CALLS = ("call", "again", "join")
+"""Moves that are calls: a new one, one that is made again with its key, one more of a workflow's run."""
+
+
 class Script(NamedTuple):
-    """One call of one actor.
+    """One call of one actor, or one run of a workflow that goes on as new.
 
     Attributes:
         sid: its name; what comes of it bears it.
@@ -22,7 +26,7 @@ class Script(NamedTuple):
         handler: what it is sent to.
         ops: what the handler does.
         ask: whether somebody waits for its result.
-        parent: the script that calls it; empty: a caller from outside.
+        parent: the script that calls it, or goes on as it; empty: a caller from outside.
     """
 
     sid: str
@@ -38,6 +42,7 @@ class Plan(NamedTuple):
     """How an installation behaves. Rates are per step of it; times in ms."""
 
     crash: float = 0.0
+    poison: int = 1 << 30  # processes that a message may kill
     keep: float = 0.5  # of a store, over a crash
     late: bool = False  # acknowledgements are late, and what they are of may be lost
     batch: bool = False  # several messages are read at once
@@ -65,20 +70,22 @@ def scripts(program: Program) -> dict[str, Script]:
     def walk(script: Script) -> None:
         found.setdefault(script.sid, script)
         for op in script.ops:
-            for inner in _called(op, script.sid):
+            for inner in _called(op, script):
                 walk(inner)
 
     for move in program.moves:
-        if move[0] == "call":
+        if move[0] in CALLS:
             _, sid, to, handler, ask, _, ops = move
             walk(Script(sid, to, handler, ops, ask))
     return found
 
 
-def _called(op: Op, parent: str) -> list[Script]:
+def _called(op: Op, of: Script) -> list[Script]:
     if op[0] == "ask":
         _, to, handler, sid, ops, _, detached = op
-        return [Script(sid, to, handler, ops, True, parent, detached)]
+        return [Script(sid, to, handler, ops, True, of.sid, detached)]
+    if op[0] == "renew":
+        return [Script(op[1], of.to, of.handler, op[2], of.ask, of.sid)]
     if op[0] in ("all", "any", "race", "select"):
-        return [script for leaf in op[2] for script in _called(leaf, parent)]
+        return [script for leaf in op[2] for script in _called(leaf, of)]
     return []

@@ -14,15 +14,15 @@ _DELAYS = (0, 0.1, 1, 7)
 
 @kind
 class Tell(Kind):
-    """``[tell, to]``: it is written down there."""
+    """``[tell, to, fails]``: it is written down there, once it does not fail any more."""
 
     name = "tell"
 
     def draw(self, scope: Scope) -> Op:
-        return ["tell", scope.random.choice(scope.everyone)]
+        return ["tell", scope.random.choice(scope.everyone), scope.random.choice((0, 0, 0, 0, 1, 2))]
 
     def play(self, me: Me, op: Op) -> Play:
-        host.tell(op[1], "note", sender=host.self_id(), sid=me.sid, at=me.at, given="")
+        host.tell(op[1], "note", sender=host.self_id(), sid=me.sid, at=me.at, given="", fails=op[2])
         return nothing()
 
     def sends(self, op: Op, sender: str, sid: str, at: int) -> Iterator[tuple[str, Entry]]:

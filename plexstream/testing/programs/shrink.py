@@ -38,7 +38,7 @@ def _smaller(program: Program) -> Iterator[Program]:
         if getattr(program.plan, field) != value:
             yield program._replace(plan=program.plan._replace(**{field: value}))
     for n, move in enumerate(moves):
-        if move[0] in ("call", "again"):
+        if move[0] == "call" and move[1] not in [m[1] for m in moves if m[0] in ("again", "join")]:
             for ops in _fewer(move[-1]):
                 yield program._replace(moves=[*moves[:n], [*move[:-1], ops], *moves[n + 1 :]])
 

@@ -13,6 +13,7 @@ from plexstream.testing.programs.outside import outside
 from plexstream.testing.programs.program import Op
 
 TRIES = 4
+_HOUR = 3600
 _RETRY = Retry(attempts=TRIES, interval=0.2, factor=2, jitter=0)
 
 
@@ -86,7 +87,8 @@ class Ask(Kind):
         if "workflows" in scope.kinds and random.random() < 0.4:
             to, handler = f"{random.choice(('flow', 'flowing'))}/{sid}", "run"
         inner = Scope(random, sid, scope.others[at + 1 :], scope.everyone, scope.depth + 1, scope.kinds)
-        timeout = random.choice((None, None, None, 0.3, 5))
+        inner.runs = random.randint(0, 2) if handler == "run" else 0
+        timeout = random.choice((None, None, 0.3, 5, _HOUR))
         return ["ask", to, handler, sid, script(inner, calm=True), timeout, random.random() < 0.2]
 
     def start(self, me: Me, op: Op) -> Waitable[Any]:
@@ -100,7 +102,7 @@ class Ask(Kind):
         sid, timeout = op[3], op[5]
         code = error(came.value)
         if code == "timed_out":
-            came.claim(timeout is not None, "it has no timeout")
+            came.claim(timeout not in (None, _HOUR), "there was no hour in which it was not answered")
             came.claim(came.over - came.began >= timeout * 1000, f"a timeout of {timeout} s is over early")
         else:
             came.known.answered(came, sid)
@@ -108,17 +110,29 @@ class Ask(Kind):
 
 @kind
 class Promise(Kind):
-    """``[promise]``: a value that somebody gives by name."""
+    """``[promise, name]``: a value that somebody gives by name; that of the operation, or one of all runs."""
 
     name = "promise"
     waits = True
 
+    def draw(self, scope: Scope) -> Op:
+        once = scope.runs and "once" not in scope.used and scope.random.random() < 0.5
+        if once:
+            scope.used.add("once")
+        return ["promise", "each run's" if once else ""]
+
     def play(self, me: Me, op: Op) -> Play:
-        return (yield host.promise(me.key()).start())
+        return (yield host.promise(op[1] or me.key()).start())
 
     def judge(self, op: Op, came: Came) -> None:
-        given = came.known.given(came.sid, f"{came.sid}.{came.at}")
-        came.claim([came.value] == given, f"the promise was given {given}")
+        given = came.known.given(came.sid, op[1] or f"{came.sid}.{came.at}")
+        if op[1]:  # the promises of a run end with it
+            at = came.known.runs_before(came.sid, op)
+            came.claim(given[at : at + 1] == [came.value], f"the promises of the runs were given {given}")
+        else:
+            # A value that comes too late for its run is the next one's.
+            right = given[:1] == [came.value] and len(given) <= 1 + came.known.runs_after(came.sid)
+            came.claim(right, f"the promise was given {given}")
 
 
 @kind
@@ -239,6 +253,13 @@ def script(scope: Scope, calm: bool = False) -> list[Op]:
         op = ALL[name].draw(scope)
         if op is not None:
             ops.append(op)
+    if scope.runs:
+        scope.at = len(ops)
+        next_run = Scope(
+            scope.random, f"{scope.sid}+", scope.others, scope.everyone, scope.depth, scope.kinds
+        )
+        next_run.runs = scope.runs - 1
+        ops.append(["renew", next_run.sid, script(next_run, calm=calm)])
     return ops
 
 

@@ -138,6 +138,18 @@ def test_a_handler_that_only_runs_again_is_no_poison(world, crashes):
     assert world.put_aside() == []
 
 
+def test_who_leaves_no_turn_and_kills_nobody_is_no_poison():
+    world = World(Errand)
+    world.restart()
+    world.restart()  # from now on with care
+    world.tell("errand/1", "look")
+    world.run()
+    for _ in range(4):
+        world.restart()
+        world.run()
+    assert world.put_aside() == []
+
+
 RUNS = [0]
 
 
@@ -153,6 +165,10 @@ class Errand:
     @handler()
     async def go(self):
         return await host.run("fails once", fails_once, retry=Retry(attempts=3, interval=0.2, jitter=0))
+
+    @handler(read_only=True)
+    def look(self):
+        return 1
 
     @handler()
     async def nap(self):

@@ -1,0 +1,169 @@
+"""Handlers that wait, with one rule broken each time: what random programs must find."""
+
+from plexstream.hosts.native.task import Task
+from plexstream.model.host import Result
+from plexstream.model.journal import CommandKind
+from plexstream.processor import handling
+from plexstream.processor.handling import Handling
+from plexstream.processor.waiting import lifecycle
+from plexstream.processor.waiting.agenda import Agenda
+from plexstream.processor.waiting.histories import Histories
+from plexstream.processor.waiting.invocation import Invocation
+from plexstream.processor.waiting.invocations import Invocations
+from plexstream.processor.waiting.machine import State
+from plexstream.processor.waiting.revival import Revival
+
+
+def poison_counts_the_waiting(patch):
+    patch.setattr(Handling, "will_wait", lambda self, e: False)
+
+
+def silent_trials_stay_suspects(patch):
+    patch.setattr("plexstream.processor.fold.InboxFold.has", lambda self, offset: False)
+
+
+def revive_forgets_answers_with_timeouts(patch):
+    restore = Revival.restore
+
+    def mutant(self):
+        restore(self)
+        timed = (inv for inv in self._agenda.ready if inv.outstanding)
+        for inv in [i for i in timed if {c.kind for c in i.outstanding.values()} == {CommandKind.SLEEP}]:
+            self._agenda.ready.remove(inv)
+            inv.state = State.ASLEEP
+
+    patch.setattr(Revival, "restore", mutant)
+
+
+def runs_inherit_steps(patch):
+    """The next run is given the answers of the one before."""
+    read = Histories.read
+    seen = {}
+
+    def mutant(self, address, number):
+        history = read(self, address, number)
+        known = seen.setdefault((id(self), address), {})
+        known[number] = history or known.get(number, [])
+        if "/flow" not in address:
+            return history
+        before = [s for n in sorted(known) if n < number for s in known[n]]
+        return [*before, *history]
+
+    patch.setattr(Histories, "read", mutant)
+
+
+def promises_outlive_their_run(patch):
+    patch.setattr(lifecycle, "PROMISES", "@none")
+
+
+def parked_messages_skip_the_door(patch):
+    """What was parked is run as it is: its key is not looked up, and nobody asks whether its actor lives."""
+    invoke = Handling._invoke
+
+    def mutant(self, actor, topic, offset, e, must_read, inv=None):
+        if inv is not None:
+            e = e._replace(idempotency_key="")
+        return invoke(self, actor, topic, offset, e, must_read, inv)
+
+    patch.setattr(Handling, "_invoke", mutant)
+
+
+def what_comes_before_a_run_is_missed(patch):
+    soon = Agenda.soon
+
+    def mutant(self, inv):
+        patch.setattr(Agenda, "is_behind", is_behind)
+        soon(self, inv)
+        patch.setattr(Agenda, "is_behind", lambda self, inv: False)
+
+    is_behind = Agenda.is_behind
+    patch.setattr(Agenda, "is_behind", lambda self, inv: False)
+    patch.setattr(Agenda, "soon", mutant)
+
+
+def restarts_before_the_beginning_count(patch):
+    forget = Invocation.forget
+
+    def mutant(self, at):
+        begun, self.begun = self.begun, True
+        forget(self, at)
+        self.begun = begun
+
+    patch.setattr(Invocation, "forget", mutant)
+
+
+def late_answers_count(patch):
+    def mutant(self, command):
+        self.outstanding[command.number] = command
+
+    patch.setattr(Invocation, "wait_for", mutant)
+
+
+def promises_are_not_looked_for(patch):
+    patch.setattr("plexstream.processor.waiting.answers.Answers.look_for_promises", lambda self, inv: None)
+
+
+def expired_before_the_first_turn(patch):
+    def mutant(self, actor):
+        ttl = actor.info.state_ttl
+        old = ttl and actor.seq and self.now - actor.time > ttl
+        return bool(old) and not self.invocations.keeps(actor.address)
+
+    patch.setattr(Handling, "expired", mutant)
+    came_to = Invocations.came_to
+
+    def hiding(self, inv, result, opening, outs):
+        hidden = inv.actor.reader.hidden
+        came_to(self, inv, result, opening, outs)
+        if inv.actor is not None:
+            inv.actor.reader.hidden = hidden
+
+    patch.setattr(Invocations, "came_to", hiding)
+
+
+def what_a_restart_undid_is_not_sent_again(patch):
+    patch.setattr("plexstream.hosts.native.replay.Replay._sent_again", lambda self: None)
+
+
+def settled_promises_are_settled_again(patch):
+    patch.setattr(
+        "plexstream.processor.waiting.journal.Journal._settled_once", lambda self, inv, patch, fresh: patch
+    )
+    patch.setattr(Task, "_promise", lambda self, name: _none())
+
+
+def _none():
+    from plexstream.hosts.native import task
+
+    return task._NO_ENTRY
+
+
+def cancel_does_not_reach_down(patch):
+    patch.setattr("plexstream.processor.waiting.controls.reach_down", lambda inv, what: [])
+    patch.setattr(lifecycle, "reach_down", lambda inv, what: [])
+
+
+def killed_workflows_run_again(patch):
+    patch.setattr(lifecycle.Lifecycle, "_result_of_run", lambda *_: [])
+
+
+def retries_are_forgotten(patch):
+    failed = Handling._failed
+
+    def mutant(self, actor, topic, offset, e, result, inv=None):
+        if inv is None and e.kind == 0:
+            result = result._replace(code="rejected") if type(result) is Result else result
+        return failed(self, actor, topic, offset, e, result, inv)
+
+    patch.setattr(Handling, "_failed", mutant)
+
+
+def signals_that_fail_are_lost(patch):
+    patch.setattr(handling, "_RETRIED", frozenset())
+
+
+ALL = [
+    value
+    for name, value in list(globals().items())
+    if getattr(value, "__module__", "") == __name__ and not name.startswith("_")
+]
