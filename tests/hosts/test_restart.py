@@ -10,7 +10,17 @@ sys.path.append(str(Path(__file__).parent))
 
 from world import World
 
-from plexstream import actor, handler, host, query_handler, run_handler, state, workflow
+from plexstream import (
+    actor,
+    handler,
+    host,
+    query_handler,
+    run_handler,
+    signal_handler,
+    state,
+    state_list,
+    workflow,
+)
 from plexstream.model.host import EffectResult
 
 tokens = itertools.count(1)
@@ -186,3 +196,35 @@ def test_a_step_that_is_none(wrong):
     world = World(Steps)
     waiting(world, "go")
     assert world.ask("steps/1", "$restart", **{"from": wrong}) == "bad_arguments"
+
+
+@workflow(name="shelf")
+class Shelf:
+    items: list[str] = state_list()
+
+    @run_handler
+    async def run(self) -> list[str]:
+        await host.run("first", token)
+        await host.sleep(1)
+        self.items.append("run")
+        await host.promise("go on")
+        return list(self.items)
+
+    @signal_handler()
+    def put(self) -> None:
+        self.items.append("signal")
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+def test_what_is_done_again_to_a_collection_comes_on_top_of_what_it_has(crashes):
+    world = World(Shelf)
+    id = world.start("shelf/1", "run")
+    world.run(1000)
+    world.ask("shelf/1", "put")
+    world.ask("shelf/1", "$restart", **{"from": 1})
+    if crashes:
+        world.restart()
+    world.ask("shelf/1", "put")
+    world.run(1000)
+    world.ask("shelf/1", "$promise", name="go on", value=None)
+    assert world.replies[id] == ["run", "signal", "signal", "run"]

@@ -97,6 +97,8 @@ class Replay:
             news = [c for c in step.completions if self._is_news(c)]
             if is_note(step):
                 self._noted += news
+                if outcome is not None:
+                    self._keep(step)
                 continue
             turn.restarts = self._plan.before[i]
             if outcome is None:
@@ -125,6 +127,12 @@ class Replay:
                 ran = True
                 outcome = self._take(self._host.go_on(self._task))
         return self._rest(outcome, ran)
+
+    def _keep(self, step: Step) -> None:
+        """What a stretch that was undone did to collections stays: what came later is on top of it."""
+        if stays := [c for c in step.patch if c.key is not None]:
+            self._task.instance.reader.apply(stays)
+            self._task.instance.apply(stays)
 
     def _is_news(self, completion: Completion) -> bool:
         number = completion.number

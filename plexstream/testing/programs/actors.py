@@ -1,6 +1,6 @@
 """The actors that play scripts. Each writes down all that changes it, in order: that is what is judged.
 
-An entry of a log is its kind, who sent it, script, number of the operation, and what came of it; of an end, the
+An entry of a log is its kind, who sent it, script, number of the operation, and what came of it; of an end, its
 time in place of the number.
 """
 
