@@ -216,6 +216,19 @@ class Shelf:
 
 
 @pytest.mark.parametrize("crashes", [False, True])
+def test_what_was_done_to_a_collection_before_a_restart_stays(crashes):
+    world = World(Shelf)
+    id = world.start("shelf/1", "run")
+    world.run(1000)
+    world.ask("shelf/1", "$restart", **{"from": 1})
+    if crashes:
+        world.restart()
+    world.run(1000)
+    world.ask("shelf/1", "$promise", name="go on", value=None)
+    assert world.replies[id] == ["run", "run"]
+
+
+@pytest.mark.parametrize("crashes", [False, True])
 def test_what_is_done_again_to_a_collection_comes_on_top_of_what_it_has(crashes):
     world = World(Shelf)
     id = world.start("shelf/1", "run")

@@ -1,7 +1,7 @@
 """The actors that play scripts. Each writes down all that changes it, in order: that is what is judged.
 
-An entry of a log is its kind, who sent it, script, number of the operation, and what came of it; of an end, its
-time in place of the number.
+An entry of a log is its kind, who sent it, script, number of the operation (of an end, the time), and what
+came of it.
 """
 
 from __future__ import annotations
