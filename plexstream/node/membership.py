@@ -13,17 +13,23 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from plexstream.log.kafka.errors import Kind, kind_of
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import client_settings
+from plexstream.log.kafka.views import AGAIN_S, Views
 from plexstream.model.topics import Topics
 
 _log = logging.getLogger("plexstream.node")
 
 SESSION_MS = 6_000
 HEARTBEAT_MS = 500
+LOOK_S = 2.0
+"""How often it looks whether it hears of the cluster, and so of its group's coordinator, from a broker that
+is cut off: that one would take it for a member for ever."""
+_COORDINATORS = "__consumer_offsets"
+_ASTRAY = "it heard of the cluster from a broker that most others do not take for a leader"
 HANDOVER_S = 5.0
 """How long a rebalance waits for partitions to be let go in good order; below the session time."""
 RETRY_S = 1.0
@@ -36,6 +42,7 @@ class Membership:
         member: name of this member, the same after a restart.
         assign: called with the whole set of partitions whenever it changes.
         let_go: whether a partition is no longer worked on; asked while it is being taken away.
+        views: of the brokers.
     """
 
     def __init__(
@@ -46,6 +53,7 @@ class Membership:
         member: str,
         assign: Callable[[frozenset[int]], None],
         let_go: Callable[[int], bool],
+        views: Views,
     ) -> None:
         self._outage = Outage(f"Kafka at {bootstrap}, membership")
         own: dict[str, Any] = {
@@ -58,13 +66,17 @@ class Membership:
             "enable.auto.commit": False,
             "auto.offset.reset": "latest",
             "queued.min.messages": 1,
+            # 10 min by default: one that is cut off goes on taking heartbeats.
+            "coordinator.query.interval.ms": int(LOOK_S * 1000),
         }
         self._config = client_settings(bootstrap, own, settings, "consumer", self._outage.error) | own
         self._mailbox = topics.mailbox
         self._assign = assign
         self._let_go = let_go
         self._have: frozenset[int] = frozenset()
+        self._views = views
         self._stop = threading.Event()
+        self._leaving = False
         self._thread = threading.Thread(target=self._run, name="plexstream-membership", daemon=True)
 
     def start(self) -> None:
@@ -80,7 +92,9 @@ class Membership:
         while not self._stop.is_set():
             consumer: Consumer | None = None
             try:
-                consumer = Consumer(self._config)
+                self._leaving = False
+                consumer = Consumer(self._config | {"bootstrap.servers": self._views.sound})
+                look_at, doubts = time.monotonic() + LOOK_S, 0
                 consumer.subscribe(
                     [self._mailbox],
                     on_assign=self._on_assign,
@@ -94,16 +108,34 @@ class Membership:
                         if kind_of(error) in (Kind.ANEW, Kind.FENCED):
                             raise KafkaException(error)
                         self._outage.error(error)
+                    if time.monotonic() >= look_at:
+                        doubts = doubts + 1 if self._in_doubt(consumer) else 0
+                        if doubts > 1:
+                            raise KafkaException(KafkaError(KafkaError.FENCED_LEADER_EPOCH, _ASTRAY))
+                        look_at = time.monotonic() + (AGAIN_S if doubts else LOOK_S)
             except Exception as error:
                 # Fenced: another process has joined under this member's name. Whatever else it is: a member
                 # that gives up would leave this worker out of service for ever.
                 said = error.args[0].str() if isinstance(error, KafkaException) else repr(error)
                 _log.warning("membership begins anew: %s", said)
+                self._leaving = True
                 self._change(frozenset())
                 self._stop.wait(RETRY_S)
             finally:
                 if consumer is not None:
                     _close(consumer)
+
+    def _in_doubt(self, consumer: Consumer) -> bool:
+        """Whether it hears of the cluster what most brokers do not say."""
+        for topic in (_COORDINATORS, self._mailbox):
+            try:
+                own = consumer.list_topics(topic, 0.5)
+            except KafkaException:  # it knows that it knows nothing
+                return False
+            there = own.topics.get(topic)
+            if there is not None and self._views.contradict(own, topic, there.partitions):
+                return True
+        return False
 
     def _change(self, have: frozenset[int]) -> None:
         self._have = have
@@ -117,7 +149,7 @@ class Membership:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         gone = {p.partition for p in partitions}
-        if not self._stop.is_set():
+        if not self._stop.is_set() and not self._leaving:
             self._change(self._have - gone)
             end = time.monotonic() + HANDOVER_S
             while time.monotonic() < end and not all(self._let_go(p) for p in gone):

@@ -77,8 +77,9 @@ def work(spec: WorkerSpec, pipe: Connection) -> None:
         None if spec.control is None else Control(log, spec.topics, spec.control),
     )
     membership = Membership(
-        spec.kafka, spec.kafka_settings, spec.topics, spec.member, unit.assign, unit.worker.has_let_go
-    )
+        spec.kafka, spec.kafka_settings, spec.topics, spec.member, unit.assign, unit.worker.has_let_go,
+        log.views,
+    )  # fmt: skip
     unit.start()
     membership.start()
     threading.Thread(target=_listen, args=(pipe, stop), daemon=True).start()

@@ -5,6 +5,7 @@ from installation import wait_until
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.kafka.log import KafkaLog
+from plexstream.log.kafka.views import Views
 from plexstream.model.topics import Topics
 from plexstream.node import membership
 from plexstream.node.membership import Membership
@@ -30,7 +31,9 @@ def test_a_member_that_fails_joins_again(kafka, topics, monkeypatch, caplog):
         if len(had) == 1:
             raise RuntimeError("the worker was not ready")
 
-    member = Membership(kafka, {"consumer.client.rack": "here"}, topics, "one", assign, lambda p: True)
+    member = Membership(
+        kafka, {"consumer.client.rack": "here"}, topics, "one", assign, lambda p: True, Views(kafka, {})
+    )
     member.start()
     wait_until(lambda: had[2:] and had[-1] == {0, 1})
     member.stop()
@@ -49,7 +52,7 @@ def test_a_member_for_which_no_client_can_be_made_tries_again(kafka, topics, mon
 
     monkeypatch.setattr(membership, "Consumer", consumer)
     had = []
-    member = Membership(kafka, {}, topics, "one", had.append, lambda p: True)
+    member = Membership(kafka, {}, topics, "one", had.append, lambda p: True, Views(kafka, {}))
     member.start()
     wait_until(lambda: had and had[-1] == {0, 1})
     member.stop()

@@ -43,12 +43,21 @@ one asks for metadata may be cut off from its peers, and know nothing new."""
 
 
 class Admin:
-    """An admin client that heals, or is replaced. Thread-safe."""
+    """An admin client that heals, or is replaced. Thread-safe.
 
-    def __init__(self, bootstrap: str, settings: Mapping[str, str]) -> None:
+    Parameters:
+        sound: gives the bootstrap addresses for a new one.
+    """
+
+    def __init__(
+        self, bootstrap: str, settings: Mapping[str, str], sound: Callable[[], str] | None = None
+    ) -> None:
         self.bootstrap = bootstrap
         self._outage = Outage(f"Kafka at {bootstrap}")
-        self._settings = client_settings(bootstrap, {}, settings, "admin", self._outage.error)
+        # So that to list a topic by its name never creates it.
+        own = {"allow.auto.create.topics": False}
+        self._settings = client_settings(bootstrap, own, settings, "admin", self._outage.error)
+        self._sound = sound or (lambda: bootstrap)
         self._lock = threading.Lock()
         self._failures = 0  # one after the other, of whatever question
         self._client = connect(AdminClient, self._settings)
@@ -136,6 +145,7 @@ class Admin:
         with self._lock:
             if self._client is old:
                 logger.info("Kafka at %s: a new admin client, after %s", self.bootstrap, why.name())
+                self._settings["bootstrap.servers"] = self._sound()
                 self._client = connect(AdminClient, self._settings)
                 self._ending()
                 self._ending = watch(self, self._client)

@@ -62,7 +62,7 @@ class KafkaAppender:
         self._log = log
         self._outage = Outage(f"Kafka at {log.bootstrap}, appender")
         self._producer = connect(
-            Producer, client_settings(log.bootstrap, APPENDER, log.settings, "producer", self._outage.error)
+            Producer, client_settings(log.views.sound, APPENDER, log.settings, "producer", self._outage.error)
         )
         self._pending: dict[_Group, None] = {}
         self._pending_bytes = 0

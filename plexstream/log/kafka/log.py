@@ -29,6 +29,7 @@ from plexstream.log.kafka.settings import (
     logger,
 )
 from plexstream.log.kafka.transaction import KafkaTransaction
+from plexstream.log.kafka.views import Views
 from plexstream.log.limits import DEFAULT_MAX_BYTES
 from plexstream.log.local import check_new, check_same, check_trim, missing
 from plexstream.model.errors import ConfigError, LogError, LogUnavailable, Refused, TopicMissing
@@ -68,7 +69,8 @@ class KafkaLog:
         self._limits: dict[str, int] = {}
         self._memory = Memory()
         self._closed = False
-        self._admin = Admin(bootstrap, settings)
+        self.views = Views(bootstrap, settings)
+        self._admin = Admin(bootstrap, settings, lambda: self.views.sound)
 
     def reader(self, *, committed: bool = False) -> KafkaReader:
         self._check_open()
@@ -143,7 +145,7 @@ class KafkaLog:
         return self._ask_of(
             place[0],
             f"asking for the offsets of {place[0]}[{place[1]}]",
-            lambda client, s: _range(client, place, s),
+            lambda client, s: self._range(client, place, s),
         )
 
     def trim(self, place: Place, before: int, end: int) -> None:
@@ -159,6 +161,7 @@ class KafkaLog:
 
     def close(self) -> None:
         self._closed = True
+        self.views.close()
 
     # For the clients, in their own modules.
 
@@ -233,6 +236,24 @@ class KafkaLog:
             raise Refused(why, topics={topic: why})
         return limit
 
+    def _range(self, client: AdminClient, place: Place, seconds: float) -> tuple[int, int]:
+        """What the leader says, if it leads still.
+
+        A broker that is cut off gives ends as they once were: a newer owner's claim would not be seen, and a
+        partition would pass for shorter than it was. So the others are asked, after it has answered.
+        """
+        topic, number = place
+        own = client.list_topics(topic, seconds)
+        found = _offsets(client, place, seconds)
+        match self.views.contradict(own, topic, [number]):
+            case True:
+                said = f"most brokers do not take the leader of {topic}[{number}] for it"
+                raise KafkaException(KafkaError(KafkaError.FENCED_LEADER_EPOCH, said))
+            case None:
+                said = f"too few brokers say who leads {topic}[{number}]"
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT, said))
+        return found
+
     def _ask_of(self, topic: str, doing: str, question: Question[T]) -> T:
         try:
             return self._admin.ask(doing, question, topic=topic)
@@ -298,7 +319,7 @@ class KafkaLog:
             raise LogError(f"the log at Kafka {self.bootstrap} is closed")
 
 
-def _range(client: AdminClient, place: Place, seconds: float) -> tuple[int, int]:
+def _offsets(client: AdminClient, place: Place, seconds: float) -> tuple[int, int]:
     # Both are asked before the first is waited for: one round trip.
     first, last = (
         client.list_offsets(

@@ -14,6 +14,7 @@ from plexstream.log.base import Place, Record
 from plexstream.log.kafka.errors import Kind, kind_of, log_error, passes
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import READER, client_settings, connect, logger
+from plexstream.log.kafka.views import AGAIN_S, LOOK_S
 from plexstream.log.local import beyond_end
 from plexstream.model.errors import LogError, LogUnavailable, Unreadable
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 WAKE_S = 0.02
 """How late a `wake` may come: nothing interrupts librdkafka's poll. 50 idle polls a second cost 0.1 % CPU."""
+
+_LOOK_AROUND_S = 2.0
+"""How often a reader that has nothing to read looks whether whom it asks does lead."""
 
 _LOOK_UP_S = 1.0
 """How long librdkafka would wait by itself before it asks for the leaders of a topic that is new to it."""
@@ -42,7 +46,7 @@ class KafkaReader:
         self._log = log
         self._outage = Outage(f"Kafka at {log.bootstrap}, reader")
         own = READER | {"isolation.level": "read_committed" if committed else "read_uncommitted"}
-        self._settings = client_settings(log.bootstrap, own, log.settings, "consumer", self._on_error)
+        self._settings = client_settings(log.views.sound, own, log.settings, "consumer", self._on_error)
         self._consumer = connect(Consumer, self._settings)
         self._positions: dict[Place, int] = {}
         self._paused: set[Place] = set()
@@ -51,6 +55,12 @@ class KafkaReader:
         self._answers: deque[Answer] = deque()
         self._topics: set[str] = set()  # whose leaders this consumer has asked for
         self._look_ups: list[threading.Thread] = []
+        self._look_at = time.monotonic() + _LOOK_AROUND_S
+        self._looking: threading.Thread | None = None
+        self._looked = threading.Event()  # the thread needs the consumer no more
+        self._looked.set()
+        self._doubted: Consumer | None = None
+        self._astray: Consumer | None = None  # it hears of the cluster from a broker that is cut off
         self._problems: deque[LogError] = deque()
         self._missing: list[str] = []  # what librdkafka says of partitions that are not there
         self._woken = False
@@ -94,6 +104,8 @@ class KafkaReader:
                 found = self._take([first, *consumer.consume(limit - 1, 0)] if limit > 1 else [first])
                 if found:
                     return found
+            else:
+                self._look_around()
             if self._missing:
                 self._look_for_missing()
             self._raise_problem()
@@ -138,6 +150,39 @@ class KafkaReader:
         thread = threading.Thread(target=ask, name="plexstream-reader-look-up", daemon=True)
         self._look_ups = [*(t for t in self._look_ups if t.is_alive()), thread]
         thread.start()
+
+    def _look_around(self) -> None:
+        """A broker that is cut off from its peers has nothing new, and no error: another consumer begins
+        elsewhere."""
+        if self._astray is self._consumer:
+            said = "it heard of the cluster from a broker that most others do not take for a leader"
+            self._replace_consumer(KafkaError(KafkaError.FENCED_LEADER_EPOCH, said))
+        now = time.monotonic()
+        if now < self._look_at or not self._assigned or (self._looking and self._looking.is_alive()):
+            return
+        self._look_at = now + _LOOK_AROUND_S
+        places: dict[str, list[int]] = {}
+        for topic, partition in self._assigned:
+            places.setdefault(topic, []).append(partition)
+        consumer = self._consumer
+
+        def look() -> None:
+            try:
+                own = {topic: consumer.list_topics(topic, LOOK_S) for topic in places}
+            except KafkaException:  # it knows that it knows nothing
+                return
+            finally:
+                self._looked.set()
+            odd = any(self._log.views.contradict(own[topic], topic, places[topic]) for topic in places)
+            if odd and self._doubted is consumer:
+                self._astray = consumer
+            self._doubted = consumer if odd else None
+            if odd:
+                self._look_at = time.monotonic() + AGAIN_S
+
+        self._looked.clear()
+        self._looking = threading.Thread(target=look, name="plexstream-reader-look", daemon=True)
+        self._looking.start()
 
     def _start(self, place: Place) -> None:
         if place not in self._positions or place in self._paused or place in self._asking:
@@ -246,6 +291,7 @@ class KafkaReader:
         """librdkafka has given this one up: go on with another, from where this one was."""
         logger.warning("Kafka at %s: a reader begins anew: %s", self._log.bootstrap, why.str())
         self._close_consumer()
+        self._settings["bootstrap.servers"] = self._log.views.sound
         self._consumer = connect(Consumer, self._settings)
         assigned, self._assigned = self._assigned, set()
         self._topics.clear()
@@ -256,4 +302,5 @@ class KafkaReader:
     def _close_consumer(self) -> None:
         for thread in self._look_ups:  # it uses the consumer
             thread.join()
+        self._looked.wait()
         self._consumer.close()

@@ -57,6 +57,9 @@ APPENDER: dict[str, Any] = {
     # No time limit: a record given up after others were sent would be a gap.
     "message.timeout.ms": 0,
     "linger.ms": 0,
+    # Connected to all brokers. Else one that is cut off from its peers, and that does not answer an append,
+    # is asked for the leader again as soon as the connection to it is made anew.
+    "enable.sparse.connections": False,
 }
 
 TRANSACTION: dict[str, Any] = {

@@ -53,15 +53,17 @@ class KafkaTransaction:
         self._unproven: list[tuple[str | None, int | None]] = []
         self._undelivered: list[tuple[str, bytes | str | None, bytes | str | None, KafkaError]] = []
         own = TRANSACTION | {"transactional.id": id, "on_delivery": self._on_delivery}
+        # A coordinator that is cut off would give positions as they once were.
+        sound = log.views.sound
         producer = connect(
-            Producer, client_settings(log.bootstrap, own, log.settings, "producer", self._outage.error)
+            Producer, client_settings(sound, own, log.settings, "producer", self._outage.error)
         )
         self._producer: Producer | None = producer
         # Never subscribes: it stands for the group whose offsets are the positions. That it reads committed
         # makes the broker wait with its answer while a transaction with offsets of the group is open.
         group = READER | {"group.id": id, "isolation.level": "read_committed"}
         self._group = connect(
-            Consumer, client_settings(log.bootstrap, group, log.settings, "consumer", self._outage.error)
+            Consumer, client_settings(sound, group, log.settings, "consumer", self._outage.error)
         )
         self._call("opening", lambda: producer.init_transactions(TIMEOUT_S))
 
