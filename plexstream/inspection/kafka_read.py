@@ -36,7 +36,7 @@ def batches(
         "enable.partition.eof": True,
     }
     consumer = connect(
-        Consumer, client_settings(log.bootstrap, own, log.settings, "consumer", lambda _: None)
+        Consumer, client_settings(log.views.sound, own, log.settings, "consumer", lambda _: None)
     )
     try:
         consumer.assign([TopicPartition(place[0], place[1], start)])
