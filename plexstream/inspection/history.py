@@ -280,7 +280,7 @@ def rebuild(
     if not base <= until <= end:
         raise HistoryGone(_out_of_range(partition, until, base, end))
     limits = settings or Settings()
-    pieces = Pieces(store, split_fields, limits.reply_ttl, codec)
+    pieces = Pieces(store, split_fields, limits.reply_ttl, codec, limits.result_ttl)
     pieces.histories.load()
     restore = Restore(pieces, begin, exact=False)
 

@@ -196,7 +196,7 @@ def _bring_up(
 ) -> Store:
     """The store with the journal since folded in, in memory."""
     overlay = Overlay(store)
-    pieces = Pieces(overlay, split_fields, settings.reply_ttl, codec)
+    pieces = Pieces(overlay, split_fields, settings.reply_ttl, codec, settings.result_ttl)
     pieces.histories.load()
     restore = Restore(pieces, at, exact=True)
     for records in read(log, (topics.journal, base.partition), at.start, base.end):

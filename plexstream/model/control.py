@@ -12,6 +12,9 @@ COMPLETE = "$complete"
 """An awakeable gets its value: ``{"id": …, "value": …}`` or ``{"id": …, "error": text}``."""
 PROMISE = "$promise"
 """A promise of the actor does: ``{"name": …, "value": …}`` or with ``"error"``."""
+RESULT = "$result"
+"""What has become of an invocation: ``{"name": …, "digest": …}``, by its id; with ``"wait"`` once it has
+ended, if that is within so many milliseconds."""
 ACTIONS = {
     "cancel": "$cancel", "kill": "$end", "pause": "$pause", "resume": "$resume", "restart": "$restart",
 }  # fmt: skip

@@ -38,6 +38,7 @@ PlexstreamError
 │   ├── NonDeterministic     a handler did not ask for what is recorded when it ran again
 │   ├── HistoryTooLong       an invocation has too many steps
 │   ├── AlreadyDone          a promise or an awakeable that is completed already
+│   ├── IdempotencyConflict  an idempotency key was used before, with other arguments
 │   └── UnknownInvocation    no such invocation, promise or awakeable waits here
 └── ReplayDiffers            re-execution did something else than what is recorded
 """
@@ -324,8 +325,16 @@ class AlreadyDone(CallError):
     status = 409
 
 
+class IdempotencyConflict(CallError):
+    """The idempotency key was used before for this handler of this actor, with other arguments. Nothing was
+    done: repeat the call as it was, or give another key."""
+
+    code = "idempotency_conflict"
+    status = 422
+
+
 class UnknownInvocation(CallError):
-    """No such invocation, promise or awakeable waits here."""
+    """No such invocation, promise or awakeable waits here, and no outcome of one is kept (any more)."""
 
     code = "unknown_invocation"
     status = 404
@@ -336,7 +345,8 @@ CALL_ERRORS: dict[str, type[CallError]] = {
     for error in (
         CallError, Rejected, Failed, UnknownType, UnknownHandler, NotReadOnly, BadArguments, TooLarge,
         Stopped, Ignored, AlreadyStarted, Overloaded, Poisoned, TimedOut, StepFailed, Cancelled, Killed,
-        Deadlock, NonDeterministic, HistoryTooLong, AlreadyDone, UnknownInvocation,
+        Deadlock, NonDeterministic, HistoryTooLong, AlreadyDone, IdempotencyConflict,
+        UnknownInvocation,
     )
 }  # fmt: skip
 

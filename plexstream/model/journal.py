@@ -28,6 +28,7 @@ class OutKind(IntEnum):
     CANCEL = 6  # timer `id` of this actor
     DEADLETTER = 7  # the cause itself, put aside for `key`
     TICK = 8  # `handler` every `due` ms while the actor is in memory, or no more: never in a journal
+    KEPT = 9  # what a tell came to, for who asks for it: the result, or with `key` an ErrorBody. Goes nowhere
     LATER = 10  # the cause is answered by another turn; `id` says whom: never in a journal
 
 
@@ -76,7 +77,7 @@ class Turn(NamedTuple):
     time: int
     status: int
     fresh: bool  # the state before was expired: folded away first
-    idempotency_key: str
+    idempotency_key: str  # a mark (`model.idempotency`): what the turn comes to is kept for it
     patch: tuple[Change, ...] | list[Change]
     handler: str
     message_id: str

@@ -138,6 +138,7 @@ class Config(BaseSettings):
     max_waiting: Count = _D.max_waiting
     max_waiting_bytes: Bytes = _D.max_waiting_bytes
     reply_ttl: Milliseconds = _D.reply_ttl
+    result_ttl: Milliseconds = _D.result_ttl
     poison_claims: Count = _D.poison_claims
     careful_turns: Count = _D.careful_turns
     snapshot_interval: Milliseconds = _D.snapshot_interval

@@ -374,7 +374,8 @@ class Takeover:
 
     def _start_restore(self, partition: Partition, exact: bool) -> None:
         assert self.store is not None
-        pieces = Pieces(self.store, split_fields, self.s.settings.reply_ttl, codec)
+        limits = self.s.settings
+        pieces = Pieces(self.store, split_fields, limits.reply_ttl, codec, limits.result_ttl)
         pieces.histories.load()
         self.restore = Restore(pieces, partition, exact)
         self.restore.on_claim = self._note_code

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
+from plexstream.model import idempotency
 from plexstream.model.address import type_of
 from plexstream.model.attempt import FIELD, encode_attempt
+from plexstream.model.control import RESULT
 from plexstream.model.errors import Failed
 from plexstream.model.host import Result
 from plexstream.model.journal import (
     DONE,
-    Begin,
     Change,
     Out,
     OutKind,
@@ -22,13 +23,13 @@ from plexstream.model.journal import (
 )
 from plexstream.model.life import CALLS, SIGNALS, START, STARTED
 from plexstream.model.message import ASK, ERROR, REPLY, TELL, Envelope
-from plexstream.model.snapshot import Snapshot
 from plexstream.processor.actors import Actor, Refusal, Waiting
 from plexstream.processor.calls import OUTS, take
 from plexstream.processor.fold import MAILBOX, TIMER
+from plexstream.processor.kept import answer_out, result_out
 from plexstream.processor.ledger import Ledger
 from plexstream.processor.lives import OVERTAKES, WAKE, Ruling, life_change
-from plexstream.processor.records import Answer, BadRecord, Group, error_body, reply_of
+from plexstream.processor.records import Answer, BadRecord, Group, error_body
 from plexstream.processor.recurring import again, arm
 from plexstream.processor.refusals import bad_record, plain_turn, refusal, tried_turn
 from plexstream.processor.waiting.commands import system
@@ -81,8 +82,13 @@ class Handling(Ledger):
         if e.kind > ASK:
             self.invocations.answers.reply(offset, e)
             return
+        if e.idempotency_key:
+            e = _marked(e)
         actor = self.actors.active.get(e.target)
         if actor is None:
+            if e.handler == RESULT:
+                self.outcomes.tell(offset, e)
+                return
             loaded = self.actors.load(e.target, self.now)
             if type(loaded) is Refusal:
                 code, detail = loaded
@@ -92,8 +98,12 @@ class Handling(Ledger):
                 return
             assert type(loaded) is Actor
             actor = loaded
-        if e.handler.startswith("$") and system(self, actor, topic, offset, e):
-            return
+        if e.handler.startswith("$"):
+            if e.handler == RESULT:
+                self.outcomes.tell(offset, e)
+                return
+            if system(self, actor, topic, offset, e):
+                return
         must_read = bool(e.headers) and e.headers.get("read_only") == "1"
         if actor.queue is not None and not must_read and self._wait(actor, topic, offset, e):
             return
@@ -111,6 +121,8 @@ class Handling(Ledger):
             if e.headers and holder.reference() in e.headers.get("chain", "").split("\n"):
                 detail = f"{actor.address} is asked by what it waits for: {e.headers['chain']}"
                 self._refuse(topic, offset, e, "deadlock", detail.replace("\n", " -> "), None, 1)
+                return True
+            if e.idempotency_key and self._same_call(actor, topic, offset, e):
                 return True
             self.invocations.crowd(actor)
         queue.append(Waiting(topic, offset, e))
@@ -132,9 +144,9 @@ class Handling(Ledger):
         `inv`: the invocation that it is in the journal, if it is one.
         """
         if e.idempotency_key:
-            if self._answer_again(actor, offset, e, inv):
+            if self._answer_again(actor, topic, offset, e, inv):
                 return True
-            if actor.info.concurrent and self.invocations.same_call(actor, topic, offset, e, inv):
+            if self._same_call(actor, topic, offset, e, inv):
                 return True
         now = self.now
         handler, payload = e.handler, e.payload
@@ -200,8 +212,9 @@ class Handling(Ledger):
                 outs = []
                 break
         kind = e.kind
+        later = later and kind == ASK
         ended = self.actors.end_trying(actor, e) if actor.tried is not None else None
-        if read_only and not (kind == ASK and "/" in e.reply_to):
+        if read_only and not (e.idempotency_key if kind == TELL else "/" in e.reply_to):
             if kind == ASK:
                 self._pending_answers.append(Answer(e.reply_to, e.id, REPLY, value))
             if offset >= 0 and not ended:
@@ -219,6 +232,8 @@ class Handling(Ledger):
                 patch = [*patch, *self.actors.initialised(actor)]
             if kind == ASK and not later:
                 outs.append(_new(Out, (_OUT_REPLY, e.id, e.reply_to, "", value, "", "", 0)))
+            elif kind == TELL and e.idempotency_key:
+                outs.extend(result_out(kind, e.idempotency_key, value))
         if calls:
             patch = [*patch, *calls]
         if ruling is not None:
@@ -317,30 +332,54 @@ class Handling(Ledger):
         entries = self.pieces.entries(actor.address)
         return [Change(field, key, None) for field, key, _ in entries if field[:1] != "$"]
 
-    def _answer_again(self, actor: Actor, offset: int, e: Envelope, inv: Invocation | None) -> bool:
-        """Answer from the kept reply, if there is one for the idempotency key."""
-        kept, found = self.pieces.reply(actor.address, e.idempotency_key, self.now)
-        if not found:
+    def _answer_again(
+        self, actor: Actor, topic: str, offset: int, e: Envelope, inv: Invocation | None
+    ) -> bool:
+        """Answer with what is kept for the idempotency key, if anything is."""
+        name = idempotency.name(e.handler, e.idempotency_key)
+        kept = self.pieces.outcome(actor.address, name, self.now)
+        if kept is None:
             return False
-        assert kept is not None
-        if inv is not None:
-            self.invocations.finish(inv, self.kept_reply(kept, inv.begin))
-            return True
-        kind, payload = (kept.seq, kept.data) if type(kept) is Snapshot else reply_of(kept)  # type: ignore[arg-type]
-        if e.kind == ASK and "/" in e.reply_to:
-            out = Out(_OUT_REPLY if kind == REPLY else _OUT_ERROR, e.id, e.reply_to, "", payload)
+        if idempotency.differs(kept.digest, idempotency.digest_of(e.idempotency_key)):
+            self._conflict(topic, offset, e, inv)
+        elif inv is not None:
+            self.invocations.finish(inv, answer_out(kept, e.kind, e.id, e.reply_to))
+        elif e.kind == ASK and "/" in e.reply_to:
             actor.seq += 1
             self._append_turn(
                 plain_turn(
-                    self.claim, MAILBOX, offset, e, self.now, actor.seq, DONE, [out],
-                    self.actors.mark_raw(actor),
+                    self.claim, MAILBOX, offset, e, self.now, actor.seq, DONE,
+                    answer_out(kept, ASK, e.id, e.reply_to), self.actors.mark_raw(actor),
                 )
             )
-            return True
-        if e.kind == ASK:
-            self._pending_answers.append(Answer(e.reply_to, e.id, kind, payload))
-        self.inbox.finish(offset)
+        else:
+            if e.kind == ASK:
+                self._pending_answers.append(Answer(e.reply_to, e.id, kept.kind, kept.payload))
+            self.inbox.finish(offset)
         return True
+
+    def _same_call(
+        self, actor: Actor, topic: str, offset: int, e: Envelope, inv: Invocation | None = None
+    ) -> bool:
+        """Whether a handler is under way for this idempotency key: then its outcome is that of this call."""
+        first = self.invocations.under_way(e, inv)
+        if first is None:
+            return False
+        known = idempotency.digest_of(first.begin.idempotency_key)
+        if idempotency.differs(known, idempotency.digest_of(e.idempotency_key)):
+            self._conflict(topic, offset, e, inv)
+        else:
+            self.invocations.attach(first, actor, topic, offset, e, inv)
+        return True
+
+    def _conflict(self, topic: str, offset: int, e: Envelope, inv: Invocation | None) -> None:
+        """The idempotency key was used with other arguments."""
+        detail = idempotency.conflict(e.target, e.handler)
+        if inv is not None:
+            result = Result(idempotency.CONFLICT, b"", [], [], False, detail)
+            self.invocations.came_to(inv, result, None, [])
+        else:
+            self._refuse(topic, offset, e, idempotency.CONFLICT, detail, None, 1)
 
     # Failures
 
@@ -400,6 +439,8 @@ class Handling(Ledger):
         seq: int = 0,
     ) -> None:  # fmt: skip
         changes, notices = self.actors.failed(e, code, detail)
+        if e.idempotency_key:
+            e = _marked(e)
         turn = refusal(
             self.claim, topic, offset, e, self.now, seq, code, detail, data, attempts, changes, notices
         )
@@ -477,13 +518,6 @@ class Handling(Ledger):
             actor.armed = True
             outs = [*outs, *arm(actor.info, actor.address, self.pieces, self.now)]
         return outs, changes
-
-    def kept_reply(self, kept: Turn | Step | Snapshot | None, begin: Begin) -> list[Out]:
-        """What a kept reply says to another call with its idempotency key."""
-        if kept is None or begin.kind != ASK:
-            return []
-        kind, payload = (kept.seq, kept.data) if type(kept) is Snapshot else reply_of(kept)  # type: ignore[arg-type]
-        return [Out(_OUT_REPLY if kind == REPLY else _OUT_ERROR, begin.id, begin.reply_to, "", payload)]
 
     # With care
 
@@ -563,5 +597,13 @@ class Handling(Ledger):
 
     def _apply(self, group: Group, offsets: Sequence[int]) -> None:
         super()._apply(group, offsets)
+        if self.outcomes.awaited:
+            self.outcomes.came(group.records)
         if self._care.held or self._care.actors:
             self._with_care()
+
+
+def _marked(e: Envelope) -> Envelope:
+    """A message whose idempotency key says what arguments it is used with, too."""
+    mark = idempotency.mark(e.idempotency_key, e.payload)
+    return e if mark == e.idempotency_key else e._replace(idempotency_key=mark)

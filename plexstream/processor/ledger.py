@@ -14,11 +14,12 @@ from plexstream.model.journal import (
     Step,
     Turn,
 )
-from plexstream.processor.actors import Actor, Actors
+from plexstream.processor.actors import Actor, Actors, Waiting
 from plexstream.processor.careful import Care
 from plexstream.processor.fold import MAILBOX, TIMER
 from plexstream.processor.inbox import InboxState
 from plexstream.processor.outbox import Outbox
+from plexstream.processor.outcomes import Outcomes
 from plexstream.processor.ports import Settings
 from plexstream.processor.records import Answer, Fenced, Group
 from plexstream.processor.restore import Restore
@@ -41,6 +42,7 @@ class Ledger:
     """
 
     invocations: Invocations
+    outcomes: Outcomes
 
     def __init__(
         self, partition: int, partitions: int, host: ActorHost, restore: Restore, settings: Settings, now: int
@@ -107,6 +109,14 @@ class Ledger:
         self.running_ahead += 1
         if step.cause_topic == MAILBOX:
             self.inbox.finish(step.cause_offset)
+
+    def answer(self, answer: Answer) -> None:
+        """An answer leaves once the log has proven that this is still the owner."""
+        self._pending_answers.append(answer)
+
+    def held_with_care(self) -> Sequence[Waiting]:
+        """Messages that are tried one by one, later."""
+        return self._care.held
 
     def _mark(self, attempt: int = -1, timer: str = "", release: bool = False) -> Mark:
         self._since_mark = 0

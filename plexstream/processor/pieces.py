@@ -12,12 +12,13 @@ from heapq import merge
 from operator import itemgetter
 from typing import Any
 
+from plexstream.model import idempotency
 from plexstream.model.journal import DONE, Change, Out, OutKind, Step, Turn
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.timer import timer_piece
 from plexstream.processor.core import Core
+from plexstream.processor.kept import Kept, of_piece, outcome_of, piece_data
 from plexstream.processor.ports import Due, PieceKey, Store
-from plexstream.processor.records import reply_of
 from plexstream.processor.waiting.histories import Codec, Histories, step_keys
 from plexstream.processor.waiting.invocation import is_note
 
@@ -32,14 +33,18 @@ class Pieces:
     Parameters:
         store: what is on disk.
         split: takes the JSON object of an actor's fields apart, without decoding the values.
-        reply_ttl: how long a reply is kept for its idempotency key, in milliseconds.
+        reply_ttl: how long an outcome is kept for its idempotency key, in milliseconds.
         codec: how steps are stored, and the journal is read.
+        result_ttl: how long that of a tell without a key is.
     """
 
-    def __init__(self, store: Store, split: Any, reply_ttl: int, codec: Codec) -> None:
+    def __init__(
+        self, store: Store, split: Any, reply_ttl: int, codec: Codec, result_ttl: int = 3_600_000
+    ) -> None:
         self.store = store
         self._split = split
         self._reply_ttl = reply_ttl
+        self._result_ttl = result_ttl
         self.codec = codec
         self.histories = Histories(store, codec)
         self.cores: dict[str, Core] = {}
@@ -101,21 +106,15 @@ class Pieces:
                         found[name, key] = value
         return iter([(name, key or "", value) for (name, key), value in sorted(found.items())])
 
-    def reply(
-        self, address: str, idempotency_key: str, now: int
-    ) -> tuple[Turn | Step | Snapshot | None, bool]:
-        """What is kept for an idempotency key, and whether anything is.
-
-        That is the turn while it is not acknowledged, afterwards the reply.
-        """
-        key = (_REPLY, address, idempotency_key, None)
+    def outcome(self, address: str, name: str, now: int) -> Kept | None:
+        """What is kept of a call under the name of its handler and key, be it acknowledged or not."""
+        key = (_REPLY, address, name, None)
         turn = self.ahead.get(key)
         if turn is not None:
-            return turn, True  # type: ignore[return-value]
+            assert type(turn) is Turn or type(turn) is Step
+            return outcome_of(turn)
         piece = self.dirty[key] if key in self.dirty else self.store.get(key)
-        if piece is None or piece.time <= now:
-            return None, False
-        return piece, True
+        return None if piece is None or piece.time <= now else of_piece(piece)
 
     # Changing
 
@@ -125,7 +124,7 @@ class Pieces:
             if change.key is not None:
                 self.ahead[_ENTRY, turn.actor, change.field, change.key] = change
         if turn.idempotency_key:
-            self.ahead[_REPLY, turn.actor, turn.idempotency_key, None] = turn
+            self.ahead[_reply_key(turn)] = turn
         if turn.cause_topic == "timer":
             self.ahead[_TIMER, turn.sender, turn.message_id, None] = turn
         for out in turn.outs:
@@ -198,15 +197,12 @@ class Pieces:
             )
 
     def _keep_reply(self, offset: int, turn: Turn | Step) -> None:
-        key = (_REPLY, turn.actor, turn.idempotency_key, None)
+        key = _reply_key(turn)
         if self.ahead.get(key) is turn:
             del self.ahead[key]
-        kind, payload = reply_of(turn)
-        expires = turn.time + self._reply_ttl
-        self._put(
-            offset,
-            Snapshot(_REPLY, turn.actor, turn.idempotency_key, None, offset, kind, expires, payload),
-        )
+        kept = outcome_of(turn)
+        ttl = self._reply_ttl if idempotency.has_key(turn.idempotency_key) else self._result_ttl
+        self._put(offset, Snapshot(*key, offset, kept.kind, turn.time + ttl, piece_data(kept)))
 
     def _set_timer(self, offset: int, key: PieceKey, timer: Snapshot | None, by: Turn | Step | Out) -> None:
         if self.ahead.get(key) is by:
@@ -269,7 +265,7 @@ class Pieces:
         if turn.cause_topic == "timer":
             keys.append((_TIMER, turn.sender, turn.message_id, None))
         if turn.idempotency_key:
-            keys.append((_REPLY, turn.actor, turn.idempotency_key, None))
+            keys.append(_reply_key(turn))
         if type(turn) is Step:
             keys += step_keys(turn)
         for key in keys:
@@ -389,6 +385,11 @@ class Pieces:
 
 
 _first = itemgetter(1)
+
+
+def _reply_key(turn: Turn | Step) -> PieceKey:
+    """The key of what a turn came to."""
+    return (_REPLY, turn.actor, idempotency.name(turn.handler, turn.idempotency_key), None)
 
 
 def _size(step: Step) -> int:

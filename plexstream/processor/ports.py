@@ -41,6 +41,7 @@ class Settings(NamedTuple):
     max_waiting: int = 10_000  # messages held for actors that are busy, before reading stops
     max_waiting_bytes: int = 67_108_864  # and so many bytes of their arguments
     reply_ttl: int = 86_400_000  # how long the reply to an idempotency key is kept
+    result_ttl: int = 3_600_000  # how long the outcome of a tell without one is, for who asks by its id
     poison_claims: int = 3  # attempts at one message that kill the process, before it is put aside
     careful_turns: int = 200  # messages taken one by one after two crashes in a row
     snapshot_interval: int = 60_000  # state that has changed stands in the snapshot topic after so long

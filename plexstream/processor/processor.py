@@ -19,6 +19,7 @@ from plexstream.processor.actors import Actor, Refusal
 from plexstream.processor.fold import PASSED, TIMER
 from plexstream.processor.handling import Handling
 from plexstream.processor.lives import WAKE, life_change
+from plexstream.processor.outcomes import Outcomes
 from plexstream.processor.ports import Settings
 from plexstream.processor.recurring import left_out, timer_message
 from plexstream.processor.refusals import forward
@@ -42,6 +43,7 @@ class Processor(Handling):
     ) -> None:
         super().__init__(partition, partitions, host, restore, settings, now)
         self.invocations = Invocations(self, self)
+        self.outcomes = Outcomes(self)
         self.held = False  # no timer fires: too much that was done is still on its way
 
     @property

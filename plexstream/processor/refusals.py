@@ -8,6 +8,7 @@ from plexstream.model.journal import FAILED, REJECTED, Change, Out, OutKind, Tur
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.text import text
 from plexstream.processor.fold import MAILBOX, TIMER, TRIED
+from plexstream.processor.kept import is_kept, kept_out
 from plexstream.processor.records import BadRecord, error_body
 
 MAX_DETAIL = 4_000
@@ -29,10 +30,10 @@ def refusal(
         outs.insert(0, Out(_ERROR, e.id, e.reply_to, "", error_body(code, detail, data)))
     elif code != "ignored":  # nothing is wrong with a start that is not to be
         outs.insert(0, Out(_DEAD, e.id, e.target, e.handler, e.payload, code, detail, attempts))
-    rejected = code == "rejected"
-    # A refusal by the actor is an answer, and is kept; after a failure the same call may be tried again.
-    key = e.idempotency_key if rejected and e.kind == ASK else ""
-    status = REJECTED if rejected else FAILED
+    key = e.idempotency_key if is_kept(e.kind, code) else ""
+    if key and e.kind == TELL:
+        outs.append(kept_out(error_body(code, detail, data), True))
+    status = REJECTED if code == "rejected" else FAILED
     return plain_turn(claim, topic, offset, e, now, seq, status, outs, changes, key)
 
 

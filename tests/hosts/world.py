@@ -19,7 +19,7 @@ from plexstream.store.memory import MemoryStore
 class World:
     """Runs until nothing is left to do; with `crash_every`, process and disk are lost after so many turns."""
 
-    def __init__(self, *classes, crash_every=0):
+    def __init__(self, *classes, crash_every=0, reply_ttl=1000):
         types = {c.__plexstream__.name: c.__plexstream__ for c in classes}
         self.host = NativeHost({**types, **SYSTEM_TYPES})
         self.mailbox = []
@@ -31,12 +31,13 @@ class World:
         self._number = 0
         self._turns = 0
         self._crash_every = crash_every
+        self.reply_ttl = reply_ttl
         self.restart()
 
     def restart(self):
         """As after the loss of process and disk."""
         self.journal.append(Claim("t", "n", self.now, {}))
-        self.pieces = Pieces(MemoryStore(), split_fields, 1000, codec)
+        self.pieces = Pieces(MemoryStore(), split_fields, self.reply_ttl, codec, self.reply_ttl // 2)
         restore = Restore(self.pieces, Partition(), True)
         for offset, record in enumerate(self.journal):
             restore.take(offset, codec.encode_journal(record))

@@ -65,7 +65,7 @@ class Controls:
             inv.actor = actor
             # A message that waits in the journal for its turn is judged when that comes.
             waits = inv.state is State.PARKED or (inv.paused and not inv.holds())
-            if not waits and inv is not but:
+            if not (waits or inv.ended) and inv is not but:
                 self._lifecycle.kill(inv, no_cause(), [], "killed", detail, free=False, lives=False)
         if but is not None:
             return  # it has the actor

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from plexstream.model import idempotency
 from plexstream.model.attempt import Attempt, Undone, decode_attempt, encode_attempt, undone_by
 from plexstream.model.journal import Begin, Change, Command, CommandKind, Completion, Control, Out, Step
 from plexstream.model.life import Life
@@ -160,19 +161,23 @@ class Invocation:
         tried: the latest attempts that have failed, by number; that of the handler itself: -1.
         retry_at: when the handler is tried again after a failure; 0: it has not failed, or runs again.
         stuck: why its code cannot go on with its history.
-        behind: the same calls (by idempotency key) of a service, which wait for its result.
+        name: under which its outcome is kept; empty: it is not.
+        behind: the same calls (by idempotency key), which wait for its outcome.
     """
 
     __slots__ = (
         "actor", "address", "asked", "begin", "begun", "behind", "cancelled", "cause", "continued", "group",
-        "init", "instance", "news", "number", "opening", "outstanding", "restarted", "restarts", "retry_at",
-        "running", "since", "state", "steps", "stuck", "task", "told_stuck", "tried", "unrecorded",
+        "init", "instance", "name", "news", "number", "opening", "outstanding", "restarted", "restarts",
+        "retry_at", "running", "since", "state", "steps", "stuck", "task", "told_stuck", "tried",
+        "unrecorded",
     )  # fmt: skip
 
     def __init__(self, address: str, number: int, begin: Begin, steps: int) -> None:
         self.address = address
         self.number = number
         self.begin = begin
+        key = begin.idempotency_key
+        self.name = idempotency.name(begin.handler, key) if key else ""
         self.steps = steps
         self.state = State.NEW
         self.begun = False

@@ -110,20 +110,21 @@ class Invocations:
         """A handler has failed before it waited, and is tried again while others go on."""
         self.lifecycle.begin_failed(actor, cause, e, result, outs)
 
-    def same_call(
-        self, actor: Actor, topic: str, offset: int, e: Envelope, inv: Invocation | None
-    ) -> bool:
-        """Whether a service handles this call already, by its key: then it waits for that one's result."""
-        first = self.roster.same_call(actor, e.idempotency_key, inv)
-        if first is None:
-            return False
+    def under_way(self, e: Envelope, inv: Invocation | None) -> Invocation | None:
+        """Who handles the call of an idempotency key already; `inv`: it is in the journal itself."""
+        return self.roster.under_way(e, inv)
+
+    def attach(
+        self, first: Invocation, actor: Actor, topic: str, offset: int, e: Envelope, inv: Invocation | None
+    ) -> None:  # fmt: skip
+        """Let a call wait for the outcome of one like it: in the journal, since that may take months."""
         if inv is None:
             inv = self.roster.park(actor, topic, offset, e)
-            actor.shared[inv.number] = inv
+            if self.roster.shares(actor, e.handler):
+                actor.shared[inv.number] = inv
         else:
             move(inv, Event.PARK, SAME)
         first.behind.append(inv)
-        return True
 
     def settled(self, actor: Actor, patch: list[Change]) -> None:
         """A turn of the actor has changed `patch`: who waits for one of its promises goes on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import deque
 
 from plexstream.model.attempt import Attempt
 from plexstream.model.host import Again, Outcome, Result, Suspended
@@ -12,6 +13,7 @@ from plexstream.model.journal import (
     FAILED,
     REJECTED,
     WAITING,
+    Begin,
     Change,
     CommandKind,
     Completion,
@@ -22,14 +24,16 @@ from plexstream.model.journal import (
 from plexstream.model.life import START
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.workflow import RESULT, WORKFLOW
-from plexstream.processor.actors import Actor
+from plexstream.processor.actors import Actor, Waiting
 from plexstream.processor.fold import MAILBOX
+from plexstream.processor.kept import answer_out, is_kept, kept_out, outcome_among, result_out
 from plexstream.processor.records import error_body
 from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.agenda import Agenda
 from plexstream.processor.waiting.effects import Effects
 from plexstream.processor.waiting.invocation import (
     NOTED,
+    PARKED,
     PROMISES,
     Cause,
     Invocation,
@@ -189,6 +193,7 @@ class Lifecycle:
             p.host.apply(actor.instance, kept)
         new = Invocation(inv.address, number, begin, 1)
         new.continued = True
+        new.behind, inv.behind = inv.behind, new.behind
         new.group = actor.group
         self._roster.hold(actor, new)
         move(new, Event.FOLLOW)
@@ -231,16 +236,18 @@ class Lifecycle:
                 sent += p.actors.started(actor)
             if b.kind == ASK and not later:
                 sent.append(Out(_REPLY, b.id, b.reply_to, "", result.value))
+            sent += result_out(b.kind, b.idempotency_key, result.value)
         else:
             if not inv.begun:
                 inv.opening = None
             status = REJECTED if code == "rejected" else FAILED
             if b.kind == ASK or code != "ignored":
                 sent.append(self._failure(inv, code, result.detail, result.data))
+            sent += _kept_failure(b, code, result.detail, result.data)
             changes, notices = self._life_failed(inv, code, result.detail)
             patch = [*patch, *changes]
             sent += notices
-        key = b.idempotency_key if (not code and not later) or (code == "rejected" and b.kind == ASK) else ""
+        key = "" if later and b.kind == ASK else _key(b, code)
         self.end(inv, status, cause, completions, patch, sent, key)
 
     def _initialised(self, inv: Invocation, actor: Actor) -> list[Change]:
@@ -268,13 +275,30 @@ class Lifecycle:
         held = actor is not None and actor.holder is inv
         if actor is not None:
             self._roster.leave(actor, inv)
-        while inv.behind:
-            same = inv.behind.popleft()
-            if same.state is State.PARKED:
-                move(same, Event.FREE)
-                self._agenda.soon(same)
+        if inv.behind and actor is not None:
+            self._tell_same(inv, actor, outs, bool(key))
         if held and free and actor is not None:
             self._partition.go_on(actor)
+
+    def _tell_same(self, inv: Invocation, actor: Actor, outs: list[Out], kept: bool) -> None:
+        """What a handler came to is what the same calls come to; where it is not kept, tells are handled."""
+        outcome = outcome_among(outs, inv.begin.kind, inv.begin.id)
+        behind, inv.behind = inv.behind, deque()
+        own: list[Invocation] = []
+        for same in behind:
+            b = same.begin
+            if same.state is State.PARKED and (kept or b.kind == ASK):
+                said = answer_out(outcome, b.kind, b.id, b.reply_to)
+                self.end(same, DONE, no_cause(), [], [], said, free=False)
+            elif not same.ended:
+                own.append(same)
+        for same in reversed(own):
+            if not same.holds():
+                actor.queue = actor.queue or deque()
+                actor.queue.appendleft(Waiting(PARKED, -1, same.envelope(), same.number))
+            elif same.state is State.PARKED:
+                move(same, Event.FREE)
+                self._agenda.soon(same)
 
     def kill(
         self, inv: Invocation, cause: Cause, outs: list[Out], code: str, detail: str, free: bool = True,
@@ -292,12 +316,12 @@ class Lifecycle:
             inv.opening = None
         if b.kind == ASK or code == "poisoned":
             outs = [*outs, self._failure(inv, code, detail, None, attempts)]
-        outs = [*outs, *reach_down(inv, "$end")]
+        outs = [*outs, *_kept_failure(b, code, detail), *reach_down(inv, "$end")]
         patch = self._result_of_run(inv, code, detail)
         if lives and (code == "poisoned" or b.handler == START):
             changes, notices = self._life_failed(inv, code, detail)
             patch, outs = [*patch, *changes], [*outs, *notices]
-        self.end(inv, FAILED, cause, [], patch, outs, event=Event.KILL, free=free)
+        self.end(inv, FAILED, cause, [], patch, outs, _key(b, code), event=Event.KILL, free=free)
 
     def _life_failed(self, inv: Invocation, code: str, detail: str) -> tuple[list[Change], list[Out]]:
         """What a handler's failure does to its actor's life: a start that had begun ends as a failed one."""
@@ -326,11 +350,13 @@ class Lifecycle:
         code = Result("cancelled", b"", self._result_of_run(inv, "cancelled", detail), [], False, detail)
         outs = [*outs, *reach_down(inv, "$cancel")]
         sent = [*outs, self._failure(inv, code.code, detail, None)]
+        sent += _kept_failure(inv.begin, code.code, detail)
         if not inv.begun:
             inv.opening = None
         changes, notices = self._life_failed(inv, code.code, detail)
         done = [Completion(Control.CANCEL, True, error_body("cancelled", detail, None))]
-        self.end(inv, FAILED, cause, done, [*code.patch, *changes], [*sent, *notices])
+        key = _key(inv.begin, code.code)
+        self.end(inv, FAILED, cause, done, [*code.patch, *changes], [*sent, *notices], key)
 
     def forget(self, inv: Invocation) -> None:
         """Nothing is to be done with it any more."""
@@ -382,3 +408,13 @@ class Lifecycle:
         inv.stuck, inv.told_stuck = result.detail, True
         self._agenda.stuck.add(inv)
         self._agenda.later(inv, p.now + limits.STUCK_RETRY)
+
+
+def _key(b: Begin, code: str) -> str:
+    """For which idempotency key it is kept that a message came to `code`; empty: for none."""
+    return b.idempotency_key if is_kept(b.kind, code) else ""
+
+
+def _kept_failure(b: Begin, code: str, detail: str, data: object = None) -> list[Out]:
+    """What of a failure is kept that nobody is told of."""
+    return [kept_out(error_body(code, detail, data), True)] if b.kind == TELL and _key(b, code) else []

@@ -82,7 +82,7 @@ _NEW, _PARKED, _READY, _RUNNING, _ASLEEP, _RETRYING, _PAUSED, _STUCK, _ENDED = S
 _LIVE = (_PARKED, _READY, _RUNNING, _ASLEEP, _RETRYING, _PAUSED, _STUCK)
 HOLDS, WAITS = "it has its actor", "it has not"
 """Whether an invocation's turn has come: it holds its actor, or needs none for itself."""
-SAME = "the same call of a service is under way"
+SAME = "the same call is under way"
 
 TABLE = (
     Row((_NEW,), Event.BEGIN, _RUNNING, "its message, what it asked for, changed and sent"),

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from plexstream.model.host import ActorHost
 from plexstream.model.journal import Change, Out, Step, Turn
 from plexstream.model.message import Envelope
-from plexstream.model.snapshot import Snapshot
 from plexstream.processor.actors import Actor, Actors
 from plexstream.processor.inbox import InboxState
 from plexstream.processor.pieces import Pieces
@@ -44,7 +43,6 @@ class Partition(Protocol):
 
     def sent(self, actor: Actor, outs: list[Out]) -> tuple[list[Out], list[Change]]: ...
     def base_of(self, actor: Actor, fields: list[Change], patch: Sequence[Change] = ()) -> list[Change]: ...
-    def kept_reply(self, kept: Turn | Step | Snapshot | None, begin: Any) -> list[Out]: ...
 
 
 class Caring(Protocol):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
+from plexstream.model import idempotency
 from plexstream.model.message import Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.processor.actors import Actor, Refusal, Waiting
@@ -32,6 +34,7 @@ class Roster:
 
     Attributes:
         live: by address and number.
+        keyed: those with an idempotency key, by address and the name of their outcome, and by number.
         crowded: actors at which messages wait for their waiting handlers.
     """
 
@@ -42,17 +45,19 @@ class Roster:
         self._journal = journal
         self._probe = probe
         self.live: dict[str, dict[int, Invocation]] = {}
+        self.keyed: dict[tuple[str, str], dict[int, Invocation]] = {}
         self.crowded: dict[str, Actor] = {}
         self._parked_at = self._probed_at = partition.now
 
     def add(self, inv: Invocation) -> None:
         self.live.setdefault(inv.address, {})[inv.number] = inv
+        if inv.name:
+            self.keyed.setdefault((inv.address, inv.name), {})[inv.number] = inv
 
     def remove(self, inv: Invocation) -> None:
-        found = self.live.get(inv.address, {})
-        found.pop(inv.number, None)
-        if not found:
-            self.live.pop(inv.address, None)
+        _remove(self.live, inv.address, inv.number)
+        if inv.name:
+            _remove(self.keyed, (inv.address, inv.name), inv.number)
 
     def of(self, address: str) -> list[Invocation]:
         """Those of an actor, the oldest first."""
@@ -85,6 +90,8 @@ class Roster:
             inv.actor = actor
             if self.shares(actor, inv.begin.handler):
                 actor.shared[inv.number] = inv
+            elif self._waits_for_same(inv):
+                pass
             elif actor.holder is None:
                 actor.holder = inv
                 actor.queue = actor.queue or deque()
@@ -126,12 +133,25 @@ class Roster:
             actor.holder = None
         actor.shared.pop(inv.number, None)
 
-    def same_call(self, actor: Actor, key: str, but: Invocation | None) -> Invocation | None:
-        """Who handles the call of an idempotency key already, beside others."""
-        for inv in actor.shared.values():
-            if inv.begin.idempotency_key == key and inv is not but and inv.state is not State.PARKED:
+    # The same call
+
+    def under_way(self, e: Envelope, but: Invocation | None) -> Invocation | None:
+        """Who handles the call of an idempotency key already."""
+        name = idempotency.name(e.handler, e.idempotency_key)
+        for inv in self.keyed.get((e.target, name), {}).values():
+            if inv is not but and inv.state is not State.PARKED and inv.holds():
                 return inv
         return None
+
+    def _waits_for_same(self, inv: Invocation) -> bool:
+        """After a crash: whether a message in the journal waits for the outcome of a call like it."""
+        if not inv.name or inv.state is not State.PARKED:
+            return False
+        first = self.under_way(inv.envelope(), inv)
+        if first is None or first.begin.idempotency_key != inv.begin.idempotency_key:
+            return False
+        first.behind.append(inv)
+        return True
 
     # Parking
 
@@ -218,3 +238,10 @@ class Roster:
 
     def _settled(self, address: str, name: str) -> bool:
         return self._partition.pieces.promise(address, PROMISES, name) is not None
+
+
+def _remove(index: dict[Any, dict[int, Invocation]], key: Any, number: int) -> None:
+    found = index.get(key, {})
+    found.pop(number, None)
+    if not found:
+        index.pop(key, None)

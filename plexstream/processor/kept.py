@@ -1,0 +1,82 @@
+"""What calls came to, kept for their idempotency keys: as a turn on its way to the log, then as a piece."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from plexstream.model.idempotency import CONFLICT, digest_of
+from plexstream.model.journal import MEANWHILE, Out, OutKind, Step, Turn
+from plexstream.model.message import ASK, ERROR, REPLY, TELL
+from plexstream.model.snapshot import Snapshot
+
+_REPLY, _ERROR, _KEPT = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.KEPT.value
+
+
+class Kept(NamedTuple):
+    """An outcome: REPLY with a result's JSON, or ERROR with an ErrorBody; the digest of the arguments."""
+
+    kind: int
+    payload: bytes
+    digest: str
+
+
+def is_kept(kind: int, code: str) -> bool:
+    """Whether what a call came to is kept: not where an ask may be tried again, nor over that of another."""
+    return code != CONFLICT and (kind == TELL or code in ("", "rejected"))
+
+
+def kept_out(payload: bytes, failed: bool) -> Out:
+    """Carries what a tell came to into the journal: its result, or an ErrorBody where it has `failed`."""
+    return Out(_KEPT, "", "", "", payload, "error" if failed else "")
+
+
+def result_out(kind: int, key: str, value: bytes) -> list[Out]:
+    """The same for a result, which need not be said where it is null."""
+    return [kept_out(value, False)] if key and kind == TELL and value != b"null" else []
+
+
+def answer_out(outcome: Kept, kind: int, id: str, reply_to: str) -> list[Out]:
+    """What an outcome says to another call of its kind; nothing, to one that is no ask."""
+    if kind != ASK:
+        return []
+    return [Out(_REPLY if outcome.kind == REPLY else _ERROR, id, reply_to, "", outcome.payload)]
+
+
+def outcome_of(turn: Turn | Step) -> Kept:
+    """What a turn or a last step came to: null where it says nothing.
+
+    The last step of a handler may also answer the message that let it go on, which is not its reply.
+    """
+    other = None
+    if type(turn) is Step and turn.status != MEANWHILE:
+        begun_by = None if turn.begin is None else turn.begin.id
+        other = turn.message_id if turn.message_id != begun_by else None
+    own = turn.message_id if type(turn) is Turn else None
+    said = [o for o in turn.outs if o.kind == _KEPT or (o.id != other and own in (None, o.id))]
+    return _said(said, digest_of(turn.idempotency_key))
+
+
+def outcome_among(outs: list[Out], kind: int, id: str) -> Kept:
+    """The same, among what leaves with the end of a message of this kind and id."""
+    return _said([out for out in outs if out.kind == _KEPT or (kind == ASK and out.id == id)], "")
+
+
+def _said(outs: list[Out], digest: str) -> Kept:
+    for out in outs:
+        if out.kind == _KEPT:
+            return Kept(ERROR if out.key else REPLY, out.payload, digest)
+    for out in reversed(outs):  # before it, answers that the handler has given to earlier calls
+        if out.kind == _REPLY or out.kind == _ERROR:
+            return Kept(REPLY if out.kind == _REPLY else ERROR, out.payload, digest)
+    return Kept(REPLY, b"null", digest)
+
+
+def piece_data(outcome: Kept) -> bytes:
+    """An outcome as the data of a piece, whose `seq` is its kind."""
+    return b"%b\0%b" % (outcome.digest.encode(), outcome.payload)
+
+
+def of_piece(piece: Snapshot) -> Kept:
+    """The inverse."""
+    digest, _, payload = piece.data.partition(b"\0")
+    return Kept(piece.seq, payload, digest.decode())
