@@ -9,11 +9,24 @@ from typing import Any
 
 import httpx
 
+from plexstream.client.invocation import AsyncInvocation, begun
 from plexstream.client.over_http import LIMITS, Attempt, exchange
-from plexstream.client.request import Request, action, completion, goal, request, result, settlement
-from plexstream.edge.calls import Calls
+from plexstream.client.request import (
+    Request,
+    action,
+    completion,
+    encode,
+    goal,
+    look_up,
+    request,
+    result,
+    settlement,
+)
+from plexstream.edge.calls import DEFAULT_TIMEOUT, Calls
+from plexstream.edge.invocations import look, look_on
 from plexstream.edge.loop import LoopCalls
 from plexstream.log.base import Log
+from plexstream.model.idempotency import read_id
 from plexstream.model.topics import Topics
 
 
@@ -71,9 +84,21 @@ class AsyncClient:
         timeout: float | None = None,
         idempotency_key: str = "",
         **named: Any,
-    ) -> None:
+    ) -> AsyncInvocation:
         """As `Client.tell`."""
-        await self._make(request(True, target, handler, arguments, named, timeout, idempotency_key))
+        call = request(True, target, handler, arguments, named, timeout, idempotency_key)
+        return AsyncInvocation(begun(await self._make(call)), self._look)
+
+    def invocation(self, id: str) -> AsyncInvocation:
+        """As `Client.invocation`."""
+        read_id(id)
+        return AsyncInvocation(id, self._look)
+
+    async def _look(self, id: str, wait: float, timeout: float | None) -> bytes:
+        if self._calls is not None:
+            steps = look(id, wait, DEFAULT_TIMEOUT if timeout is None else timeout)
+            return await look_on(self._here(), steps)
+        return await self._make(look_up(id, wait, timeout))
 
     async def resolve_awakeable(self, id: str, value: Any = None, *, timeout: float | None = None) -> None:
         """As `Client.resolve_awakeable`."""
@@ -120,22 +145,21 @@ class AsyncClient:
     ) -> int:
         return int(result(await self._make(action(what, invocation, timeout, more)))["invocation"])
 
+    def _here(self) -> LoopCalls:
+        if self._on_loop is None:
+            assert self._calls is not None
+            self._on_loop = self._calls.on_loop()
+        return self._on_loop
+
     async def _make(self, call: Request) -> bytes:
         if self._calls is not None:
-            on_loop = self._on_loop
-            if on_loop is None:
-                on_loop = self._on_loop = self._calls.on_loop()
+            on_loop = self._here()
+            how: Any = {"timeout": call.timeout, "idempotency_key": call.idempotency_key}
             if call.tell:
-                _, done = on_loop.tell(
-                    call.target, call.handler, call.payload,
-                    timeout=call.timeout, idempotency_key=call.idempotency_key,
-                )  # fmt: skip
+                id, done = on_loop.begin(call.target, call.handler, call.payload, **how)
                 await done
-                return b""
-            return await on_loop.ask(
-                call.target, call.handler, call.payload,
-                timeout=call.timeout, idempotency_key=call.idempotency_key,
-            )  # fmt: skip
+                return encode({"id": id})
+            return await on_loop.ask(call.target, call.handler, call.payload, **how)
         steps = exchange(call)
         step = next(steps)
         while True:
@@ -152,8 +176,8 @@ class AsyncClient:
     async def _attempt(self, step: Attempt) -> httpx.Response | httpx.TransportError:
         assert self._http is not None
         try:
-            return await self._http.post(
-                step.path, headers=step.headers, content=step.content, timeout=step.timeout
+            return await self._http.request(
+                step.method, step.path, headers=step.headers, content=step.content, timeout=step.timeout
             )
         except httpx.TransportError as error:
             return error

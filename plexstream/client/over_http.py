@@ -6,8 +6,8 @@ asyncio, and know nothing else.
 A call is sent again after a fault of the connection, with pauses that double, as long as its timeout allows:
 
 - always, if the connection was refused: nothing was sent;
-- else only if it has an idempotency key: the first attempt may have taken effect, and then the second one
-  gets its result. No key is made up for a caller who gives none, since each costs a stored reply.
+- else only if it only looks, or has an idempotency key: the first attempt may have taken effect, and then the
+  second one gets its result. No key is made up for a caller who gives none, since each costs a stored reply.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Attempt(NamedTuple):
     headers: dict[str, str]
     content: bytes
     timeout: float
+    method: str = "POST"
 
 
 class Pause(NamedTuple):
@@ -76,8 +77,11 @@ def exchange(request: Request) -> Exchange:
     sent = False  # whether any attempt may have arrived
     while True:
         left = end - time.monotonic()
-        attempt = Attempt(f"{path}?timeout={max(left, 0.001):.3f}", headers, content, left + _GRACE)
-        answer = yield attempt
+        if request.looks:
+            answer = yield Attempt(path, {}, b"", left + _GRACE, "GET")
+        else:
+            timed = f"{path}?timeout={max(left, 0.001):.3f}"
+            answer = yield Attempt(timed, headers, content, left + _GRACE)
         if isinstance(answer, httpx.Response):
             return _result(request, answer)
         assert answer is not None
@@ -86,7 +90,7 @@ def exchange(request: Request) -> Exchange:
         refused = isinstance(answer, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
         fault = f"{type(answer).__name__} {answer}".strip()
         sent = sent or not refused
-        if not refused and not request.idempotency_key:
+        if not (refused or request.idempotency_key or request.looks):
             raise LogUnavailable(
                 f"{request.target}.{request.handler}: the connection broke ({fault}) and the outcome is "
                 "unknown; calls with an idempotency key are repeated"
@@ -132,6 +136,8 @@ def _result(request: Request, answer: httpx.Response) -> bytes:
 
 
 def _timed_out(request: Request) -> TimedOut:
+    if request.looks:
+        return TimedOut(f"nobody has said within {request.timeout:g} s how the invocation stands: ask again")
     return TimedOut(
         f"no reply from {request.target}.{request.handler} within {request.timeout:g} s; the call may still "
         "take effect: repeat it with its idempotency key"

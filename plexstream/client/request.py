@@ -12,11 +12,12 @@ from plexstream.edge.calls import DEFAULT_TIMEOUT, MAX_TIMEOUT
 from plexstream.log.base import Log
 from plexstream.model import address
 from plexstream.model.awakeable import read_id
-from plexstream.model.control import ACTIONS, COMPLETE, PROMISE, read_invocation, refuse_system
+from plexstream.model.control import ACTIONS, COMPLETE, PROMISE, RESULT, read_invocation, refuse_system
 from plexstream.model.errors import BadAddress, BadArguments, ConfigError, UnknownInvocation
+from plexstream.model.idempotency import read_id as read_invocation_id
 from plexstream.model.topics import Topics
 
-_encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 
 
@@ -31,6 +32,7 @@ class Request(NamedTuple):
     idempotency_key: str
     path: str = ""
     body: bytes = b""
+    looks: bool = False  # it only reads, and may be repeated
 
 
 def request(
@@ -70,7 +72,7 @@ def _request(
     if not isinstance(arguments, Mapping):
         raise BadArguments(f"{target}.{handler}: the arguments are a mapping, not {type(arguments).__name__}")
     try:
-        payload = _encode(arguments)
+        payload = encode(arguments)
     except (TypeError, ValueError, msgspec.EncodeError) as error:
         raise BadArguments(f"{target}.{handler}: the arguments cannot be written as JSON: {error}") from None
     if timeout is None:
@@ -109,13 +111,23 @@ def action(
     of = {} if number is None else {"invocation": number}
     call = _request(False, target, ACTIONS[what], {**of, **(more or {})}, {}, timeout, "")
     parts = ["invocations", *call.target.split("/"), *map(str, of.values()), what]
-    return call._replace(path=_path(parts), body=_encode(more) if more else b"")
+    return call._replace(path=_path(parts), body=encode(more) if more else b"")
+
+
+def look_up(id: str, wait: float, timeout: float | None) -> Request:
+    """How an invocation stands. Raises UnknownInvocation, BadArguments."""
+    found = read_invocation_id(id)
+    if not 0 <= wait <= MAX_TIMEOUT:
+        raise BadArguments(f"wait {wait!r}: give seconds from 0 to {MAX_TIMEOUT:.0f}")
+    call = _request(False, found.address, RESULT, None, {}, timeout, "")
+    path = f"{_path(['invocations', id])}?wait={wait:.3f}"
+    return call._replace(timeout=wait + call.timeout, path=path, looks=True)
 
 
 def _over_http(call: Request, parts: tuple[str, ...], outcome: Mapping[str, Any]) -> Request:
     if "error" in outcome:
-        return call._replace(path=_path([*parts, "reject"]), body=_encode(outcome))
-    return call._replace(path=_path([*parts, "resolve"]), body=_encode(outcome["value"]))
+        return call._replace(path=_path([*parts, "reject"]), body=encode(outcome))
+    return call._replace(path=_path([*parts, "resolve"]), body=encode(outcome["value"]))
 
 
 def _path(parts: Iterable[str]) -> str:

@@ -9,10 +9,23 @@ from typing import Any
 
 import httpx
 
+from plexstream.client.invocation import Invocation, begun
 from plexstream.client.over_http import LIMITS, Attempt, exchange
-from plexstream.client.request import Request, action, completion, goal, request, result, settlement
-from plexstream.edge.calls import Calls
+from plexstream.client.request import (
+    Request,
+    action,
+    completion,
+    encode,
+    goal,
+    look_up,
+    request,
+    result,
+    settlement,
+)
+from plexstream.edge.calls import DEFAULT_TIMEOUT, Calls
+from plexstream.edge.invocations import look, look_by
 from plexstream.log.base import Log
+from plexstream.model.idempotency import read_id
 from plexstream.model.topics import Topics
 
 
@@ -87,9 +100,28 @@ class Client:
         timeout: float | None = None,
         idempotency_key: str = "",
         **named: Any,
-    ) -> None:
-        """Send a message to the actor `target`; returns when it is durable. Otherwise as `ask`."""
-        self._make(request(True, target, handler, arguments, named, timeout, idempotency_key))
+    ) -> Invocation:
+        """Send a message to the actor `target`; returns when it is durable. Otherwise as `ask`.
+
+        Returns:
+            The invocation that it begins: how it stands, and its result.
+        """
+        call = request(True, target, handler, arguments, named, timeout, idempotency_key)
+        return Invocation(begun(self._make(call)), self._look)
+
+    def invocation(self, id: str) -> Invocation:
+        """The invocation with this id, of whichever client or edge it was begun by.
+
+        Raises:
+            UnknownInvocation: `id` is none. Whether there is such an invocation is seen when it is asked.
+        """
+        read_id(id)
+        return Invocation(id, self._look)
+
+    def _look(self, id: str, wait: float, timeout: float | None) -> bytes:
+        if self._calls is not None:
+            return look_by(self._calls, look(id, wait, DEFAULT_TIMEOUT if timeout is None else timeout))
+        return self._make(look_up(id, wait, timeout))
 
     def resolve_awakeable(self, id: str, value: Any = None, *, timeout: float | None = None) -> None:
         """Give an awakeable its value: the handler that made it goes on.
@@ -156,12 +188,12 @@ class Client:
     def _make(self, call: Request) -> bytes:
         calls = self._calls
         if calls is not None:
-            send = calls.tell if call.tell else calls.ask
-            future = send(
-                call.target, call.handler, call.payload,
-                timeout=call.timeout, idempotency_key=call.idempotency_key,
-            )  # fmt: skip
-            return future.result() or b""
+            how: Any = {"timeout": call.timeout, "idempotency_key": call.idempotency_key}
+            if call.tell:
+                id, done = calls.begin(call.target, call.handler, call.payload, **how)
+                done.result()
+                return encode({"id": id})
+            return calls.ask(call.target, call.handler, call.payload, **how).result()
         steps = exchange(call)
         step = next(steps)
         while True:
@@ -178,8 +210,8 @@ class Client:
     def _attempt(self, step: Attempt) -> httpx.Response | httpx.TransportError:
         assert self._http is not None
         try:
-            return self._http.post(
-                step.path, headers=step.headers, content=step.content, timeout=step.timeout
+            return self._http.request(
+                step.method, step.path, headers=step.headers, content=step.content, timeout=step.timeout
             )
         except httpx.TransportError as error:
             return error

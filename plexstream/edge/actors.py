@@ -77,20 +77,22 @@ class Actors:
             calls = self._on_loop
             if calls is None:
                 calls = self._on_loop = self._calls.on_loop()
-            idempotency_key = key.decode("latin-1")
+            idempotency_key = key.decode("latin-1") if headers is None else ""
             if tell:
-                id, done = calls.tell(
+                id, done = calls.begin(
                     target, handler, payload, timeout=timeout, idempotency_key=idempotency_key
                 )
                 await done
                 status, body = 202, _encode({"id": id})
+                answer_headers = [_JSON, (b"location", b"/v1/invocations/%b" % id.encode())]
             else:
                 status = 200
                 body = await calls.ask(
                     target, handler, payload,
                     timeout=timeout, idempotency_key=idempotency_key, headers=headers,
                 )  # fmt: skip
-            answer_headers = [_JSON, (b"content-length", b"%d" % len(body))]
+                answer_headers = [_JSON]
+            answer_headers.append((b"content-length", b"%d" % len(body)))
             if request_id:
                 answer_headers.append((b"x-request-id", request_id))
             outcome = "ok"

@@ -29,7 +29,7 @@ from plexstream.edge.waiters import FUTURES, Done, Pending, Sink, deliver
 from plexstream.log.base import Item, Log, Place
 from plexstream.log.installation import partitions_of
 from plexstream.log.limits import RecordTooLarge
-from plexstream.model import address
+from plexstream.model import address, idempotency
 from plexstream.model.errors import (
     BadArguments,
     LogUnavailable,
@@ -162,6 +162,17 @@ class Calls:
         self.submit(TELL, target, handler, payload, timeout, idempotency_key, headers, FUTURES, future)
         return future
 
+    def begin(
+        self, target: str, handler: str, payload: bytes, *, timeout: float = DEFAULT_TIMEOUT,
+        idempotency_key: str = "",
+    ) -> tuple[str, Future[None]]:  # fmt: skip
+        """As `tell`, of a message whose outcome is kept: with the id of the invocation that it begins."""
+        future: Future[None] = Future()
+        id = self.submit(
+            TELL, target, handler, payload, timeout, idempotency_key, None, FUTURES, future, keep=True
+        )
+        return id, future
+
     def on_loop(self, loop: asyncio.AbstractEventLoop | None = None) -> LoopCalls:
         """These calls for the callers of one event loop, the running one by default: cheaper there."""
         return LoopCalls(self, loop or asyncio.get_running_loop())
@@ -193,8 +204,11 @@ class Calls:
         headers: dict[str, str] | None,
         sink: Sink,
         waiter: object,
+        keep: bool = False,
     ) -> str:
         """Send one call and return its message id; `sink` gets `waiter` with the outcome, exactly once.
+
+        With `keep`, what it comes to is kept without a key, too, and the id is that of its invocation.
 
         Raises what `ask` raises; then `sink` gets nothing.
         """
@@ -212,6 +226,8 @@ class Calls:
             )
         self._admit(place)
         id = f"{self._prefix}{next(self._numbers)}"
+        if keep and not idempotency_key:
+            idempotency_key = idempotency.own_mark(id)
         value = encode_envelope(
             Envelope(
                 kind, id, full, handler, payload, "", self.edge_id if kind == ASK else "", idempotency_key,
@@ -225,7 +241,9 @@ class Calls:
         self._deadlines.watch(deadline)
         if self._closed.is_set():
             self._refuse_closed(id)
-        return id
+        if not keep:
+            return id
+        return idempotency.make_id(full, handler, idempotency.mark(idempotency_key, payload))
 
     def _refuse_closed(self, id: str) -> None:
         """Take back a call that was made while this was closed, unless `close` has ended it."""

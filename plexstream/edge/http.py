@@ -4,6 +4,7 @@ POST /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}        ask
 POST /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}/send   tell
 GET  /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}        ask of a read-only handler
 POST /v1/awakeables/…, /v1/promises/…, /v1/invocations/…            see `edge.control`
+GET  /v1/invocations/{id}                                           see `edge.invocations`
 POST /v1/topics/{name}                                              append records
 GET  /v1/topics/{name}                                              read records
 GET  /v1/status, /health/live, /health/ready, /metrics
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import perf_counter
@@ -27,7 +28,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from plexstream.edge import control, problems
+from plexstream.edge import control, invocations, problems
 from plexstream.edge.actors import Actors, Receive, Scope, Send, read_body, timeout_of
 from plexstream.edge.calls import MAX_PAYLOAD, Calls
 from plexstream.edge.guard import Guard
@@ -128,6 +129,7 @@ class _Pages:
             Route("/metrics", _guarded(self._scrape)),
             Route("/v1/status", _guarded(self._show_status)),
             Route("/v1/topics/{name}", _guarded(self._topic), methods=["GET", "POST"]),
+            Route(f"{invocations.PATH}{{id}}", _guarded(self._invocation), methods=["GET"]),
             *(
                 Route(f"/v1/{what}/{{rest:path}}", _guarded(self._control), methods=["POST"])
                 for what in control.PATHS
@@ -173,6 +175,23 @@ class _Pages:
             self._metrics.observe("control", outcome, perf_counter() - begin)
         return Response(answer, headers=_echo(request), media_type="application/json")
 
+    async def _invocation(self, request: Request) -> Response:
+        begin = perf_counter()
+        outcome = "cancelled"
+        try:
+            prefer = request.headers.get("prefer", "").encode("latin-1")
+            wait = invocations.wait_of(request.scope["query_string"], prefer)
+            steps = invocations.look(request.path_params["id"], wait)
+            found = await _while_there(request, invocations.look_on(self._calls.on_loop(), steps))
+            outcome = "ok"
+        except Exception as error:
+            outcome = problems.of(error).code
+            raise
+        finally:
+            self._metrics.observe("look", outcome, perf_counter() - begin)
+        headers = {"cache-control": "no-store", **_echo(request)}
+        return Response(found, headers=headers, media_type="application/json")
+
     async def _topic(self, request: Request) -> Response:
         return await (self._publish(request) if request.method == "POST" else self._consume(request))
 
@@ -208,6 +227,28 @@ class _Pages:
             self._pool, read_topic, self._log, name, partition, start, limit or 0
         )
         return Response(body, media_type="application/x-ndjson", headers=_echo(request))
+
+
+async def _while_there(request: Request, work: Coroutine[Any, Any, bytes]) -> bytes:
+    """What `work` gives, unless the client goes away before: nobody would read it.
+
+    Raises:
+        Problem: the client has gone.
+    """
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    tasks = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not tasks[0].done():
+            raise Problem(400, "disconnected", "the client went away while it waited")
+        return tasks[0].result()
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _number(request: Request, name: str, default: int | None, most: int) -> int | None:

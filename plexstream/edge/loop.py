@@ -84,6 +84,16 @@ class LoopCalls:
         id = self._submit(TELL, target, handler, payload, timeout, idempotency_key, headers, sink, future)
         return id, future
 
+    def begin(
+        self, target: str, handler: str, payload: bytes, *, timeout: float = 30.0, idempotency_key: str = ""
+    ) -> tuple[str, asyncio.Future[None]]:  # fmt: skip
+        """As `Calls.begin`."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        id = self._submit(
+            TELL, target, handler, payload, timeout, idempotency_key, None, self._sink, future, keep=True
+        )
+        return id, future
+
     def append(
         self, topic: str, partition: int, items: Sequence[Item], *, timeout: float = 30.0
     ) -> asyncio.Future[None]:

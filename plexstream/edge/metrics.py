@@ -33,13 +33,13 @@ class CallMetrics(Collector):
 
     def __init__(self, calls: Calls | None = None, registry: CollectorRegistry | None = None) -> None:
         self._calls = calls
-        self._kinds = {"ask": _Kind(), "tell": _Kind(), "read": _Kind(), "control": _Kind()}
+        self._kinds = {"ask": _Kind(), "tell": _Kind(), "read": _Kind(), "control": _Kind(), "look": _Kind()}
         self._published = 0
         if registry is not None:
             registry.register(self)
 
     def observe(self, kind: str, outcome: str, seconds: float) -> None:
-        """Count one call. `kind` is ask, tell, read or control; `outcome` is ok or the code of the error."""
+        """Count one call. `kind` is ask, tell, read, control or look; `outcome` is ok or an error's code."""
         of_kind = self._kinds[kind]
         outcomes = of_kind.outcomes
         outcomes[outcome] = outcomes.get(outcome, 0) + 1

@@ -26,7 +26,7 @@ from plexstream.model.message import ASK, ERROR, REPLY, TELL, Envelope
 from plexstream.processor.actors import Actor, Refusal, Waiting
 from plexstream.processor.calls import OUTS, take
 from plexstream.processor.fold import MAILBOX, TIMER
-from plexstream.processor.kept import answer_out, result_out
+from plexstream.processor.kept import Kept, answer_out, result_out
 from plexstream.processor.ledger import Ledger
 from plexstream.processor.lives import OVERTAKES, WAKE, Ruling, life_change
 from plexstream.processor.records import Answer, BadRecord, Group, error_body
@@ -332,12 +332,16 @@ class Handling(Ledger):
         entries = self.pieces.entries(actor.address)
         return [Change(field, key, None) for field, key, _ in entries if field[:1] != "$"]
 
+    def _kept(self, e: Envelope) -> Kept | None:
+        """What is kept for the idempotency key of a message."""
+        name = idempotency.name(e.handler, e.idempotency_key)
+        return self.pieces.outcome(e.target, name, self.now)
+
     def _answer_again(
         self, actor: Actor, topic: str, offset: int, e: Envelope, inv: Invocation | None
     ) -> bool:
         """Answer with what is kept for the idempotency key, if anything is."""
-        name = idempotency.name(e.handler, e.idempotency_key)
-        kept = self.pieces.outcome(actor.address, name, self.now)
+        kept = self._kept(e)
         if kept is None:
             return False
         if idempotency.differs(kept.digest, idempotency.digest_of(e.idempotency_key)):
@@ -353,10 +357,13 @@ class Handling(Ledger):
                 )
             )
         else:
-            if e.kind == ASK:
-                self._pending_answers.append(Answer(e.reply_to, e.id, kept.kind, kept.payload))
-            self.inbox.finish(offset)
+            self._tell_kept(offset, e, kept)
         return True
+
+    def _tell_kept(self, offset: int, e: Envelope, kept: Kept) -> None:
+        if e.kind == ASK:
+            self._pending_answers.append(Answer(e.reply_to, e.id, kept.kind, kept.payload))
+        self.inbox.finish(offset)
 
     def _same_call(
         self, actor: Actor, topic: str, offset: int, e: Envelope, inv: Invocation | None = None
@@ -438,9 +445,16 @@ class Handling(Ledger):
         self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any, attempts: int,
         seq: int = 0,
     ) -> None:  # fmt: skip
-        changes, notices = self.actors.failed(e, code, detail)
         if e.idempotency_key:
             e = _marked(e)
+            kept = self._kept(e)
+            same = kept is not None and kept.digest == idempotency.digest_of(e.idempotency_key)
+            if kept is not None and same and "/" not in e.reply_to:
+                self._tell_kept(offset, e, kept)  # it is its repetition that fails
+                return
+            if kept is not None:
+                e = e._replace(idempotency_key="")  # what is kept is that of another
+        changes, notices = self.actors.failed(e, code, detail)
         turn = refusal(
             self.claim, topic, offset, e, self.now, seq, code, detail, data, attempts, changes, notices
         )

@@ -20,6 +20,7 @@ from plexstream.model.errors import (
     TimedOut,
     TopicMissing,
 )
+from plexstream.model.idempotency import make_id, mark
 from plexstream.model.message import ASK, TELL
 
 
@@ -82,10 +83,12 @@ def test_results_are_any_json(node, client, value):
 
 
 def test_tell(node, client):
-    assert client.tell("account/alice", "note", text="hi", idempotency_key="k9") is None
+    begun = client.tell("account/alice", "note", text="hi", idempotency_key="k9")
     assert client.ask("account/alice", "x") == {}
     message = node.responder.seen[0]
     assert (message.kind, message.payload, message.idempotency_key) == (TELL, b'{"text":"hi"}', "k9")
+    assert begun.id == make_id(message.target, "note", mark("k9", b'{ "text": "hi" }'))
+    assert client.tell("account/alice", "note").id.endswith(".")  # what has no key has no digest
 
 
 @pytest.mark.parametrize("code", sorted(CALL_ERRORS))

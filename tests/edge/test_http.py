@@ -16,6 +16,7 @@ from web import problem
 
 from plexstream.edge.server import HttpServer
 from plexstream.model.errors import CALL_ERRORS, ConfigError
+from plexstream.model.idempotency import make_id, mark, own_mark
 from plexstream.model.message import TELL
 
 
@@ -47,7 +48,14 @@ def test_send_is_a_tell(node):
     eventually(lambda: node.responder.seen)
     message = node.responder.seen[0]
     assert (message.kind, message.handler, message.payload) == (TELL, "note", b'{"a":1}')
-    assert answer.json() == {"id": message.id}
+    id = make_id(message.target, "note", own_mark(message.id))
+    assert answer.json() == {"id": id}
+    assert answer.headers["location"] == f"/v1/invocations/{id}"
+    assert message.idempotency_key == own_mark(message.id)
+    answer = node.web.post(
+        "/v1/actors/account/alice/note/send", json={"a": 1}, headers={"Idempotency-Key": "k"}
+    )
+    assert answer.json() == {"id": make_id(message.target, "note", mark("k", b'{ "a": 1 }'))}
     answer = node.web.post("/v1/actors/acme/eu/account/alice/note/send", json={})
     assert answer.status_code == 202
     assert node.web.post("/v1/actors/account/alice/send").content == b"{}"  # a handler named so

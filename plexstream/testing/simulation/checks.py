@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from plexstream.log.base import Record
+from plexstream.model import idempotency
+from plexstream.model.control import RESULT
 from plexstream.model.errors import Malformed
-from plexstream.model.message import ASK, Envelope
+from plexstream.model.message import ASK, ERROR, REPLY, Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
 from plexstream.node.snapshots import PARTITION_KEY
@@ -26,7 +28,7 @@ from plexstream.testing.simulation.supervised import Judge, is_supervised
 from plexstream.testing.simulation.waited import Pending, check_world
 from plexstream.testing.simulation.waiting import is_waiting
 
-UNWRITTEN = ("get", "look", PROBE, FOUND)
+UNWRITTEN = ("get", "look", RESULT, PROBE, FOUND)
 """Handlers that need no turn."""
 
 Stored = tuple[int, Store, str]  # journal offset that it reflects, the store, whose
@@ -47,6 +49,7 @@ class Checks:
         ]  # fmt: skip
 
         self.judge = Judge()
+        self._tells = {call.envelope.id: call for client in clients for call in client.calls}
 
     def run(self, stores: list[list[Stored]]) -> None:
         """Check everything; `stores` are those of each partition.
@@ -141,7 +144,7 @@ class Checks:
                 continue
             if e is not None and (e.kind > ASK or (e.handler in ("$cancel", "$end") and e.sender)):
                 continue  # nobody waits for it any more
-            if e is not None and e.idempotency_key and (e.target, e.idempotency_key) in model.replies:
+            if e is not None and model.keyed.of(e) is not None:
                 continue
             yield record, e
 
@@ -196,6 +199,9 @@ class Checks:
     def _reply(self, call: Call, kind: int, payload: bytes) -> None:
         model = self.models[call.place[1]]
         e = call.envelope
+        if e.handler == RESULT:
+            self._outcome(call, model, kind, payload)
+            return
         if call.mode == "read" and kind == 2:
             actor = model.actors.get(e.target)
             view = json.loads(payload)
@@ -207,10 +213,31 @@ class Checks:
                 raise Violation(f"{call.op}: a read of {e.target} saw {view}, which never was")
             return
         answers = list(model.answers.get(e.id, []))
-        if e.idempotency_key and (kept := model.replies.get((e.target, e.idempotency_key))):
+        if (kept := model.keyed.of(e)) is not None:
             answers.append(kept)
         if (kind, payload) not in answers:
             raise Violation(f"{call.op}: replied {kind} {payload!r}, but the turns that count say {answers}")
+
+    def _outcome(self, call: Call, model: Model, kind: int, payload: bytes) -> None:
+        """What somebody is told of a tell is so; and of one that the log has, something is known."""
+        told = self._tells[call.op.split()[1]]
+        said = json.loads(payload)
+        if kind == ERROR:
+            known = 0 <= told.acked_at < call.sent and told.envelope.id not in model.conflicts
+            if known or said["code"] != "unknown_invocation":
+                raise Violation(f"{call.op}: nothing is known of {told.envelope}: {said}")
+            return
+        if said["status"] not in ("done", "failed", "cancelled", "killed"):
+            return
+        kept = model.keyed.of(told.envelope)
+        if kept is None and (said.get("error") or {}).get("code") == idempotency.CONFLICT:
+            if not model.keyed.conflicts(told.envelope) and told.envelope.id not in model.conflicts:
+                raise Violation(f"{call.op}: {told.envelope} is in conflict with nothing")
+            return
+        right = {"result": json.loads(kept[1])} if kept and kept[0] == REPLY else {}
+        right = {"error": json.loads(kept[1])} if kept and kept[0] == ERROR else right
+        if {k: v for k, v in said.items() if k != "status"} != right:
+            raise Violation(f"{call.op}: it is said to have ended with {said}, but the turns say {right}")
 
     # What callers saw
 
@@ -221,7 +248,7 @@ class Checks:
             for call in client.calls:
                 if call.acked and call.item not in there[call.place[1]]:
                     raise Violation(f"{call.op} of {client.name} was acknowledged, and is nowhere")
-                if call.mode == "read":
+                if call.mode == "read" or call.envelope.handler == RESULT:
                     continue
                 count = self.models[call.place[1]].ops.get(call.op, 0)
                 if count > 1 or (not count and call.reply is not None and call.reply[0] == 2):
@@ -230,7 +257,8 @@ class Checks:
         for client in self.clients:
             for call in client.calls:
                 e = call.envelope
-                if e.kind == ASK and "/cell/" in e.target and call.reply is not None and call.reply[0] == 2:
+                asks = e.kind == ASK and e.handler != RESULT and "/cell/" in e.target
+                if asks and call.reply is not None and call.reply[0] == 2:
                     by_target.setdefault(e.target, []).append((call, json.loads(call.reply[1])["n"]))
         for calls in by_target.values():
             for later, n in calls:

@@ -8,7 +8,9 @@ from random import Random
 from typing import Any
 
 from plexstream.log.base import Item, Place
+from plexstream.model import idempotency
 from plexstream.model.address import full, partition_of
+from plexstream.model.control import RESULT
 from plexstream.model.errors import LogError
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.topics import Topics
@@ -26,13 +28,14 @@ class Call:
     Attributes:
         mode: "keyed" (repeated with an idempotency key), "origin" (repeated with its number), "read"
             (repeated as it is), "plain" (sent once).
-        sent, replied: steps of the scheduler; -1: not yet.
+        sent, replied, acked_at: steps of the scheduler; -1: not yet.
         acked: the log has acknowledged it at least once.
         reply: kind and payload.
     """
 
     __slots__ = (
-        "acked", "envelope", "item", "mode", "op", "place", "replied", "reply", "retry_at", "sent", "unsure",
+        "acked", "acked_at", "envelope", "item", "mode", "op", "place", "replied", "reply", "retry_at",
+        "sent", "unsure",
     )  # fmt: skip
 
     def __init__(self, mode: str, op: str, envelope: Envelope, place: Place, item: Item) -> None:
@@ -41,7 +44,7 @@ class Call:
         self.envelope = envelope
         self.place = place
         self.item = item
-        self.sent = self.replied = -1
+        self.sent = self.replied = self.acked_at = -1
         self.acked = False
         self.unsure = False
         self.reply: tuple[int, bytes] | None = None
@@ -80,11 +83,19 @@ class SimClient:
         self.appender = self.sender.paced()
         self.replies_of_others = 0
         self.repeats = True
+        self._keys: dict[tuple[str, str], str] = {}  # the latest, by target and handler
+        self._tell: Envelope | None = None  # the latest with a key
 
     # Sending
 
     def new_call(self, step: int) -> Call:
         """Make up a call and send it."""
+        call = self._new_call(step)
+        if self._tell is not None and self._number % 13 == 0:
+            self._look(self._tell, step)
+        return call
+
+    def _new_call(self, step: int) -> Call:
         random = self.random
         self._number += 1
         op = f"{self.name}:{self._number}"
@@ -217,11 +228,31 @@ class SimClient:
         origin = f"ext/{self.name}" if mode == "origin" else ""
         envelope = Envelope(
             kind, op, target, handler, json.dumps(arguments).encode(), "", self.name if kind == ASK else "",
-            f"key {op}" if mode == "keyed" else "", self.clock(), headers or {},
+            self._key(op, target, handler) if mode == "keyed" else "", self.clock(), headers or {},
             origin, self._number if origin else 0, 0,
         )  # fmt: skip
+        if mode == "keyed" and kind == TELL:
+            self._tell = envelope
         place = place or (self.topics.mailbox, partition_of(target, self.plan.partitions))
         return self._send(Call(mode, op, envelope, place, (target.encode(), encode_envelope(envelope))), step)
+
+    def _key(self, op: str, target: str, handler: str) -> str:
+        """A key of its own, or now and then that of another call: with other arguments, a conflict."""
+        used = self._keys.get((target, handler))
+        if used is not None and self._number % 11 == 0:
+            return used
+        key = self._keys[target, handler] = f"key {op}"
+        return key
+
+    def _look(self, told: Envelope, step: int) -> Call:
+        """Ask what has become of a tell, or to be told when it has ended."""
+        mark = idempotency.mark(told.idempotency_key, told.payload)
+        name = idempotency.name(told.handler, mark)
+        digest = idempotency.digest_of(mark)
+        wait = self._number % 2 * RETRY_MS
+        op = f"look {told.id} {self.name}:{self._number}"
+        arguments = {"name": name, "digest": digest, "wait": wait}
+        return self._send_new("plain" if wait else "read", ASK, op, told.target, RESULT, arguments, step)
 
     def _send(self, call: Call, step: int) -> Call:
         call.sent = step
@@ -263,6 +294,7 @@ class SimClient:
             call: Call = ack.token  # type: ignore[assignment]
             if ack.error is None:
                 call.acked = True
+                call.acked_at = step if call.acked_at < 0 else call.acked_at
                 if call in self._unacked:
                     self._unacked.remove(call)
             else:

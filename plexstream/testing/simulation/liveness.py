@@ -51,4 +51,4 @@ def _calls(checks: Checks) -> Iterator[str]:
 
 def _answered(model: Model, call: Call) -> bool:
     e = call.envelope
-    return e.kind == ASK and (e.id in model.answers or (e.target, e.idempotency_key) in model.replies)
+    return e.kind == ASK and (e.id in model.answers or model.keyed.of(e) is not None)

@@ -9,6 +9,7 @@ import json
 from typing import Any, NamedTuple
 
 from plexstream.log.base import Record
+from plexstream.model import idempotency
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import DONE, Claim, Out, OutKind, Step, Turn
 from plexstream.model.message import ASK, Envelope
@@ -17,7 +18,8 @@ from plexstream.schema.codec import decode_envelope, decode_journal
 from plexstream.testing.simulation.actors import EVERY, bad_time
 from plexstream.testing.simulation.attempts import Attempts
 from plexstream.testing.simulation.errors import Violation
-from plexstream.testing.simulation.semantics import Actor
+from plexstream.testing.simulation.keyed import Keyed, is_keyed_tell, result_of
+from plexstream.testing.simulation.semantics import Actor, Expected
 from plexstream.testing.simulation.supervised import is_supervised
 from plexstream.testing.simulation.waited import Pending, Waits
 from plexstream.testing.simulation.waiting import is_waiting, world
@@ -46,13 +48,14 @@ class Model:
 
     Attributes:
         next: the journal offset that comes.
-        actors, timers, replies: the state.
+        actors, timers, keyed: the state.
         causes: mailbox offsets that have had a turn.
         mails: what turns have sent to mailboxes, by origin.
         emitted, put_aside: output records and dead letters, in order.
         supervised: turns that `supervised.Judge` judges.
         waits: judges the handlers that wait.
         attempts: judges what is tried again.
+        conflicts: ids of tells whose key was used with other arguments.
         pending: those that had not ended at each claim, by its offset.
         answers: replies and errors that turns carry, by (message id, kind) as payloads.
     """
@@ -68,7 +71,8 @@ class Model:
         self.claims = 0
         self.actors: dict[str, Actor] = {}
         self.timers: dict[Key, Timer] = {}
-        self.replies: dict[Key, tuple[int, bytes]] = {}
+        self.keyed = Keyed()
+        self._kinds: list[int] = []  # of all that the turn at hand carries
         self.causes: set[int] = set()
         self.arrived: dict[Sent, int] = {}
         self._latest: dict[tuple[str, str], tuple[int, int]] = {}  # by actor and origin
@@ -80,6 +84,7 @@ class Model:
         self.waits = Waits()
         self.attempts = Attempts()
         self.pending: dict[int, Pending] = {}
+        self.conflicts: set[str] = set()
         self.ops: dict[str, int] = {}
         self.codes: dict[str, int] = {}
 
@@ -112,9 +117,10 @@ class Model:
         if t.cause_topic == TRIED:
             self.attempts.note(t)
             return
-        t = self.attempts.without(t)
+        self._kinds = [out.kind for out in t.outs]
+        t, kept = self.keyed.without(self.attempts.without(t))
         if is_waiting(t.actor) and t.cause_topic != "mailbox":
-            self._by_itself(offset, t)
+            self._by_itself(offset, t, kept)
             return
         if t.cause_topic == "timer":
             assert type(t) is Turn
@@ -135,21 +141,21 @@ class Model:
         if e.origin:
             self._from(e, t)
         if is_waiting(t.actor):
-            self._waiting(offset, t, e)
+            self._waiting(offset, t, e, kept)
             return
         assert type(t) is Turn
         _claim_that(t.handler == e.handler, f"the message is {e}")
         if is_supervised(t.actor):
             self._supervised(offset, t)
         else:
-            self._message(offset, t, e)
+            self._message(offset, t, e, kept)
 
-    def _waiting(self, offset: int, t: Turn | Step, e: Envelope | None) -> None:
+    def _waiting(self, offset: int, t: Turn | Step, e: Envelope | None, kept: Out | None) -> None:
         """A turn or a step that `waited` judges."""
         self.waits.take(t, e)
         if t.idempotency_key:
-            _claim_that((t.actor, t.idempotency_key) not in self.replies, "a key takes effect twice")
-            self._keep(t)
+            own = e if e is not None and type(t) is Turn else None
+            self.keyed.keep(t, kept, own)
         if t.status == DONE:
             for change in t.patch:
                 if change.field == "seen" and change.key:
@@ -157,16 +163,12 @@ class Model:
                     self.ops[op] = self.ops.get(op, 0) + 1
         self._outs(offset, t)
 
-    def _by_itself(self, offset: int, t: Turn | Step) -> None:
+    def _by_itself(self, offset: int, t: Turn | Step, kept: Out | None) -> None:
         """A step without a message: after a timer, an effect, a failure."""
         if t.cause_topic == "timer":
             timer = self.timers.pop((t.sender, t.message_id), None)
             _claim_that(timer is not None, f"timer {t.message_id} of {t.sender} is not pending (any more)")
-        self._waiting(offset, t, None)
-
-    def _keep(self, t: Turn | Step) -> None:
-        said = [(kind, o.payload) for o in t.outs if (kind := _ANSWER.get(o.kind))]
-        self.replies[t.actor, t.idempotency_key] = said[-1] if said else (2, b"null")
+        self._waiting(offset, t, None, kept)
 
     def _supervised(self, offset: int, t: Turn) -> None:
         """A turn that `supervised` judges, once all partitions are known."""
@@ -184,19 +186,18 @@ class Model:
         _claim_that((seq, index) > latest, f"{sent} comes after {latest}")
         self._latest[t.actor, origin] = (seq, index)
 
-    def _message(self, offset: int, t: Turn, e: Envelope) -> None:
-        if t.idempotency_key:
-            _claim_that(t.idempotency_key == e.idempotency_key, "another idempotency key")
-            _claim_that((t.actor, t.idempotency_key) not in self.replies, "a key takes effect twice")
+    def _message(self, offset: int, t: Turn, e: Envelope, kept: Out | None) -> None:
         if t.status == 2:
             self._failed(t, e)
         else:
-            self._handled(t, e.handler, e.payload, e.kind == ASK)
+            expected = self._handled(t, e.handler, e.payload, e.kind == ASK)
+            if is_keyed_tell(t, e) and not expected.code:
+                _claim_that(result_of(kept) == expected.value, f"it keeps {kept}, expected {expected}")
         self._outs(offset, t)
         if t.idempotency_key:
-            self._keep(t)
+            self.keyed.keep(t, kept, e)
 
-    def _handled(self, t: Turn, handler: str, payload: bytes, ask: bool) -> None:
+    def _handled(self, t: Turn, handler: str, payload: bytes, ask: bool) -> Expected:
         """A turn that was done or refused."""
         actor = self.actor(t.actor)
         arguments = json.loads(payload)
@@ -214,7 +215,7 @@ class Model:
             _claim_that([o.kind for o in outs] == [kind], f"a refusal sends {kind!r}")
             if ask:
                 _claim_that(json.loads(outs[0].payload)["data"] == expected.value, f"expected {expected}")
-            return
+            return expected
         actor.offset = self.next
         _claim_that(t.fresh == fresh, f"fresh is {t.fresh}, expected {fresh}")
         op = arguments.get("op", "alarm")
@@ -228,6 +229,7 @@ class Model:
             for o in outs
         ]
         _claim_that(got == expected.outs, f"it sends {got}, expected {expected.outs}")
+        return expected
 
     def _failed(self, t: Turn, e: Envelope) -> None:
         _claim_that(not t.patch and len(t.outs) == 1, "a failure changes nothing and sends one thing")
@@ -242,6 +244,8 @@ class Model:
             _claim_that("/nobody/" in e.target, "the type is known")
         elif code == "unknown_handler":
             _claim_that(e.handler == "nothing", "the handler is known")
+        elif code == idempotency.CONFLICT:
+            _claim_that(self.keyed.conflicts(e), "its key was not used with other arguments")
         elif code == "bad_arguments":
             _claim_that(arguments.get("amount") in ("much", 1), "the arguments are good")
         else:
@@ -299,7 +303,8 @@ class Model:
     def _outs(self, offset: int, t: Turn | Step) -> None:
         """What the turn sends."""
         origin = self._origin
-        for index, out in enumerate(t.outs):
+        places = [at for at, kind in enumerate(self._kinds) if kind != OutKind.KEPT]
+        for index, out in zip(places, t.outs, strict=True):
             if out.kind in (OutKind.TELL, OutKind.ASK) or (out.kind in _ANSWER and "/" in out.target):
                 self.mails[origin, offset, index] = out
             elif out.kind in (OutKind.REPLY, OutKind.ERROR):
@@ -308,6 +313,8 @@ class Model:
                 self.emitted.append((t.actor, out.payload))
             elif out.kind == OutKind.DEADLETTER:
                 self.put_aside.append(((f"journal/{self.partition}", offset, index), out.key))
+                if out.key == idempotency.CONFLICT:
+                    self.conflicts.add(out.id)
             elif out.kind == OutKind.TIMER:
                 self.timers[t.actor, out.id] = Timer(out.due, out.target, out.handler, out.payload, out.note)
                 if not is_waiting(t.actor):
@@ -328,7 +335,7 @@ class Model:
                 if x.seq or a in attempts
             },
             "timers": {f"{a} {name}": t.due for (a, name), t in sorted(self.timers.items())},
-            "replies": {f"{a} {key}": reply for (a, key), reply in sorted(self.replies.items())},
+            "replies": self.keyed.state(),
         }
 
 

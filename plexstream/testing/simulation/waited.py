@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from plexstream.model.attempt import decode_attempt
+from plexstream.model.idempotency import CONFLICT
 from plexstream.model.journal import (
     DONE,
     WAITING,
@@ -318,6 +319,8 @@ class Waits:
                 may = may | {"cancelled"}  # perhaps it was whom it has asked
             if not told.commands:
                 may = may | {"deadlock"}  # it is asked by what it waits for
+                if b.idempotency_key:
+                    may = may | {CONFLICT}
                 if any(b"before it began" in o.payload or "before it began" in o.note for o in s.outs):
                     may = may | {"cancelled"}  # while it was parked
             if b.sender and codes == {"cancelled"} and codes.isdisjoint(may):
