@@ -70,6 +70,7 @@ _add(serve.run, _SERVE)
 _add(serve.edge, _SERVE)
 _add(calls.call, _CALL)
 _add(calls.tell, _CALL)
+_add(calls.invocation, _CALL)
 app.add_typer(control.awakeables, name="awakeable", rich_help_panel=_CALL)
 app.add_typer(control.promises, name="promise", rich_help_panel=_CALL)
 for function in (control.cancel, control.kill, control.pause, control.resume, control.restart):

@@ -46,23 +46,32 @@ def call(
     prefix: options.Prefix = None,
     timeout: Timeout = None,
     idempotency_key: Key = None,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="Do not wait: print the invocation's id once it is on the log."),
+    ] = False,
     config: options.ConfigFile = None,
 ) -> None:
     """Call an actor and print its result as JSON.
 
-    An error of the call is printed with its code, and the exit code is 1.
+    An error of the call is printed with its code, and the exit code is 1. With --detach the call goes on by
+    itself, tried again where it fails as a tell is; [cyan]plexstream invocation ID[/] tells how it stands.
 
     [bold]Examples[/]
 
       plexstream call account/alice deposit amount=5
       plexstream call account/alice deposit '{"amount": 5}' --url http://localhost:9000
       plexstream call account/alice deposit amount=5 --kafka localhost:9092 --idempotency-key order-17
+      plexstream call signup/alice run email=alice@example.org --detach
     """
-    from plexstream.cli.output import print_json
+    from plexstream.cli.output import print_json, stdout
 
-    print_json(
-        _make("ask", address, handler, arguments, url, kafka, prefix, timeout, idempotency_key, config)
-    )
+    kind = "tell" if detach else "ask"
+    found = _make(kind, address, handler, arguments, url, kafka, prefix, timeout, idempotency_key, config)
+    if detach:
+        stdout().print(found.id, markup=False, highlight=False, soft_wrap=True)
+    else:
+        print_json(found)
 
 
 def tell(
@@ -83,6 +92,35 @@ def tell(
       plexstream tell account/alice deposit amount=5
     """
     _make("tell", address, handler, arguments, url, kafka, prefix, timeout, idempotency_key, config)
+
+
+def invocation(
+    id: Annotated[str, typer.Argument(metavar="ID", help="As call --detach or a 202 gave it: inv_….")],
+    wait: Annotated[
+        float,
+        typer.Option("--wait", metavar="SECONDS", min=0, max=86400, help="Wait so long for its end."),
+    ] = 0.0,
+    url: Url = None,
+    kafka: options.OverKafka = None,
+    prefix: options.Prefix = None,
+    timeout: Timeout = None,
+    config: options.ConfigFile = None,
+) -> None:
+    """Tell how an invocation stands, as JSON: queued, running, waiting, done, …, its result or error.
+
+    The exit code is 1 where it has failed, was cancelled or killed, and where nothing is known of it.
+
+    [bold]Examples[/]
+
+      plexstream invocation inv_ZGVmYXVsdC9… --wait 60
+    """
+    from plexstream.cli.output import print_json
+
+    with reaching(url, kafka, prefix, config) as client:
+        found = client.invocation(id).status(wait=wait, timeout=timeout)
+    print_json(found)
+    if "error" in found:
+        raise typer.Exit(1)
 
 
 def _make(

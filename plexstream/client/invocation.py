@@ -39,15 +39,18 @@ class Invocation:
         self.id = id
         self._look = look
 
-    def status(self, *, timeout: float | None = None) -> dict[str, Any]:
+    def status(self, *, wait: float = 0.0, timeout: float | None = None) -> dict[str, Any]:
         """How it stands: ``status`` (queued, running, waiting, retrying, paused, stuck; done, failed,
         cancelled, killed), and with it ``result``, ``error`` or ``attempts``.
+
+        Args:
+            wait: seconds to wait for its end before.
 
         Raises:
             UnknownInvocation: there is none, or its outcome is not kept any more.
             TimedOut: its partition has not answered within `timeout` seconds, 30 by default.
         """
-        return _standing(self._look(self.id, 0.0, timeout))
+        return _standing(self._look(self.id, wait, timeout))
 
     def result(self, timeout: float | None = None) -> Any:
         """Its result, once it has ended.
@@ -78,9 +81,9 @@ class AsyncInvocation:
         self.id = id
         self._look = look
 
-    async def status(self, *, timeout: float | None = None) -> dict[str, Any]:
+    async def status(self, *, wait: float = 0.0, timeout: float | None = None) -> dict[str, Any]:
         """As `Invocation.status`."""
-        return _standing(await self._look(self.id, 0.0, timeout))
+        return _standing(await self._look(self.id, wait, timeout))
 
     async def result(self, timeout: float | None = None) -> Any:
         """As `Invocation.result`."""

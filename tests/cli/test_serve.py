@@ -40,6 +40,26 @@ def test_call_and_tell(dev, cli):
     assert cli(*again).stdout == cli(*again).stdout == '{"balance":10}\n'
 
 
+def test_a_detached_call_is_an_invocation(dev, cli):
+    url = ["--url", dev.url]
+    id = cli("call", "account/alice", "deposit", "amount=5", "--detach", *url).stdout
+    assert id.startswith("inv_")
+    assert id.endswith("\n")
+    done = cli("invocation", id.strip(), "--wait", "20", *url).stdout
+    whose = "default/default/account/alice"
+    assert json.loads(done) == {
+        "id": id.strip(), "actor": whose, "status": "done", "result": {"balance": 5},
+    }  # fmt: skip
+    refused = cli("call", "account/alice", "deposit", "amount=-1", "--detach", *url).stdout.strip()
+    said = json.loads(cli("invocation", refused, "--wait", "20", *url, code=1).stdout)
+    assert (said["status"], said["error"]["code"]) == ("failed", "rejected")
+    assert "unknown_invocation: " in cli("invocation", "inv_x", *url, code=1).stderr
+    key = ["account/alice", "deposit", "--idempotency-key", "k", *url]
+    cli("call", *key, "amount=1", "--detach")
+    assert cli("call", *key, "amount=1").stdout == '{"balance":6}\n'
+    assert "idempotency_conflict: " in cli("call", *key, "amount=2", code=1).stderr
+
+
 def test_errors_of_calls_are_told_with_code_and_detail(dev, cli):
     url = ["--url", dev.url]
     refused = cli("call", "account/alice", "deposit", "amount=-1", *url, code=1)

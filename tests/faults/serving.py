@@ -127,6 +127,20 @@ class Served:
         answer = self._http.post(f"/v1/actors/{target}/{handler}/send", json=arguments, timeout=LONG)
         assert answer.status_code == 202, answer.text
 
+    def begin(self, target: str, handler: str, key: str, /, **arguments: Any) -> str:
+        """Send a message with an idempotency key; the id of its invocation."""
+        path = f"/v1/actors/{target}/{handler}/send"
+        headers = {"Idempotency-Key": key}
+        answer = self._http.post(path, json=arguments, headers=headers, timeout=LONG)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def look(self, id: str, wait: float = 0.0) -> dict[str, Any]:
+        """How an invocation stands."""
+        answer = self._http.get(f"/v1/invocations/{id}", params={"wait": wait}, timeout=LONG)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
     def report(self, target: str) -> Any:
         answer = self.ask(target, "report")
         assert answer.status_code == 200, answer.text

@@ -64,3 +64,47 @@ def test_workers_on_kafka(cluster: Cluster, tmp_path: Path) -> None:
         victim = node.kill_worker(random_)
         until("it is replaced", lambda v=victim: v not in node.workers() and len(node.workers()) == 2)
     reckon(node, paid)
+
+
+def begin(node: Served) -> dict[str, str]:
+    return {order: node.begin(order, "go_blocking" if n % 2 else "go", "k") for n, order in enumerate(ORDERS)}
+
+
+def reckon_ids(node: Served, ids: dict[str, str]) -> None:
+    for order, id in ids.items():
+        assert until(f"{order} is done", lambda i=id: node.look(i, 5)["status"] == "done")
+        assert node.report(order)["runs"] == 1
+    assert begin(node) == ids  # a repetition has no effect
+    for order, id in ids.items():
+        assert node.look(id)["status"] == "done"
+        assert node.report(order)["runs"] == 1
+
+
+def test_invocations_are_found_whatever_is_killed(serve: Start, tmp_path: Path) -> None:
+    env = {"FAULTS_PAID": str(tmp_path / "paid")}
+    node = serve("dev", "--partitions", str(PARTITIONS), app=APP, env=env).ready(PARTITIONS)
+    ids = begin(node)
+    random_ = random.Random(3)
+    for _ in range(KILLS):
+        time.sleep(random_.uniform(0.0, 0.3))
+        node.kill()
+        node.start().ready(PARTITIONS)
+        for id in ids.values():  # at any time something is known of it
+            assert node.look(id)["status"] in ("queued", "running", "waiting", "done")
+        assert begin(node) == ids
+    reckon_ids(node, ids)
+
+
+@pytest.mark.kafka
+def test_invocations_are_found_by_other_edges(cluster: Cluster, tmp_path: Path) -> None:
+    node = cluster.node("node", 2, app=APP, env={"FAULTS_PAID": str(tmp_path / "paid")}).ready(PARTITIONS)
+    edge = cluster.edge().ready()
+    ids = begin(node)
+    random_ = random.Random(4)
+    for _ in range(2):
+        time.sleep(random_.uniform(0.0, 0.3))
+        victim = node.kill_worker(random_)
+        until("it is replaced", lambda v=victim: v not in node.workers() and len(node.workers()) == 2)
+        for id in ids.values():
+            assert edge.look(id)["status"] in ("queued", "running", "waiting", "done")
+    reckon_ids(edge, ids)
