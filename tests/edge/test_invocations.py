@@ -307,9 +307,9 @@ def test_queries_that_cannot_be(site, query, code):
 
 
 def test_methods(site):
-    answer = site.web.put("/v1/invocations/inv_x")
+    answer = site.web.put("/v1/invocations/inv_x", json={})
     assert problem(answer, 405, "method_not_allowed")
-    problem(site.web.post("/v1/invocations/inv_x"), 404, "not_found")
+    problem(site.web.post("/v1/invocations/inv_x", json={}), 404, "not_found")
     assert site.web.options("/v1/invocations/inv_x").headers["allow"] == "GET, HEAD, OPTIONS"
 
 
@@ -318,11 +318,11 @@ def test_a_client_that_goes_away_is_not_waited_for(site):
     calls = site.calls[0]
     before = calls.in_flight
     with socket.create_connection(("127.0.0.1", site.servers[0].port)) as connection:
-        connection.sendall(f"GET /v1/invocations/{id}?wait=3600 HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        connection.sendall(f"GET /v1/invocations/{id}?wait=3600 HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
         eventually(lambda: calls.in_flight > before)
     eventually(lambda: calls.in_flight == before)
     with socket.create_connection(("127.0.0.1", site.servers[0].port)) as connection:  # it still serves
-        connection.sendall(f"GET /v1/invocations/{id} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        connection.sendall(f"GET /v1/invocations/{id} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
         response = http.client.HTTPResponse(connection)
         response.begin()
         assert json.loads(response.read())["status"] == "waiting"

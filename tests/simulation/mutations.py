@@ -4,7 +4,9 @@ from collections import deque
 
 from plexstream.log.base import Ack
 from plexstream.log.memory import MemoryLog
+from plexstream.model import idempotency
 from plexstream.model.journal import DONE, Claim, CommandKind, Inbox, Step, Turn
+from plexstream.model.message import ASK
 from plexstream.model.snapshot import Piece
 from plexstream.node import lineage, takeover
 from plexstream.node.driver import Driver
@@ -12,9 +14,10 @@ from plexstream.node.lineage import Comparison
 from plexstream.node.relay import Relay, _Way
 from plexstream.node.takeover import Takeover
 from plexstream.node.upkeep import Upkeep
-from plexstream.processor import Processor, actors, handling
+from plexstream.processor import Processor, actors, handling, refusals
 from plexstream.processor.careful import Care
 from plexstream.processor.fold import Fold, InboxFold
+from plexstream.processor.handling import Handling
 from plexstream.processor.inbox import InboxState
 from plexstream.processor.lives import Lives, Ruling
 from plexstream.processor.pieces import Pieces
@@ -396,6 +399,37 @@ def other_histories_taken(patch):
 def other_lives_taken(patch):
     patch.setattr(lineage, "other_life", lambda *_: False)
     patch.setattr(Comparison, "differs", lambda *_: "")
+
+
+def keys_used_with_other_arguments(patch):
+    patch.setattr(idempotency, "differs", lambda *_: False)
+
+
+def results_of_tells_forgotten(patch):
+    patch.setattr(handling, "result_out", lambda *_: [])
+
+
+def failures_of_tells_forgotten(patch):
+    patch.setattr(refusals, "is_kept", lambda kind, code: kind == ASK and code in ("", "rejected"))
+
+
+def repetitions_overwrite_what_is_kept(patch):
+    refuse = Handling._refuse
+
+    def mutant(self, topic, offset, e, *more):
+        kept = self._kept
+        self._kept = lambda _: None
+        refuse(self, topic, offset, e, *more)
+        self._kept = kept
+
+    patch.setattr(Handling, "_refuse", mutant)
+
+
+def same_calls_forgotten_in_takeovers(patch):
+    def mutant(self, inv):
+        return bool(inv.name) and self.under_way(inv.envelope(), inv) is not None
+
+    patch.setattr(Roster, "_waits_for_same", mutant)
 
 
 ALL = [

@@ -13,7 +13,6 @@ journaled: one that is lost is sent again after the next while.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from plexstream.model.journal import CommandKind
@@ -35,7 +34,7 @@ def probe_queue(p: Any, actor: Actor) -> None:
     holder = actor.holder
     if holder is None or actor.queue is None:
         return
-    targets = list(_asked(actor))
+    targets = _asked(actor)
     if not targets:
         return
     for waiting in actor.queue:
@@ -90,11 +89,11 @@ def _asker(e: Envelope) -> str:
     return chain.rpartition("\n")[2]
 
 
-def _asked(actor: Actor) -> Iterator[str]:
+def _asked(actor: Actor) -> list[str]:
+    """Whom an actor's waiting handler has asked, each once: else probes would double with every hop."""
     assert actor.holder is not None
-    for command in actor.holder.outstanding.values():
-        if command.kind == _ASK:
-            yield command.name.partition(" ")[0]
+    commands = actor.holder.outstanding.values()
+    return list(dict.fromkeys(c.name.partition(" ")[0] for c in commands if c.kind == _ASK))
 
 
 def _send(p: Handling, actor: Actor, to: str, handler: str, body: dict[str, Any]) -> None:
