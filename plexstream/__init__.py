@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from plexstream.sdk.actions import fsm
 from plexstream.sdk.collections import StateList, StateMap
 from plexstream.sdk.declare import (
     actor,
@@ -31,7 +32,7 @@ from plexstream.sdk.errors import (
     TransitionError,
 )
 from plexstream.sdk.fields import state, state_list, state_map
-from plexstream.sdk.fsm import fsm_actor, state_timeout
+from plexstream.sdk.fsm import event_timeout, fsm_actor, state_enter, state_timeout
 from plexstream.sdk.host import host
 from plexstream.sdk.managers import event_actor
 from plexstream.sdk.servers import gen_server_actor
@@ -113,6 +114,8 @@ __all__ = [
     "cron",
     "event",
     "event_actor",
+    "event_timeout",
+    "fsm",
     "fsm_actor",
     "gen_server_actor",
     "handler",
@@ -127,6 +130,7 @@ __all__ = [
     "service",
     "signal_handler",
     "state",
+    "state_enter",
     "state_list",
     "state_map",
     "state_timeout",

@@ -13,11 +13,12 @@ EXPORTED = {
     "Reminder", "Retry",
     "SagaFailed", "Snapshots", "StateList", "StateMap", "StepFailed", "Stopped", "Supervisor",
     "TerminalError",
-    "TimedOut", "TransitionError", "actor", "cron", "event", "event_actor", "fsm_actor",
+    "TimedOut", "TransitionError", "actor", "cron", "event", "event_actor", "event_timeout", "fsm",
+    "fsm_actor",
     "gen_server_actor", "handler", "host", "init_handler", "migrate", "on_activate", "on_crash",
     "on_deactivate",
     "query_handler", "run_handler", "service", "signal_handler", "state", "state_list", "state_map",
-    "state_timeout", "subscribe", "workflow", "workflow_actor",
+    "state_enter", "state_timeout", "subscribe", "workflow", "workflow_actor",
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from plexstream.hosts.system.children import Children
 from plexstream.inspection.history import Progress
 from plexstream.inspection.state_view import state_at
 from plexstream.log.base import Log
@@ -26,7 +27,7 @@ def tree(log: Log, topics: Topics, address: str, progress: Progress | None = Non
     if "/" not in address:
         address = f"{_TYPE}/{address}"
     found = state_at(log, topics, address, None, progress)
-    own = found.state.get("tree")
+    own = _parts(found.state)
     if own is None:
         return None
     children = []
@@ -42,3 +43,17 @@ def tree(log: Log, topics: Topics, address: str, progress: Progress | None = Non
         "todo": [" ".join(step).strip() for step in own["todo"]], "children": children,
         "history": found.state.get("history", []),
     }  # fmt: skip
+
+
+def _parts(state: dict[str, Any]) -> dict[str, Any] | None:
+    """What a supervisor's fields say; None where it has none yet."""
+    if state.get("tree") is not None:  # of before children had entries of their own
+        old: dict[str, Any] = state["tree"]
+        return old
+    if "head" not in state:
+        return None
+    nodes = state.get("children", {})
+    ids = Children(nodes, state.get("order", {})).ids()
+    todo = [(step["what"], step["id"]) for step in state.get("todo", [])]
+    rows = [nodes[id] for id in ids]
+    return {**state["head"], "children": rows, "todo": todo, "restarts": state.get("restarts", [])}

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from plexstream.sdk.arguments import Arguments
+from plexstream.sdk.clocks import EVENT_TIMEOUT, MAX_SECONDS, MEMORY, TIMEOUT, Clocks, Method, Timeouts
 from plexstream.sdk.declare import as_handler, declare
 from plexstream.sdk.errors import DeclarationError
 from plexstream.sdk.facets import Facet
-from plexstream.sdk.machine import MEMORY, POSTPONED, STATE, TIMEOUT, Event, Machine, Method
-from plexstream.sdk.marks import HandlerMark, Marked, TimeoutMark, put_mark
+from plexstream.sdk.machine import POSTPONED, STATE, Event, Machine
+from plexstream.sdk.marks import EnterMark, HandlerMark, Marked, TimeoutMark, put_mark
 from plexstream.sdk.sourcing import EventSourced
 from plexstream.sdk.spec import ActorType, Field, Handler
 from plexstream.sdk.wrap import like
@@ -28,14 +29,44 @@ def state_timeout(state: str, *, after: float | Callable[[Any], float]) -> Calla
 
     Parameters:
         state: a declared state.
+        after: seconds, or a function of the actor that says how many. With 0 it runs before any later
+            message, in the turn of the transition.
+    """
+    return _mark(TimeoutMark(state, after))
+
+
+def event_timeout(state: str, *, after: float | Callable[[Any], float]) -> Callable[[F], F]:
+    """Declare a method of an `fsm_actor` that runs when no event has come for `after` seconds in `state`.
+
+    Entering the state and each event, postponed ones too, begin the time anew; leaving takes it back. It runs
+    once, until the next event. Reads, which make no turn, do not count. The timer is durable like any other.
+
+    Parameters:
+        state: a declared state.
         after: seconds, or a function of the actor that says how many.
     """
+    return _mark(TimeoutMark(state, after, of_events=True))
 
-    def mark(function: F) -> F:
-        put_mark(function, TimeoutMark(state, after))
+
+def state_enter(*states: str) -> Callable[[F], F]:
+    """Declare a method of an `fsm_actor` that runs whenever one of `states` is entered, before anything else.
+
+    It may take one argument, the state before, which for the initial one is that itself. It is no ``async
+    def``, and may not make a transition. The initial state is entered when the actor is started, or else with
+    its first event.
+
+    Parameters:
+        states: declared ones.
+    """
+    return _mark(EnterMark(states))
+
+
+def _mark(mark: Any) -> Callable[[F], F]:
+    def put(function: F) -> F:
+        put_mark(function, mark)
         return function
 
-    return mark
+    return put
 
 
 def fsm_actor(
@@ -70,7 +101,8 @@ def fsm_actor(
             raise DeclarationError(
                 f"{cls.__name__}.fsm_state begins as {default!r}, but initial is {initial!r}"
             )
-        machine = Machine(cls.__name__, initial, _allowed(cls, names, initial, transitions), max_postponed)
+        allowed = _allowed(cls, names, initial, transitions)
+        machine = Machine(cls.__name__, initial, allowed, max_postponed, clocks=Clocks(cls.__name__))
         setattr(cls, STATE, property(lambda self: self.__dict__[STATE], machine.go))
         declare(cls, lambda spec, found: _compose(machine, spec, found), facets=facets, **options)
         return cls
@@ -100,6 +132,8 @@ def _compose(machine: Machine, spec: ActorType, found: list[Marked]) -> None:
     for where, function, mark in found:
         if isinstance(mark, TimeoutMark):
             _add_timeout(machine, where, function, mark)
+        elif isinstance(mark, EnterMark):
+            _add_enter(machine, where, function, mark)
         elif isinstance(mark, HandlerMark):
             for name in mark.names:
                 events.setdefault(name, []).append((where, function, mark))
@@ -111,14 +145,17 @@ def _compose(machine: Machine, spec: ActorType, found: list[Marked]) -> None:
         _, first, mark = methods[0]
         run = machine.read(name) if mark.read_only else machine.run(name)
         spec.handlers[name] = as_handler(name, like(first, run, waits=waits), mark)
-    if machine.timeouts:
-        spec.handlers[TIMEOUT] = Handler(
-            TIMEOUT, like(_timeout, machine.time_out, waits=waits), False, "cast"
-        )
+    if machine.clocks.states:
+        run = like(_timeout, machine.time_out, waits=waits)
+        spec.handlers[TIMEOUT] = Handler(TIMEOUT, run, False, "cast")
+    if machine.clocks.events:
+        run = like(_silence, machine.fall_silent, waits=waits)
+        spec.handlers[EVENT_TIMEOUT] = Handler(EVENT_TIMEOUT, run, False, "cast")
+    if machine.clocks or machine.enters:
+        spec.started = machine.started
     spec.fields[STATE] = Field(STATE, "plain", str, machine.initial)
-    if machine.timeouts or any(e.postponed_in for e in machine.events.values()):
-        spec.fields[MEMORY] = Field(MEMORY, "plain", dict[str, Any], None, dict)
-        spec.fields[POSTPONED] = Field(POSTPONED, "map", dict[str, Any])
+    spec.fields[MEMORY] = Field(MEMORY, "plain", dict[str, Any], None, dict)
+    spec.fields[POSTPONED] = Field(POSTPONED, "map", dict[str, Any])
     spec.behaviour = "gen_fsm"
 
 
@@ -126,21 +163,44 @@ def _timeout(self: Any, entry: str, state: str) -> None:
     """The signature of the message that `Machine.time_out` handles."""
 
 
+def _silence(self: Any, heard: str) -> None:
+    """The signature of the message that `Machine.fall_silent` handles."""
+
+
+def _add_enter(machine: Machine, where: str, function: Method, mark: EnterMark) -> None:
+    if not mark.states:
+        raise DeclarationError(f"{where}: name the states: @state_enter({machine.initial!r})")
+    _check_states(machine, where, mark.states)
+    count = len(inspect.signature(function).parameters)
+    if count not in (1, 2):
+        raise DeclarationError(f"{where}: it takes self, and the state before if it wants that; nothing else")
+    for state in mark.states:
+        if state in machine.enters:
+            raise DeclarationError(f"{where}: a second method for entering {state!r}; one is allowed")
+        machine.enters[state] = function if count == 2 else _without_argument(function)
+
+
+def _without_argument(function: Method) -> Method:
+    return lambda actor, _: function(actor)
+
+
 def _add_timeout(machine: Machine, where: str, function: Method, mark: TimeoutMark) -> None:
+    what = "event timeout" if mark.of_events else "state timeout"
+    known: Timeouts = machine.clocks.events if mark.of_events else machine.clocks.states
     _check_states(machine, where, (mark.state,))
-    if mark.state in machine.timeouts:
-        raise DeclarationError(f"{where}: a second timeout of the state {mark.state!r}; one is allowed")
-    if not callable(mark.after) and not mark.after >= 0:
-        raise DeclarationError(f"{where}: after={mark.after!r}: give seconds, 0 or more")
+    if mark.state in known:
+        raise DeclarationError(f"{where}: a second {what} of the state {mark.state!r}; one is allowed")
+    if not callable(mark.after) and not 0 <= mark.after <= MAX_SECONDS:
+        raise DeclarationError(f"{where}: after={mark.after!r}: give seconds, from 0 to {MAX_SECONDS:.0f}")
     if len(inspect.signature(function).parameters) != 1:
-        raise DeclarationError(f"{where}: a state timeout takes no arguments but self")
-    machine.timeouts[mark.state] = (function, mark.after)
+        raise DeclarationError(f"{where}: a {what} takes no arguments but self")
+    known[mark.state] = (function, mark.after)
 
 
 def _event(machine: Machine, name: str, methods: _Methods) -> Event:
     """What the methods for one event say together."""
     _, first, mark = methods[0]
-    event = Event(Arguments(first))
+    event = Event(Arguments(first), is_cast=mark.invocation == "cast")
     general = [(where, function) for where, function, own in methods if not own.states]
     if len(general) > 1:
         raise DeclarationError(

@@ -43,11 +43,20 @@ class TurnApi(Protocol):
 
     # For behaviours
 
+    behaviour: Any
+    """What the actor's behaviour knows of the handler that runs."""
+
     def plain(self, value: Any) -> Any:
         """A value as JSON holds it: dicts, lists, text, numbers. Raises TypeError."""
 
     def typed(self, value: Any, hint: Any) -> Any:
         """A plain value as one of the type `hint`, nothing coerced. Raises ValueError."""
+
+    def message(self, what: str, to: str, handler: str, payload: Any) -> tuple[str, bytes]:
+        """A message's target in its full form and its payload, to see whether it can be sent.
+
+        Raises BadAddress, TooLarge.
+        """
 
     def sent(self) -> int:
         """How much this turn has sent so far, for `take_back`."""

@@ -1,14 +1,15 @@
-"""How a finite state machine runs: transitions, state timeouts, postponed events."""
+"""How a finite state machine runs: transitions, what they call, postponed and inserted events."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from plexstream.sdk.arguments import Arguments
+from plexstream.sdk.clocks import MEMORY, Clocks, Method
 from plexstream.sdk.current import current
 from plexstream.sdk.errors import Reject, TransitionError
 from plexstream.sdk.host import host
@@ -16,23 +17,12 @@ from plexstream.sdk.savepoint import Savepoint
 from plexstream.sdk.wrap import Run, finish
 
 STATE = "fsm_state"
-MEMORY, POSTPONED = "@fsm", "@postponed"
-"""Durable fields: timer and numbers of the machine; the events that it keeps, by number. No user's and no
-system's name begins with ``@``: fields of behaviours expire and are cleared with the user's own."""
-TIMEOUT = "@state_timeout"
-"""The message by which an actor tells itself that it has been in a state for long enough."""
+POSTPONED = "@postponed"
+"""Durable field: the events that the machine keeps, by number."""
 HANDLING = "@handling"
-"""Attribute of an actor, no state of its, while one of its events is handled."""
-Method = Callable[..., Any]
-
-
-@contextmanager
-def _handling(actor: Any) -> Iterator[None]:
-    actor.__dict__[HANDLING] = True
-    try:
-        yield
-    finally:
-        actor.__dict__.pop(HANDLING, None)
+"""Attribute of an actor, no state of its, while one of its events is handled: a `Running`."""
+MAX_EVENTS = 10_000
+"""Inserted events, timeouts of 0 s and the like in one turn: a machine that goes round in circles fails."""
 
 
 @dataclass(slots=True)
@@ -42,18 +32,55 @@ class Event:
     arguments: Arguments
     methods: dict[str, Method] = field(default_factory=dict)  # by state
     postponed_in: set[str] = field(default_factory=set)
+    is_cast: bool = False
+
+
+@dataclass(slots=True)
+class Running:
+    """An event that is handled, and what its method asks for.
+
+    Attributes:
+        machine, actor: whose it is.
+        name: of the event that is handled at the moment; "": what runs is no event's.
+        inserted: events to be handled next, in their order.
+        put_off: numbers of kept events that were postponed since the latest transition.
+    """
+
+    machine: Machine
+    actor: Any
+    name: str = ""
+    inserted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    postponed: bool = False
+    repeats: bool = False
+    enters: bool = False
+    put_off: set[str] = field(default_factory=set)
+
+
+@contextmanager
+def _handling(machine: Machine, actor: Any) -> Iterator[Running]:
+    running = actor.__dict__[HANDLING] = Running(machine, actor)
+    turn = current.turn
+    if turn is not None:
+        turn.behaviour = running
+    try:
+        yield running
+    finally:
+        actor.__dict__.pop(HANDLING, None)
+        if turn is not None:
+            turn.behaviour = None
 
 
 @dataclass(slots=True)
 class Machine:
-    """One FSM class. `allowed` says which states may follow each; timeouts are methods with their seconds."""
+    """One FSM class. `allowed` says which states may follow each; `enters` what runs when one is entered."""
 
     name: str
     initial: str
     allowed: dict[str, frozenset[str]]
     max_postponed: int
     events: dict[str, Event] = field(default_factory=dict)
-    timeouts: dict[str, tuple[Method, float | Callable[[Any], float]]] = field(default_factory=dict)
+    enters: dict[str, Method] = field(default_factory=dict)
+    clocks: Clocks = field(default_factory=lambda: Clocks(""))
 
     def go(self, actor: Any, to: str) -> None:
         """Make a transition. To the state in which it is: nothing happens.
@@ -74,8 +101,15 @@ class Machine:
         if to not in self.allowed[state]:
             may = ", ".join(sorted(self.allowed[state])) or "none: it is final"
             raise TransitionError(f"{self.name} cannot go from {state!r} to {to!r}; allowed are {may}")
+        running: Running | None = actor.__dict__.get(HANDLING)
+        if running is not None and running.enters:
+            raise TransitionError(
+                f"{self.name} enters {state!r}, and cannot go to {to!r} meanwhile: a timeout of 0 s can"
+            )
         actor.__dict__[STATE] = to
-        self._set_timeout(actor)
+        self.clocks.enter(actor, to)
+        if running is None:
+            self.clocks.arm(actor, to)
 
     def run(self, name: str) -> Run:
         """What handles the event `name`."""
@@ -89,17 +123,21 @@ class Machine:
         return await finish(self._method(name, actor)(actor, *args, **rest))
 
     async def _take(self, name: str, actor: Any, args: tuple[Any, ...], rest: Mapping[str, Any]) -> Any:
-        self._begin(actor)
+        self.begin(actor)
         state = actor.__dict__[STATE]
-        if state in self.events[name].postponed_in:
-            self._postpone(name, actor, self.events[name].arguments.by_name(args, rest))
-            self._arm(actor)
-            return {"postponed": name}
-        with _handling(actor):
-            result = await finish(self._method(name, actor)(actor, *args, **rest))
-            if actor.__dict__[STATE] != state:
-                await self._catch_up(actor)
-        self._arm(actor)
+        event, result = self.events[name], None
+        if state in event.postponed_in:
+            self._postpone(name, actor, event.arguments.by_name(args, rest), host.reply_later())
+        else:
+            with _handling(self, actor) as running:
+                running.name = name
+                result = await finish(self._method(name, actor)(actor, *args, **rest))
+                if running.postponed:
+                    arguments = event.arguments.by_name(args, rest)
+                    self._postpone(name, actor, arguments, host.reply_later(), running)
+                await self._settle(running, state)
+        self.clocks.arm(actor, actor.__dict__[STATE])
+        self.clocks.listen(actor, actor.__dict__[STATE])
         return result
 
     def _method(self, name: str, actor: Any) -> Method:
@@ -115,65 +153,106 @@ class Machine:
             )
         return method
 
-    # Timeouts
+    # Entering states
 
-    def _begin(self, actor: Any) -> None:
-        """The first event finds it in its initial state since now."""
-        if self.timeouts and "entry" not in actor.__dict__[MEMORY]:
-            self._set_timeout(actor)
-
-    def _set_timeout(self, actor: Any) -> None:
-        """A state was entered. Its timer is set where the handler ends: so it is rolled back with it."""
-        if not self.timeouts or current.turn is None:
+    def begin(self, actor: Any) -> None:
+        """It is in its initial state since now: with its start, or with its first event."""
+        if not (self.clocks or self.enters):
             return
         memory, state = actor.__dict__[MEMORY], actor.__dict__[STATE]
-        if "timer" in memory:  # perhaps set before armed timers were noted as such
-            memory.setdefault("armed", memory["entry"])
-        # The time tells it from one of a state that has expired since (state_ttl) and is counted anew.
-        memory["entries"] = memory.get("entries", 0) + 1
-        memory["entry"] = f"{host.now()}.{memory['entries']}"
-        memory.pop("due", None)
-        if state in self.timeouts:
-            after = self.timeouts[state][1]
-            seconds = after(actor) if callable(after) else after
-            if not seconds >= 0:
-                raise ValueError(f"{self.name}: the timeout of the state {state!r} is after {seconds!r} s")
-            memory["due"] = host.now() + round(seconds * 1000)
-        if HANDLING not in actor.__dict__:
-            self._arm(actor)
+        if "entry" not in memory:  # else its init handler has made a transition
+            self.clocks.enter(actor, state)
+        if self.enters and "begun" not in memory:
+            memory["begun"] = True
+            with _handling(self, actor) as running:
+                self._enter(running, state)
 
-    def _arm(self, actor: Any) -> None:
-        """Set the timer of the state that the handler has ended in; take back that of the one before."""
-        memory = actor.__dict__.get(MEMORY)
-        if not self.timeouts or memory is None or memory.get("armed") == memory.get("entry"):
+    def started(self, actor: Any) -> None:
+        """A start has run the init handler."""
+        self.begin(actor)
+        self.clocks.arm(actor, actor.__dict__[STATE])
+        self.clocks.listen(actor, actor.__dict__[STATE])
+
+    def _enter(self, running: Running, before: str) -> None:
+        method = self.enters.get(running.actor.__dict__[STATE])
+        if method is not None:
+            running.enters = True
+            method(running.actor, before)
+            running.enters = False
+
+    async def _settle(self, running: Running, state: str) -> None:
+        """After a method: do what comes before the next message.
+
+        That is, first of all, what the state that it has entered calls; then inserted events; then those that
+        were kept and are not to be kept now, oldest first; then a timeout of 0 seconds. Each may make another
+        transition, or insert more.
+
+        Parameters:
+            state: in which the method began.
+        """
+        actor, queue, entered = running.actor, list[tuple[str, dict[str, Any]]](), False
+        for _ in range(MAX_EVENTS):
+            now = actor.__dict__[STATE]
+            if now != state or running.repeats:
+                if now == state:
+                    self.clocks.enter(actor, now)
+                before, state, running.repeats, entered = state, now, False, True
+                running.put_off.clear()
+                self._enter(running, before)
+            queue[:0], running.inserted = running.inserted, []
+            if queue:
+                await self._insert(running, *queue.pop(0))
+            elif entered and (kept := self._next_kept(running)):
+                await self._handle_kept(running, kept)
+            elif method := self.clocks.due(actor, state):
+                running.name = ""
+                await finish(method(actor))
+            elif actor.__dict__[STATE] == state:
+                return
+        raise RuntimeError(
+            f"{self.name} goes round in circles: {MAX_EVENTS} events and timeouts in one turn, at last in "
+            f"the state {state!r}"
+        )
+
+    async def _insert(self, running: Running, name: str, arguments: dict[str, Any]) -> None:
+        """Handle an event that a method has inserted. It belongs to that one: if it fails, both do."""
+        actor = running.actor
+        if actor.__dict__[STATE] in self.events[name].postponed_in:
+            self._postpone(name, actor, arguments, "")
             return
-        known, memory["armed"] = "armed" in memory, memory["entry"]
-        if "timer" in memory and not known:
-            return  # the state has not changed since
-        if "timer" in memory:
-            host.cancel(memory.pop("timer"))
-        if "due" in memory:
-            seconds = max(0, memory.pop("due") - host.now()) / 1000
-            message = {"state": actor.__dict__[STATE], "entry": memory["entry"]}
-            memory["timer"] = host.send_after(seconds, TIMEOUT, message)
+        running.name = name
+        await finish(self._method(name, actor)(actor, **self.events[name].arguments.bind(arguments)))
+        if running.postponed:
+            self._postpone(name, actor, arguments, "", running)
 
     async def time_out(self, actor: Any, args: tuple[Any, ...], rest: Mapping[str, Any]) -> None:
-        """Handle `TIMEOUT`, if it is of the state in which the actor is still."""
-        (entry, state), memory = args, actor.__dict__[MEMORY]
-        if host.sender() != host.self_id():
-            raise Reject(f"{TIMEOUT} is a message of an actor to itself")
-        if entry != memory.get("entry") or state not in self.timeouts:
-            return
-        memory.pop("timer", None)
-        with _handling(actor):
-            await finish(self.timeouts[state][0](actor))
+        """Handle `TIMEOUT`."""
+        method = self.clocks.is_up(actor, *args)
+        if method is not None:
+            await self._time_is_up(actor, method)
+            self.clocks.listen(actor, actor.__dict__[STATE])
+
+    async def fall_silent(self, actor: Any, args: tuple[Any, ...], rest: Mapping[str, Any]) -> None:
+        """Handle `EVENT_TIMEOUT`."""
+        state = actor.__dict__[STATE]
+        method = self.clocks.is_silent(actor, state, *args)
+        if method is not None:
+            await self._time_is_up(actor, method)
             if actor.__dict__[STATE] != state:
-                await self._catch_up(actor)
-        self._arm(actor)
+                self.clocks.listen(actor, actor.__dict__[STATE])
+
+    async def _time_is_up(self, actor: Any, method: Method) -> None:
+        state = actor.__dict__[STATE]
+        with _handling(self, actor) as running:
+            await finish(method(actor))
+            await self._settle(running, state)
+        self.clocks.arm(actor, actor.__dict__[STATE])
 
     # Postponed events
 
-    def _postpone(self, name: str, actor: Any, arguments: dict[str, Any]) -> None:
+    def _postpone(
+        self, name: str, actor: Any, arguments: dict[str, Any], call: str, running: Running | None = None
+    ) -> None:
         memory = actor.__dict__[MEMORY]
         if memory.get("postponed", 0) >= self.max_postponed:
             raise Reject(
@@ -183,47 +262,62 @@ class Machine:
             )
         number = memory["next"] = memory.get("next", 0) + 1
         memory["postponed"] = memory.get("postponed", 0) + 1
-        actor.__dict__[POSTPONED][f"{number:012}"] = {"event": name, "arguments": arguments}
+        key = f"{number:012}"
+        actor.__dict__[POSTPONED][key] = {
+            "event": name, "arguments": arguments, **({"call": call} if call else {}),
+        }  # fmt: skip
+        if running is not None:
+            running.postponed = False
+            running.put_off.add(key)
 
-    async def _catch_up(self, actor: Any) -> None:
-        """After a transition, handle what was kept and is not to be kept now, oldest first.
-
-        Each of them that makes another transition begins this anew.
-        """
+    def _next_kept(self, running: Running) -> str:
+        """The number of the oldest event that was kept and is not to be kept now; "" where there is none."""
+        actor = running.actor
         if not actor.__dict__.get(MEMORY, {}).get("postponed"):
-            return
-        kept = actor.__dict__[POSTPONED]
-        numbers = sorted(kept)
-        place = 0
-        while place < len(numbers):
-            state, number = actor.__dict__[STATE], numbers[place]
-            name = kept[number]["event"]
-            if name in self.events and state in self.events[name].postponed_in:
-                place += 1
-                continue
-            arguments = kept[number]["arguments"]
-            del kept[number], numbers[place]
-            actor.__dict__[MEMORY]["postponed"] -= 1
-            await self._handle_kept(name, actor, arguments)
-            if actor.__dict__[STATE] != state:
-                place = 0
+            return ""
+        kept, state = actor.__dict__[POSTPONED], actor.__dict__[STATE]
+        for number in sorted(kept):
+            event = self.events.get(kept[number]["event"])
+            if number not in running.put_off and (event is None or state not in event.postponed_in):
+                return str(number)
+        return ""
 
-    async def _handle_kept(self, name: str, actor: Any, arguments: dict[str, Any]) -> None:
-        """Handle one event that was kept. One that fails goes to the dead letters, and does nothing else."""
-        before = Savepoint(actor)
-        code = "failed"
+    async def _handle_kept(self, running: Running, number: str) -> None:
+        """Handle one event that was kept. One that fails tells its caller, or a dead letter."""
+        actor = running.actor
+        kept = actor.__dict__[POSTPONED][number]
+        name, arguments, call = kept["event"], kept["arguments"], kept.get("call", "")
+        before, inserted = Savepoint(actor), list(running.inserted)
+        code, data = "failed", None
         try:
             method = self._method(name, actor)
             code = "bad_arguments"
             bound = self.events[name].arguments.bind(arguments)
             code = "failed"
-            await finish(method(actor, **bound))
+            running.name = name
+            result = await finish(method(actor, **bound))
+            if running.postponed:
+                running.postponed = False
+                running.put_off.add(number)
+                return
+            self._forget(actor, number)
+            host.reply(call, None if self.events[name].is_cast else result)
             return
         except Reject as error:
-            code, why = "rejected", error.reason
+            code, why, data = "rejected", error.reason, error.data
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
         before.restore()
-        if current.turn is not None:
+        running.inserted, running.postponed, running.repeats, running.enters = inserted, False, False, False
+        self._forget(actor, number)
+        if current.turn is None:
+            return
+        if call:
+            current.turn.reply_error(call, code, f"{self.name}.{name}, postponed: {why}", data)
+        else:
             current.turn.put_aside(name, arguments, code, f"postponed, then handled in another state: {why}")
-            host.log(f"the postponed event {name} is put aside: {why}", level="error")
+        host.log(f"the postponed event {name} is put aside: {why}", level="error")
+
+    def _forget(self, actor: Any, number: str) -> None:
+        del actor.__dict__[POSTPONED][number]
+        actor.__dict__[MEMORY]["postponed"] -= 1

@@ -37,10 +37,18 @@ class HookMark:
 
 @dataclass(frozen=True, slots=True)
 class TimeoutMark:
-    """A method that runs when an FSM has been in `state` for `after` seconds."""
+    """A method that runs after so many seconds in an FSM's state; `of_events`: seconds without an event."""
 
     state: str
     after: float | Callable[[Any], float]
+    of_events: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EnterMark:
+    """A method that runs when an FSM enters one of `states`."""
+
+    states: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ class EventMark:
     upcasters: dict[int, Callable[[Any], Any]]
 
 
-Mark = HandlerMark | HookMark | TimeoutMark | EventMark
+Mark = HandlerMark | HookMark | TimeoutMark | EnterMark | EventMark
 Marked = tuple[str, Callable[..., Any], Mark]
 """Where a method stands, itself, what its decorator says."""
 

@@ -137,6 +137,7 @@ class ActorType:
     deactivate: Callable[..., Any] | None = None
     migrate: Callable[..., Any] | None = None
     crash: Callable[..., Any] | None = None
+    started: Callable[[Any], None] | None = None  # of a behaviour: after a start has run the init hook
     subscriptions: list[Subscription] = field(default_factory=list)
     idle_timeout: float = 300.0
     max_active: int = 100_000

@@ -13,6 +13,11 @@ from plexstream.sdk.errors import DeclarationError
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 Restart = Literal["permanent", "transient", "temporary"]
 Directive = Literal["restart", "resume", "stop", "escalate"]
+AutoShutdown = Literal["never", "any_significant", "all_significant"]
+INFINITY = "infinity"
+"""In the place of seconds: as long as it takes."""
+LEAST_WINDOW = 0.001
+"""Seconds: within a window of 0 no number of restarts would be too many."""
 TYPE = "supervisor"
 """The actor type of supervisors."""
 
@@ -28,7 +33,9 @@ class Child:
         restart: permanent: whenever it ends; transient: after failures alone; temporary: never.
         on_failure: what a failure leads to: restart with fresh state; resume with the state before the
             message that failed; stop for good; escalate: the supervisor itself gives up.
-        shutdown_timeout_seconds: how long it may take to stop, before it is killed.
+        shutdown_timeout_seconds: how long it may take to stop, before it is killed; 0: it is killed without
+            being asked; ``"infinity"``: as long as it takes.
+        significant: its end may be its supervisor's, as that one's `auto_shutdown` says; not with permanent.
         supervisor: makes the child a supervisor, at the address ``supervisor/<parent's id>.<id>``.
     """
 
@@ -37,7 +44,8 @@ class Child:
     args: dict[str, Any] = field(default_factory=dict)
     restart: Restart = "permanent"
     on_failure: Directive = "restart"
-    shutdown_timeout_seconds: float = 5.0
+    shutdown_timeout_seconds: float | Literal["infinity"] = 5.0
+    significant: bool = False
     supervisor: Supervisor | None = None
 
     def __post_init__(self) -> None:
@@ -52,7 +60,14 @@ class Child:
         _check(isinstance(self.args, dict), "args", self.args, "a table")
         _one_of("restart", self.restart, Restart)
         _one_of("on_failure", self.on_failure, Directive)
-        _number("shutdown_timeout_seconds", self.shutdown_timeout_seconds, 0)
+        if self.shutdown_timeout_seconds != INFINITY:
+            _number("shutdown_timeout_seconds", self.shutdown_timeout_seconds, 0, f"{INFINITY!r} or ")
+        _check(type(self.significant) is bool, "significant", self.significant, "true or false")
+        if self.significant and self.restart == "permanent":
+            raise DeclarationError(
+                f"child {self.id!r} is significant and permanent: it never ends by itself; write restart = "
+                "'transient' or 'temporary'"
+            )
         if self.supervisor is not None and self.args:
             raise DeclarationError(f"child {self.id!r}: a supervisor takes no args")
 
@@ -66,27 +81,41 @@ class Supervisor:
         strategy: whom a restart concerns: the child alone; all children; the child and those after it.
         max_restarts: so many restarts are allowed within the window; with one more the supervisor gives up.
         max_restart_window_seconds: the window.
+        auto_shutdown: whether the supervisor ends, with the reason shutdown, when a significant child has
+            ended by itself (any_significant), or the last of them that ran (all_significant).
     """
 
     children: list[Child] = field(default_factory=list)
     strategy: Strategy = "one_for_one"
     max_restarts: int = 3
     max_restart_window_seconds: float = 5.0
+    auto_shutdown: AutoShutdown = "never"
 
     def __post_init__(self) -> None:
         _one_of("strategy", self.strategy, Strategy)
-        _check(type(self.max_restarts) is int and self.max_restarts >= 0, "max_restarts", self.max_restarts,
-               "a whole number from 0 on")  # fmt: skip
-        _number("max_restart_window_seconds", self.max_restart_window_seconds, 0)
+        _check(type(self.max_restarts) is int and 0 <= self.max_restarts <= 1_000_000_000, "max_restarts",
+               self.max_restarts, "a whole number from 0 to 1,000,000,000")  # fmt: skip
+        _number("max_restart_window_seconds", self.max_restart_window_seconds, LEAST_WINDOW)
+        _one_of("auto_shutdown", self.auto_shutdown, AutoShutdown)
         seen: set[str] = set()
         for child in self.children:
             if child.id in seen:
                 raise DeclarationError(f"two children have the id {child.id!r}")
             seen.add(child.id)
+            check_significant(child, self.auto_shutdown)
 
     def table(self) -> dict[str, Any]:
         """The same as plain data, which `parse_supervisor` reads."""
         return asdict(self)
+
+
+def check_significant(child: Child, auto_shutdown: str) -> None:
+    """Raises DeclarationError where a child is significant to a supervisor that does not care."""
+    if child.significant and auto_shutdown == "never":
+        raise DeclarationError(
+            f"child {child.id!r} is significant, but the supervisor's auto_shutdown is 'never': write "
+            "'any_significant' or 'all_significant'"
+        )
 
 
 def parse_supervisor(table: object, where: str = "supervisor") -> Supervisor:
@@ -150,9 +179,9 @@ def _one_of(key: str, value: object, allowed: Any) -> None:
     _check(value in names, key, value, " or ".join(names))
 
 
-def _number(key: str, value: object, least: float) -> None:
+def _number(key: str, value: object, least: float, others: str = "") -> None:
     right = isinstance(value, int | float) and not isinstance(value, bool) and least <= value < 1e9
-    _check(right, key, value, f"seconds, from {least} on")
+    _check(right, key, value, f"{others}seconds, from {least} on")
 
 
 class Lifecycle:

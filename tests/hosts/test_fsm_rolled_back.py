@@ -83,7 +83,8 @@ def test_the_timeout_is_that_of_the_state_that_it_is_in(world, fails, said, cras
 @pytest.mark.parametrize("crash", [False, True])
 @pytest.mark.parametrize("waits", [False, True])
 def test_a_postponed_event_that_fails_leaves_nothing_but_what_left_before_its_wait(world, waits, crash):
-    world.ask("door/1", "keep", waits=waits)
+    world.tell("door/1", "keep", waits=waits)
+    world.run()
     world.start("door/1", "work", fails=False)
     for _ in range(3):
         world.run(1_000)

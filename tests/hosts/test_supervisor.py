@@ -10,7 +10,8 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import Child, Retry, Supervisor, actor, handler, host, init_handler, state
-from plexstream.hosts.system.tree import Node, Tree
+from plexstream.hosts.system.children import Children, Node
+from plexstream.hosts.system.tree import Head, Tree
 
 
 @actor(name="log")
@@ -131,7 +132,8 @@ def test_strategies(world, strategy, again):
 def test_restart_types(world, restart, how, again):
     begin(world, workers("a", "b", restart=restart))
     fails(world, "a", how)
-    assert world.children() == {"a": "running" if again else "stopped", "b": "running"}
+    over = {} if restart == "temporary" else {"a": "stopped"}  # a temporary one is forgotten
+    assert world.children() == {**({"a": "running"} if again else over), "b": "running"}
     assert world.ask("worker/a", "add") == (1 if again else "stopped")
     assert world.history()[1:] == [("restart" if again else "stop", "a")]
 
@@ -230,16 +232,17 @@ def test_children_stop_in_the_reverse_order_each_within_its_time(world):
 
 def test_children_at_run_time(world):
     begin(world, workers("a"), max_restart_window_seconds=5)  # a whole number, too
-    assert world.ask("supervisor/app", "start_child", child={"id": "b", "type": "worker"}) is None
-    world.run()
+    assert world.ask("supervisor/app", "start_child", child={"id": "b", "type": "worker"}) == "worker/b"
     assert world.ask("worker/b", "add") == 1
     assert world.ask("supervisor/app", "start_child", child={"id": "b", "type": "worker"}) == "rejected"
     assert world.ask("supervisor/app", "start_child", child={"id": "c", "typ": "worker"}) == "rejected"
-    world.ask("supervisor/app", "restart_child", id="b")
-    world.run()
+    for running in ("restart_child", "delete_child"):
+        assert world.ask("supervisor/app", running, id="b") == "rejected"
+    for id in ("a", "b"):
+        assert world.ask("supervisor/app", "stop_child", id=id) is None
+    assert world.ask("supervisor/app", "restart_child", id="b") == "worker/b"
     assert world.ask("worker/b", "add") == 1
-    world.ask("supervisor/app", "delete_child", id="a")
-    world.run()
+    assert world.ask("supervisor/app", "delete_child", id="a") is None
     assert world.children() == {"b": "running"}
     assert world.ask("worker/a", "add") == "stopped"
     assert world.ask("supervisor/app", "stop_child", id="a") == "rejected"
@@ -317,12 +320,14 @@ def test_one_that_gave_up_starts_and_configures_nothing(world):
 
 
 def test_what_is_said_of_an_earlier_life_of_a_child_counts_for_nothing():
-    child = Node("c", "a/c", {}, "permanent", "restart", 5.0, "running", "life 2")
-    tree = Tree(phase="running", children=[child])
-    tree.ended("a/c", "life 1", "failed", "boom", acts := Noted())
-    tree.started("a/c", "life 1", acts)
+    child = Node("c", "a/c", {}, "permanent", "restart", 5.0, status="running", ref="life 2")
+    children = Children({}, {})
+    children.append(child)
+    tree = Tree("app", Head(phase="running"), children, [], [], [], acts := Noted())
+    tree.ended("a/c", "life 1", "failed", "boom")
+    tree.started("a/c", "life 1")
     assert (acts.calls, child.status, tree.todo, tree.waiting) == ([], "running", [], [])
-    tree.ended("a/c", "life 2", "failed", "boom", acts)
+    tree.ended("a/c", "life 2", "failed", "boom")
     assert acts.calls
 
 

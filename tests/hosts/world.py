@@ -43,7 +43,7 @@ class World:
             restore.take(offset, codec.encode_journal(record))
         self.p = Processor(0, 1, self.host, restore, Settings(), self.now)
 
-    def tell(self, to, handler, _kind=TELL, _key="", _read=False, **arguments):
+    def tell(self, to, handler, /, _kind=TELL, _key="", _read=False, **arguments):
         self._number += 1
         self.mailbox.append(Envelope(
             _kind, f"m{self._number}", full(to), handler, json.dumps(arguments).encode(),
@@ -52,13 +52,13 @@ class World:
         ))  # fmt: skip
         return f"m{self._number}"
 
-    def start(self, to, handler, **arguments):
+    def start(self, to, handler, /, **arguments):
         """An ask that is not waited for: the id of its reply."""
         id = self.tell(to, handler, _kind=ASK, **arguments)
         self.run()
         return id
 
-    def ask(self, to, handler, **arguments):
+    def ask(self, to, handler, /, **arguments):
         """The result, or the error's code."""
         id = self.tell(to, handler, _kind=ASK, **arguments)
         self.run()

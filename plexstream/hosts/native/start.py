@@ -12,6 +12,18 @@ from plexstream.sdk.spec import ActorType
 
 def starter(spec: ActorType) -> Callable[..., None]:
     """The handler of the start signal of an actor type."""
+    start, behaviour = _starter(spec), spec.started
+    if behaviour is None:
+        return start
+
+    def both(self: Any, /, **args: Any) -> None:
+        start(self, **args)
+        behaviour(self)
+
+    return both
+
+
+def _starter(spec: ActorType) -> Callable[..., None]:
     init = spec.init
     if init is None:
         fields = sorted(f.name for f in spec.fields.values() if f.kind == "plain")

@@ -61,6 +61,7 @@ class Turn:
         "_time",
         "address",
         "base",
+        "behaviour",
         "bound",
         "caller",
         "chain",
@@ -88,6 +89,7 @@ class Turn:
         self.instance: Any = None
         self.bound: Any = None
         self.chain = ""
+        self.behaviour: Any = None  # what the actor's behaviour knows of the handler
         self.caller = ""  # who waits for the answer, as `call_name` says; "": nobody
         self.base: list[Change] | None = None  # a workflow's fields when it began
         self.room = max_turn
@@ -111,7 +113,7 @@ class Turn:
         self.forgotten = []
         self._task = None
         self._base = self.restarts = 0
-        self.base = None
+        self.base = self.behaviour = None
         self.caller = ""
 
     # Steps

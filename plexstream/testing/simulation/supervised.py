@@ -105,16 +105,15 @@ class Judge:
         """At the end, with nothing under way. Raises Violation."""
         root = self.turns.get(ROOT, [])
         # Crashes in a row may be blamed on any message: then the root was not told, or is stopped.
-        if not _last(root, "tree") or _last(root, "$life").get("stopped"):
+        if not _last(root, "head") or _last(root, "$life").get("stopped"):
             return
         for address in (ROOT, POOL):
             self._decisions(address)
             self._at_rest(address)
-        trees = _last(self.turns[ROOT], "tree"), _last(self.turns[POOL], "tree")
-        for tree in trees:
-            for child in tree["children"]:
-                self._child(full(child["address"]), child)
-        for child in trees[0]["children"]:
+        below = [list(_entries(self.turns[address], "children").values()) for address in (ROOT, POOL)]
+        for child in [*below[0], *below[1]]:
+            self._child(full(child["address"]), child)
+        for child in below[0]:
             self._one_for_one(full(child["address"]))
 
     def _decisions(self, address: str) -> None:
@@ -135,9 +134,17 @@ class Judge:
                 self.gave_up += what == "give up"
 
     def _at_rest(self, address: str) -> None:
-        tree = _last(self.turns[address], "tree")
-        resting = tree["phase"] == "running" and not tree["todo"] and not tree["waiting"]
-        _claim_that(resting, f"{address}: {tree}")
+        turns = self.turns[address]
+        head, children = _last(turns, "head"), _entries(turns, "children")
+        left = {name: _entries(turns, name) for name in ("todo", "waiting")}
+        resting = head["phase"] == "running" and all(entries.keys() <= {"#"} for entries in left.values())
+        _claim_that(resting, f"{address}: {head}, {left}")
+        active = sum(child["status"] == "running" for child in children.values())
+        counted = (head["specs"], head["active"]) == (len(children), active)
+        _claim_that(counted, f"{address}: {head}, {children}")
+        for id, beside in _entries(turns, "order").items():
+            known = id == "/" or id in children
+            _claim_that(known and all(not i or i in children for i in beside), f"{address}: {id} in {beside}")
 
     def _child(self, address: str, child: dict[str, Any]) -> None:
         """Supervisor and child agree on how it is, and in which life."""
@@ -193,6 +200,18 @@ def _written(turn: Turn) -> list[dict[str, Any]]:
     """The decisions that a turn wrote down."""
     changes = [c for c in turn.patch if c.field == "history" and c.key != "#"]
     return [json.loads(c.value) for c in changes if c.value is not None]
+
+
+def _entries(turns: list[Turn], field: str) -> dict[str, Any]:
+    """The entries of a collection after some turns."""
+    found: dict[str, Any] = {}
+    for turn in turns:
+        for change in turn.patch:
+            if change.field == field and change.key is not None:
+                found.pop(change.key, None)
+                if change.value is not None:
+                    found[change.key] = json.loads(change.value)
+    return found
 
 
 def _last(turns: list[Turn], field: str) -> dict[str, Any]:
