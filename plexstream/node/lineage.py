@@ -193,12 +193,14 @@ class Comparison:
     Parameters:
         stored: the store's sum.
         lineage: what it says of its history, if it says anything.
+        same_topic: whether the store names the very topic that there is.
 
     Attributes:
         begin: the offset from which on records must be looked at.
     """
 
-    def __init__(self, stored: Partition, lineage: Lineage | None) -> None:
+    def __init__(self, stored: Partition, lineage: Lineage | None, same_topic: bool) -> None:
+        self._same_topic = same_topic
         self._start = stored.start
         self._claim = stored.claims[-1] if stored.claims else -1
         self._lineage = lineage
@@ -226,6 +228,9 @@ class Comparison:
             if self._tail and digest(data) != self._tail:
                 return f"another record stands at {offset}, the last that it reflects"
         elif offset >= start and self._open:
+            self._open = False
+            if self._same_topic and offset == start:
+                # Somebody has deleted all that the store reflects and nothing else: it may be all there is.
+                return ""
             return f"the record at {start - 1}, the last that it reflects, is gone"
         return ""
-

@@ -125,6 +125,8 @@ class Takeover:
         self._tail = ""  # digest of the last record that was folded
         self._folded_token = ""  # of the last claim
         self._loads = 0
+        self._first = 0  # of the journal, as was seen last
+        self._proving = False  # the snapshots are read to see whether they may replace the store
         self._seen = 0  # of the snapshot topic, up to this offset
         self._sentinel = -1  # the number of its batch in the lane
         self._sentinel_on_log = False
@@ -201,7 +203,8 @@ class Takeover:
             self.save_all = lineage.snapshot != found.snapshot
             self.since = 0 if self.save_all else lineage.since
         self._known_lineage = lineage
-        self._comparison = Comparison(stored, lineage)
+        same = lineage is not None and bool(lineage.journal) and lineage.journal == found.journal
+        self._comparison = Comparison(stored, lineage, same)
         self._start_restore(stored, exact=True)
 
     def _rebuild(self, wrong: Unfit) -> None:
@@ -238,8 +241,10 @@ class Takeover:
     def _start_load(self) -> None:
         assert self.store is not None
         assert self.lane is not None
-        self.store.wipe()
-        self._loaded, self._sum, self._sum_lineage = {}, None, None
+        # Where the journal does not have all, and the snapshots should not either, the store is what is left.
+        self._first = max(self._first, self.facts.first)
+        self._proving = self._found is not None and self._first > 0
+        self._forget_loaded()
         self._comparison = self._known_lineage = None
         self._loads += 1
         # Nothing older comes behind this record: committing it fences a former owner's snapshots.
@@ -249,6 +254,14 @@ class Takeover:
         self.s.kick_lanes()
         self.s.snapshots.assign(self.snapshots, self._load_from)
         self.phase = Phase.LOADING
+
+    def _forget_loaded(self) -> None:
+        assert self.store is not None
+        if not self._proving:
+            self._found = None
+            self.store.wipe()
+        self._loaded, self._loaded_bytes = {}, 0
+        self._sum = self._sum_lineage = None
 
     def _stored(self, store: WipeableStore) -> Partition | None:
         try:
@@ -304,6 +317,8 @@ class Takeover:
                 self._keep_loaded(key, piece, len(record.value))
 
     def _keep_loaded(self, key: PieceKey, piece: Snapshot | None, size: int) -> None:
+        if self._proving:
+            return
         self._loaded[key] = piece
         self._loaded_bytes += size
         if len(self._loaded) > _LOAD_BATCH or self._loaded_bytes > self.s.settings.flush_bytes:
@@ -325,26 +340,34 @@ class Takeover:
                 "nothing", self.partition, lineage.journal, self.facts.journal,
             )  # fmt: skip
             self.since = sentinel
-            self.store.wipe()
-            self._loaded, self._loaded_bytes = {}, 0
+            self._forget_loaded()
             partition = Partition()
         elif lineage is not None and lineage.since > self._load_from:
             # Only now is it known from where on they are of this life.
             self._load_from = self.since = lineage.since
-            self.store.wipe()
-            self._loaded, self._sum, self._sum_lineage = {}, None, None
-            self.s.snapshots.assign(self.snapshots, self._load_from)
+            self._load_again()
             return
         elif partition.start > self.claim and lineage is not None:
             self._lost_history(partition.start, "the snapshots reflect it")
             return
         else:
             self._known_lineage = lineage
+        if self._proving:
+            if self._first > partition.unsaved:
+                self._missed(partition.unsaved, self._first)
+            else:
+                self._proving = False
+                self._load_again()
+            return
         self.s.snapshots.release(self.snapshots)
         self._write_loaded()
         self._start_restore(partition, exact=False)
         assert self.restore is not None
         self.unsaved = self.restore.begin
+
+    def _load_again(self) -> None:
+        self._forget_loaded()
+        self.s.snapshots.assign(self.snapshots, self._load_from)
 
     def _look_beyond(self, latest: int) -> None:
         """A sentinel of a newer claim than this one's: somebody has claimed, or the journal has lost that."""
@@ -388,24 +411,32 @@ class Takeover:
         self.s.journal.assign(self.journal, self.restore.begin)
         self.phase = Phase.RESTORING
 
-    def _missed(self, restore: Restore, first: int) -> None:
+    def _missed(self, needed: int, first: int) -> None:
         """The journal begins at `first`, beyond what is needed: load the snapshots that stand in for it.
 
         Raises:
             HistoryGone: none do.
         """
+        self._first = first
         self.s.journal.release(self.journal)
+        self.s.snapshots.release(self.snapshots)
         if self._loads > 1:
             # The second sentinel stood behind all that a former owner committed, and committing it would have
             # failed had a newer owner trimmed: so nobody did who had saved it.
             raise HistoryGone(
                 f"{self.journal[0]}[{self.partition}] begins at offset {first}, and the snapshots in "
-                f"{self.snapshots[0]} need it from {restore.next} on: was it trimmed by something else than "
-                "plexstream, such as a retention of the topic? See `plexstream doctor`"
+                f"{self.snapshots[0]} need it from {needed} on: was it trimmed by something else than "
+                f"plexstream, such as a retention of the topic? {self._left()}See `plexstream doctor`"
             )
         # A former owner trimmed it by its snapshots, after the range was looked at; or a newer one has.
-        _log.warning("partition %d: the store is rebuilt: the journal was trimmed", self.partition)
+        if not self._proving:
+            _log.warning("partition %d: the store is rebuilt: the journal was trimmed", self.partition)
         self._start_load()
+
+    def _left(self) -> str:
+        if self._found is None:
+            return ""
+        return f"The state store of this node, which reflects it up to {self._found.start}, is kept. "
 
     def saved(self, batch: int) -> None:
         """The lane has committed its batches up to this one."""
@@ -457,7 +488,7 @@ class Takeover:
         for record in records:
             offset = record.offset
             if offset != restore.next and restore.misses(offset):
-                self._missed(restore, offset)
+                self._missed(restore.next, offset)
                 return
             if comparison is not None and (why := self._differs(comparison, record)):
                 lost = f": the log has another history below {restore.start} than this store saw"

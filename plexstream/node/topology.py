@@ -47,6 +47,8 @@ def apply(log: Log, topics: Topics, partitions: int, asked: int | None = None) -
     # So a journal that is in use, and then still no record, is one of old; an empty one may be of a node that
     # begins at this moment, too.
     in_use = _is_in_use(log, topics.journal, there.get(topics.journal, 0))
+    # Installations of old have an empty control topic: one that is in use without it has lost what was in it.
+    lost = in_use and topics.control not in there
     record = installation.read(log, topics) if topics.control in there else None
     began = installation.began_with(there, topics, record)
     if began is not None and asked is not None and asked != began:
@@ -60,13 +62,19 @@ def apply(log: Log, topics: Topics, partitions: int, asked: int | None = None) -
     if asked is None or not more:
         installation.refuse_others(there, topics, record, count)
     log.create(spec for spec in specs(topics, count) if spec.name not in there)
-    if record is None and in_use:
+    if lost:
+        _log.error(
+            "topic %s was deleted: that topics had more partitions, and that partitions had lost records and "
+            "were accepted, is known no more. The installation goes on with %d partitions",
+            topics.control, count,
+        )  # fmt: skip
+    elif record is None and in_use:
         # From before origins named the lives of topics: those that they are of now have no name.
         life = log.topic_id(topics.journal)
         installation.put(log, topics, installation.unnamed_key(topics.journal), life)
     # What runs already goes on with the random numbers that its replays expect. A new one has the id of its
     # journal, which is the same for all who begin it at once.
-    new = "" if in_use else log.topic_id(topics.journal) or uuid.uuid4().hex
+    new = "" if in_use and not lost else log.topic_id(topics.journal) or uuid.uuid4().hex
     now = installation.Installation(count, more, record.id if record is not None else new)
     if now != record:
         installation.put(log, topics, installation.KEY, now)

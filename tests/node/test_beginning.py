@@ -71,3 +71,21 @@ def test_an_installation_of_old_keeps_its_names() -> None:
     found = installation.read(log, TOPICS)
     assert found is not None
     assert found.id == ""
+
+
+def test_an_installation_whose_control_topic_was_deleted_keeps_its_names(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = MemoryLog()
+    topology.apply(log, TOPICS, 2)
+    before = installation.read(log, TOPICS)
+    appender = log.appender()
+    appender.append((TOPICS.journal, 1), [(b"", b"a record")], None)
+    while not appender.poll(0.1):
+        pass
+    log.delete_now(TOPICS.control)
+    topology.apply(log, TOPICS, 2)
+    # Were it taken for one of old, what is relayed again would have another origin, and be done twice.
+    assert not installation.Control(log, TOPICS).unnamed(TOPICS.journal, log.topic_id(TOPICS.journal))
+    assert installation.read(log, TOPICS) == before
+    assert f"topic {TOPICS.control} was deleted" in caplog.text

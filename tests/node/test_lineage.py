@@ -213,3 +213,47 @@ def test_state_is_saved_anew_where_the_snapshots_were_deleted(tmp_path, caplog):
     assert "saved anew" in caplog.text
     with serve(log, tmp_path / "b") as i:
         assert balances(i) == [2] + [1] * 7
+
+
+def out_of_service(log, folder):
+    i = Installation(log, folder)
+    i.in_service = lambda worker: len(worker.drivers) == 2
+    return i
+
+
+def delete_all(log):
+    """What a retention, or an operator, does to a journal."""
+    for p in range(2):
+        _, end = log.range((T.journal, p))
+        log.trim((T.journal, p), end, end)
+
+
+def test_a_store_that_has_all_is_taken_where_the_journal_was_emptied(tmp_path, caplog):
+    log = MemoryLog()
+    with serve(log, tmp_path) as i:
+        deposit(i)
+    delete_all(log)
+    for n in range(2, 4):
+        with serve(log, tmp_path) as i:
+            assert deposit(i) == [n] * 8
+    assert rebuilt(caplog) == []
+
+
+def test_a_store_stays_as_long_as_nothing_can_replace_it(tmp_path, caplog):
+    log = MemoryLog()
+    with serve(log, tmp_path / "a") as i:
+        deposit(i)
+    shutil.copytree(tmp_path / "a", tmp_path / "older")
+    with serve(log, tmp_path / "a") as i:
+        deposit(i)
+    backup = saved(log)
+    delete_all(log)
+    for _ in range(2):
+        with out_of_service(log, tmp_path / "older"):
+            wait_until(lambda: caplog.text.count("stays out of service") == 2)
+        assert "The state store of this node, which reflects it up to" in caplog.text
+        caplog.clear()
+    put_back(log, backup)  # from a mirror, say
+    with serve(log, tmp_path / "older") as i:
+        assert deposit(i) == [3] * 8
+    assert rebuilt(caplog) == []
