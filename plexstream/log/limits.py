@@ -39,13 +39,15 @@ def check_group(topic: str, items: Sequence[Item], limit: int) -> int:
     total = sum(sizes)
     if total <= room:
         return total
-    for size, (key, _) in zip(sizes, items, strict=True):
-        if size > room:
-            raise RecordTooLarge(
-                f"a record of {size} bytes for topic {topic!r} is over the limit of {room} "
-                f"(max.message.bytes {limit} less {OVERHEAD_BYTES}): make the message or the state smaller, "
-                f"or raise the topic's max.message.bytes; key {key[:60]!r}"
-            )
+    found = {
+        index: f"a record of {size} bytes for topic {topic!r} is over the limit of {room} (max.message.bytes "
+        f"{limit} less {OVERHEAD_BYTES}): make the message or the state smaller, or raise the topic's "
+        f"max.message.bytes; key {key[:60]!r}"
+        for index, (size, (key, _)) in enumerate(zip(sizes, items, strict=True))
+        if size > room
+    }
+    if found:
+        raise RecordTooLarge(next(iter(found.values())), records=found)
     return total
 
 

@@ -17,6 +17,9 @@ class Kind(IntEnum):
 
 TELL, ASK, REPLY, ERROR = Kind.TELL.value, Kind.ASK.value, Kind.REPLY.value, Kind.ERROR.value
 
+TOO_LARGE = "too_large"
+"""The header of what has come in the place of a message that its mailbox did not take for its size: why."""
+
 
 class Envelope(NamedTuple):
     """One message. `time` is in milliseconds since the Unix epoch.

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from plexstream.log.base import Item, Place
 from plexstream.model.address import partition_of
 from plexstream.model.journal import Claim, Mark, Out, OutKind, Step, Turn
-from plexstream.model.message import DeadLetter, Envelope
+from plexstream.model.message import ASK, ERROR, TOO_LARGE, DeadLetter, Envelope
 from plexstream.model.topics import Topics
-from plexstream.processor.records import Answer
-from plexstream.schema.codec import encode_envelope, encode_journal, encode_turn
+from plexstream.processor.records import Answer, error_body
+from plexstream.schema.codec import decode_envelope, encode_envelope, encode_journal, encode_turn
 
 Output = tuple[
     str, int | None, bytes, bytes | None
@@ -79,6 +79,18 @@ def answer_items(
         envelope = Envelope(kind, id, reply_to, handler, payload, sender, time=time)
         into.setdefault(place, []).append((reply_to.encode(), encode_envelope(envelope)))
     return into
+
+
+def in_its_place(item: Item, why: str) -> Item:
+    """What goes instead of a message or a reply that its topic does not take for its size.
+
+    It has the same id and number; whoever waits for it is told, as is the receiver, who puts it aside.
+    """
+    key, value = item
+    e = decode_envelope(value or b"")
+    if e.kind > ASK:
+        return key, encode_envelope(e._replace(kind=ERROR, payload=error_body("too_large", why, None)))
+    return key, encode_envelope(e._replace(payload=b"", headers={**e.headers, TOO_LARGE: why}))
 
 
 def output_record(topics: Topics, turn: Turn | Step, out: Out) -> Output:

@@ -13,9 +13,10 @@ from collections import deque
 from collections.abc import Sequence
 
 from plexstream.log.base import Item, Place, Record
+from plexstream.log.limits import RecordTooLarge
 from plexstream.model.errors import Fenced, LogError, Malformed
 from plexstream.model.journal import Step, Turn
-from plexstream.node.encode import answer_items, mails
+from plexstream.node.encode import answer_items, in_its_place, mails
 from plexstream.node.flying import Flight
 from plexstream.node.services import Services
 from plexstream.processor import Processor
@@ -179,8 +180,16 @@ class Relay:
         flight = Flight(place, first, items if first < 0 else (), size, self.s.elapsed())
         way.flying.append(flight)
         self.s.flying.left(flight)
+        token = self._owner, "mail", flight
         try:
-            self.s.appender.append(place, items, (self._owner, "mail", flight))
+            try:
+                self.s.appender.append(place, items, token)
+            except RecordTooLarge as error:
+                # One that never goes would hold up all that goes there.
+                why = error.records
+                items = [in_its_place(item, why[i]) if i in why else item for i, item in enumerate(items)]
+                _log.warning("partition %d: refused as too_large: %s", self.partition, error)
+                self.s.appender.append(place, items, token)
         except LogError as error:
             self.s.flying.landed(flight)
             self.failed(flight, error)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
 from plexstream.log.installation import Control
+from plexstream.log.limits import RecordTooLarge
 from plexstream.model.errors import HistoryGone, LogError, StoreCorrupt, StoreUnavailable, Unreadable
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
@@ -61,6 +62,8 @@ TELL_S = 5.0
 """An error of reading that lasts is told once in so long."""
 STORE_S = 2.0
 """How soon a partition whose state store could not be used is claimed again."""
+TOO_LARGE_S = 5.0
+"""The same where the journal takes no record of the size of a turn: somebody has to raise its limit."""
 PEACE_S = 1.0
 """How long a worker that could not let go waits for its last words to arrive."""
 RELEASE_S = 20.0
@@ -453,6 +456,9 @@ def _give_up(driver: Driver, what: str, error: Exception) -> None:
     if isinstance(error, HistoryGone):
         _log.error("partition %d stays out of service: %s", driver.partition, error)
         driver.again_s = GONE_S
+    elif isinstance(error, RecordTooLarge):
+        _log.error("partition %d waits until its journal takes this turn: %s", driver.partition, error)
+        driver.again_s = TOO_LARGE_S
     elif isinstance(error, StoreUnavailable):
         _log.error("partition %d waits for its state store: %s", driver.partition, error)
         driver.again_s = STORE_S

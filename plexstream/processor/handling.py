@@ -22,7 +22,7 @@ from plexstream.model.journal import (
     Turn,
 )
 from plexstream.model.life import CALLS, SIGNALS, START, STARTED
-from plexstream.model.message import ASK, ERROR, REPLY, TELL, Envelope
+from plexstream.model.message import ASK, ERROR, REPLY, TELL, TOO_LARGE, Envelope
 from plexstream.processor.actors import Actor, Refusal, Waiting
 from plexstream.processor.calls import OUTS, take
 from plexstream.processor.fold import MAILBOX, TIMER
@@ -98,6 +98,9 @@ class Handling(Ledger):
                 return
             assert type(loaded) is Actor
             actor = loaded
+        if e.headers and TOO_LARGE in e.headers:  # what has come in its place says so
+            self._refuse(topic, offset, e, "too_large", e.headers[TOO_LARGE], None, 1)
+            return
         if e.handler.startswith("$"):
             if e.handler == RESULT:
                 self.outcomes.tell(offset, e)

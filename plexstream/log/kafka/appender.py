@@ -160,6 +160,7 @@ class KafkaAppender:
         if self._broken is None and not self._closed:
             self._broken = error
             logger.error("%s", error)
+            self._log.doubt_limits()
         pending, self._pending = self._pending, {}
         self._pending_bytes = 0
         self._acks += [failed(group.place, group.token, error) for group in pending]

@@ -28,6 +28,7 @@ from plexstream.log.kafka.settings import (
     check_settings,
     logger,
 )
+from plexstream.log.kafka.sizes import Sizes
 from plexstream.log.kafka.transaction import KafkaTransaction
 from plexstream.log.kafka.views import Views
 from plexstream.log.limits import DEFAULT_MAX_BYTES
@@ -66,7 +67,7 @@ class KafkaLog:
         self._replication = replication
         self.settings = dict(settings)
         self._partitions: dict[str, int] = {}
-        self._limits: dict[str, int] = {}
+        self._sizes = Sizes(self._ask_limit)
         self._memory = Memory()
         self._closed = False
         self.views = Views(bootstrap, settings)
@@ -172,9 +173,7 @@ class KafkaLog:
             TopicMissing: if there is no such topic or partition.
             LogError: if the topic does not allow for a batch of records.
         """
-        limit = self._limits.get(place[0])
-        if limit is None:
-            limit = self._limits[place[0]] = self._ask_limit(place)
+        limit = self._sizes.of(place[0])
         self.check_place(place)
         return limit
 
@@ -182,9 +181,13 @@ class KafkaLog:
         """The same for a topic. Raises LogError as `limit` does."""
         return self.limit((topic, 0))
 
-    def forget_limits(self) -> None:
-        """Somebody may have changed a topic's settings: ask for them anew."""
-        self._limits.clear()
+    def limit_anew(self, topic: str) -> int:
+        """The same, asked for now: somebody may have changed the topic's settings."""
+        return self._sizes.renew(topic)
+
+    def doubt_limits(self) -> None:
+        """Brokers have refused something: somebody may have changed topics' settings. Never blocks."""
+        self._sizes.doubt()
 
     def check_place(self, place: Place) -> None:
         """Raises TopicMissing if there is no such topic or partition.
@@ -216,9 +219,8 @@ class KafkaLog:
         )
         return {name: entry.value for name, entry in found.items() if entry.value is not None}
 
-    def _ask_limit(self, place: Place) -> int:
-        self.check_place(place)
-        topic = place[0]
+    def _ask_limit(self, topic: str) -> int:
+        self.check_place((topic, 0))
         try:
             settings = self.settings_of(topic)
         except (LogUnavailable, TopicMissing):
@@ -259,7 +261,7 @@ class KafkaLog:
             return self._admin.ask(doing, question, topic=topic)
         except TopicMissing:
             self._partitions.pop(topic, None)
-            self._limits.pop(topic, None)
+            self._sizes.forget(topic)
             raise
 
     def _create_one(self, topic: NewTopic) -> None:

@@ -74,8 +74,7 @@ class KafkaTransaction:
         try:
             check_records(records, self._log.limit_of_topic)
         except Refused:
-            self._log.forget_limits()  # they may have been raised
-            check_records(records, self._log.limit_of_topic)
+            check_records(records, self._log.limit_anew)  # they may have been raised
         if not records and not positions:
             return
         offsets = [
