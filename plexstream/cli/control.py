@@ -25,8 +25,8 @@ Reason = Annotated[str, typer.Argument(metavar="REASON", help="Text of the error
 Invocation = Annotated[
     str,
     typer.Argument(
-        metavar="ADDRESS[#NUMBER]",
-        help="As `plexstream ps` lists it; the number may be left out where one handler waits.",
+        metavar="ADDRESS[#NUMBER] | ID",
+        help="As `plexstream ps` lists it; the number may be left out where one handler waits. Or inv_….",
     ),
 ]
 
@@ -170,8 +170,10 @@ def _act(
 ) -> None:  # fmt: skip
     from plexstream.model.address import parse
     from plexstream.model.control import read_invocation
+    from plexstream.model.idempotency import PREFIX, read_id
 
-    address, _ = read_invocation(invocation)
+    by_id = invocation.startswith(PREFIX)
+    address = read_id(invocation).address if by_id else read_invocation(invocation)[0]
     client: Client
     with reaching(url, kafka, prefix, file) as client:
         number = getattr(client, what)(invocation, *more, timeout=timeout)

@@ -14,6 +14,7 @@ from plexstream.model import address
 from plexstream.model.awakeable import read_id
 from plexstream.model.control import ACTIONS, COMPLETE, PROMISE, RESULT, read_invocation, refuse_system
 from plexstream.model.errors import BadAddress, BadArguments, ConfigError, UnknownInvocation
+from plexstream.model.idempotency import PREFIX
 from plexstream.model.idempotency import read_id as read_invocation_id
 from plexstream.model.topics import Topics
 
@@ -106,11 +107,21 @@ def settlement(target: str, name: str, outcome: Mapping[str, Any], timeout: floa
 def action(
     what: str, invocation: str, timeout: float | None, more: dict[str, int] | None = None
 ) -> Request:
-    """Do something to a handler that waits, `what` of ACTIONS. Raises BadAddress, BadArguments."""
-    target, number = read_invocation(invocation)
-    of = {} if number is None else {"invocation": number}
+    """Do something to a handler that waits, `what` of ACTIONS.
+
+    Raises:
+        BadAddress, BadArguments: `invocation` is neither ``address#number`` nor an id.
+        UnknownInvocation: it begins like an id, and is none.
+    """
+    of: dict[str, Any] = {}
+    if invocation.startswith(PREFIX):
+        target, of["name"], of["digest"] = read_invocation_id(invocation)
+        parts = ["invocations", invocation, what]
+    else:
+        target, number = read_invocation(invocation)
+        of = {} if number is None else {"invocation": number}
+        parts = ["invocations", *target.split("/"), *map(str, of.values()), what]
     call = _request(False, target, ACTIONS[what], {**of, **(more or {})}, {}, timeout, "")
-    parts = ["invocations", *call.target.split("/"), *map(str, of.values()), what]
     return call._replace(path=_path(parts), body=encode(more) if more else b"")
 
 

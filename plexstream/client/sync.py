@@ -150,7 +150,8 @@ class Client:
         """Let a handler that waits get a `Cancelled` error where it waits: it may clean up first.
 
         Args:
-            invocation: ``address#number``; an address alone means the one handler that waits there.
+            invocation: ``address#number`` or an invocation's id; an address alone means the one handler that
+                waits there.
 
         Returns:
             Its number.

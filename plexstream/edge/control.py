@@ -3,6 +3,7 @@
     POST /v1/awakeables/{id}/resolve|reject
     POST /v1/promises/[{tenant}/{namespace}/]{type}/{id}/{name}/resolve|reject
     POST /v1/invocations/[{tenant}/{namespace}/]{type}/{id}[/{number}]/cancel|kill|pause|resume|restart
+    POST /v1/invocations/{invocation id}/cancel|kill|pause|resume|restart
 
 A system outside knows no more than the path: what it posts to ``resolve`` is the value, whatever JSON it is.
 """
@@ -16,7 +17,7 @@ import msgspec
 
 from plexstream.edge.paths import MAX_PATH, parts_of
 from plexstream.edge.problems import Problem
-from plexstream.model import address
+from plexstream.model import address, idempotency
 from plexstream.model.awakeable import read_id
 from plexstream.model.control import ACTIONS, COMPLETE, PROMISE
 from plexstream.model.errors import BadAddress, UnknownInvocation
@@ -51,7 +52,7 @@ def order(raw_path: bytes, body: bytes) -> Order:
 
     Raises:
         Problem: 400 for a path or a body that cannot be, 404 for a path of no known shape.
-        UnknownInvocation: the id is none of an awakeable.
+        UnknownInvocation: the id is none of an awakeable, or of an invocation.
     """
     if len(raw_path) > MAX_PATH:
         raise Problem(400, "bad_address", f"a path of {len(raw_path)} bytes; at most {MAX_PATH} are allowed")
@@ -63,12 +64,17 @@ def order(raw_path: bytes, body: bytes) -> Order:
         return _awakeable(parts[0], verb, body)
     if name is not None and verb in ("resolve", "reject"):
         return Order(address.full("/".join(parts)), PROMISE, _payload({"name": name}, verb, body))
-    if what == "invocations" and len(parts) in (2, 3, 4, 5) and verb in ACTIONS:
-        number = _number(parts.pop()) if len(parts) in (3, 5) else None
-        of = {} if number is None else {"invocation": number}
+    if what == "invocations" and len(parts) in (1, 2, 3, 4, 5) and verb in ACTIONS:
+        of: dict[str, Any] = {}
+        if len(parts) == 1:
+            target, of["name"], of["digest"] = idempotency.read_id(parts[0])
+        else:
+            if len(parts) in (3, 5):
+                of["invocation"] = _number(parts.pop())
+            target = address.full("/".join(parts))
         if verb == "restart":
             of |= _restart(body)
-        return Order(address.full("/".join(parts)), ACTIONS[verb], _encode(of))
+        return Order(target, ACTIONS[verb], _encode(of))
     raise _no_route(what)
 
 

@@ -18,8 +18,8 @@ ended, if that is within so many milliseconds."""
 ACTIONS = {
     "cancel": "$cancel", "kill": "$end", "pause": "$pause", "resume": "$resume", "restart": "$restart",
 }  # fmt: skip
-"""What can be done to an invocation: ``{"invocation": number}``, or ``{}`` for the one that
-waits; a restart has ``"from"`` besides, the number of a step."""
+"""What can be done to an invocation: ``{"invocation": number}``, ``{"name": …, "digest": …}`` by its id, or
+``{}`` for the one that waits; a restart has ``"from"`` besides, the number of a step."""
 
 
 def refuse_system(handler: str) -> None:

@@ -22,6 +22,8 @@ from plexstream.model import address
 from plexstream.model.errors import BadAddress, UnknownInvocation
 
 CONFLICT = "idempotency_conflict"
+PREFIX = "inv_"
+"""With what ids begin: no address does, which has a slash."""
 _END = "\0"
 _ID = re.compile(r"inv_([A-Za-z0-9_-]{1,800})\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{11})?", re.ASCII)
 _decode = msgspec.json.Decoder().decode
@@ -70,6 +72,11 @@ def differs(kept: str, digest: str) -> bool:
     return bool(kept and digest) and kept != digest
 
 
+def names(handler: str, mark: str, wanted: str, digest: str) -> bool:
+    """Whether a call with this mark is the one that `wanted`, a name, and `digest` are of."""
+    return name(handler, mark) == wanted and not differs(digest_of(mark), digest)
+
+
 def conflict(actor: str, handler: str) -> str:
     """What is said of a key that was used before with other arguments."""
     return (
@@ -88,7 +95,7 @@ class InvocationId(NamedTuple):
 
 def make_id(target: str, handler: str, mark: str) -> str:
     """The id of an invocation: letters, digits, ``_``, ``-`` and ``.``, so that it fits into an URL."""
-    return f"inv_{_text(target.encode())}.{name(handler, mark)}.{digest_of(mark)}"
+    return f"{PREFIX}{_text(target.encode())}.{name(handler, mark)}.{digest_of(mark)}"
 
 
 def read_id(id: str) -> InvocationId:

@@ -43,6 +43,7 @@ _RETRIED = frozenset(("failed", "error"))
 _ENDS = frozenset(("poisoned", "stopped"))  # also a series of timers
 _LOOKED_AT = 1_000
 """Messages that wait for their trial among which one is looked for that is due."""
+_KEY = Envelope._fields.index("idempotency_key")
 _new = tuple.__new__  # a named tuple's own costs twice the time
 
 
@@ -623,4 +624,4 @@ class Handling(Ledger):
 def _marked(e: Envelope) -> Envelope:
     """A message whose idempotency key says what arguments it is used with, too."""
     mark = idempotency.mark(e.idempotency_key, e.payload)
-    return e if mark == e.idempotency_key else e._replace(idempotency_key=mark)
+    return e if mark == e.idempotency_key else _new(Envelope, (*e[:_KEY], mark, *e[_KEY + 1 :]))

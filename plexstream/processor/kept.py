@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from plexstream.model.idempotency import CONFLICT, digest_of
@@ -47,28 +48,29 @@ def outcome_of(turn: Turn | Step) -> Kept:
 
     The last step of a handler may also answer the message that let it go on, which is not its reply.
     """
+    digest = digest_of(turn.idempotency_key)
+    if type(turn) is Turn:
+        return outcome_among(turn.outs, ASK, turn.message_id, digest)
     other = None
-    if type(turn) is Step and turn.status != MEANWHILE:
-        begun_by = None if turn.begin is None else turn.begin.id
+    if turn.status != MEANWHILE:
+        begun_by = None if turn.begin is None else turn.begin.id  # type: ignore[union-attr]
         other = turn.message_id if turn.message_id != begun_by else None
-    own = turn.message_id if type(turn) is Turn else None
-    said = [o for o in turn.outs if o.kind == _KEPT or (o.id != other and own in (None, o.id))]
-    return _said(said, digest_of(turn.idempotency_key))
+    return _said([out for out in turn.outs if out.kind == _KEPT or out.id != other], digest)
 
 
-def outcome_among(outs: list[Out], kind: int, id: str) -> Kept:
+def outcome_among(outs: Sequence[Out], kind: int, id: str, digest: str = "") -> Kept:
     """The same, among what leaves with the end of a message of this kind and id."""
-    return _said([out for out in outs if out.kind == _KEPT or (kind == ASK and out.id == id)], "")
+    return _said([out for out in outs if out.kind == _KEPT or (kind == ASK and out.id == id)], digest)
 
 
 def _said(outs: list[Out], digest: str) -> Kept:
-    for out in outs:
+    kind, payload = REPLY, b"null"
+    for out in outs:  # the last answer: before it, those that the handler has given to earlier calls
         if out.kind == _KEPT:
             return Kept(ERROR if out.key else REPLY, out.payload, digest)
-    for out in reversed(outs):  # before it, answers that the handler has given to earlier calls
         if out.kind == _REPLY or out.kind == _ERROR:
-            return Kept(REPLY if out.kind == _REPLY else ERROR, out.payload, digest)
-    return Kept(REPLY, b"null", digest)
+            kind, payload = (REPLY if out.kind == _REPLY else ERROR), out.payload
+    return Kept(kind, payload, digest)
 
 
 def piece_data(outcome: Kept) -> bytes:

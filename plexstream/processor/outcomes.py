@@ -96,22 +96,24 @@ class Outcomes:
 
     def _standing(self, wanted: _Wanted) -> bytes:
         """How something stands that has not ended. Raises UnknownInvocation."""
-        inv = self._live(wanted)
+        inv = self.live(wanted.address, wanted.name, wanted.digest)
         if inv is not None:
             status = _WORDS.get(inv.state) or ("waiting" if inv.outstanding else "running")
             return _body(status, inv.begin.handler, inv.tried.get(-1), inv.number)
         for waiting, tried in self._queued(wanted.address):
             e = waiting.envelope
-            if e.idempotency_key and _is(wanted, e.handler, e.idempotency_key, e.payload):
+            key = e.idempotency_key and idempotency.mark(e.idempotency_key, e.payload)
+            if key and idempotency.names(e.handler, key, wanted.name, wanted.digest):
                 return _body("retrying" if tried is not None else "queued", e.handler, tried)
         raise UnknownInvocation(
             f"{wanted.address} knows of no such invocation: it never was, or has ended too long ago"
         )
 
-    def _live(self, wanted: _Wanted) -> Invocation | None:
+    def live(self, address: str, name: str, digest: str) -> Invocation | None:
+        """The invocation in the journal that an id names, if it has not ended."""
         found = None
-        for inv in self._partition.invocations.roster.keyed.get((wanted.address, wanted.name), {}).values():
-            if not idempotency.differs(idempotency.digest_of(inv.begin.idempotency_key), wanted.digest):
+        for inv in self._partition.invocations.roster.keyed.get((address, name), {}).values():
+            if not idempotency.differs(idempotency.digest_of(inv.begin.idempotency_key), digest):
                 if inv.state is not State.PARKED:
                     return inv  # the others wait for it
                 found = found or inv
@@ -162,12 +164,6 @@ def _wanted(e: Envelope) -> _Wanted:
     if not (type(name) is str and type(digest) is str and type(wait) is int):
         raise BadArguments(f"{e.handler}: name and digest are texts, wait is a number of milliseconds")
     return _Wanted(e.target, name, digest, max(0, min(wait, MAX_WAIT)))
-
-
-def _is(wanted: _Wanted, handler: str, key: str, payload: bytes) -> bool:
-    mark = idempotency.mark(key, payload)
-    found = idempotency.name(handler, mark) == wanted.name
-    return found and not idempotency.differs(idempotency.digest_of(mark), wanted.digest)
 
 
 def _ended(wanted: _Wanted, kept: Kept) -> bytes:

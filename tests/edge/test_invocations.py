@@ -346,6 +346,25 @@ def test_any_text_is_an_id_or_none(text):
         assert full(found.address) == found.address
 
 
+def test_actions_by_id(site):
+    target = till()
+    id, behind = site.send(target, "wait"), site.send(target, "wait", name="other")
+    for what in ("pause", "resume"):
+        answer = site.web.post(f"/v1/invocations/{id}/{what}", json={})
+        assert answer.json() == {"address": full(target), "invocation": 1}
+    assert site.web.post(f"/v1/invocations/{id}/kill", json={}).status_code == 200
+    assert site.look(id)["status"] == "killed"
+    assert site.client.cancel(behind) == 2
+    queued = site.send(target, "wait", name="third"), site.send(target, "add")
+    assert site.client.cancel(queued[1]) == 0
+    assert site.look(queued[1])["status"] == "cancelled"
+    assert site.look(queued[0], wait=0)["status"] == "waiting"
+    assert site.look(behind)["status"] == "cancelled"
+    for what in ("cancel", "kill"):
+        problem(site.web.post(f"/v1/invocations/{id}/{what}", json={}), 404, "unknown_invocation")
+        problem(site.web.post(f"/v1/invocations/inv_x/{what}", json={}), 404, "unknown_invocation")
+
+
 # By the clients
 
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from plexstream.model import idempotency
 from plexstream.model.awakeable import read_id
 from plexstream.model.errors import AlreadyDone, BadArguments, CallError, UnknownInvocation
 from plexstream.model.journal import (
@@ -19,9 +20,9 @@ from plexstream.model.journal import (
     Out,
     OutKind,
 )
-from plexstream.model.message import ASK, Envelope
+from plexstream.model.message import ASK, REPLY, Envelope
 from plexstream.processor.actors import Actor
-from plexstream.processor.records import error_body
+from plexstream.processor.records import Answer, error_body
 from plexstream.processor.waiting.deadlock import FOUND, PROBE, found, probe
 from plexstream.processor.waiting.invocation import PROMISES, Cause, Invocation, cause_of
 
@@ -104,6 +105,11 @@ def _find(p: Handling, actor: Actor, e: Envelope, body: dict[str, Any]) -> Invoc
     """The invocation that is meant: by its number, or the one that waits."""
     number = body.get("invocation")
     live = p.invocations.live.get(actor.address, {})
+    if "name" in body:
+        named = p.outcomes.live(actor.address, str(body["name"]), str(body.get("digest", "")))
+        if named is None:
+            raise UnknownInvocation(f"{actor.address} has no such invocation that waits; it may have ended")
+        number = named.number
     if number is None and len(live) == 1:
         number = next(iter(live))
     elif number is None and actor.holder is not None:
@@ -126,6 +132,8 @@ def _cancel(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str
     if "ask" in body:
         _from_above(p, actor, cause, e, body, "cancelled")
         return
+    if _was_queued(p, actor, cause, e, body, "cancelled"):
+        return
     inv = _find(p, actor, e, body)
     p.invocations.controls.cancel(inv, cause, _done(e, inv))
 
@@ -134,6 +142,8 @@ def _end(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, A
     """``{"invocation": number}``: it ends at once, and its caller gets a Killed error."""
     if "ask" in body:
         _from_above(p, actor, cause, e, body, "killed")
+        return
+    if _was_queued(p, actor, cause, e, body, "killed"):
         return
     inv = _find(p, actor, e, body)
     p.invocations.controls.kill(inv, cause, _done(e, inv))
@@ -156,6 +166,31 @@ def _from_above(
         detail = f"{e.sender} was {code}, which had asked for it"
         p.refuse(waiting.topic, waiting.offset, waiting.envelope, code, detail, None)
     p.inbox.finish(cause.offset)
+
+
+def _was_queued(
+    p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any], code: str
+) -> bool:
+    """Whether a message that an id names was still in the queue: then it is not handled at all."""
+    name, digest = body.get("name"), str(body.get("digest", ""))
+    if name is None or p.outcomes.live(actor.address, str(name), digest) is not None:
+        return False
+
+    def is_it(m: Envelope) -> bool:
+        key = m.idempotency_key
+        return bool(key) and idempotency.names(m.handler, key, str(name), digest)
+
+    waiting = p.invocations.roster.take_from_queue(actor, is_it)
+    if waiting is None:
+        return False
+    detail = f"{actor.address}.{waiting.envelope.handler} was {code} before it began"
+    p.refuse(waiting.topic, waiting.offset, waiting.envelope, code, detail, None)
+    actor.retry_at = min(actor.retry_at, p.now)  # who was behind it need not wait for its next try
+    p.inbox.finish(cause.offset)
+    if e.kind == ASK and "/" not in e.reply_to:
+        said = json.dumps({"address": actor.address, "invocation": 0}).encode()
+        p.answer(Answer(e.reply_to, e.id, REPLY, said))
+    return True
 
 
 def _pause(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:

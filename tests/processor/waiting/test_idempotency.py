@@ -408,6 +408,36 @@ def test_how_an_invocation_stands(world):
     assert outcome(world, "till/1", "add", key="b") == {"status": "done", "result": 2}
 
 
+def by_id(handler, key="k", **arguments):
+    mark = idempotency.mark(key, json.dumps(arguments).encode())
+    return {"name": idempotency.name(handler, mark), "digest": idempotency.digest_of(mark)}
+
+
+@CRASH
+@pytest.mark.parametrize(("what", "code"), [("$cancel", "cancelled"), ("$end", "killed")])
+def test_what_is_queued_is_ended_by_its_id(world, crash, what, code):
+    first = send(world, "till/1", "wait")
+    send(world, "till/1", "add", key="b", kind="tell")
+    last = send(world, "till/1", "add", key="c", x=10)
+    assert world.ask("till/1", what, **by_id("add", "b", x=2)) == "unknown_invocation"
+    assert world.ask("till/1", what, **by_id("add", "b")) == {"address": full("till/1"), "invocation": 0}
+    crash_if(world, crash)
+    assert outcome(world, "till/1", "add", key="b")["status"] == code
+    free(world)
+    assert (world.replies[first], world.replies[last]) == (1, 11)
+
+
+def test_what_is_tried_again_is_ended_by_its_id_and_others_go_on(world):
+    FAILS[0] = 1
+    send(world, "till/1", "add", kind="tell")
+    last = send(world, "till/1", "add", key="c", x=10)
+    assert last not in world.replies
+    assert world.ask("till/1", "$cancel", **by_id("add"))["address"] == full("till/1")
+    world.run(1)
+    assert world.replies[last] == 10
+    assert outcome(world, "till/1", "add")["status"] == "cancelled"
+
+
 def test_how_one_that_is_tried_again_stands(world):
     FAILS[0] = 9
     send(world, "till/1", "add", kind="tell")
