@@ -251,6 +251,21 @@ def test_the_same_call_gets_its_outcome_before_what_is_queued(world, crash, kind
 
 
 @CRASH
+def test_the_same_call_is_before_what_is_parked_too(world, crash):
+    send(world, "till/1", "wait")
+    queued = send(world, "till/1", "wait", key="", x=2)
+    world.run(1_100)
+    world.run(6_000)
+    same = send(world, "till/1", "wait")
+    crash_if(world, crash)
+    free(world)
+    assert world.replies[same] == 1
+    assert queued not in world.replies
+    free(world, "p2")
+    assert world.replies[queued] == 3
+
+
+@CRASH
 def test_a_conflict_is_told_at_once_while_the_first_is_under_way(world, crash):
     send(world, "till/1", "wait", x=1)
     crash_if(world, crash)
