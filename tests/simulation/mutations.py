@@ -242,7 +242,7 @@ def answers_heeded_too_late(patch):
 
 
 def replies_not_kept(patch):
-    patch.setattr(Pieces, "reply", lambda self, address, key, now: (None, False))
+    patch.setattr(Pieces, "outcome", lambda self, address, name, now: None)
 
 
 def timers_fire_again(patch):
