@@ -31,22 +31,29 @@ class Fsm:
             raise ValueError(f"fsm.next_event: {running.machine.name} has no event {event!r}; it has {known}")
         given = current.turn.plain(arguments_of("fsm.next_event", payload, arguments))
         running.inserted.append((event, given))
+        running.asked = True
 
     def postpone(self) -> None:
         """Keep the event that is handled, and handle it again after the next transition.
 
         What the method does besides takes effect. Its caller gets the result of the time when it was not
-        postponed.
+        postponed. A machine without `postpone_in` must be declared with `max_postponed` for that.
         """
         running = _running("postpone")
         if not running.name:
             raise OutsideHandler("fsm.postpone: what runs is no event: a timeout, for instance")
+        if not running.machine.keeps:
+            raise TypeError(
+                f"fsm.postpone: {running.machine.name} keeps no events: say how many it may keep at most, "
+                "as in @fsm_actor(…, max_postponed=256)"
+            )
         running.postponed = True
 
     def repeat_state(self) -> None:
         """Enter the present state anew: what that calls runs, its timeout begins anew, and events that were
         postponed are tried again."""
-        _running("repeat_state").repeats = True
+        running = _running("repeat_state")
+        running.repeats = running.asked = True
 
     def set_timeout(self, seconds: float | None) -> None:
         """Let the timeout of the present state be in so many seconds from now on; None: not at all.
@@ -61,6 +68,7 @@ class Fsm:
         if seconds is not None and not (number and 0 <= seconds <= MAX_SECONDS):
             raise ValueError(f"fsm.set_timeout: {seconds!r} s; from 0 to {MAX_SECONDS:.0f} is allowed")
         clocks.enter(running.actor, state, seconds)
+        running.asked = True
 
 
 def _running(what: str, enters: bool = False) -> Running:

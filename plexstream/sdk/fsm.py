@@ -17,6 +17,7 @@ from plexstream.sdk.sourcing import EventSourced
 from plexstream.sdk.spec import ActorType, Field, Handler
 from plexstream.sdk.wrap import like
 
+MAX_POSTPONED = 256
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])
 _Methods = list[tuple[str, Method, HandlerMark]]
@@ -74,7 +75,7 @@ def fsm_actor(
     states: Iterable[str],
     initial: str,
     transitions: Mapping[str, Iterable[str]] | None = None,
-    max_postponed: int = 256,
+    max_postponed: int | None = None,
     facets: Iterable[Facet] = (),
     **options: Any,
 ) -> Callable[[C], C]:
@@ -88,7 +89,7 @@ def fsm_actor(
         states: the names of all states.
         initial: the state of a new actor.
         transitions: for each state those that may follow it; default: all may.
-        max_postponed: how many events one actor keeps for later; one more is rejected.
+        max_postponed: how many events one actor keeps for later, 256 by default; one more is rejected.
         facets, options: as for `actor`.
     """
     names = tuple(states)
@@ -102,7 +103,9 @@ def fsm_actor(
                 f"{cls.__name__}.fsm_state begins as {default!r}, but initial is {initial!r}"
             )
         allowed = _allowed(cls, names, initial, transitions)
-        machine = Machine(cls.__name__, initial, allowed, max_postponed, clocks=Clocks(cls.__name__))
+        limit = MAX_POSTPONED if max_postponed is None else max_postponed
+        machine = Machine(cls.__name__, initial, allowed, limit, clocks=Clocks(cls.__name__))
+        machine.keeps = max_postponed is not None
         setattr(cls, STATE, property(lambda self: self.__dict__[STATE], machine.go))
         declare(cls, lambda spec, found: _compose(machine, spec, found), facets=facets, **options)
         return cls
@@ -151,11 +154,14 @@ def _compose(machine: Machine, spec: ActorType, found: list[Marked]) -> None:
     if machine.clocks.events:
         run = like(_silence, machine.fall_silent, waits=waits)
         spec.handlers[EVENT_TIMEOUT] = Handler(EVENT_TIMEOUT, run, False, "cast")
-    if machine.clocks or machine.enters:
+    machine.eventful = bool(machine.clocks or machine.enters)
+    machine.keeps = machine.keeps or any(event.postponed_in for event in machine.events.values())
+    if machine.eventful:
         spec.started = machine.started
     spec.fields[STATE] = Field(STATE, "plain", str, machine.initial)
-    spec.fields[MEMORY] = Field(MEMORY, "plain", dict[str, Any], None, dict)
-    spec.fields[POSTPONED] = Field(POSTPONED, "map", dict[str, Any])
+    if machine.eventful or machine.keeps:
+        spec.fields[MEMORY] = Field(MEMORY, "plain", dict[str, Any], None, dict)
+        spec.fields[POSTPONED] = Field(POSTPONED, "map", dict[str, Any])
     spec.behaviour = "gen_fsm"
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,39 +34,40 @@ class Event:
     is_cast: bool = False
 
 
-@dataclass(slots=True)
 class Running:
-    """An event that is handled, and what its method asks for.
+    """An event that is handled, and what its method asks for; a context in which that is known.
 
     Attributes:
         machine, actor: whose it is.
         name: of the event that is handled at the moment; "": what runs is no event's.
+        asked: whether a method has asked for anything.
         inserted: events to be handled next, in their order.
         put_off: numbers of kept events that were postponed since the latest transition.
     """
 
-    machine: Machine
-    actor: Any
-    name: str = ""
-    inserted: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    postponed: bool = False
-    repeats: bool = False
-    enters: bool = False
-    put_off: set[str] = field(default_factory=set)
+    __slots__ = (
+        "_turn", "actor", "asked", "enters", "inserted", "machine", "name", "postponed", "put_off", "repeats",
+    )  # fmt: skip
 
+    def __init__(self, machine: Machine, actor: Any, name: str = "") -> None:
+        self.machine = machine
+        self.actor = actor
+        self.name = name
+        self.asked = self.postponed = self.repeats = self.enters = False
+        self.inserted: list[tuple[str, dict[str, Any]]] = []
+        self.put_off: set[str] = set()
+        self._turn = current.turn
 
-@contextmanager
-def _handling(machine: Machine, actor: Any) -> Iterator[Running]:
-    running = actor.__dict__[HANDLING] = Running(machine, actor)
-    turn = current.turn
-    if turn is not None:
-        turn.behaviour = running
-    try:
-        yield running
-    finally:
-        actor.__dict__.pop(HANDLING, None)
-        if turn is not None:
-            turn.behaviour = None
+    def __enter__(self) -> Running:
+        self.actor.__dict__[HANDLING] = self
+        if self._turn is not None:
+            self._turn.behaviour = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.actor.__dict__.pop(HANDLING, None)
+        if self._turn is not None:
+            self._turn.behaviour = None
 
 
 @dataclass(slots=True)
@@ -81,6 +81,8 @@ class Machine:
     events: dict[str, Event] = field(default_factory=dict)
     enters: dict[str, Method] = field(default_factory=dict)
     clocks: Clocks = field(default_factory=lambda: Clocks(""))
+    keeps: bool = False  # whether it may postpone events
+    eventful: bool = False  # whether it does anything but to handle events
 
     def go(self, actor: Any, to: str) -> None:
         """Make a transition. To the state in which it is: nothing happens.
@@ -123,21 +125,23 @@ class Machine:
         return await finish(self._method(name, actor)(actor, *args, **rest))
 
     async def _take(self, name: str, actor: Any, args: tuple[Any, ...], rest: Mapping[str, Any]) -> Any:
-        self.begin(actor)
+        if self.eventful:
+            self.begin(actor)
         state = actor.__dict__[STATE]
         event, result = self.events[name], None
         if state in event.postponed_in:
             self._postpone(name, actor, event.arguments.by_name(args, rest), host.reply_later())
         else:
-            with _handling(self, actor) as running:
-                running.name = name
+            with Running(self, actor, name) as running:
                 result = await finish(self._method(name, actor)(actor, *args, **rest))
                 if running.postponed:
                     arguments = event.arguments.by_name(args, rest)
                     self._postpone(name, actor, arguments, host.reply_later(), running)
-                await self._settle(running, state)
-        self.clocks.arm(actor, actor.__dict__[STATE])
-        self.clocks.listen(actor, actor.__dict__[STATE])
+                if running.asked or actor.__dict__[STATE] != state:
+                    await self._settle(running, state)
+        if self.eventful:
+            self.clocks.arm(actor, actor.__dict__[STATE])
+            self.clocks.listen(actor, actor.__dict__[STATE])
         return result
 
     def _method(self, name: str, actor: Any) -> Method:
@@ -157,14 +161,12 @@ class Machine:
 
     def begin(self, actor: Any) -> None:
         """It is in its initial state since now: with its start, or with its first event."""
-        if not (self.clocks or self.enters):
-            return
         memory, state = actor.__dict__[MEMORY], actor.__dict__[STATE]
         if "entry" not in memory:  # else its init handler has made a transition
             self.clocks.enter(actor, state)
         if self.enters and "begun" not in memory:
             memory["begun"] = True
-            with _handling(self, actor) as running:
+            with Running(self, actor) as running:
                 self._enter(running, state)
 
     def started(self, actor: Any) -> None:
@@ -243,7 +245,7 @@ class Machine:
 
     async def _time_is_up(self, actor: Any, method: Method) -> None:
         state = actor.__dict__[STATE]
-        with _handling(self, actor) as running:
+        with Running(self, actor) as running:
             await finish(method(actor))
             await self._settle(running, state)
         self.clocks.arm(actor, actor.__dict__[STATE])

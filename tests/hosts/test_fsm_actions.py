@@ -99,7 +99,7 @@ class Lamp:
 
 @pytest.fixture(params=[0, 1, 3], ids=["", "crash after each turn", "crash after three"])
 def world(request):
-    return World(Lamp, Circle, Nervous, crash_every=request.param)
+    return World(Lamp, Circle, Nervous, Plain, crash_every=request.param)
 
 
 def log(world):
@@ -224,6 +224,18 @@ class Nervous:
             self.fsm_state = "c"
         elif what:
             getattr(fsm, what)()
+
+
+@fsm_actor(states=["a"], initial="a", retry=Retry(attempts=1))
+class Plain:
+    @handler("go")
+    def go(self):
+        fsm.postpone()
+
+
+def test_who_keeps_no_events_is_told_how_to(world):
+    call = world.start("plain/1", "go")
+    assert "max_postponed=256" in world.errors[call]["detail"]
 
 
 @pytest.mark.parametrize("what", ["go", "postpone", "repeat_state"])
