@@ -28,6 +28,7 @@ from plexstream.model.topics import Topics
 from plexstream.processor.actors import EntryReader
 from plexstream.processor.calls import take
 from plexstream.processor.fold import MAILBOX, TIMER
+from plexstream.processor.kept import result_out
 from plexstream.processor.pieces import Pieces
 from plexstream.schema.codec import decode_envelope
 
@@ -234,6 +235,7 @@ def _compare_outs(turn: Turn, result: Result, later: bool) -> list[str]:
         own = (o.target for o in turn.outs if o.kind == _REPLY and o.id == turn.message_id)
         target = next(own, "")
         now.append(Out(_REPLY, turn.message_id, target, "", result.value))
+    now += result_out(turn.cause_kind, turn.idempotency_key, result.value)
     said = {o.id for o in now if o.kind == _TIMER}
     recorded = [
         o for o in turn.outs

@@ -70,6 +70,17 @@ def test_a_planted_difference_is_found(used, tmp_path, old, new, handler, what):
         check(reports)
 
 
+def test_what_a_tell_has_come_to_is_compared(tmp_path):
+    with Installation(MemoryLog(), tmp_path / "state") as i:
+        for handler, arguments in (("deposit", {"amount": 7}), ("balance", {}), ("deposit", {"amount": -1})):
+            begun = [i.client.tell("account/a", handler, arguments, idempotency_key=key) for key in ("", "k")]
+            assert {one.status(wait=20)["status"] for one in begun} <= {"done", "failed"}
+    assert [r.first for r in again(i, load_actors(BANK))] == [None] * PARTITIONS
+    other = changed(tmp_path, 'return {"balance": self.balance}', 'return {"balance": 0}')
+    first = next(r.first for r in again(i, other) if r.first is not None)
+    assert "recorded kept" in first.what[0]
+
+
 def test_another_text_of_an_exception_is_no_difference(used, tmp_path):
     reports = again(used, changed(tmp_path, 'RuntimeError("broken")', 'RuntimeError("otherwise")'))
     assert [r.first for r in reports] == [None] * PARTITIONS
