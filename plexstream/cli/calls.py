@@ -13,6 +13,7 @@ from plexstream.cli import options
 
 if TYPE_CHECKING:
     from plexstream.client import Client
+    from plexstream.node.config import Config
 
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="type/id, or tenant/namespace/type/id.")]
 HandlerName = Annotated[str, typer.Argument(metavar="HANDLER", help="Name of the handler.")]
@@ -164,11 +165,16 @@ def reaching(url: str | None, kafka: str | None, prefix: str | None, file: Path 
         finally:
             log.close()
         return
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.http_host, config.http_host)
-    goal = url or f"http://{host}:{config.http_port}"
+    goal = url or served_at(config)
     _check_listens(goal)
     with Client(goal) as client:
         yield client
+
+
+def served_at(config: Config) -> str:
+    """Where a node with this configuration serves HTTP, as seen from its machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(config.http_host, config.http_host)
+    return f"http://{host}:{config.http_port}"
 
 
 def _check_listens(url: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from plexstream.cli import options
-from plexstream.cli.calls import Address
+from plexstream.cli.calls import Address, Url, served_at
 from plexstream.cli.output import print_json, reading, stdout, when
 from plexstream.cli.ps import ago, attempts, name_of, plain, said
 
@@ -23,13 +23,14 @@ def why(
     kafka: options.Kafka = None,
     data: options.Data = None,
     prefix: options.Prefix = None,
+    url: Url = None,
     as_json: options.Json = False,
     config: options.ConfigFile = None,
 ) -> None:
     """Say why an actor makes no progress: who has its partition, what its handlers wait for, what is queued.
 
-    Where a handler waits for another actor, that one is looked into, too, and so on. What only a running
-    node knows is in its log and in `/v1/status`.
+    Where a handler waits for another actor, that one is looked into, too, and so on. A node that runs, at
+    --url or as configured, is asked which handler its worker is in.
 
     [bold]Examples[/]
 
@@ -39,17 +40,31 @@ def why(
     from rich.markup import escape
 
     from plexstream.cli.logs import load, open_installation, partitions_of
+    from plexstream.cli.running import held_up
     from plexstream.inspection.why import why as look
+    from plexstream.model.errors import LogError
 
     chosen = load(config, data, kafka, prefix)
-    with open_installation(chosen) as log:
-        partitions_of(log, chosen)
-        with reading("reading the log") as progress:
-            found = look(log, chosen.topics(), address, progress)
-    if as_json:
-        print_json(_plain(found))
-        return
+    running = held_up(url or served_at(chosen), address)
     out = stdout()
+    if not as_json:
+        for line in running:
+            said = f"✗ {line}  → give what it calls a timeout, or do it in host.run"
+            out.print(escape(said), soft_wrap=True)
+    try:
+        with open_installation(chosen) as log:
+            partitions_of(log, chosen)
+            with reading("reading the log") as progress:
+                found = look(log, chosen.topics(), address, progress)
+    except LogError:  # the embedded log of the node that has just answered
+        if not running:
+            raise
+        if as_json:
+            print_json({"address": address, "running": running})
+        return
+    if as_json:
+        print_json({**_plain(found), "running": running})
+        return
     for depth, line in _lines(found, round(time.time() * 1000), 0):
         out.print("  " * depth + escape(line), soft_wrap=True)
 

@@ -38,6 +38,7 @@ from plexstream.model.errors import (
     TooLarge,
 )
 from plexstream.model.message import ASK, TELL, Envelope
+from plexstream.model.threads import Lasting
 from plexstream.model.topics import Topics
 from plexstream.schema.codec import encode_envelope
 
@@ -280,6 +281,11 @@ class Calls:
                 f"{len(self._pending)} calls are waiting, as many as max_in_flight allows; nothing was sent: "
                 "try again later"
             )
+
+    @property
+    def threads(self) -> list[Lasting]:
+        """What must run for calls to be made."""
+        return [self._sender.thread, self.replies.thread, self._deadlines.thread, self.growth.thread]
 
     @property
     def in_flight(self) -> int:

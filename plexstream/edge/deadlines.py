@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from plexstream.model.threads import Lasting
+
 log = logging.getLogger(__name__)
 
 _NEVER = float("inf")
@@ -26,8 +28,8 @@ class Deadlines:
         self._next = _NEVER
         self._sooner = threading.Event()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name=f"plexstream-deadlines-{name}", daemon=True)
-        self._thread.start()
+        self.thread = Lasting("deadlines", self._run, lambda: self._closed, name)
+        self.thread.start()
 
     def watch(self, deadline: float) -> None:
         """There is one more, known to `expire` by now. Any thread, at no cost."""
@@ -39,8 +41,8 @@ class Deadlines:
         """End the thread."""
         self._closed = True
         self._sooner.set()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(1.0)
+        if threading.current_thread() is not self.thread:
+            self.thread.join(1.0)
 
     def _run(self) -> None:
         while not self._closed:

@@ -8,6 +8,7 @@ import threading
 from plexstream.log import installation
 from plexstream.log.base import Log
 from plexstream.model.errors import LogError, TopicMissing
+from plexstream.model.threads import Lasting
 from plexstream.model.topics import Topics
 
 _log = logging.getLogger("plexstream.edge")
@@ -35,8 +36,8 @@ class Growth:
         self._asks = log, topics
         self._partitions = partitions
         self._halt = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"plexstream-growth-{name}", daemon=True)
-        self._thread.start()
+        self.thread = Lasting("growth", self._run, self._halt.is_set, name)
+        self.thread.start()
 
     def look(self) -> None:
         """Look now. Blocks; where the log cannot say, what was found last still counts."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -49,6 +49,8 @@ from plexstream.model.topics import Topics
 log = logging.getLogger(__name__)
 
 MAX_NDJSON = 16 << 20  # bytes of one request's records
+MAX_REASONS = 3
+FRESH_S = 1.0
 _READERS = 4  # threads for what blocks; more reads at once wait their turn
 
 App = Callable[[Scope, Receive, Send], Any]
@@ -65,6 +67,7 @@ def app(
     max_body: int = MAX_PAYLOAD,
     max_ndjson: int = MAX_NDJSON,
     sources: Iterable[str] = (),
+    refresh: Callable[[], Future[None]] | None = None,
     guard: Guard | None = None,
 ) -> App:
     """The ASGI application. It belongs to one event loop.
@@ -76,12 +79,14 @@ def app(
         max_body: bytes of a call's arguments.
         max_ndjson: bytes of one request to append records.
         sources: topics outside of the installation that may be read and appended to.
+        refresh: asks for what is to be in the status as of now; waited for up to `FRESH_S` seconds before the
+            status or metrics are shown.
         guard: refuses what must not be answered; by default, what a server on loopback does.
     """
     metrics = CallMetrics(calls, metrics_registry)
     actors = Actors(calls, metrics, max_body=max_body)
     allowed = Allowed(topics, frozenset(sources))
-    pages = _Pages(calls, log, allowed, status, metrics, metrics_registry, max_ndjson)
+    pages = _Pages(calls, log, allowed, status, refresh, metrics, metrics_registry, max_ndjson)
     rest = pages.starlette()
     check = (guard or Guard("127.0.0.1")).check
 
@@ -111,16 +116,18 @@ class _Pages:
 
     def __init__(
         self, calls: Calls, log: Log, allowed: Allowed, status: Callable[[], dict[str, Any]],
-        metrics: CallMetrics, registry: CollectorRegistry, max_ndjson: int,
+        refresh: Callable[[], Future[None]] | None, metrics: CallMetrics, registry: CollectorRegistry,
+        max_ndjson: int,
     ) -> None:  # fmt: skip
         self._calls = calls
         self._log = log
         self._allowed = allowed
         self._status = status
+        self._refresh = refresh
         self._metrics = metrics
         self._registry = registry
         self._max_ndjson = max_ndjson
-        self._pool = ThreadPoolExecutor(_READERS, "plexstream-topics")
+        self._pool = ThreadPoolExecutor(_READERS, "plexstream-topics-")
 
     def starlette(self) -> Starlette:
         routes = [
@@ -148,13 +155,20 @@ class _Pages:
     async def _ready(self, request: Request) -> Response:
         status = self._status()
         if not status.get("ready"):
-            raise Problem(503, "not_ready", "this node does not take calls yet", data=status)
+            why = "; ".join(status.get("why", ())[:MAX_REASONS])
+            raise Problem(503, "not_ready", f"this node is not in service: {why or 'it starts'}", data=status)
         return _json(request, {"ready": True})
 
     async def _show_status(self, request: Request) -> Response:
+        await self._fresh()
         return _json(request, self._status())
 
+    async def _fresh(self) -> None:
+        if self._refresh is not None:
+            await asyncio.wait([asyncio.wrap_future(self._refresh())], timeout=FRESH_S)
+
     async def _scrape(self, request: Request) -> Response:
+        await self._fresh()
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 
     async def _control(self, request: Request) -> Response:

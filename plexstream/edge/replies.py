@@ -10,8 +10,9 @@ import msgspec
 
 from plexstream.edge.waiters import Done, Pending, Sink, deliver
 from plexstream.log.base import Log, Place, Reader, Record
-from plexstream.model.errors import CallError, Malformed, Shortened, call_error
+from plexstream.model.errors import CallError, Shortened, call_error
 from plexstream.model.message import ASK, ERROR, REPLY, Envelope
+from plexstream.model.threads import Lasting
 from plexstream.schema.codec import decode_envelope
 
 log = logging.getLogger(__name__)
@@ -58,20 +59,19 @@ class Replies:
         self._closed = threading.Event()
         self._reader: Reader | None = None
         self.foreign = self.stale = self.malformed = 0
-        name = f"plexstream-replies-{edge_id}"
-        self._thread = threading.Thread(target=self._read, name=name, daemon=True)
+        self.thread = Lasting("replies", self._read, self._closed.is_set, edge_id)
 
     def start(self) -> None:
         """Begin to read."""
-        self._thread.start()
+        self.thread.start()
 
     def close(self, timeout: float) -> None:
         """End the thread, and wait for that up to `timeout` seconds."""
         self._closed.set()
         if self._reader is not None:
             self._reader.wake()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(timeout)
+        if threading.current_thread() is not self.thread:
+            self.thread.join(timeout)
 
     def _read(self) -> None:
         reader: Reader | None = None
@@ -112,7 +112,7 @@ class Replies:
                 continue
             try:
                 reply = decode_envelope(record.value or b"")
-            except Malformed as error:
+            except Exception as error:  # Malformed, and what a decoder should not raise
                 self.malformed += 1
                 log.warning("%s/%d at %d: %s", record.topic, record.partition, record.offset, error)
                 continue
@@ -143,7 +143,7 @@ class Replies:
     def _error(self, reply: Envelope) -> CallError:
         try:
             body = _error_body.decode(reply.payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except Exception as error:  # whatever a decoder raises, RecursionError among it: one caller's only
             self.malformed += 1
             return CallError(f"the call failed, and the error is no JSON of code, detail and data: {error}")
         return call_error(body.code, body.detail, body.data)

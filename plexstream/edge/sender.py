@@ -19,6 +19,7 @@ from typing import NamedTuple
 from plexstream.log.base import Appender, Item, Log, Place
 from plexstream.log.limits import RecordTooLarge
 from plexstream.model.errors import LogError
+from plexstream.model.threads import Lasting
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +117,9 @@ class Sender:
         self._forget_at = 0.0
         self._closing: float | None = None
         self.failures = 0  # appenders given up, for metrics
-        self._thread = threading.Thread(target=self._run, name=f"plexstream-sender-{name}", daemon=True)
-        self._thread.start()
+        self._over = False
+        self.thread = Lasting("sender", self._run, lambda: self._over, name)
+        self.thread.start()
 
     @property
     def unacknowledged(self) -> int:
@@ -134,17 +136,18 @@ class Sender:
         if self._closing is None:
             self._closing = time.monotonic() + timeout
             self._queue.put(None)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(timeout + 1.0)
+        if threading.current_thread() is not self.thread:
+            self.thread.join(timeout + 1.0)
 
     def _run(self) -> None:
         wait = _FIRST_WAIT
         while not self._finished():
             try:
                 wait = _FIRST_WAIT if self._step(wait) else min(wait * 2, _LAST_WAIT)
-            except Exception as error:  # a bug: whoever calls from now on must not wait for a dead thread
+            except BaseException as error:  # a bug: whoever has called must not wait in vain
                 log.exception("sending failed")
-                self._give_up(error, [])
+                self._give_up(error if isinstance(error, Exception) else RuntimeError(repr(error)), [])
+        self._over = True
         if self._appender is not None:
             self._appender.close()
 

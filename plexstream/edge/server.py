@@ -15,14 +15,24 @@ import uvicorn
 from plexstream.edge.connection import Connections
 from plexstream.edge.limits import LIMITS, HttpLimits
 from plexstream.model.errors import ConfigError
+from plexstream.model.threads import Lasting
 
 BACKLOG = 2048
-GRACE = 4  # seconds that requests under way are given at the end
+GRACE = 3  # seconds that requests under way are given at the end
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Server(uvicorn.Server):
+    failure: BaseException | None = None
+
+    async def main_loop(self) -> None:
+        """Whatever goes wrong here, what is open is closed: uvloop waits for that without end."""
+        try:
+            await super().main_loop()
+        except BaseException as error:
+            self.failure = error
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Heed signals while serving. Unlike uvicorn's own, does not raise them again afterwards: that would
@@ -46,6 +56,7 @@ class HttpServer:
         host: an address of this machine; all of them by "0.0.0.0" or "::".
         port: 0 for any that is free.
         grace: seconds that requests under way are given at the end.
+        failed: told what went wrong, where it serves in a thread that had to end.
         limits: of what is taken of clients; of its connections no more than half the process's files.
 
     Raises:
@@ -55,6 +66,7 @@ class HttpServer:
     def __init__(
         self, app: Callable[..., Any], host: str = "127.0.0.1", port: int = 8080, *, grace: float = GRACE,
         access_log: bool = False, limits: HttpLimits = LIMITS,
+        failed: Callable[[BaseException], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self.connections = Connections(limits.below_the_file_limit())
         try:
@@ -74,7 +86,8 @@ class HttpServer:
                 timeout_keep_alive=int(limits.keep_alive_s), timeout_graceful_shutdown=max(1, int(grace)),
             )
         )  # fmt: skip
-        self._thread: threading.Thread | None = None
+        self.thread: Lasting | None = None
+        self._failed = failed
 
     @property
     def url(self) -> str:
@@ -86,23 +99,29 @@ class HttpServer:
         """Serve until `stop`, or SIGINT or SIGTERM where this is the main thread; then finish gracefully."""
         try:
             self._server.run(sockets=[self._socket])
+            if self._server.failure is not None:
+                raise self._server.failure
         finally:
             self._socket.close()
 
     def start(self) -> None:
         """Serve in a thread of its own; returns when it does."""
-        self._thread = threading.Thread(target=self.run, name=f"plexstream-http-{self.port}", daemon=True)
-        self._thread.start()
-        while not self._server.started and self._thread.is_alive():
+        self.thread = Lasting("http", self.run, lambda: self._server.should_exit, self.port, self._broken)
+        self.thread.start()
+        while not self._server.started and not self.thread.failures:
             time.sleep(0.005)
+
+    def _broken(self, error: BaseException) -> None:
+        """Its socket is closed, so that it cannot begin anew."""
+        self._server.should_exit = True
+        self._failed(error)
 
     def stop(self) -> None:
         """Take no new requests and finish those under way. Waits for that if `start` was used."""
         self._server.should_exit = True
-        if self._thread is None:
+        if self.thread is None:
             return
-        self._thread.join(self._grace + 5.0)
-        self._thread = None
+        self.thread.join(self._grace + 5.0)
 
 
 def serve(

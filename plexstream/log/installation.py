@@ -15,6 +15,7 @@ import msgspec
 
 from plexstream.log.base import Log, Place
 from plexstream.model.errors import LogError, LogUnavailable, TopicMissing
+from plexstream.model.threads import passing
 from plexstream.model.topics import COPARTITIONED, Topics
 
 _log = logging.getLogger("plexstream.log")
@@ -118,7 +119,7 @@ class Control:
             return self._entries
         if self._watch and time.monotonic() - self._read_at > FRESH_S and not self._reading:
             self._reading = True
-            threading.Thread(target=self._read_beside, name="plexstream-control", daemon=True).start()
+            passing("control", self._read_beside)
         return known
 
     def read(self) -> None:

@@ -18,3 +18,29 @@ def check_text(value: str) -> None:
             value.encode()
         except UnicodeEncodeError:
             raise ValueError(f"{value!r} has half of a surrogate pair: give Unicode text") from None
+
+
+def said(error: BaseException) -> str:
+    """An error's type and text, whatever its ``__str__`` does: it may be a user's."""
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except BaseException:
+        return name
+
+
+def words(value: object) -> str:
+    """`value` as text, whatever its ``__str__`` does."""
+    try:
+        return f"{value}"
+    except BaseException:
+        return f"a {type(value).__name__} without a text"
+
+
+def shown(value: object, limit: int = 200) -> str:
+    """A value for an error's text, whatever its ``__repr__`` does."""
+    try:
+        found = repr(value)
+    except BaseException:
+        return f"a {type(value).__name__}"
+    return found if len(found) <= limit else f"{found[:limit]}…"

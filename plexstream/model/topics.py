@@ -52,15 +52,20 @@ COPARTITIONED = ("mailbox", "journal", "snapshot", "reply", "deadletter")
 LARGE = str(16 * 1_048_576)
 """Bytes of a record batch: a turn may change and send several messages' worth."""
 
+SEGMENT = {"segment.bytes": str(32 * 1_048_576), "segment.ms": str(600_000)}
+"""Of topics that are trimmed: brokers free whole segments only, and never the one that is written to, so by
+their defaults up to 1 GiB of each partition would stay for a week."""
+
 KEEPING: dict[str, dict[str, str]] = {
     # Both are trimmed by the owner below what the snapshots cover, never by age: an idle actor's turn may be
     # old, and a message may have to wait for its owner for longer than any number of days.
-    "mailbox": {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"},
+    "mailbox": {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", **SEGMENT},
     "journal": {
         "cleanup.policy": "delete",
         "retention.ms": "-1",
         "retention.bytes": "-1",
         "max.message.bytes": LARGE,
+        **SEGMENT,
     },
     "snapshot": {"cleanup.policy": "compact", "max.message.bytes": LARGE},
     "reply": {"cleanup.policy": "delete", "retention.ms": str(3_600_000)},

@@ -128,6 +128,8 @@ class Config(BaseSettings):
     outputs: dict[str, TopicName] = {}
 
     max_message: Annotated[int, BeforeValidator(_size), Field(ge=1_024, le=MAX_MESSAGE)] = 1 << 20
+    long_handler: Annotated[int, BeforeValidator(_duration), Field(ge=100)] = 5_000
+    stuck_handler: Annotated[int, BeforeValidator(_duration), Field(ge=100)] = 30_000
 
     mark_turns: Count = _D.mark_turns
     mark_interval: Milliseconds = _D.mark_interval
@@ -217,7 +219,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "http_max_header_bytes", "http_max_headers", "http_max_url", "http_max_bodies", "http_request_time",
     ),
     "topics": ("prefix", "partitions", "replication_factor", "min_insync_replicas", "outputs"),
-    "limits": ("max_message",),
+    "limits": ("max_message", "long_handler", "stuck_handler"),
     "processor": Settings._fields,
 }
 """The tables of the file. A key of `http` is written there without its prefix."""

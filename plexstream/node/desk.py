@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar, cast
 
 from plexstream.model.errors import LogError, LogUnavailable
+from plexstream.model.text import said
+from plexstream.model.threads import passing
 
 T = TypeVar("T")
 
@@ -66,9 +68,8 @@ class Desk:
                     waiting.append(question)
                 return
             self._waiting[partition] = deque([question])
-        name = f"plexstream-desk-{partition}"
         try:
-            threading.Thread(target=self._work, args=(partition,), name=name, daemon=True).start()
+            passing("desk", self._work, partition, name=partition)
         except RuntimeError as error:  # no more threads: it may be asked again
             with self._lock:
                 del self._waiting[partition]
@@ -107,5 +108,5 @@ def _ask(question: _Question) -> object:
         return question.ask()
     except LogError as error:
         return error
-    except Exception as error:  # a bug: the partition that asked hears of it, the thread goes on
-        return LogError(f"asking the log failed: {type(error).__name__}: {error}")
+    except BaseException as error:  # a bug: the partition that asked hears of it, the thread goes on
+        return LogError(f"asking the log failed: {said(error)}")

@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from plexstream.model.host import EffectResult
+from plexstream.model.threads import passing
 from plexstream.processor import EffectCall
 
 SHORT_S = 0.05
@@ -72,9 +73,7 @@ class _Pool:
     def run(self, given: _Given) -> None:
         self.busy += 1
         if self.busy > len(self._threads) and len(self._threads) < self._most:
-            thread = threading.Thread(target=self._work, name="plexstream-effect", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            self._threads.append(passing("effect", self._work))
         self._queue.put(given)
 
     def close(self) -> None:
@@ -229,7 +228,7 @@ class Effects:
             loop.run_forever()
             loop.close()
 
-        threading.Thread(target=work, name="plexstream-effects", daemon=True).start()
+        passing("effects", work)
         return loop
 
     def _start(self, given: _Given) -> None:

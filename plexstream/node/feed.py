@@ -7,6 +7,7 @@ import msgspec
 from plexstream.log.base import Record
 from plexstream.model.address import DEFAULT_NAMESPACE, DEFAULT_TENANT
 from plexstream.model.message import TELL, Envelope
+from plexstream.model.text import said, shown, words
 from plexstream.sdk.spec import Subscription
 
 _SHOWN = 100
@@ -33,8 +34,8 @@ class Feed:
                 size, value = len(value), b""  # it stands in its topic
                 raise ValueError(f"the record has {size} bytes, at most {self._max_message} are allowed")
             target = self._prefix + self._actor_id(record)
-        except ValueError as error:
-            return self.refused(record, origin, str(error), value)
+        except Exception as error:  # ValueError, and what a key of the user's own type raises
+            return self.refused(record, origin, words(error), value)
         id = f"{origin}/{record.offset}"
         payload = value if self._into is None else self._into + value + b"}"
         return Envelope(
@@ -62,9 +63,9 @@ class Feed:
             if callable(key):
                 try:
                     id = key(value)
-                except Exception as error:
-                    text = f"{type(error).__name__}: {str(error)[:_SHOWN]}"
-                    raise ValueError(f"the subscription's key function raised {text}") from None
+                except BaseException as error:  # SystemExit, too: it costs this record alone
+                    what = said(error)[:_SHOWN]
+                    raise ValueError(f"the subscription's key function raised {what}") from None
             elif not isinstance(value, dict) or key not in value:
                 raise ValueError(f"the value has no field {key!r}")
             else:
@@ -73,7 +74,7 @@ class Feed:
             id = str(id)
         if not isinstance(id, str) or not id or "/" in id or not id.isprintable():
             raise ValueError(
-                f"the key {_shown(id)} is no actor id: text without '/' and control characters is"
+                f"the key {shown(id, _SHOWN)} is no actor id: text without '/' and control characters is"
             )
         if self._into is not None and key is None:
             try:
@@ -81,8 +82,3 @@ class Feed:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise ValueError(f"the value is no JSON: {error}") from None
         return id
-
-
-def _shown(id: object) -> str:
-    text = repr(id)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

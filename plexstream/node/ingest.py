@@ -19,6 +19,9 @@ from plexstream.log.installation import Control
 from plexstream.log.limits import RecordTooLarge
 from plexstream.model.address import partition_of
 from plexstream.model.errors import LogError, Shortened
+from plexstream.model.message import Envelope
+from plexstream.model.text import said
+from plexstream.model.threads import Lasting
 from plexstream.model.topics import Topics
 from plexstream.node.desk import Desk
 from plexstream.node.feed import Feed
@@ -43,6 +46,7 @@ MAX_BATCHES = 32
 """Reads of one source on their way into mailboxes, before it is read on."""
 MAX_BYTES = 8 << 20
 """And so many bytes of them."""
+STOP_S = 2.0
 POSITION_S = 5.0
 REFRESH_S = 86_400.0
 """A position is stored again after so long: brokers forget them after 7 days by default."""
@@ -86,12 +90,12 @@ class Ingest:
         self._told_missing: set[str] = set()
         self._desk = Desk(lambda: None)
         self._places: dict[Place, int] = {}  # numbers, for the desk
-        self._thread = threading.Thread(target=self._run, name="plexstream-ingest", daemon=True)
+        self.thread = Lasting("ingest", self._run, self._stop.is_set)
 
     def start(self) -> None:
         """Begin, if anything is subscribed at all."""
         if self._feeds:
-            self._thread.start()
+            self.thread.start()
 
     def assign(self, partitions: Iterable[int]) -> None:
         """The mailbox partitions whose share this worker feeds."""
@@ -100,8 +104,8 @@ class Ingest:
     def stop(self) -> None:
         """End; what is not acknowledged is fed again later."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(10)
+        if self.thread.is_alive():
+            self.thread.join(STOP_S)
 
     def topics(self) -> list[str]:
         """What is subscribed to, be it there yet or not."""
@@ -302,7 +306,7 @@ class Ingest:
             into = by_source.setdefault(place, {})
             ends[place] = record.offset + 1
             for index, feed in enumerate(self._feeds[record.topic]):
-                e = feed.message(record, source.origin)
+                e = self._message(feed, record, source.origin)
                 if index:
                     e = e._replace(origin_index=index, id=f"{e.id}.{index}")
                 number = record.partition % partitions if e.headers else partition_of(e.target, partitions)
@@ -317,6 +321,14 @@ class Ingest:
                     self._append(appender, home, group, fed, batch)
             except LogError as error:
                 self._put_off(reader, fed, str(error))
+
+    def _message(self, feed: Feed, record: Record, origin: str) -> Envelope:
+        """The message for a record: none of them may hold up those behind it, whatever is in it."""
+        try:
+            return feed.message(record, origin)
+        except Exception as error:
+            _log.exception("%s[%d] at %d is put aside", record.topic, record.partition, record.offset)
+            return feed.refused(record, origin, f"it cannot be read: {said(error)}")
 
     def _append(
         self, appender: Appender, home: Place, group: _Group, source: Source, batch: list[int]

@@ -23,6 +23,7 @@ class Keeping:
     """Writes snapshots and dead letters. Where the one cannot be written, the other is written alone."""
 
     name = "snapshots and dead letters"
+    kind = "keeping"
 
     def __init__(
         self, channel: Channel, log: Log, topics: Topics, partition: int, done: deque[Saved]

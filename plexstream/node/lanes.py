@@ -12,10 +12,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from plexstream.log.base import Log
 from plexstream.model.errors import Fenced, LogError
 from plexstream.model.journal import Step, Turn
+from plexstream.model.threads import Lasting
 from plexstream.model.topics import Topics
 from plexstream.node.channel import Channel
 from plexstream.node.encode import Output
@@ -32,7 +34,7 @@ BUSY_TURNS = 100
 """After a commit with so many turns the pause is `BUSY_PACE_S`: each costs 1.3 ms of CPU here, and as much at
 the broker, however little is in it."""
 BUSY_PACE_S = 0.05
-CLOSE_S = 15.0
+CLOSE_S = 2.0
 
 Way = Keeping | Outputs
 
@@ -156,7 +158,7 @@ class Lanes:
         self._topics = topics
         self._wake = wake
         self._lanes: list[Lane] = []
-        self._threads: list[threading.Thread] = []
+        self._threads: list[Lasting] = []
 
     def open(self, partition: int) -> Lane:
         """A lane for a partition that has been claimed."""
@@ -164,11 +166,14 @@ class Lanes:
         self._lanes.append(lane)
         self._threads = [t for t in self._threads if t.is_alive()]
         for way in lane.ways:
-            name = f"plexstream-{way.name}-{partition}"
-            thread = threading.Thread(target=self._run, args=(lane, way), name=name, daemon=True)
+            thread = Lasting(way.kind, partial(self._run, lane, way), partial(_is_closed, lane), partition)
             self._threads.append(thread)
             thread.start()
         return lane
+
+    def threads(self) -> list[Lasting]:
+        """Those of the lanes that are open."""
+        return list(self._threads)
 
     def kick(self) -> None:
         """There is work."""
@@ -213,3 +218,7 @@ class Lanes:
                     other.set()
                 time.sleep(PACE_S if turns < BUSY_TURNS else BUSY_PACE_S)
         way.close()
+
+
+def _is_closed(lane: Lane) -> bool:
+    return lane.closed

@@ -33,6 +33,7 @@ from typing import NamedTuple
 
 from plexstream.edge.calls import Calls
 from plexstream.model.errors import CallError, ConfigError, PlexstreamError
+from plexstream.model.threads import Lasting
 from plexstream.sdk.errors import DeclarationError
 from plexstream.sdk.supervision import TYPE, Supervisor, parse_supervisor
 
@@ -94,19 +95,27 @@ def _check_types(path: Path, supervisor: Supervisor, types: Collection[str]) -> 
             raise ConfigError(f"{path}: child {child.id!r}: no actor type {child.type!r}; known are {known}")
 
 
-class Deployment(threading.Thread):
+class Deployment:
     """Tells the root of a tree what its manifest says, once it can be reached.
 
     It is an ordinary call: the same manifest again, from another node or after a restart, changes nothing.
     """
 
     def __init__(self, calls: Calls, manifest: Manifest) -> None:
-        super().__init__(name="plexstream-deployment", daemon=True)
         self._calls = calls
         self._manifest = manifest
         self._halt = threading.Event()
+        self.thread = Lasting("deployment", self._run, self._halt.is_set)
 
-    def run(self) -> None:
+    def start(self) -> None:
+        """Begin."""
+        self.thread.start()
+
+    def _run(self) -> None:
+        self._deploy()
+        self._halt.set()
+
+    def _deploy(self) -> None:
         spec = self._manifest.supervisor.table()
         handler, arguments = "configure", {"spec": spec}
         while not self._halt.is_set():

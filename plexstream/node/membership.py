@@ -19,6 +19,7 @@ from plexstream.log.kafka.errors import Kind, kind_of
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import client_settings
 from plexstream.log.kafka.views import AGAIN_S, Views
+from plexstream.model.threads import Lasting
 from plexstream.model.topics import Topics
 
 _log = logging.getLogger("plexstream.node")
@@ -33,6 +34,7 @@ _ASTRAY = "it heard of the cluster from a broker that most others do not take fo
 HANDOVER_S = 5.0
 """How long a rebalance waits for partitions to be let go in good order; below the session time."""
 RETRY_S = 1.0
+STOP_S = 2.0
 
 
 class Membership:
@@ -40,7 +42,8 @@ class Membership:
 
     Parameters:
         member: name of this member, the same after a restart.
-        assign: called with the whole set of partitions whenever it changes.
+        assign: called with the whole set of partitions whenever it changes, and whether it is known: it is
+            not while this is no member.
         let_go: whether a partition is no longer worked on; asked while it is being taken away.
         views: of the brokers.
     """
@@ -51,7 +54,7 @@ class Membership:
         settings: Mapping[str, str],
         topics: Topics,
         member: str,
-        assign: Callable[[frozenset[int]], None],
+        assign: Callable[[frozenset[int], bool], None],
         let_go: Callable[[int], bool],
         views: Views,
     ) -> None:
@@ -77,16 +80,16 @@ class Membership:
         self._views = views
         self._stop = threading.Event()
         self._leaving = False
-        self._thread = threading.Thread(target=self._run, name="plexstream-membership", daemon=True)
+        self.thread = Lasting("membership", self._run, self._stop.is_set)
 
     def start(self) -> None:
         """Join the group."""
-        self._thread.start()
+        self.thread.start()
 
     def stop(self) -> None:
         """Leave off. A static member's partitions wait for it until its session ends."""
         self._stop.set()
-        self._thread.join(HANDOVER_S + 5)
+        self.thread.join(STOP_S)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -119,7 +122,7 @@ class Membership:
                 said = error.args[0].str() if isinstance(error, KafkaException) else repr(error)
                 _log.warning("membership begins anew: %s", said)
                 self._leaving = True
-                self._change(frozenset())
+                self._change(frozenset(), False)
                 self._stop.wait(RETRY_S)
             finally:
                 if consumer is not None:
@@ -137,9 +140,9 @@ class Membership:
                 return True
         return False
 
-    def _change(self, have: frozenset[int]) -> None:
+    def _change(self, have: frozenset[int], known: bool = True) -> None:
         self._have = have
-        self._assign(have)
+        self._assign(have, known)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
@@ -158,7 +161,7 @@ class Membership:
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         _log.warning("membership: lost partitions %s", sorted(p.partition for p in partitions))
-        self._change(self._have - {p.partition for p in partitions})
+        self._change(self._have - {p.partition for p in partitions}, False)
         consumer.incremental_unassign(partitions)
 
 

@@ -28,6 +28,9 @@ _EFFECTS = {
 }
 
 
+_RUNNING = ("plexstream_handler_seconds", "how long a handler has been running, where that is over a second")
+
+
 class NodeMetrics(Collector):
     """Collects the node's gauges by partition and worker, those of side effects by type and worker."""
 
@@ -35,7 +38,8 @@ class NodeMetrics(Collector):
         self._status = status
 
     def describe(self) -> Iterable[Metric]:
-        return [GaugeMetricFamily(name, text) for name, text in [*_GAUGES.values(), *_EFFECTS.values()]]
+        gauges = [*_GAUGES.values(), _RUNNING, *_EFFECTS.values()]
+        return [GaugeMetricFamily(name, text) for name, text in gauges]
 
     def collect(self) -> Iterable[Metric]:
         status = self._status()
@@ -56,6 +60,13 @@ class NodeMetrics(Collector):
                 [str(row["partition"]), row["worker"]], 1.0 if row["phase"] == "active" else 0.0
             )
         yield active
+        running = GaugeMetricFamily(*_RUNNING, labels=["type", "handler", "worker"])
+        for row in status.get("running", ()):
+            running.add_metric([row["address"].split("/")[-2], row["handler"], row["worker"]], row["seconds"])
+        yield running
+        yield GaugeMetricFamily(
+            "plexstream_ready", "1 while the node is ready", value=1.0 if status.get("ready") else 0.0
+        )
         for field, (name, text) in _EFFECTS.items():
             family = GaugeMetricFamily(name, text, labels=["type", "worker"])
             for row in status.get("effects", ()):

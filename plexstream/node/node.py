@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,14 +16,17 @@ from plexstream.edge.guard import Guard
 from plexstream.edge.http import app as http_app
 from plexstream.edge.server import HttpServer
 from plexstream.hosts.native import load_actors
-from plexstream.log.base import Log, Place
+from plexstream.log.base import Log
 from plexstream.log.installation import entries
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.open import open_log
-from plexstream.model.errors import ConfigError, LogError
+from plexstream.model.errors import ConfigError
+from plexstream.model.threads import unwell
 from plexstream.node import proven, retention, topology
 from plexstream.node.config import Config
+from plexstream.node.ending import Ending
 from plexstream.node.folder import Folder
+from plexstream.node.lags import Lags
 from plexstream.node.manifest import Deployment, load_manifest
 from plexstream.node.metrics import NodeMetrics
 from plexstream.node.process import WorkerSpec
@@ -34,8 +36,10 @@ from plexstream.sdk.spec import ActorType
 
 _log = logging.getLogger("plexstream.node")
 
-LAG_S = 0.5
-"""How old the lags in a status may be."""
+CLOSE_S = 0.5
+"""How long tells are given at the end to become durable, whose callers have had their answer by then."""
+LOOK_S = 0.25
+"""How often is looked whether the worker goes on, where it is in this process."""
 
 
 class Node:
@@ -86,14 +90,17 @@ class Node:
             else:
                 self._unit = Unit(
                     self.log, self.topics, self.partitions, app, config.settings(), config.state_dir,
-                    config.node, config.max_message, self._unit_ended,
+                    config.node, config.max_message, self._unit_ended, None, config.long_handler / 1000,
+                    config.stuck_handler / 1000,
                 )  # fmt: skip
         self.types = {} if app is None else app.types
         self.calls = Calls(
             self.log, self.topics, max_payload=config.max_message, partitions=self.partitions
         )
         self._deployment = None if manifest is None else Deployment(self.calls, manifest)
-        self._lags = _Lags(self.log, self.topics.mailbox, self.partitions)
+        self._lags = Lags(self.log, self.topics.mailbox, self.partitions, _sources(self.types))
+        self.refresh = self._lags.fresh
+        """Has the lags of a status be those of now: done when they are known, or cannot be."""
         registry = CollectorRegistry()
         registry.register(NodeMetrics(self.status))
         self.server = HttpServer(
@@ -101,13 +108,16 @@ class Node:
                 self.calls, log=self.log, topics=self.topics, status=self.status, metrics_registry=registry,
                 max_body=config.max_message,
                 sources=[*config.http_topics, *_sources(self.types)],
+                refresh=self.refresh,
                 guard=Guard(config.http_host, config.http_hosts, config.http_origins),
             ),
             config.http_host,
             config.http_port,
             limits=config.http_limits(),
+            failed=self._unit_ended,
         )  # fmt: skip
         self._ended = threading.Event()
+        self._stopping = False
         self.failed = False
 
     def _worker_spec(self, app_file: Path, number: int) -> WorkerSpec:
@@ -115,7 +125,7 @@ class Node:
         return WorkerSpec(
             app_file, c.kafka, c.kafka_settings, c.replication(), self.topics, self.partitions, c.settings(),
             c.state_dir / f"worker-{number}", c.node, c.member_id(number), c.max_message, logging.root.level,
-            self._control,
+            self._control, c.long_handler / 1000, c.stuck_handler / 1000,
         )  # fmt: skip
 
     def _unit_ended(self, error: BaseException | None) -> None:
@@ -137,28 +147,34 @@ class Node:
 
     def wait(self, until: Callable[[], bool] | None = None) -> None:
         """Wait until the node fails, or `until` says so."""
+        look_at = 0.0
         while not self._ended.wait(0.1):
             if until is not None and until():
                 return
+            if self._unit is not None and (now := time.monotonic()) >= look_at:
+                look_at = now + LOOK_S
+                self._unit.look()
 
     def stop(self) -> None:
         """Take no new calls, finish those under way, hand over every partition, end."""
         if self._deployment is not None:
             self._deployment.stop()
+        self._stopping = True
         self.server.stop()
         if self._unit is not None:
             self._unit.stop()
         if self._supervisor is not None:
             self._supervisor.stop()
         self._lags.stop()
-        self.calls.close()
+        self.calls.close(CLOSE_S)
         self.log.close()
         self._folder.release()
 
     def status(self) -> dict[str, Any]:
         """How the node is: its workers, their partitions, and how far behind each is. Does not block.
 
-        `refused` says why a node that starts now would be: somebody has added partitions to a topic.
+        `refused` says why a node that starts now would be: somebody has added partitions to a topic. `why`
+        says what it lacks to be ready.
         """
         if self._unit is not None:
             workers = [{"worker": self.config.node, **self._unit.status()}]
@@ -166,11 +182,11 @@ class Node:
             workers = self._supervisor.status()
         else:
             workers = []
-        ready = all(w.get("ready") for w in workers)
+        why = [f"{w['worker']}: {reason}" for w in workers for reason in w.get("why", ())] + self._own_why()
+        ready = not why and all(w.get("ready") for w in workers)
         rows = [dict(row, worker=w["worker"]) for w in workers for row in w.get("partitions", ())]
         sources = {(topic, q): next for w in workers for topic, q, next in w.get("sources", ())}
         subscribed = {topic for w in workers for topic in w.get("subscribed", ())}
-        self._lags.watch(subscribed)
         for row in rows:
             row["mailbox_lag"] = self._lags.behind((self.topics.mailbox, row["partition"]), row["position"])
             row["ingest_lag"] = self._ingest_lag(row["partition"], subscribed, sources)
@@ -182,14 +198,29 @@ class Node:
             "node": self.config.node,
             "log": self.config.kafka or "embedded",
             "ready": ready,
+            "why": why,
             "lag": lag,
             "refused": self.calls.growth.why,
+            "partition_count": self.partitions,
             "partitions": sorted(rows, key=lambda r: r["partition"]),
+            "running": [dict(w["running"], worker=w["worker"]) for w in workers if w.get("running")],
             "effects": [dict(row, worker=w["worker"]) for w in workers for row in w.get("effects", ())],
             "workers": [
                 {"worker": w["worker"], "pid": w.get("pid"), "ready": bool(w.get("ready"))} for w in workers
             ],
         }
+
+    def _own_why(self) -> list[str]:
+        """What this process itself lacks for the node to be ready."""
+        threads = [*self.calls.threads, self._lags.thread]
+        parts = self._supervisor, self._deployment, self.server
+        threads += [part.thread for part in parts if part is not None and part.thread is not None]
+        found = [f"thread {name} fails" for name in unwell(threads)]
+        if self._stopping:
+            found.append("it is being stopped")
+        if lost := self._lags.lost_s():
+            found.append(f"the log has not answered for {lost:.0f} s: are its brokers up?")
+        return found
 
     def _ingest_lag(
         self, partition: int, subscribed: set[str], sources: dict[tuple[str, int], int]
@@ -210,59 +241,6 @@ class Node:
                     return None
                 lag += behind
         return lag
-
-
-class _Lags(threading.Thread):
-    """Asks the log for the ends of mailboxes and sources, off the edge's event loop."""
-
-    def __init__(self, log: Log, mailbox: str, partitions: int) -> None:
-        super().__init__(name="plexstream-lags", daemon=True)
-        self._log = log
-        self._places = {(mailbox, p) for p in range(partitions)}
-        self._ends: dict[Place, int] = {}
-        self._subscribed: set[str] = set()
-        self.counts: dict[str, int] = {}
-        """Partitions of the subscribed topics that are known; 0 where there is no such topic."""
-        self._halt = threading.Event()
-        self._asked = threading.Event()
-
-    def watch(self, subscribed: set[str]) -> None:
-        """Somebody looks at the lags, those of these topics among them."""
-        self._subscribed = subscribed
-        self._asked.set()
-
-    def behind(self, place: Place, position: int) -> int | None:
-        """Records between `position` and the end; None while the end is not known."""
-        end = self._ends.get(place)
-        return None if end is None else max(0, end - position)
-
-    def run(self) -> None:
-        while not self._halt.is_set():
-            # Only while somebody looks: an idle node asks nothing.
-            if not self._asked.wait(1.0):
-                continue
-            self._asked.clear()
-            counts: dict[str, int] = {}
-            for topic in self._subscribed:
-                try:
-                    counts[topic] = self._log.partitions(topic) or 0
-                except LogError as error:
-                    _log.debug("the partitions of %s are not known: %s", topic, error)
-            sources = {(topic, q) for topic, count in counts.items() for q in range(count)}
-            for place in self._places | sources:
-                try:
-                    self._ends[place] = self._log.range(place)[1]
-                except LogError as error:
-                    self._ends.pop(place, None)
-                    _log.debug("the end of %s[%d] is not known: %s", *place, error)
-            self.counts = counts
-            self._halt.wait(LAG_S)
-
-    def stop(self) -> None:
-        self._halt.set()
-        self._asked.set()
-        if self.is_alive():
-            self.join(5)
 
 
 def _sources(types: Mapping[str, ActorType]) -> set[str]:
@@ -289,13 +267,12 @@ def run_edge(config: Config, started: Callable[[Node], None] = lambda _: None) -
 
 
 def _run(make: Callable[[], Node], started: Callable[[Node], None]) -> int:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    ending = Ending()
     node = make()
-    node.start()
-    started(node)
-    node.wait(stop.is_set)
+    if not ending.told.is_set():
+        node.start()
+        started(node)
+        node.wait(ending.told.is_set)
     began = time.monotonic()
     node.stop()
     _log.info("stopped in %.1f s", time.monotonic() - began)

@@ -43,7 +43,7 @@ class Outputs:
             open it fences an owner that still goes that way.
     """
 
-    name = "outputs"
+    name = kind = "outputs"
 
     def __init__(
         self,

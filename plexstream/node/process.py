@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+import time
 import warnings
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,6 +17,7 @@ from plexstream.hosts.native import load_actors
 from plexstream.log.base import Replication
 from plexstream.log.installation import Control
 from plexstream.log.kafka.log import KafkaLog
+from plexstream.model.threads import Lasting, passing, unwell
 from plexstream.model.topics import Topics
 from plexstream.node.membership import Membership
 from plexstream.node.unit import Unit
@@ -24,6 +26,8 @@ from plexstream.sdk.errors import DeclarationWarning
 
 _log = logging.getLogger("plexstream.node")
 
+STOP_S = 5.5
+"""How long a worker may take to end."""
 REPORT_S, UNREADY_REPORT_S = 0.25, 0.05
 """How often a worker tells the node how it is: once it is ready, and before."""
 
@@ -44,6 +48,8 @@ class WorkerSpec(NamedTuple):
     max_message: int
     log_level: int
     control: dict[bytes, bytes] | None = None
+    long_s: float = 5.0
+    stuck_s: float = 30.0
 
 
 def work(spec: WorkerSpec, pipe: Connection) -> None:
@@ -75,6 +81,8 @@ def work(spec: WorkerSpec, pipe: Connection) -> None:
         spec.max_message,
         ended,
         None if spec.control is None else Control(log, spec.topics, spec.control),
+        spec.long_s,
+        spec.stuck_s,
     )
     membership = Membership(
         spec.kafka, spec.kafka_settings, spec.topics, spec.member, unit.assign, unit.worker.has_let_go,
@@ -82,17 +90,36 @@ def work(spec: WorkerSpec, pipe: Connection) -> None:
     )  # fmt: skip
     unit.start()
     membership.start()
-    threading.Thread(target=_listen, args=(pipe, stop), daemon=True).start()
-    status = unit.status()
+    parent = Lasting("parent", lambda: _listen(pipe, stop), stop.is_set)
+    parent.start()
+    threads = [parent, membership.thread]
+    status = _status(unit, threads)
     while not stop.wait(REPORT_S if status["ready"] else UNREADY_REPORT_S):
-        status = unit.status()
+        unit.look()
+        status = _status(unit, threads)
         _report(pipe, status)
+    passing("ending", _end_anyhow)
     unit.stop()
     membership.stop()
-    log.close()
+    if not unit.thread.is_alive():
+        log.close()
     _report(pipe, {"ready": False, "partitions": [], "sources": []})
-    if broken:
+    if broken or unit.thread.is_alive():
         os._exit(1)  # threads of a broken worker may not end
+
+
+def _status(unit: Unit, threads: list[Lasting]) -> dict[str, Any]:
+    status = unit.status()
+    status["why"] += [f"thread {name} fails" for name in unwell(threads)]
+    status["ready"] = not status["why"]
+    return status
+
+
+def _end_anyhow() -> None:
+    """A handler that never ends, and a broker that does not answer, hold up nothing for long."""
+    time.sleep(STOP_S)
+    _log.error("this worker has not ended within %.0f s of being told to, and ends now", STOP_S)
+    os._exit(1)
 
 
 def _listen(pipe: Connection, stop: threading.Event) -> None:
@@ -100,7 +127,8 @@ def _listen(pipe: Connection, stop: threading.Event) -> None:
         pipe.recv()
     except (EOFError, OSError):
         _log.warning("the node is gone, so this worker ends")
-    stop.set()
+    finally:  # whatever is wrong with the pipe: nobody could end this worker any more
+        stop.set()
 
 
 def _report(pipe: Connection, status: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+from plexstream.model.threads import Lasting
 from plexstream.node.forking import context
 from plexstream.node.process import WorkerSpec, work
 
@@ -17,7 +18,10 @@ _log = logging.getLogger("plexstream.node")
 STEADY_S = 10.0
 """A worker that lived so long did not die of its start: it is started again at once."""
 MAX_WAIT_S = 5.0
-STOP_S = 35.0
+STOP_S = 5.8
+"""How long workers are waited for: a little longer than they wait for themselves."""
+STALE_S = 5.0
+"""A worker whose last report is older counts as one that hangs."""
 AGAIN_S = 1.0
 
 
@@ -27,8 +31,20 @@ class _Child:
         self.process: Any = None
         self.pipe: Connection | None = None
         self.status: dict[str, Any] = {}
+        self.reported = 0.0
         self.started = 0.0
         self.deaths = 0
+
+
+def _late(child: _Child) -> dict[str, Any]:
+    """What is to be said of a worker that has not reported for long, or not at all."""
+    if not child.status:
+        return {"ready": False, "why": ["it starts"]}
+    silent = time.monotonic() - child.reported
+    if silent <= STALE_S:
+        return {}
+    why = f"it has not reported for {silent:.0f} s: its process hangs, or is stopped"
+    return {"ready": False, "why": [*child.status.get("why", ()), why]}
 
 
 class Supervisor:
@@ -38,13 +54,13 @@ class Supervisor:
         self._context = context()
         self._children = [_Child(spec) for spec in specs]
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="plexstream-supervisor", daemon=True)
+        self.thread = Lasting("supervisor", self._run, self._stop.is_set)
 
     def start(self) -> None:
         """Start every worker."""
         for child in self._children:
             self._launch(child)
-        self._thread.start()
+        self.thread.start()
 
     def _launch(self, child: _Child) -> None:
         ours, theirs = self._context.Pipe()
@@ -83,6 +99,7 @@ class Supervisor:
         assert child.pipe is not None
         try:
             child.status = child.pipe.recv()
+            child.reported = time.monotonic()
         except (EOFError, OSError):
             child.process.join(1.0)
 
@@ -103,17 +120,17 @@ class Supervisor:
         return wait
 
     def status(self) -> list[dict[str, Any]]:
-        """What each worker last reported, with its process id."""
+        """What each worker last reported, with its process id, and why it is not ready where it is not."""
         return [
-            {"worker": c.spec.member, "pid": c.process.pid if c.process else None, **c.status}
+            {"worker": c.spec.member, "pid": c.process.pid if c.process else None, **c.status, **_late(c)}
             for c in self._children
         ]
 
     def stop(self) -> None:
         """Tell every worker to finish, and wait for them."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        if self.thread.is_alive():
+            self.thread.join(5)
         for child in self._children:
             if child.pipe is not None:
                 try:

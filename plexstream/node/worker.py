@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import groupby
 from operator import attrgetter
@@ -18,6 +18,8 @@ from plexstream.log.installation import Control
 from plexstream.log.limits import RecordTooLarge
 from plexstream.model.errors import HistoryGone, LogError, StoreCorrupt, StoreUnavailable, Unreadable
 from plexstream.model.host import ActorHost
+from plexstream.model.text import said
+from plexstream.model.threads import Lasting
 from plexstream.model.topics import Topics
 from plexstream.node.clocks import Clocks
 from plexstream.node.desk import Desk
@@ -28,6 +30,7 @@ from plexstream.node.lanes import Lane, Lanes
 from plexstream.node.leftovers import Leftovers, delete, store_path
 from plexstream.node.services import WipeableStore
 from plexstream.processor import EffectCall, Settings
+from plexstream.sdk.current import current
 from plexstream.store.rocks import open_or_rebuild
 
 _log = logging.getLogger("plexstream.node")
@@ -64,9 +67,9 @@ STORE_S = 2.0
 """How soon a partition whose state store could not be used is claimed again."""
 TOO_LARGE_S = 5.0
 """The same where the journal takes no record of the size of a turn: somebody has to raise its limit."""
-PEACE_S = 1.0
+PEACE_S = 0.5
 """How long a worker that could not let go waits for its last words to arrive."""
-RELEASE_S = 20.0
+RELEASE_S = 4.0
 """How long letting go in good order may take before it is done the hard way."""
 
 
@@ -145,6 +148,8 @@ class Worker:
         self.failed: BaseException | None = None
         self._tell_at = 0.0
         self._handled_s = 0.0
+        self.rounds = 0
+        self._current: Mapping[str, Any] = {}
         self._prepared = False  # nothing that the loop does asks a broker for what a topic is like
         self._prepare_at = 0.0
 
@@ -183,9 +188,9 @@ class Worker:
 
     # From other threads
 
-    def assign(self, partitions: Iterable[int]) -> None:
-        """The partitions that this worker is to have from now on."""
-        self._assigned = True
+    def assign(self, partitions: Iterable[int], known: bool = True) -> None:
+        """The partitions to have from now on. Not `known`: others may come at any time."""
+        self._assigned = known
         self._wanted = frozenset(partitions)
         self.mailbox.wake()
 
@@ -206,17 +211,35 @@ class Worker:
         """Whether nothing works on the partition here."""
         return partition not in self.drivers and partition not in self._releasing
 
+    def turn(self) -> Any:
+        """The turn that is executed now; None between two. Any thread."""
+        return self._current.get("turn")
+
     def ready(self) -> bool:
         """Whether it has been assigned its partitions, and every one is active."""
+        return not self.why()
+
+    def why(self) -> list[str]:
+        """What it lacks to be ready. Any thread."""
+        if not self._assigned:
+            return ["no partitions are assigned yet"]
         drivers = dict(self.drivers)
-        return self._assigned and all(
-            (d := drivers.get(p)) is not None and d.state is State.ACTIVE for p in self._wanted
-        )
+        found = [(p, drivers.get(p)) for p in sorted(self._wanted)]
+        return [
+            f"partition {p} is {'waiting' if d is None else d.phase}"
+            for p, d in found
+            if d is None or d.state is not State.ACTIVE
+        ]
+
+    def threads(self) -> list[Lasting]:
+        """Those of the lanes."""
+        return self._lanes.threads()
 
     # The loop
 
     def run(self) -> None:
         """Drive until `stop`."""
+        self._current = current.__dict__  # of this thread: others can see what it does
         try:
             while not self._stop.is_set():
                 self.step()
@@ -267,6 +290,7 @@ class Worker:
 
     def step(self) -> bool:
         """One round: read, execute, append, acknowledge. Returns whether anything happened."""
+        self.rounds += 1
         self._look_at_the_clock()
         self._follow_assignment()
         self._delete_leftovers()
@@ -361,7 +385,7 @@ class Worker:
                 _give_up(driver, getattr(call, "__name__", "a call"), error)
             except Exception:  # nothing that goes wrong with an error may end the worker
                 _log.exception("partition %d: giving it up failed", driver.partition)
-                driver.lose(f"{type(error).__name__}: {error}")
+                driver.lose(said(error))
 
     def _delete_leftovers(self) -> None:
         if self._stop.is_set() or not self._leftovers.due(self._wanted):
@@ -468,7 +492,7 @@ def _give_up(driver: Driver, what: str, error: Exception) -> None:
             driver.takeover.store.wipe()
     elif not isinstance(error, LogError):
         _log.error("partition %d: %s failed", driver.partition, what, exc_info=error)
-        error = RuntimeError(f"{type(error).__name__}: {error}")
+        error = RuntimeError(said(error))
     driver.lose(str(error))
 
 

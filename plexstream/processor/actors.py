@@ -14,6 +14,7 @@ from plexstream.model.journal import Change, Out
 from plexstream.model.life import START, Life
 from plexstream.model.message import Envelope
 from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.model.text import said
 from plexstream.processor.lives import Lives, life_change
 from plexstream.processor.pieces import Pieces
 
@@ -166,7 +167,7 @@ class Actors:
         try:
             instance = self._host.activate(parts.type, address, core.fields, reader)
         except Exception as error:  # the user's hook, or state that the code no longer accepts
-            return Refusal("failed", f"{parts.short} cannot be loaded: {type(error).__name__}: {error}")
+            return Refusal("failed", f"{parts.short} cannot be loaded: {said(error)}")
         count = self._by_type[parts.type] = self._by_type.get(parts.type, 0) + 1
         if count > info.max_active:
             # Before the new one is among them: evicted at once, its first turn would be forgotten.

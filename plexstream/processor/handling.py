@@ -23,6 +23,7 @@ from plexstream.model.journal import (
 )
 from plexstream.model.life import CALLS, SIGNALS, START, STARTED
 from plexstream.model.message import ASK, ERROR, REPLY, TELL, TOO_LARGE, Envelope
+from plexstream.model.text import said
 from plexstream.processor.actors import Actor, Refusal, Waiting
 from plexstream.processor.calls import OUTS, take
 from plexstream.processor.fold import MAILBOX, TIMER
@@ -169,7 +170,7 @@ class Handling(Ledger):
             try:
                 dropped = self._expire(actor)
             except Exception as error:  # the user's hook
-                what = f"{actor.address} cannot be renewed: {type(error).__name__}: {error}"
+                what = f"{actor.address} cannot be renewed: {said(error)}"
                 return self._failed(actor, topic, offset, e, Result("failed", b"", [], [], False, what), inv)
         seq = actor.seq + 1 if inv is None else inv.number
         if actor.instance is None:
@@ -303,7 +304,7 @@ class Handling(Ledger):
             try:
                 changes = [*self._expire(actor), *patch]
             except Exception as error:  # the user's hook
-                raise Failed(f"{actor.address} cannot be renewed: {type(error).__name__}: {error}") from error
+                raise Failed(f"{actor.address} cannot be renewed: {said(error)}") from error
             if actor.life is not None:
                 changes.append(life_change(actor.life))
             actor.reader.hidden = False

@@ -15,6 +15,7 @@ from plexstream.model.journal import (
     FAILED,
 )
 from plexstream.model.snapshot import Snapshot
+from plexstream.model.text import said
 from plexstream.processor.actors import Actor, Refusal
 from plexstream.processor.fold import PASSED, TIMER
 from plexstream.processor.handling import Handling
@@ -191,7 +192,8 @@ class Processor(Handling):
             try:
                 turn = turn._replace(fresh=True, patch=self._expire(actor))
             except Exception as error:  # the user's hook
-                self._refuse(TIMER, -1, e, "failed", f"{actor.address} cannot be renewed: {error}", None, 1)
+                what = f"{actor.address} cannot be renewed: {said(error)}"
+                self._refuse(TIMER, -1, e, "failed", what, None, 1)
                 return
             if actor.life is not None:
                 turn.patch.append(life_change(actor.life))  # type: ignore[union-attr]

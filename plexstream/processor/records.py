@@ -6,6 +6,10 @@ import json
 from typing import Any, NamedTuple
 
 from plexstream.model.journal import Mark, Step, Turn
+from plexstream.model.text import shown, text
+
+_DETAIL = 4_000
+_SHOWN = 200
 
 
 class Fenced(Exception):
@@ -43,13 +47,13 @@ class Group(NamedTuple):
 
 def error_body(code: str, detail: str, data: Any) -> bytes:
     """The payload of an ERROR, as callers read it."""
-    body: dict[str, Any] = {"code": code, "detail": detail}
+    body: dict[str, Any] = {"code": code, "detail": text(detail, _DETAIL)}
     if data is not None:
         body["data"] = data
     try:
-        return json.dumps(body).encode()
-    except (TypeError, ValueError):
-        return json.dumps({**body, "data": repr(data)}).encode()
+        return json.dumps(body, allow_nan=False).encode()
+    except Exception:  # no JSON, NaN in it, nested too deeply, or what code of users raises
+        return json.dumps({**body, "data": shown(data, _SHOWN)}).encode()
 
 
 def error_of(body: bytes) -> tuple[str, str]:

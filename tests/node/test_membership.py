@@ -26,7 +26,7 @@ def test_a_member_that_fails_joins_again(kafka, topics, monkeypatch, caplog):
     monkeypatch.setattr(membership, "RETRY_S", 0.1)
     had = []
 
-    def assign(partitions):
+    def assign(partitions, known):
         had.append(partitions)
         if len(had) == 1:
             raise RuntimeError("the worker was not ready")
@@ -52,7 +52,8 @@ def test_a_member_for_which_no_client_can_be_made_tries_again(kafka, topics, mon
 
     monkeypatch.setattr(membership, "Consumer", consumer)
     had = []
-    member = Membership(kafka, {}, topics, "one", had.append, lambda p: True, Views(kafka, {}))
+    assign = lambda have, known: had.append(have)  # noqa: E731
+    member = Membership(kafka, {}, topics, "one", assign, lambda p: True, Views(kafka, {}))
     member.start()
     wait_until(lambda: had and had[-1] == {0, 1})
     member.stop()

@@ -84,6 +84,18 @@ def test_mutated_bytes_are_a_record_or_malformed(drawn, data):
     same_by_both(name, bytes(broken))
 
 
+@given(records, st.integers(0, 8))
+@settings(max_examples=200)
+def test_numbers_that_are_longer_than_they_must_be_are_read_alike(drawn, more):
+    """Lengths, branches of a union, ends of arrays: what one of the two takes for more bytes than it has."""
+    (name, (encode, _)), record = drawn
+    data = encode(record)
+    for at in range(10, len(data)):
+        if data[at] < 128:
+            longer = bytes((data[at] | 128,)) + b"\x80" * more + b"\0"
+            same_by_both(name, data[:at] + longer + data[at + 1 :])
+
+
 @given(st.sampled_from(sorted(CODECS)), st.binary(max_size=60))
 @settings(max_examples=600)
 def test_random_bytes_are_a_record_or_malformed(name, data):

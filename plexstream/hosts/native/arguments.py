@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from plexstream.hosts.native.values import check_hint
+from plexstream.model.text import said
 from plexstream.sdk.errors import DeclarationError
 
 _IMMUTABLE = frozenset((int, str, bool, float, type(None), bytes))
@@ -93,7 +94,7 @@ def _wrong(error: Exception) -> WrongArguments:
         return WrongArguments("the JSON is nested too deeply")
     if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
         return WrongArguments(str(error))
-    return WrongArguments(f"{type(error).__name__}: {error}")
+    return WrongArguments(said(error))
 
 
 def _with_rest(decoder: msgspec.json.Decoder[Any], names: list[str]) -> Bind:

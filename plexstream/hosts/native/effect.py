@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from plexstream.hosts.native.values import describe_value, encode_value
+from plexstream.hosts.native.values import encode_value
 from plexstream.model.host import EffectResult
-from plexstream.model.text import text
+from plexstream.model.text import shown, text, words
 from plexstream.sdk.errors import Reject
 from plexstream.sdk.spec import Retry
 
@@ -71,7 +71,7 @@ class NativeEffect:
                 return self._unfit(f"{self.where} returned something to be awaited: give an async def")
             data = encode_value(value)
         except BaseException as error:  # code of users runs here, too: a property, __iter__
-            return self._unfit(f"{self.where}: its result is no JSON: {_said(error)}")
+            return self._unfit(f"{self.where}: its result is no JSON: {words(error)}")
         if len(data) > self._max_size:
             return self._unfit(
                 f"{self.where}: its result has {len(data)} bytes, at most {self._max_size} are allowed: "
@@ -85,7 +85,7 @@ class NativeEffect:
     def _failed(self, error: BaseException, attempt: int, spent: float) -> EffectResult:
         if isinstance(error, Reject):
             return EffectResult(True, error_json("rejected", error.reason, error.data))
-        what = f"{type(error).__name__}: {_said(error)}".removesuffix(": ")
+        what = f"{type(error).__name__}: {words(error)}".removesuffix(": ")
         retry = self._retry
         delay = retry.delay(attempt) * (1 - retry.jitter * random.random())
         late = retry.max_duration and spent + delay > retry.max_duration
@@ -97,13 +97,6 @@ class NativeEffect:
         return EffectResult(True, error_json("step_failed", what), round(delay * 1000), retry.attempts)
 
 
-def _said(error: BaseException) -> str:
-    try:
-        return str(error)
-    except BaseException:  # a __str__ of the user's
-        return f"a {type(error).__name__} without a text"
-
-
 def error_json(code: str, detail: str, data: Any = None) -> bytes:
     """The value of a completion that failed."""
     body: dict[str, Any] = {"code": code, "detail": text(detail, MAX_DETAIL)}
@@ -112,4 +105,4 @@ def error_json(code: str, detail: str, data: Any = None) -> bytes:
     try:
         return encode_value(body)
     except BaseException:  # code of users runs here, too
-        return encode_value({**body, "data": text(describe_value(data), MAX_DETAIL)})
+        return encode_value({**body, "data": text(shown(data), MAX_DETAIL)})

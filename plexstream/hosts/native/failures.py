@@ -13,7 +13,7 @@ from plexstream.hosts.native.turn import MAX_DETAIL
 from plexstream.hosts.native.values import encode_value
 from plexstream.model.errors import CallError
 from plexstream.model.host import Result
-from plexstream.model.text import text
+from plexstream.model.text import said, text, words
 from plexstream.sdk.errors import Reject
 
 _log = logging.getLogger("plexstream.actor")
@@ -27,27 +27,19 @@ def explain(error: BaseException, where: str, address: str, read_only: bool, lim
     """What a caller hears of an error that a handler raised; `limit`: bytes of its data."""
     if isinstance(error, Reject):
         data, problem = _error_data(error.data, limit)
-        return failure("rejected", f"{error.reason}{problem}", data, read_only)
-    if isinstance(error, RuntimeError) and "no running event loop" in str(error):
+        return failure("rejected", f"{words(error.reason)}{problem}", data, read_only)
+    if isinstance(error, RuntimeError) and "no running event loop" in said(error):
         error = TypeError(ASYNCIO.format(where))
     if isinstance(error, CallError):
         data, problem = _error_data(error.data, limit)
-        return failure(error.code, f"{error.detail}{problem}", data, read_only)
+        return failure(error.code, f"{words(error.detail)}{problem}", data, read_only)
     _log.warning("%s: %s raised\n%s", address, where, _trace(error))
-    return failure("failed", f"{where} raised {describe(error)}", None, read_only)
+    return failure("failed", f"{where} raised {said(error)}", None, read_only)
 
 
 def is_fatal(error: BaseException) -> bool:
     """Whether an error is not the handler's: Ctrl-C. All else, be it SystemExit, fails the turn."""
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
-
-
-def describe(error: BaseException) -> str:
-    """An error's type and text, whatever its ``__str__`` does."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__
 
 
 def failure(code: str, detail: str, data: Any = None, read_only: bool = False) -> Result:
@@ -61,8 +53,8 @@ def _error_data(data: Any, limit: int) -> tuple[Any, str]:
         return None, ""
     try:
         encoded = encode_value(data)
-    except Exception as error:
-        return None, f" (its data cannot be sent: {describe(error)})"
+    except BaseException as error:  # code of users runs here, too
+        return None, f" (its data cannot be sent: {said(error)})"
     if len(encoded) > limit:
         return None, f" (its data of {len(encoded)} bytes is over the limit of {limit})"
     return msgspec.json.decode(encoded), ""
@@ -71,5 +63,5 @@ def _error_data(data: Any, limit: int) -> tuple[Any, str]:
 def _trace(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(error, limit=-20)).rstrip()
-    except Exception:
+    except BaseException:
         return type(error).__name__

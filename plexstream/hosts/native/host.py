@@ -11,7 +11,7 @@ from greenlet import getcurrent, greenlet
 
 from plexstream.hosts.native.arguments import WrongArguments
 from plexstream.hosts.native.dropped import close, drive
-from plexstream.hosts.native.failures import ASYNCIO, describe, explain, failure, is_fatal
+from plexstream.hosts.native.failures import ASYNCIO, explain, failure, is_fatal
 from plexstream.hosts.native.forgotten import forgotten
 from plexstream.hosts.native.instance import FieldEntries, Instance
 from plexstream.hosts.native.plan import plan_of
@@ -25,6 +25,7 @@ from plexstream.model.host import Again, Outcome, Reader, Result, Suspended, Typ
 from plexstream.model.journal import Begin, Change, Completion, Out, OutKind, Step
 from plexstream.model.life import SIGNALS, START, STOP, call_name
 from plexstream.model.message import ASK
+from plexstream.model.text import said
 from plexstream.model.workflow import RESULT, WORKFLOW
 from plexstream.sdk.current import current
 from plexstream.sdk.errors import Ignore
@@ -130,7 +131,7 @@ class NativeHost:
             instance.roll_back()
             if is_fatal(error):
                 raise
-            raise Failed(f"{instance.type.name}: the {name} hook raised {describe(error)}") from error
+            raise Failed(f"{instance.type.name}: the {name} hook raised {said(error)}") from error
         instance.end_reading()
         if changed:
             instance.roll_back()

@@ -13,6 +13,7 @@ from types import ModuleType
 from plexstream.hosts.native.host import NativeHost
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.model.errors import ConfigError
+from plexstream.model.text import said
 from plexstream.sdk.errors import DeclarationError, DeclarationWarning
 from plexstream.sdk.spec import ActorType
 
@@ -62,7 +63,7 @@ def load_actors(path: str | Path, *, strict: bool = False) -> Loaded:
     except (DeclarationError, DeclarationWarning) as error:
         raise ConfigError(f"{path}{_line(error, file)}: {error}") from error
     except Exception as error:
-        what = f"importing it raised {type(error).__name__}: {error}"
+        what = f"importing it raised {said(error)}"
         raise ConfigError(f"{path}{_line(error, file)}: {what}") from error
     types = actor_types(module)
     if not types:

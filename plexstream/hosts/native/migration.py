@@ -14,6 +14,7 @@ import msgspec
 
 from plexstream.hosts.native.fields import BadState, PlainFields
 from plexstream.model.journal import Change
+from plexstream.model.text import said
 from plexstream.sdk.spec import ActorType
 
 _log = logging.getLogger("plexstream.actor")
@@ -64,7 +65,7 @@ def _migrate(hook: Callable[..., Any], obj: Any, stored: Mapping[str, bytes]) ->
     try:
         hook(obj, old)
     except Exception as error:
-        what = f"{type(error).__name__}: {error}, given {old!r:.200}"
+        what = f"{said(error)}, given {old!r:.200}"
         raise BadState(f"the migrate hook raised {what}") from error
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
+from plexstream.model.text import said
 from plexstream.sdk.errors import DeclarationError
 
 try:
@@ -109,10 +110,7 @@ def _bad(error: Exception) -> BadValue:
         return BadValue(f"a text has half of a surrogate pair: {error}")
     if isinstance(error, msgspec.MsgspecError | TypeError | OverflowError):
         return BadValue(str(error))
-    try:
-        return BadValue(f"{type(error).__name__}: {error}")
-    except Exception:  # a __str__ of the user's
-        return BadValue(type(error).__name__)
+    return BadValue(said(error))
 
 
 def _too_deep() -> BadValue:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from plexstream.log.base import Ack, Item, Place, failed
 from plexstream.log.local import TxnRecord
 from plexstream.model.errors import LogError
+from plexstream.model.threads import Lasting
 
 if TYPE_CHECKING:
     from plexstream.log.embedded.log import EmbeddedLog
@@ -28,8 +29,9 @@ class Committer:
         self._waiting: list[tuple[EmbeddedAppender, Ack]] = []
         self._idle = False
         self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="plexstream-log-committer", daemon=True)
-        self._thread.start()
+        self._over = False
+        self.thread = Lasting("log-committer", self._run, lambda: self._over)
+        self.thread.start()
 
     def add(self, appender: EmbeddedAppender, ack: Ack) -> None:
         """Acknowledge after the next sync."""
@@ -48,7 +50,7 @@ class Committer:
         with self._due:
             self._stopped = True
             self._due.notify()
-        self._thread.join()
+        self.thread.join()
 
     def _run(self) -> None:
         log = self._log
@@ -65,14 +67,15 @@ class Committer:
             if waiting or log.outage.lasts:
                 self._sync(waiting)
             if stopped and not self._waiting:
+                self._over = True
                 return
 
     def _sync(self, waiting: list[tuple[EmbeddedAppender, Ack]]) -> None:
         error: LogError | None = None
         try:
             self._log.sync()
-        except LogError as refused:
-            error = refused
+        except BaseException as refused:  # LogError, and what should not be: who waits must hear of it
+            error = refused if isinstance(refused, LogError) else LogError(f"syncing failed: {refused!r}")
             with self._due:  # what was handed over meanwhile fails with it: from now on nothing is taken
                 waiting += self._waiting
                 self._waiting = []

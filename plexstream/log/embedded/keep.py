@@ -13,6 +13,7 @@ from plexstream.log.embedded import format as form
 from plexstream.log.embedded import segments
 from plexstream.log.embedded.partition import Partition
 from plexstream.model.errors import LogDamaged, LogError
+from plexstream.model.threads import Lasting
 
 if TYPE_CHECKING:
     from plexstream.log.embedded.log import EmbeddedLog
@@ -114,8 +115,9 @@ class Janitor:
         self._checkpoint = False
         self._stopped = False
         self._working = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="plexstream-log-janitor", daemon=True)
-        self._thread.start()
+        self._over = False
+        self.thread = Lasting("log-janitor", self._run, lambda: self._over)
+        self.thread.start()
 
     def compact_soon(self, place: Place) -> None:
         with self._due:
@@ -159,7 +161,7 @@ class Janitor:
         with self._due:
             self._stopped = True
             self._due.notify()
-        self._thread.join()
+        self.thread.join()
         with self._working:  # another thread's `tidy` ends at its next partition
             pass
 
@@ -171,6 +173,10 @@ class Janitor:
         }
 
     def _run(self) -> None:
+        self._tidy_up()
+        self._over = True
+
+    def _tidy_up(self) -> None:
         wait_s = TIDY_EVERY_S
         only = self._worthwhile()
         while True:

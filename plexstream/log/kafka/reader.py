@@ -17,6 +17,7 @@ from plexstream.log.kafka.settings import READER, client_settings, connect, logg
 from plexstream.log.kafka.views import AGAIN_S, LOOK_S
 from plexstream.log.local import beyond_end
 from plexstream.model.errors import LogError, LogUnavailable, Unreadable
+from plexstream.model.threads import passing
 
 if TYPE_CHECKING:
     from plexstream.log.kafka.log import KafkaLog
@@ -147,9 +148,7 @@ class KafkaReader:
             with suppress(KafkaException):  # it goes on asking
                 consumer.list_topics(topic, _LOOK_UP_S)
 
-        thread = threading.Thread(target=ask, name="plexstream-reader-look-up", daemon=True)
-        self._look_ups = [*(t for t in self._look_ups if t.is_alive()), thread]
-        thread.start()
+        self._look_ups = [*(t for t in self._look_ups if t.is_alive()), passing("reader-look-up", ask)]
 
     def _look_around(self) -> None:
         """A broker that is cut off from its peers has nothing new, and no error: another consumer begins
@@ -181,8 +180,7 @@ class KafkaReader:
                 self._look_at = time.monotonic() + AGAIN_S
 
         self._looked.clear()
-        self._looking = threading.Thread(target=look, name="plexstream-reader-look", daemon=True)
-        self._looking.start()
+        self._looking = passing("reader-look", look)
 
     def _start(self, place: Place) -> None:
         if place not in self._positions or place in self._paused or place in self._asking:
@@ -265,9 +263,11 @@ class KafkaReader:
                 answer = self._log.range(place)
             except LogError as error:
                 answer = error
+            except BaseException as error:  # a bug: who waits for the answer must have one
+                answer = LogError(f"asking for the range of {place[0]}[{place[1]}] failed: {error!r}")
             self._answers.append((place, question, answer))
 
-        threading.Thread(target=ask, name="plexstream-reader-range", daemon=True).start()
+        passing("reader-range", ask)
 
     def _answered(self, place: Place, question: object, answer: tuple[int, int] | LogError) -> None:
         if self._asking.get(place) is not question:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -18,6 +17,7 @@ from plexstream.log.kafka.settings import READER, TRANSACTION, client_settings, 
 from plexstream.log.limits import check_records
 from plexstream.log.local import TxnRecord, of_this_life
 from plexstream.model.errors import Fenced, LogError, Refused
+from plexstream.model.threads import passing
 
 if TYPE_CHECKING:
     from plexstream.log.kafka.log import KafkaLog
@@ -202,7 +202,7 @@ class KafkaTransaction:
             except BaseException as error:
                 outcome.set_exception(error)
 
-        Thread(target=run, name="plexstream-transaction", daemon=True).start()
+        passing("transaction", run)
         try:
             return outcome.result(GIVE_UP_S)
         except FutureTimeout:

@@ -13,6 +13,8 @@ from queue import SimpleQueue
 
 from confluent_kafka.admin import AdminClient
 
+from plexstream.model.threads import Lasting
+
 _ended: SimpleQueue[AdminClient] = SimpleQueue()
 _lock = threading.Lock()
 _thread: threading.Thread | None = None
@@ -23,7 +25,7 @@ def watch(owner: object, client: AdminClient) -> weakref.finalize[[AdminClient],
     global _thread
     with _lock:
         if _thread is None or not _thread.is_alive():  # a forked process has none
-            _thread = threading.Thread(target=_work, name="plexstream-undertaker", daemon=True)
+            _thread = Lasting("undertaker", _work, lambda: False)
             _thread.start()
     ending = weakref.finalize(owner, _ended.put, client)
     ending.atexit = False  # the process ends with it

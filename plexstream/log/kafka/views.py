@@ -22,6 +22,7 @@ from confluent_kafka.admin import AdminClient, BrokerMetadata, ClusterMetadata, 
 
 from plexstream.log.kafka.settings import client_settings, connect
 from plexstream.log.kafka.undertaker import watch
+from plexstream.model.threads import passing
 
 LOOK_S = 1.0
 """How long the brokers are waited for. One that stands still is no reason to wait, if the others agree."""
@@ -105,10 +106,7 @@ class Views:
                     came.notify()
 
         for broker in brokers:
-            thread = threading.Thread(
-                target=ask, args=(self._pin(broker),), name="plexstream-view", daemon=True
-            )
-            thread.start()
+            passing("view", ask, self._pin(broker))
         with came:
             while len(_most(said, wanted, len(brokers))) < len(wanted) and len(said) < len(brokers):
                 if not came.wait(end - time.monotonic()):

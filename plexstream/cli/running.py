@@ -1,0 +1,38 @@
+"""What only a running node knows: which handler its worker is in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ANSWER_S = 1.0
+
+
+def held_up(url: str, address: str) -> list[str]:
+    """What a node says of the worker that has the partition of `address`; nothing where none answers."""
+    import httpx
+
+    from plexstream.model.address import full, partition_of
+
+    target = full(address)
+    try:
+        # Not by a proxy: it is this machine's, or one's own.
+        with httpx.Client(base_url=url, timeout=ANSWER_S, trust_env=False) as web:
+            status: dict[str, Any] = web.get("/v1/status").raise_for_status().json()
+    except (httpx.HTTPError, ValueError):
+        return []
+    rows = status.get("partitions", ())
+    count = status.get("partition_count", 0)
+    partition = partition_of(target, count) if count else -1
+    workers = {row["worker"] for row in rows if row["partition"] == partition}
+    return [
+        f"{_short(row['address'])}: its handler {row['handler']} has been running for {row['seconds']:.0f} s "
+        f"in worker {row['worker']}, and holds up partition {partition} with all others there"
+        for row in status.get("running", ())
+        if row["worker"] in workers or row["address"] == target
+    ]
+
+
+def _short(address: str) -> str:
+    from plexstream.model.address import parse
+
+    return parse(address).short
