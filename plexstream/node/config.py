@@ -41,7 +41,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
@@ -82,6 +82,16 @@ def _quantity(value: object, units: Mapping[str, int], plain: int, allowed: str)
     return round(float(found[1]) * (units[unit] if unit else plain))
 
 
+def _brokers(value: str) -> str:
+    for broker in filter(None, value.split(",")):
+        protocol, found, _ = broker.strip().partition("://")
+        if found and protocol.upper() not in ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"):
+            raise ValueError(
+                f"{broker.strip()!r} is no broker: write host:port, as in localhost:9092, several with commas"
+            )
+    return value
+
+
 Milliseconds = Annotated[int, BeforeValidator(_duration), Field(ge=0)]
 Bytes = Annotated[int, BeforeValidator(_size), Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -118,7 +128,7 @@ class Config(BaseSettings):
     http_max_bodies: Annotated[int, BeforeValidator(_size), Field(ge=1 << 20)] = LIMITS.body_bytes
     http_request_time: Annotated[int, BeforeValidator(_duration), Field(ge=100)] = 30_000
 
-    kafka: str = ""
+    kafka: Annotated[str, AfterValidator(_brokers)] = ""
     kafka_settings: dict[str, str] = {}
 
     prefix: str = Field("plex.", pattern=r"^[A-Za-z0-9._-]{0,100}$")

@@ -29,11 +29,17 @@ def binder(function: Callable[..., Any], where: str) -> Bind:
     Raises:
         DeclarationError: the signature cannot be called with a JSON object.
     """
-    parameters = list(inspect.signature(function).parameters.values())[1:]
+    parameters = list(inspect.signature(function).parameters.values())
+    if not parameters:
+        raise DeclarationError(f"{where}: it takes no self: write def {function.__name__}(self, …)")
+    parameters = parameters[1:]
     try:
         hints = get_type_hints(function, include_extras=True)
     except Exception as error:
-        raise DeclarationError(f"{where}: its type hints cannot be read: {error}") from error
+        raise DeclarationError(
+            f"{where}: its type hints cannot be read: {said(error)}: import what they name, or define it "
+            "above"
+        ) from error
     fields: list[Any] = []
     rest = None
     for p in parameters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import logging
 import sys
 import traceback
 import warnings
@@ -16,6 +17,8 @@ from plexstream.model.errors import ConfigError
 from plexstream.model.text import said
 from plexstream.sdk.errors import DeclarationError, DeclarationWarning
 from plexstream.sdk.spec import ActorType
+
+_log = logging.getLogger("plexstream.actor")
 
 
 class Loaded:
@@ -68,6 +71,12 @@ def load_actors(path: str | Path, *, strict: bool = False) -> Loaded:
     types = actor_types(module)
     if not types:
         raise ConfigError(f"{path}: declares no actor; decorate a class with @actor")
+    for declared in types.values():
+        if not declared.handlers:
+            what = f"{declared.cls.__name__} has no handler: nobody can call it; mark a method with @handler"
+            if strict:
+                raise ConfigError(f"{path}: {what}")
+            _log.warning("%s: %s", path, what)
     try:
         NativeHost(types)  # checks what the decorators alone cannot: type hints, cron expressions
     except DeclarationError as error:
