@@ -25,7 +25,11 @@ from plexstream.node.worker import Worker
 from plexstream.processor import Settings
 from plexstream.testing.broker import LocalBroker
 
-SOON = {"log.retention.check.interval.ms": "2000", "log.segment.delete.delay.ms": "1000"}
+SOON = {
+    "log.initial.task.delay.ms": "1000",
+    "log.retention.check.interval.ms": "2000",
+    "log.segment.delete.delay.ms": "1000",
+}
 """What brokers do within minutes by default, so that it can be waited for."""
 CALLERS = 256
 QUIET_S = 15.0

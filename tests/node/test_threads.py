@@ -97,6 +97,10 @@ def kill(thread):
     assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Killed))
 
 
+INNER = {"log-committer", "log-janitor", "undertaker", "signals"}
+"""Of a log, of a process: what they do for a node shows in what it does."""
+ELSEWHERE = {"supervisor", "membership", "parent", "deployment"}
+"""Of nodes on Kafka, and of manifests."""
 SURVIVE = ["replies", "sender", "deadlines", "lags", "ingest", "outputs", "keeping", "log-committer"]
 
 
@@ -167,10 +171,9 @@ def test_a_thread_that_fails_over_and_over_is_told_and_not_well(monkeypatch, cap
 
 def test_readiness_knows_each_thread(node, monkeypatch):
     """One that fails is named, and for as long as it does the node is not ready."""
-    found = {kind_of(t.name) for t in threading.enumerate() if isinstance(t, Lasting) and t.is_alive()}
-    inner = {"log-committer", "log-janitor", "undertaker"}  # what they do for a node shows in what it does
-    for kind in sorted(found - inner - {None}):
+    for kind in sorted(LASTING.keys() - INNER - ELSEWHERE):
         mine = [t for t in threading.enumerate() if kind_of(t.name) == kind and isinstance(t, Lasting)]
+        assert mine, kind
         for thread in mine:
             monkeypatch.setattr(thread, "_failed_at", time.monotonic())
         why = node.status()["why"]
