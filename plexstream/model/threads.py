@@ -42,6 +42,7 @@ PASSING = {
     "control": "reads the control topic again",
     "reader-look-up": "asks who leads a topic",
     "reader-look": "asks whether a reader hears of the cluster what others do",
+    "sizes": "asks how large a record of a topic may be",
     "view": "asks one broker what it says of a topic",
     "reader-range": "asks what is there of a partition",
     "transaction": "waits for a broker that may not answer",

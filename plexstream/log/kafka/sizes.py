@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
 from plexstream.log.kafka.settings import logger
 from plexstream.model.errors import LogError
+from plexstream.model.threads import passing
 
 FRESH_S = 30.0
 """How old what is known may be before it is asked again, beside whoever uses it."""
@@ -38,9 +38,7 @@ class Sizes:
         limit, until = known
         if self._clock() >= until:
             self._known[topic] = limit, self._clock() + FRESH_S
-            threading.Thread(
-                target=self._renew_beside, args=(topic,), name="plexstream-sizes", daemon=True
-            ).start()
+            passing("sizes", self._renew_beside, topic)
         return limit
 
     def renew(self, topic: str) -> int:
