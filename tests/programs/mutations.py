@@ -9,7 +9,6 @@ from plexstream.processor.waiting import lifecycle
 from plexstream.processor.waiting.agenda import Agenda
 from plexstream.processor.waiting.histories import Histories
 from plexstream.processor.waiting.invocation import Invocation
-from plexstream.processor.waiting.invocations import Invocations
 from plexstream.processor.waiting.machine import State
 from plexstream.processor.waiting.revival import Revival
 
@@ -101,28 +100,6 @@ def late_answers_count(patch):
 
 def promises_are_not_looked_for(patch):
     patch.setattr("plexstream.processor.waiting.answers.Answers.look_for_promises", lambda self, inv: None)
-
-
-def expired_before_the_first_turn(patch):
-    def mutant(self, actor):
-        ttl = actor.info.state_ttl
-        old = ttl and actor.seq and self.now - actor.time > ttl
-        return bool(old) and not self.invocations.keeps(actor.address)
-
-    patch.setattr(Handling, "expired", mutant)
-    came_to = Invocations.came_to
-
-    def hiding(self, inv, result, opening, outs):
-        hidden = inv.actor.reader.hidden
-        came_to(self, inv, result, opening, outs)
-        if inv.actor is not None:
-            inv.actor.reader.hidden = hidden
-
-    patch.setattr(Invocations, "came_to", hiding)
-
-
-def what_a_restart_undid_is_not_sent_again(patch):
-    patch.setattr("plexstream.hosts.native.replay.Replay._sent_again", lambda self: None)
 
 
 def settled_promises_are_settled_again(patch):

@@ -11,14 +11,23 @@ sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does n
 
 import mutations
 
-SEEDS = 2000
+SEEDS = 1000
+KNOWN = {
+    mutations.cancel_does_not_reach_down: 7,
+    mutations.killed_workflows_run_again: 36,
+    mutations.promises_outlive_their_run: 151,
+    mutations.restarts_before_the_beginning_count: 139,
+    mutations.what_comes_before_a_run_is_missed: 317,
+}
+"""The first seeds to find what took longest: tried first. A change of the programs may make them out of
+date, which costs the time of the seeds before and nothing else."""
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mutation", mutations.ALL, ids=lambda m: m.__name__)
 def test_a_broken_rule_is_found(mutation, monkeypatch):
     mutation(monkeypatch)
-    for seed in range(SEEDS):
+    for seed in (KNOWN.get(mutation, 0), *range(SEEDS)):
         if failure(draw(seed)):
             return
     pytest.fail(f"{mutation.__name__} was not found in {SEEDS} seeds")
