@@ -36,12 +36,15 @@ KILLS = 6
 def play(url: str, seeds: range, file: Path, left: Callable[[], list[Any]]) -> None:
     """Play programs at once, until they are what they must be."""
 
+    def seen() -> list[Any]:
+        outside.begin(file)
+        return left()
+
     async def run() -> None:
         async with AsyncClient(url) as client:
             playing = [Playing(apart(draw(seed)), client) for seed in seeds]
             await asyncio.wait_for(asyncio.gather(*(p.play() for p in playing)), 240)
-            outside.begin(file)
-            found = await asyncio.gather(*(p.judge(left) for p in playing), return_exceptions=True)
+            found = await asyncio.gather(*(p.judge(seen) for p in playing), return_exceptions=True)
             wrong = [f"{seed}: {why!r}" for seed, why in zip(seeds, found, strict=True) if why is not None]
             assert not wrong, "\n".join(wrong)
 

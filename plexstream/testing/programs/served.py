@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from plexstream.client import AsyncClient
-from plexstream.model.errors import AlreadyDone, CallError, Overloaded, TimedOut
+from plexstream.model.errors import AlreadyDone, CallError, LogUnavailable, Overloaded, TimedOut
 from plexstream.testing.programs.checker import check
 from plexstream.testing.programs.driver import Record
 from plexstream.testing.programs.program import CALLS, Move, Program, Script, scripts
@@ -150,7 +150,7 @@ async def _insist(call: Callable[[], Awaitable[Any]]) -> Any:
     while True:
         try:
             return await call()
-        except (TimedOut, Overloaded):
+        except (TimedOut, Overloaded, LogUnavailable):
             await asyncio.sleep(0.1)
         except CallError as error:
             if error.status >= 503:
