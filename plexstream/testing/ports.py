@@ -1,4 +1,4 @@
-"""Ports on 127.0.0.1 for processes that tests kill and start again."""
+"""Ports of this machine for processes that tests kill and start again."""
 
 import contextlib
 import random
@@ -8,16 +8,19 @@ import socket
 # and no client that tries to reconnect can connect to itself.
 _PORTS = range(20_000, 32_000)
 _TRIES = 200
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens.
+    """Return a port on which nobody listens, on whatever address, and that was not returned before.
 
     Raises:
         OSError: none is found.
     """
     for port in random.sample(_PORTS, _TRIES):
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError(f"no free port among {_TRIES} between {_PORTS.start} and {_PORTS.stop} on 127.0.0.1")
+            probe.bind(("", port))
+            if port not in _given:  # who got it may not listen yet
+                _given.add(port)
+                return port
+    raise OSError(f"no free port among {_TRIES} between {_PORTS[0]} and {_PORTS[-1]}")
