@@ -145,15 +145,9 @@ OUTAGES = [
     Outage("rolling restart", brokers_are_rolled),
     Outage("two brokers dead", two_brokers_are_dead, ()),
     Outage("broker cut off from clients", broker_is_cut_off_from_clients, ()),
+    Outage("broker cut off from peers", broker_is_cut_off_from_its_peers),
     Outage("broker cut off from all", broker_is_cut_off_from_all),
     Outage("mailbox below min ISR", one_mailbox_partition_is_below_its_min_isr, ("bystander",)),
     Outage("node kill -9", node_is_killed),
     Outage("node paused", node_is_paused),
 ]
-
-NOT_MASTERED = [Outage("broker cut off from peers", broker_is_cut_off_from_its_peers)]
-"""Nothing acknowledged is lost, but clients that only this broker tells of the cluster go on asking it, in
-silence, as long as it takes itself for the leader: about one time in three for more than 90 s. See
-docs/guarantees.md; `PLEXSTREAM_OUTAGES=all` runs it, too."""
-if os.environ.get("PLEXSTREAM_OUTAGES") == "all":
-    OUTAGES += NOT_MASTERED
