@@ -70,7 +70,9 @@ class Connection(HttpToolsProtocol):
         self._in_head = True
         self._receiving = False  # a request has begun to arrive, and not ended
         self._fed = 0  # bytes of its head
-        self._headers_size = 0
+        self._head = 0  # bytes of its headers
+        self._most_head = all.limits.header_bytes
+        self._most_headers = all.limits.headers
         self._body = 0
         self._held: deque[int] = deque()  # bytes of the bodies of requests without an answer
         self._refusal: Problem | None = None  # found while parsing
@@ -175,7 +177,7 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
             return
         try:
-            view = memoryview(data)
+            view: bytes | memoryview = data if len(data) <= SLICE else memoryview(data)
             while view and not self._ending:
                 # Of headers little at once: what is over their limits is never parsed.
                 part = view[: SLICE if self._in_head else BODY_SLICE]
@@ -212,21 +214,25 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._all.idle.pop(self, None)
         self._receiving = self._in_head = True
-        self._fed = self._headers_size = self._body = 0
+        self._fed = self._head = self._body = 0
 
     def on_url(self, url: bytes) -> None:
-        super().on_url(url)
+        self.url += url
         if len(self.url) > self._limits.url_bytes:
             raise self._found(refusals.url(self._limits))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # what is behind a chunked body is no header of the request
-            super().on_header(name, value)
-        self._headers_size += len(name) + len(value) + 4
-        if len(self.headers) > self._limits.headers:
-            raise self._found(refusals.headers(self._limits))
-        if self._headers_size > self._limits.header_bytes:
+        if not self._in_head:  # what is behind a chunked body is no header of the request
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+        self._head += len(name) + len(value)
+        if self._head > self._most_head:
             raise self._over_header_bytes()
+        if len(self.headers) > self._most_headers:
+            raise self._found(refusals.headers(self._limits))
 
     def _over_header_bytes(self) -> Problem:
         return self._found(refusals.header_bytes(self._limits))
