@@ -128,6 +128,7 @@ class Driver:
         self.processor = Processor(self.partition, s.partitions, s.host, restore, s.settings, s.now())
         self._lane = lane
         self._relay.origin = self.takeover.facts.origin
+        self._relay.unseen = restore.unseen
         self.upkeep = Upkeep(s, self.takeover, self.processor, lane)
         self.state = State.ACTIVE
         s.mailbox.assign(self._mailbox, self.processor.position)

@@ -83,6 +83,7 @@ class Relay:
         self.origin = ""  # of all messages: this life of the journal; set before anything is taken
         self._ways: dict[Place, _Way] = {}  # those that have something
         self._waiting: dict[Place, None] = {}  # those with something that could be handed over
+        self.unseen = -1  # what turns from this offset on owe was not looked at; set before anything is taken
         self._last = -1  # the last turn that was looked at for what it owes
         self._moved = False
         self._moved_at = services.elapsed()
@@ -120,6 +121,7 @@ class Relay:
         way = self._ways.get(place)
         if way is None:
             way = self._ways[place] = _Way()
+            way.behind = self.unseen  # what is new comes after that
         return way
 
     def _owe(self, place: Place, first: int, items: list[Item]) -> None:
@@ -239,7 +241,7 @@ class Relay:
 
     def wants_journal(self) -> bool:
         """Whether something is owed that is in the journal only, and there is room for it."""
-        found = False
+        found = self.unseen >= 0
         for place, way in self._ways.items():
             if way.behind >= 0:
                 if way.full and way.waiting_bytes <= KEPT // 2:
@@ -249,7 +251,8 @@ class Relay:
 
     def start_reading(self) -> None:
         """Read the journal for it, from the first turn that may owe it."""
-        self.reading = min([way.behind for way in self._ways.values() if way.behind >= 0 and not way.full])
+        firsts = [way.behind for way in self._ways.values() if not way.full]
+        self.reading = min([first for first in (self.unseen, *firsts) if first >= 0])
         self.s.journal.assign((self.s.topics.journal, self.partition), self.reading)
 
     def stop_reading(self) -> None:
@@ -270,7 +273,10 @@ class Relay:
             self._read_turn(p, record)
             self.reading = record.offset + 1
         caught_up = self.reading >= p.fold.next
-        open = False
+        if self.unseen >= 0:
+            self.unseen = -1 if caught_up else max(self.unseen, self.reading)
+            self._last = max(self._last, self.reading - 1)
+        open = self.unseen >= 0
         for way in self._ways.values():
             if way.behind >= 0 and not way.full:
                 way.behind = -1 if caught_up else max(way.behind, self.reading)
@@ -293,7 +299,7 @@ class Relay:
         into: dict[Place, list[Item]] = {}
         mails(self.s.topics, self.s.partitions, self.origin, offset, turn, into)
         for place, items in into.items():
-            way = self._ways.get(place)
+            way = self._way(place) if 0 <= self.unseen <= offset else self._ways.get(place)
             if way is None or way.full or way.behind < 0 or offset < way.behind:
                 continue
             size = _size(items)
@@ -308,7 +314,7 @@ class Relay:
 
     def _tell(self, p: Processor) -> None:
         self._moved = False
-        firsts = [first for way in self._ways.values() if (first := way.first()) >= 0]
+        firsts = [first for first in (self.unseen, *(w.first() for w in self._ways.values())) if first >= 0]
         below = min(firsts) if firsts else self._last + 1
         if below > 0:
             p.relayed(below - 1)
@@ -319,7 +325,7 @@ class Relay:
         return sum(
             len(way.flying) + len(way.waiting) + len(way.answers) + (way.behind >= 0)
             for way in self._ways.values()
-        )  # fmt: skip
+        ) + (self.unseen >= 0)  # fmt: skip
 
     @property
     def awaits_acks(self) -> bool:
@@ -334,4 +340,4 @@ class Relay:
 
     def lets_go(self) -> bool:
         """Whether nothing is owed but to places that take nothing: the next owner sends that again."""
-        return not self._ways or self.s.elapsed() - self._moved_at > STUCK_S
+        return not (self._ways or self.unseen >= 0) or self.s.elapsed() - self._moved_at > STUCK_S

@@ -60,6 +60,8 @@ class Ledger:
         self.ticks = Ticks()
         self.outbox = Outbox(self.fold.relayed, self.fold.emitted)
         self.answers: deque[Answer] = deque()
+        if restore.unseen >= 0:
+            self.outbox.mails.unseen(self.fold.next - 1)
         for offset, turn in restore.still_owed():
             self._owe(offset, turn)
         self._number = 1

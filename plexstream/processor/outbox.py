@@ -25,7 +25,11 @@ class Lane:
             if self._last < self._done:
                 self._done = offset  # nothing below is owed: this never goes back
             self.queue.append((offset, turn))
-            self._last = offset
+            self._last = max(self._last, offset)
+
+    def unseen(self, last: int) -> None:
+        """Something that is not here may be owed by turns up to the one at `last`."""
+        self._last = max(self._last, last)
 
     def arrived(self, offset: int) -> None:
         """Everything of turns up to `offset` has arrived."""

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from plexstream.model.journal import Claim, JournalRecord, Mark, Partition, Step, Turn
+from plexstream.model.journal import Claim, JournalRecord, Mark, OutKind, Partition, Step, Turn
 from plexstream.processor.fold import Fold
 from plexstream.processor.pieces import Pieces
+
+OWED = 8 << 20
+"""Bytes of turns that are kept for the messages that they owe: beyond, the journal is read again."""
+_LAST_MAIL = OutKind.ERROR.value
+_EMIT, _DEAD = OutKind.EMIT.value, OutKind.DEADLETTER.value
 
 
 class Restore:
     """Folds a journal over pieces of state, and collects what is still owed to others.
+
+    Of outputs and dead letters it is all: no more are made while many cannot leave. Messages are made however
+    much a place does not take: where they are too many, it is only noted from where on the journal has them.
 
     Parameters:
         pieces: the state, as of `partition.start` if `exact`, else of anywhere from `partition.unsaved`
@@ -23,6 +31,7 @@ class Restore:
     Attributes:
         on_claim: is called with each claim.
         on_turn: is called with the offset and each turn that counts, before it changes a piece.
+        unseen: the messages of turns from this offset on are in the journal alone; -1: there are none.
     """
 
     def __init__(self, pieces: Pieces, partition: Partition, exact: bool) -> None:
@@ -38,7 +47,11 @@ class Restore:
         self.on_turn: Callable[[int, Turn | Step], None] | None = None
         self._decode = pieces.codec.decode_journal
         # As they are on the log: of a hundred thousand nearly all have left, and records cost more to keep.
-        self._owed: deque[tuple[int, bytes]] = deque()
+        self._mails: deque[tuple[int, bytes]] = deque()
+        self._others: deque[tuple[int, bytes]] = deque()  # outputs and dead letters
+        self.owed_bytes = 0  # of `_mails`
+        self.unseen = -1
+        self._last_mail = -1
 
     def take(self, offset: int, data: bytes) -> JournalRecord | None:
         """Fold the record at `offset`; returns it if it counts.
@@ -59,21 +72,42 @@ class Restore:
             if not (old and self.exact):
                 self.pieces.apply(offset, record)
             if record.outs:
-                self._owed.append((offset, data))
+                self._owe(offset, data, record)
         elif type(record) is Mark:
             self._settle()
         return record
 
+    def _owe(self, offset: int, data: bytes, turn: Turn | Step) -> None:
+        kinds = [out.kind for out in turn.outs]
+        if _EMIT in kinds or _DEAD in kinds:
+            self._others.append((offset, data))
+        if min(kinds) > _LAST_MAIL:
+            return
+        self._last_mail = offset
+        if self.unseen >= 0:
+            return
+        self._mails.append((offset, data))
+        self.owed_bytes += len(data)
+        if self.owed_bytes > OWED:
+            self.unseen = self._mails[0][0]
+            self._mails.clear()
+            self.owed_bytes = 0
+
     def _settle(self) -> None:
         """Forget what has left: a long journal must not be held in memory."""
-        first = min(self.fold.relayed, self.fold.emitted)
-        owed = self._owed
-        while owed and owed[0][0] < first:
-            owed.popleft()
+        relayed, emitted = self.fold.relayed, self.fold.emitted
+        while self._mails and self._mails[0][0] < relayed:
+            self.owed_bytes -= len(self._mails.popleft()[1])
+        while self._others and self._others[0][0] < emitted:
+            self._others.popleft()
+        if self.unseen >= 0:
+            self.unseen = -1 if self._last_mail < relayed else max(self.unseen, relayed)
 
     def forget_owed(self) -> None:
         """Nothing is relayed by who folds this journal."""
-        self._owed.clear()
+        self._mails.clear()
+        self._others.clear()
+        self.owed_bytes, self.unseen = 0, -1
 
     def misses(self, offset: int) -> bool:
         """Whether records that are needed are gone, where `offset` is the next one that there is."""
@@ -85,9 +119,9 @@ class Restore:
         self.fold.next = max(self.fold.next, offset + 1)
 
     def still_owed(self) -> Iterator[tuple[int, Turn | Step]]:
-        """Turns whose outgoing items may not have arrived, in order."""
+        """Turns whose outgoing items may not have arrived, in order; no messages if there is an `unseen`."""
         self._settle()
-        for offset, data in self._owed:
+        for offset, data in sorted({**dict(self._mails), **dict(self._others)}.items()):
             turn = self._decode(data)
             assert type(turn) is Turn or type(turn) is Step
             yield offset, turn

@@ -12,6 +12,7 @@ from plexstream.node import arrived, flying, relay
 from plexstream.node import driver as drivers
 from plexstream.node import worker as workers
 from plexstream.node.driver import State
+from plexstream.processor import restore
 
 APP = '''
 from plexstream import actor, handler, host, state
@@ -167,6 +168,44 @@ def test_a_worker_that_starts_meanwhile_serves_and_sends_what_is_owed_later(inst
         assert again.ask(OTHER, "inc") == 1
         log.stuck.clear()
         wait_until(lambda: again.ask(THERE, "look") == list(range(COUNT)))
+
+
+def test_it_holds_little_of_what_is_owed_meanwhile(installed, tmp_path, monkeypatch):
+    log, installation = installed
+    with installation as i:
+        there = (i.topics.mailbox, 1)
+        log.stuck.add(there)
+        for n in range(COUNT):
+            i.ask(HERE, "tellto", to=THERE, number=n, size=SIZE)
+        i.worker.assign([])
+        wait_until(lambda: i.worker.has_let_go(0))
+    before = log.with_appenders(there)
+    monkeypatch.setattr(restore, "OWED", 50_000)
+    held = []
+    take, activate = restore.Restore.take, drivers.Driver._activate
+
+    def taken(self, offset, data):
+        found = take(self, offset, data)
+        held.append(sum(len(kept) for _, kept in [*self._mails, *self._others]))
+        return found
+
+    def activated(self):
+        activate(self)
+        queues = [lane.queue for lane in self.processor.outbox.lanes]
+        held.append(sum(len(out.payload) for queue in queues for _, turn in queue for out in turn.outs))
+
+    monkeypatch.setattr(restore.Restore, "take", taken)
+    monkeypatch.setattr(drivers.Driver, "_activate", activated)
+    with Installation(log, tmp_path / "state", None, tmp_path / "app.py") as again:
+        assert again.ask(OTHER, "inc") == 1
+        again.ask(HERE, "tellto", to=THERE, number=COUNT, size=1)  # does not overtake
+        wait_until(lambda: again.worker.drivers[0]._relay.unseen < 0)
+        assert in_memory(again) < 100_000 + 2 * SIZE
+        assert 0 < log.with_appenders(there) - before < 50_000 + 2 * SIZE
+        assert 0 < max(held) < 50_000 + 2 * SIZE
+        log.stuck.clear()
+        wait_until(lambda: again.ask(THERE, "look") == list(range(COUNT + 1)))
+        wait_until(lambda: again.worker.drivers[0].owed == 0)
 
 
 def test_a_journal_that_takes_nothing_holds_up_its_own_partition_only(installed):

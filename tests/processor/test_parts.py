@@ -303,3 +303,14 @@ def test_the_answer_to_what_let_a_handler_go_on_is_not_the_handlers_reply():
     meanwhile = step([reply], None, "asked")._replace(status=MEANWHILE)
     assert outcome_of(meanwhile)[:2] == (2, b'"reply"')
     assert outcome_of(turn(outs=[reply], message_id="asked"))[:2] == (2, b'"reply"')
+
+
+def test_what_is_unseen_is_owed_until_all_of_it_has_arrived():
+    lane = Lane(0)
+    lane.unseen(5)
+    lane.owe(3, Turn(*[0] * 17, ()))
+    assert lane.done(6) == 0
+    lane.arrived(3)
+    assert lane.done(6) == 4
+    lane.arrived(5)
+    assert lane.done(7) == 7

@@ -14,6 +14,7 @@ from plexstream.log.base import Place, Record, TopicSpec
 from plexstream.model.journal import Mark
 from plexstream.model.topics import COPARTITIONED, Topics
 from plexstream.node import driver, flying, outputs, relay, takeover
+from plexstream.processor import restore
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.deadlock import FOUND, PROBE
@@ -69,7 +70,7 @@ class Simulation:
         waits = Random(f"waiting {seed}")
         drawn = {
             "workers": workers, "waiters": waits.choice((0, 0, 0, 0, 2, 4)),
-            "kept_tasks": waits.choice((1, 3, 20_000)), "park_after": waits.choice((10, 100, 5_000)),
+            "kept_tasks": waits.choice((1, 3, 20_000)), "park_after": waits.choice((10, 30, 5_000)),
             "announced_after": waits.choice((1, 30, 1_000)), "probe_after": waits.choice((20, 200)),
             "plain": waits.choice((0, 0, 0, 0, 0, 0, 0, 40)),
             "no_offset": waits.choice((0, 0, 0.1, 0.4)), "away": waits.choice((0, 0, 0.02)),
@@ -168,6 +169,8 @@ class Simulation:
         for partition, model in enumerate(checks.models):
             if model.waits.parked:
                 self.hits["parked behind a handler"] += model.waits.parked
+            if model.attempts.parked:
+                self.hits["parked for a retry"] += model.attempts.parked
             if model.waits.cancelled:
                 self.hits["a handler cancelled"] += model.waits.cancelled
             if any("deadlock" in map(_last, twin.got) for t in model.waits.ended.values() for twin in t):
@@ -520,8 +523,8 @@ def _last(came_to: list[Any]) -> Any:
 def shrunk(plan: Plan) -> Iterator[None]:
     """Make limits that are no settings as small as the plan wants, and silence the logs."""
     before = (takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG, Pieces.forget_clean)
-    bounds = flying.WINDOW, relay.KEPT, driver.MAX_LAG
-    flying.WINDOW, relay.KEPT = plan.window, plan.kept
+    bounds = flying.WINDOW, relay.KEPT, driver.MAX_LAG, restore.OWED
+    flying.WINDOW, relay.KEPT, restore.OWED = plan.window, plan.kept, plan.kept
     if plan.settings.snapshot_batch < 50:
         driver.MAX_LAG = 1_000  # reading would wait for batches of one piece or three, round after round
     waits = {name: getattr(limits, name) for name in _WAITS}
@@ -542,7 +545,7 @@ def shrunk(plan: Plan) -> Iterator[None]:
     finally:
         logging.disable(disabled)
         takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG = before[:3]
-        flying.WINDOW, relay.KEPT, driver.MAX_LAG = bounds
+        flying.WINDOW, relay.KEPT, driver.MAX_LAG, restore.OWED = bounds
         for name, value in waits.items():
             setattr(limits, name, value)
         Pieces.forget_clean = before[3]  # type: ignore[method-assign]
