@@ -33,6 +33,7 @@ from plexstream.processor.lives import OVERTAKES, WAKE, Ruling, life_change
 from plexstream.processor.records import Answer, BadRecord, Group, error_body
 from plexstream.processor.recurring import again, arm
 from plexstream.processor.refusals import bad_record, plain_turn, refusal, tried_turn
+from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.commands import system
 from plexstream.processor.waiting.invocation import PARKED, Cause, Invocation, Opening, cause_of
 
@@ -234,7 +235,8 @@ class Handling(Ledger):
                 actor.armed = True
                 outs.extend(arm(actor.info, actor.address, self.pieces, now))
             if actor.raw and handler:
-                patch = [*patch, *self.actors.initialised(actor)]
+                ran = self.actors.mark_raw(actor) if read_only else self.actors.initialised(actor)
+                patch = [*patch, *ran]
             if kind == ASK and not later:
                 outs.append(_new(Out, (_OUT_REPLY, e.id, e.reply_to, "", value, "", "", 0)))
             elif kind == TELL and e.idempotency_key:
@@ -406,13 +408,14 @@ class Handling(Ledger):
         waits = e.kind == ASK and e.handler in info.retried
         retry = info.retried.get(e.handler, info.retry)
         tried = self.actors.tried(actor, e)
-        attempts = 1 if tried is None else tried.number + 1
+        attempts, began = (1, self.now) if tried is None else (tried.number + 1, tried.began)
         retried = result.code in _RETRIED and e.handler != START and attempts < retry.attempts
         shared = e.handler in info.shared and (info.concurrent or actor.holder is not None)
-        if result.patch or (retried and (waits or (e.kind == TELL and shared))):
-            # Others go on meanwhile. Or it is a workflow's run: what became of it is kept.
+        long = retried and self.now + retry.delay(attempts, e.id) - began >= limits.PARK_AFTER
+        if result.patch or (retried and (waits or (e.kind == TELL and (shared or long)))):
+            # Others go on meanwhile, or the mailbox. Or it is a workflow's run: what became of it is kept.
             outs = again(e, self.now)
-            self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result, outs)
+            self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result, tried, outs)
             return True
         if retried and e.kind == TELL:
             attempt = self.actors.try_again(actor, e, self.now, retry, result)
@@ -482,7 +485,8 @@ class Handling(Ledger):
                 continue  # taken back while it waited
             if head.topic == PARKED:
                 if self.invocations.unpark(actor, head.parked):
-                    return
+                    self.actors.busy.pop(actor.address, None)
+                    return  # it has the actor
                 continue
             if not self._invoke(actor, head.topic, head.offset, head.envelope, False):
                 return  # it put itself back at the head

@@ -308,7 +308,7 @@ class Pieces:
 
     def _newest(self, key: PieceKey) -> Snapshot | None:
         if key[0] == _STEP and key in self.histories.dirty:
-            return self.histories.piece(key)
+            return self.histories.save(key)
         return self.dirty[key] if key in self.dirty else self.store.get(key)
 
     def take_core(self, address: str) -> dict[PieceKey, Snapshot | None]:

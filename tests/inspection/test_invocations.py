@@ -90,12 +90,15 @@ def test_a_failure_that_is_tried_again_is_told(tmp_path):
 
 def test_what_is_tried_again_is_listed_with_its_attempts(tmp_path):
     with Installation(MemoryLog(), tmp_path / "state", None, WAITING) as i:
-        i.client.tell("waiter/tell", "refuses_work")
+        i.client.tell("waiter/tell", "refuses_work")  # for so long that it waits in the journal
+        i.client.tell("waiter/soon", "refuses_at_first")
         i.client.tell("waiter/step", "broken_step")
-        wait_until(lambda: {"tell#0", "step#1"} <= listed(i).keys())
+        wait_until(lambda: {"tell#1", "soon#0", "step#1"} <= listed(i).keys())
         found = listed(i)
         account = why(i.log, i.topics, "waiter/tell")
-    tell = found["tell#0"]
+    soon = found["soon#0"]
+    assert (soon.handler, soon.status, soon.tried.of) == ("refuses_at_first", "tries again", 2)
+    tell = found["tell#1"]
     assert (tell.handler, tell.status, tell.tried.of) == ("refuses_work", "tries again", 5)
     assert tell.tried.error == "failed: waiter.refuses_work raised ValueError: no work"
     assert [v.handler for v in account.invocations] == ["refuses_work"]

@@ -68,6 +68,10 @@ class Waiter:
     def refuses_work(self) -> None:
         raise ValueError("no work")
 
+    @handler("refuses_at_first", retry=Retry(attempts=2, interval=4.9))
+    def refuses_at_first(self) -> None:
+        raise ValueError("not now")
+
     @handler("add")
     def add(self, value: int) -> list:
         self.done = [*self.done, value]

@@ -27,6 +27,7 @@ from plexstream.processor.waiting import invocations, lifecycle
 from plexstream.processor.waiting.answers import Answers
 from plexstream.processor.waiting.effects import Effects
 from plexstream.processor.waiting.histories import Histories
+from plexstream.processor.waiting.invocation import NOTED, no_cause
 from plexstream.processor.waiting.journal import Journal
 from plexstream.processor.waiting.machine import State
 from plexstream.processor.waiting.revival import Revival
@@ -68,6 +69,19 @@ def _predicted(processor, group_records):
     in_flight = list(processor.in_flight)
     first = processor.fold.next + sum(len(group.records) for group in in_flight[:-1])
     return enumerate(group_records, first)
+
+
+def attempts_begin_anew_in_the_journal(patch):
+    def mutant(self, inv, actor, e, tried, outs=None):
+        ended = self._partition.actors.end_trying(actor, e)
+        self.note(inv, no_cause(), [NOTED], outs, ended)
+
+    patch.setattr(Journal, "take_over", mutant)
+
+
+def what_waits_in_the_journal_overtakes_a_retry(patch):
+    of = Roster.of
+    patch.setattr(Roster, "of", lambda self, address: of(self, address)[::-1])
 
 
 def outputs_before_acknowledgement(patch):
@@ -275,6 +289,24 @@ def series_end_with_a_failure(patch):
 
     append = Processor._append_turn
     patch.setattr(Processor, "_append_turn", mutant)
+
+
+def a_series_ends_where_its_message_is_parked(patch):
+    take_over = Journal.take_over
+    patch.setattr(Journal, "take_over", lambda self, inv, actor, e, tried, outs=None: take_over(self, inv, actor, e, tried))  # noqa: E501
+
+
+def what_expired_stays_hidden(patch):
+    opened = Journal._open
+
+    def mutant(self, inv, *args):
+        hidden = inv.actor.reader.hidden if inv.actor is not None else False
+        found = opened(self, inv, *args)
+        if inv.actor is not None:
+            inv.actor.reader.hidden = hidden
+        return found
+
+    patch.setattr(Journal, "_open", mutant)
 
 
 def busy_actors_evicted(patch):

@@ -60,17 +60,18 @@ class Controls:
         self._lifecycle.kill(inv, cause, outs, "killed", f"{inv.reference()} was killed")
 
     def kill_all(self, actor: Actor, detail: str, but: Invocation | None = None) -> None:
-        """End every handler of an actor whose life ends or begins anew. What waits for them is next."""
+        """End every handler of an actor whose life ends or begins anew. What waits for them is next.
+
+        A message that waits in the journal, for its turn or to be tried again, is judged when that comes.
+        """
         for inv in self._roster.of(actor.address):
             inv.actor = actor
-            # A message that waits in the journal for its turn is judged when that comes.
-            waits = inv.state is State.PARKED or (inv.paused and not inv.holds())
-            if not (waits or inv.ended) and inv is not but:
+            if not (inv.only_message() or inv.ended) and inv is not but:
                 self._lifecycle.kill(inv, no_cause(), [], "killed", detail, free=False, lives=False)
         if but is not None:
             return  # it has the actor
-        actor.holder = None
-        actor.shared.clear()
+        if actor.holder is not None:
+            self._roster.put_back(actor, actor.holder)
         if actor.queue is not None:
             self._partition.actors.busy[actor.address] = actor  # the next tick goes on with it
             actor.retry_at = self._partition.now

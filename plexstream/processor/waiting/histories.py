@@ -40,7 +40,8 @@ class Histories:
         self._codec = codec
         self.pending: dict[str, dict[int, Pending]] = {}
         self.dirty: dict[PieceKey, tuple[int, Step]] = {}  # not in the store yet, with their offsets
-        self.new_from = 1 << 62  # steps from this offset on are in no store and no topic but for `flush`
+        self.new_from = 1 << 62  # steps from this offset on are in the store by `flush` alone
+        self._saved: set[PieceKey] = set()  # dirty ones that the snapshot topic has, or will have
 
     def load(self) -> None:
         """Find what the store has."""
@@ -77,7 +78,7 @@ class Histories:
         for number in range(max(steps, ended.steps if ended is not None else 0)):
             key = step_key(address, invocation, number)
             found = self.dirty.pop(key, None)
-            yield key, found is None or found[0] < self.new_from
+            yield key, found is None or found[0] < self.new_from or key in self._saved
 
     def _add(self, offset: int, step: Step, invocation: int, number: int) -> PieceKey:
         key = step_key(step.actor, invocation, number)
@@ -94,9 +95,15 @@ class Histories:
         data = self._codec.encode_step(step)
         return Snapshot(_STEP, key[1], key[2], key[3], offset, step.seq, step.time, data)
 
+    def save(self, key: PieceKey) -> Snapshot | None:
+        """A step that is not in the store, for the snapshot topic: that must hear of its end."""
+        self._saved.add(key)
+        return self.piece(key)
+
     def flushed(self) -> None:
         """Everything is in the store."""
         self.dirty.clear()
+        self._saved.clear()
 
     def read(self, address: str, invocation: int) -> list[Step]:
         """The acknowledged steps of an invocation, in order."""

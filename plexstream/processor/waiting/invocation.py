@@ -330,6 +330,10 @@ class Invocation:
             return 0
         return min((self.tried[c.number].next for c in waits), default=0)
 
+    def only_message(self) -> bool:
+        """Whether nothing of its handler has taken effect: when its turn comes it is judged as any."""
+        return not (self.begun or self.continued) and self.task is None
+
     def holds(self) -> bool:
         """Whether its turn has come: it has its actor, or needs none for itself."""
         actor = self.actor

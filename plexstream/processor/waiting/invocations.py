@@ -14,10 +14,10 @@ from plexstream.processor.waiting.answers import Answers
 from plexstream.processor.waiting.controls import Controls
 from plexstream.processor.waiting.deadlock import probe_queue
 from plexstream.processor.waiting.effects import EffectCall, Effects
-from plexstream.processor.waiting.invocation import Cause, Invocation, Opening, no_cause
+from plexstream.processor.waiting.invocation import NOTED, Cause, Invocation, Opening, no_cause
 from plexstream.processor.waiting.journal import Journal
 from plexstream.processor.waiting.lifecycle import Lifecycle
-from plexstream.processor.waiting.machine import SAME, Event, move
+from plexstream.processor.waiting.machine import SAME, Event, State, move
 from plexstream.processor.waiting.ports import Caring, Partition
 from plexstream.processor.waiting.revival import Revival
 from plexstream.processor.waiting.roster import Roster
@@ -104,11 +104,13 @@ class Invocations:
 
     def finish(self, inv: Invocation, outs: list[Out]) -> None:
         """The message of an invocation has its answer already."""
-        self.lifecycle.end(inv, DONE, no_cause(), [], [], outs)
+        self.lifecycle.end(inv, DONE, no_cause(), [NOTED], [], outs)
 
-    def begin_failed(self, actor: Actor, cause: Cause, e: Envelope, result: Result, outs: list[Out]) -> None:
-        """A handler has failed before it waited, and is tried again while others go on."""
-        self.lifecycle.begin_failed(actor, cause, e, result, outs)
+    def begin_failed(
+        self, actor: Actor, cause: Cause, e: Envelope, result: Result, tried: Attempt | None, outs: list[Out]
+    ) -> None:
+        """A handler has failed before it waited, and is tried again while others go on, or for long."""
+        self.lifecycle.begin_failed(actor, cause, e, result, tried, outs)
 
     def under_way(self, e: Envelope, inv: Invocation | None) -> Invocation | None:
         """Who handles the call of an idempotency key already; `inv`: it is in the journal itself."""
@@ -136,8 +138,10 @@ class Invocations:
     def unpark(self, actor: Actor, number: int) -> bool:
         """The actor is free for a message that waits in the journal; False where that has ended."""
         inv = self.roster.unpark(actor, number)
-        if inv is not None and not inv.paused:
+        if inv is not None and inv.state is State.READY:
             self.agenda.soon(inv)
+        elif inv is not None and inv.state is State.RETRYING:
+            self.agenda.later(inv, inv.retry_at)
         return inv is not None
 
     def crowd(self, actor: Actor) -> None:

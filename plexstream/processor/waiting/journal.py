@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from plexstream.model.attempt import Attempt
 from plexstream.model.journal import (
     MEANWHILE,
     WAITING,
@@ -18,9 +19,10 @@ from plexstream.model.journal import (
     Step,
     Turn,
 )
+from plexstream.model.message import Envelope
 from plexstream.processor.actors import Actor
 from plexstream.processor.lives import WAKE
-from plexstream.processor.waiting.invocation import NOTED, PROMISES, Cause, Invocation, no_cause
+from plexstream.processor.waiting.invocation import NOTED, PROMISES, Cause, Invocation, failed, no_cause
 from plexstream.processor.waiting.ports import Partition
 
 _SLEEP = CommandKind.SLEEP.value
@@ -50,6 +52,17 @@ class Journal:
         noted = completions if any(c.number == Control.NOTED for c in completions) else [*completions, NOTED]
         inv.news = inv.news or any(c.number >= 0 or c.number == Control.CANCEL for c in noted)
         self._write(inv, WAITING, cause, noted, patch or [], outs or [], note=True)
+
+    def take_over(
+        self, inv: Invocation, actor: Actor, e: Envelope, tried: Attempt, outs: list[Out] | None = None
+    ) -> None:
+        """The attempts at a message go on being counted where it becomes an invocation.
+
+        `outs`: what goes with the end of its cause, such as the next of a series of timers.
+        """
+        inv.tried[-1] = tried._replace(cause="", handler="")
+        ended = self._partition.actors.end_trying(actor, e)
+        self.note(inv, no_cause(), [failed(inv.tried[-1])], outs, ended)
 
     def record(
         self, inv: Invocation, status: int, cause: Cause, *, completions: list[Completion] | None = None,
@@ -97,6 +110,8 @@ class Journal:
         if o is None:
             return completions, patch, outs, False
         inv.init = bool(o.init)
+        if o.fresh is not None and inv.actor is not None:
+            inv.actor.reader.hidden = False  # what has expired goes with this record
         if o.init is not None and o.init != (inv.number == 1 or o.fresh is not None):
             completions = [*completions, Completion(Control.INIT, False, b"true" if o.init else b"false")]
         if o.outs:
@@ -133,7 +148,7 @@ class Journal:
             count = holder.steps
             holder.steps += 1
             holder.group = p.group_number
-        if actor is not None and actor.raw:
+        if actor is not None and actor.raw and not actor.reader.hidden:  # else the journal has what expired
             begun = inv.init and actor.info.visible and inv.begun
             patch = [*patch, *(p.actors.initialised(actor) if begun else p.actors.mark_raw(actor))]
         step = Step(

@@ -90,9 +90,8 @@ class Lifecycle:
                 p.inbox.waiting.add(cause.offset)
             self._roster.hold(actor, inv)
             if tried is not None:
-                inv.tried[-1] = tried._replace(cause="")
-                note = [failed(inv.tried[-1])]
-                self._journal.note(inv, no_cause(), note, patch=p.actors.end_trying(actor, e))
+                self._journal.take_over(inv, actor, e, tried, outs)
+                outs = []
             move(inv, Event.BEGIN)
         else:
             inv.begin = begin_of(e, p.now, base)
@@ -104,12 +103,20 @@ class Lifecycle:
             actor.reader.hidden = False
         self.outcome(inv, outcome, [], no_cause(), outs)
 
-    def begin_failed(self, actor: Actor, cause: Cause, e: Envelope, result: Result, outs: list[Out]) -> None:
-        """A handler has failed before it waited, and is tried again while others go on, or has ended so."""
+    def begin_failed(
+        self, actor: Actor, cause: Cause, e: Envelope, result: Result, tried: Attempt | None, outs: list[Out]
+    ) -> None:
+        """A handler has failed before it waited: it is tried again while others go on, or for long, or ends.
+
+        `tried`: the attempt at the message that has failed before this one.
+        """
         actor.seq += 1
         inv = Invocation(actor.address, actor.seq, begin_of(e, self._partition.now, None), 0)
         inv.cause = cause
         self._roster.hold(actor, inv)
+        if tried is not None:
+            self._journal.take_over(inv, actor, e, tried, outs)
+            outs = []
         self.ended(inv, result, [], no_cause(), outs)
 
     # Going on
@@ -175,7 +182,8 @@ class Lifecycle:
         assert actor is not None
         self._live(inv)
         if inv.cause is not None:
-            self._journal.record(inv, WAITING, no_cause())
+            self._journal.record(inv, WAITING, no_cause(), outs=outs)
+            outs = []
         actor.seq += 1
         number = actor.seq
         kept = [Change(PROMISES, key, None) for _, key, _ in p.pieces.entries(actor.address, PROMISES)]
@@ -231,7 +239,8 @@ class Lifecycle:
             self._live(inv)
             made, changes = p.sent(actor, result.outs)
             sent += made
-            patch = [*patch, *changes, *self._initialised(inv, actor)]
+            ran = [] if result.read_only else self._initialised(inv, actor)  # no hook runs before a read
+            patch = [*patch, *changes, *ran]
             if b.handler == START:
                 sent += p.actors.started(actor)
             if b.kind == ASK and not later:
@@ -267,6 +276,8 @@ class Lifecycle:
     ) -> None:  # fmt: skip
         """Nothing is left of a handler but its result; whoever waits for its actor goes on."""
         actor = inv.actor
+        if status != DONE and not inv.begun:
+            completions = [*completions, NOTED]  # nothing has taken effect: it keeps no state alive
         outs = [*outs, *sleeps_back(inv)]
         inv.unrecorded = [c for c in inv.unrecorded if c.kind != _SLEEP]  # of no use to anybody any more
         self._journal.record(inv, status, cause, completions=completions, patch=patch, outs=outs, key=key)
@@ -289,7 +300,7 @@ class Lifecycle:
             b = same.begin
             if same.state is State.PARKED and (kept or b.kind == ASK):
                 said = answer_out(outcome, b.kind, b.id, b.reply_to)
-                self.end(same, DONE, no_cause(), [], [], said, free=False)
+                self.end(same, DONE, no_cause(), [NOTED], [], said, free=False)
             elif not same.ended:
                 own.append(same)
         for same in reversed(own):

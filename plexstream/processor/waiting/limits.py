@@ -9,6 +9,6 @@ KEPT_TASKS = 20_000
 PROBE_AFTER = 1_000
 """After so long asks that wait for a waiting handler look for a circle, again and again."""
 PARK_AFTER = 5_000
-"""After so long a message that waits for a waiting handler is copied into the journal."""
+"""After so long a message that waits for a waiting handler or its next try is copied into the journal."""
 STUCK_RETRY = 10_000
 """After so long a handler whose code does not fit, or whose actor cannot be loaded, is tried again."""

@@ -5,8 +5,8 @@ have cannot be; `docs/durable-execution.md` shows it, and a test compares the tw
 in the journal with the transition, and is all that is needed to find the state again (`Invocation.note`).
 
 A message begins as a plain turn, which is no matter of this table. It becomes an *invocation* when its
-handler waits (`begins`), when it is to be tried again while others go on (`fails`), or when it waits for a
-busy actor for so long that it is copied into the journal (`is parked`). From then on:
+handler waits (`begins`), when it is to be tried again while others go on or for long (`fails`), or when it
+waits for a busy actor for so long that it is copied into the journal (`is parked`). From then on:
 
 - **parked**: its message is in the journal. It has not begun, and goes through the same door as any message
   once its actor is free.

@@ -84,9 +84,9 @@ class Roster:
     # Holding
 
     def attach(self, actor: Actor) -> None:
-        """An actor is loaded: give it its handlers that wait. What is parked comes after what has begun."""
+        """An actor is loaded: give it its handlers that wait: what has begun first, then what was tried."""
         found = self.of(actor.address)
-        for inv in sorted(found, key=lambda i: not (i.begun or i.continued or -1 in i.tried)):
+        for inv in sorted(found, key=lambda i: (i.only_message(), -1 not in i.tried)):
             inv.actor = actor
             if self.shares(actor, inv.begin.handler):
                 actor.shared[inv.number] = inv
@@ -163,8 +163,14 @@ class Roster:
         inv.actor = actor
         inv.cause = cause_of(topic, offset, e)
         self.add(inv)
-        move(inv, Event.PARK)
-        self._journal.note(inv, no_cause(), [NOTED])
+        tried = p.actors.tried(actor, e)
+        if tried is not None:
+            move(inv, Event.FAIL)
+            inv.retry_at = tried.next
+            self._journal.take_over(inv, actor, e, tried)
+        else:
+            move(inv, Event.PARK)
+            self._journal.note(inv, no_cause(), [NOTED])
         return inv
 
     def park_queue(self, actor: Actor) -> None:
@@ -188,10 +194,17 @@ class Roster:
             return None
         inv.actor = actor
         actor.holder = inv
-        move(inv, Event.FREE)
+        if inv.state in (State.PARKED, State.PAUSED):
+            move(inv, Event.FREE)
         if actor.queue:
             self.crowded[actor.address] = actor
         return inv
+
+    def put_back(self, actor: Actor, inv: Invocation) -> None:
+        """A message that had its turn, and has not begun, waits for it again, before all others."""
+        assert actor.queue is not None
+        actor.holder = None
+        actor.queue.appendleft(Waiting(PARKED, -1, inv.envelope(), inv.number))
 
     def take_from_queue(self, actor: Actor, wanted: Callable[[Envelope], bool]) -> Waiting | None:
         """Let a message wait no longer."""

@@ -32,6 +32,8 @@ OUTPUT = "audit"
 EVERY = 100
 """Milliseconds between two of a series; fewer than `TTL`, which would let it begin anew for ever."""
 RINGS = 3
+ALWAYS = 99
+"""So often fails what never succeeds."""
 
 
 def bad_time(now: int) -> bool:
@@ -186,13 +188,13 @@ class Cell:
 
     @handler("break")
     def break_(self, op: str, times: int) -> dict[str, Any]:
-        """Raise the first few times that it is tried while the actor is in memory."""
+        """Raise the first few times that it is tried while the actor is in memory, or always."""
         tries = self.__dict__.setdefault("_tries", {})
         tries[op] = tries.get(op, 0) + 1
         self.total += 1
         self.items.append("broken")
         host.emit(OUTPUT, {"never": op})
-        if tries[op] <= times:
+        if times == ALWAYS or tries[op] <= times:
             raise RuntimeError("broken")
         return self._note(op)
 

@@ -16,6 +16,7 @@ from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.topics import Topics
 from plexstream.schema.codec import decode_envelope, encode_envelope
 from plexstream.testing.simulation import supervised, waiting
+from plexstream.testing.simulation.actors import ALWAYS
 from plexstream.testing.simulation.network import Network, SimProducer
 from plexstream.testing.simulation.plan import Plan
 
@@ -201,7 +202,7 @@ class SimClient:
             misfire = random.choice(("once", "all", "skip"))
             return "series", {"op": op, "name": series, "misfire": misfire}
         if roll < 0.96:
-            return "break", {"op": op, "times": random.choice((1, 2, 99))}
+            return "break", {"op": op, "times": random.choice((1, 2, ALWAYS))}
         return "shrink", {"op": op}
 
     def _bad(self, op: str, target: str, step: int) -> Call:

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from plexstream.log.base import Record
 from plexstream.model import idempotency
 from plexstream.model.errors import Malformed
-from plexstream.model.journal import DONE, Claim, Out, OutKind, Step, Turn
+from plexstream.model.journal import DONE, WAITING, Begin, Claim, Out, OutKind, Step, Turn
 from plexstream.model.message import ASK, Envelope
 from plexstream.processor.fold import TRIED
 from plexstream.schema.codec import decode_envelope, decode_journal
-from plexstream.testing.simulation.actors import EVERY, bad_time
+from plexstream.testing.simulation.actors import ALWAYS, EVERY, bad_time
 from plexstream.testing.simulation.attempts import Attempts
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.keyed import Keyed, is_keyed_tell, result_of
@@ -80,7 +80,7 @@ class Model:
         self.emitted: list[tuple[str, bytes]] = []
         self.put_aside: list[tuple[Sent, str]] = []
         self.answers: dict[str, list[tuple[int, bytes]]] = {}
-        self.supervised: list[Turn] = []
+        self.supervised: list[Turn | Step] = []
         self.waits = Waits()
         self.attempts = Attempts()
         self.pending: dict[int, Pending] = {}
@@ -95,7 +95,7 @@ class Model:
             found = decode_journal(record.value or b"")
             if type(found) is Claim:
                 self._claim = self.next
-                self.pending[self.next] = self.waits.pending()
+                self.pending[self.next] = {**self.waits.pending(), **self.attempts.pending()}
                 self.claims += 1
             elif found.claim != self._claim:  # type: ignore[union-attr]
                 self.voided += 1
@@ -122,8 +122,9 @@ class Model:
         if is_waiting(t.actor) and t.cause_topic != "mailbox":
             self._by_itself(offset, t, kept)
             return
+        if type(t) is Step and not is_waiting(t.actor) and self._parked(offset, t, kept):
+            return
         if t.cause_topic == "timer":
-            assert type(t) is Turn
             self._timer_turn(offset, t)
             return
         _claim_that(t.cause_offset not in self.causes, f"mailbox offset {t.cause_offset} had a turn already")
@@ -143,12 +144,64 @@ class Model:
         if is_waiting(t.actor):
             self._waiting(offset, t, e, kept)
             return
-        assert type(t) is Turn
         _claim_that(t.handler == e.handler, f"the message is {e}")
+        if type(t) is Step:
+            _claim_that(not t.outs, "what waits sends nothing")
+            self._park(t)
+            return
+        assert type(t) is Turn
         if is_supervised(t.actor):
             self._supervised(offset, t)
         else:
+            overtakes = t.status != 2 and self.attempts.waits(t.actor)
+            _claim_that(not overtakes, "it overtakes what waits in the journal")
             self._message(offset, t, e, kept)
+
+    def _park(self, t: Step) -> None:
+        """A message is copied into the journal."""
+        self.attempts.keep(t)
+        if not is_supervised(t.actor):
+            actor = self.actor(t.actor)
+            actor.seq += 1
+            _claim_that(t.seq == t.invocation == actor.seq, f"number {t.invocation}, {actor.seq} was due")
+
+    def _parked(self, offset: int, t: Step, kept: Out | None) -> bool:
+        """Something more of a message that waits in the journal; False where it is the first of it."""
+        waits = self.attempts.begun(t)
+        if waits is None:
+            return False
+        self.attempts.keep(t)
+        if t.status == WAITING:
+            _claim_that(not t.outs, "what waits sends nothing")
+        elif is_supervised(t.actor):
+            self._supervised(offset, t)
+        else:
+            self._ended(offset, t, waits.begin, kept)
+        return True
+
+    def _ended(self, offset: int, t: Step, b: Begin, kept: Out | None) -> None:
+        """A message that has waited in the journal is handled."""
+        key = b.idempotency_key.rpartition("\0")[0]
+        e = Envelope(b.kind, b.id, t.actor, b.handler, b.payload, b.sender, b.reply_to, key)
+        said = self.keyed.of(e)
+        actor = self.actor(t.actor)
+        _claim_that(t.seq == actor.seq, f"turn number {t.seq}, {actor.seq} was due")
+        if said is not None:  # what was answered before
+            got = [(_ANSWER.get(o.kind), o.payload) for o in t.outs]
+            _claim_that(got == ([said] if b.kind == ASK else []), f"it says {got}, and said {said}")
+        elif t.status == 2 or _conflict(t):
+            self._failed(t, e)
+        elif b.handler == "get":  # it was behind a tell that is tried again
+            actor.read(t.time)
+            read = [json.loads(o.payload) for o in t.outs]
+            _claim_that(read == [actor.view()], f"it reads {read}, expected {actor.view()}")
+        else:
+            expected = self._handled(t, b.handler, b.payload, b.kind == ASK, t.invocation)
+            if is_keyed_tell(t, e) and not expected.code:
+                _claim_that(result_of(kept) == expected.value, f"it keeps {kept}, expected {expected}")
+        self._outs(offset, t)
+        if t.idempotency_key:
+            self.keyed.keep(t, kept, e)
 
     def _waiting(self, offset: int, t: Turn | Step, e: Envelope | None, kept: Out | None) -> None:
         """A turn or a step that `waited` judges."""
@@ -170,7 +223,7 @@ class Model:
             _claim_that(timer is not None, f"timer {t.message_id} of {t.sender} is not pending (any more)")
         self._waiting(offset, t, None, kept)
 
-    def _supervised(self, offset: int, t: Turn) -> None:
+    def _supervised(self, offset: int, t: Turn | Step) -> None:
         """A turn that `supervised` judges, once all partitions are known."""
         self.supervised.append(t)
         self._outs(offset, t)
@@ -197,14 +250,16 @@ class Model:
         if t.idempotency_key:
             self.keyed.keep(t, kept, e)
 
-    def _handled(self, t: Turn, handler: str, payload: bytes, ask: bool) -> Expected:
-        """A turn that was done or refused."""
+    def _handled(
+        self, t: Turn | Step, handler: str, payload: bytes, ask: bool, number: int | None = None
+    ) -> Expected:
+        """A turn that was done or refused. `number`: its own, where its message has waited in the journal."""
         actor = self.actor(t.actor)
         arguments = json.loads(payload)
         if handler == "break":
-            _claim_that(arguments["times"] < 99, "what always raises cannot be done")
-        seq = actor.seq + 1
-        _claim_that(t.seq == seq, f"turn number {t.seq}, {seq} was due")
+            _claim_that(arguments["times"] != ALWAYS, "what always raises cannot be done")
+        seq = actor.seq + 1 if number is None else number
+        _claim_that(number is not None or t.seq == seq, f"turn number {t.seq}, {seq} was due")
         fresh = actor.expired(t.time)
         expected = actor.turn(handler, arguments, seq, t.time)
         _claim_that(bool(expected.code) == (t.status == 1), f"status {t.status}, expected {expected}")
@@ -231,7 +286,7 @@ class Model:
         _claim_that(got == expected.outs, f"it sends {got}, expected {expected.outs}")
         return expected
 
-    def _failed(self, t: Turn, e: Envelope) -> None:
+    def _failed(self, t: Turn | Step, e: Envelope) -> None:
         _claim_that(not t.patch and len(t.outs) == 1, "a failure changes nothing and sends one thing")
         out = t.outs[0]
         code = out.key if out.kind == OutKind.DEADLETTER else json.loads(out.payload)["code"]
@@ -239,7 +294,8 @@ class Model:
         self.codes[code] = self.codes.get(code, 0) + 1
         arguments = json.loads(e.payload)
         if code == "failed":
-            _claim_that(e.handler == "break", f"{e.handler} does not raise")
+            raises = e.handler == "break" or (e.handler == "rang" and bad_time(t.time))
+            _claim_that(raises, f"{e.handler} does not raise")
         elif code == "unknown_type":
             _claim_that("/nobody/" in e.target, "the type is known")
         elif code == "unknown_handler":
@@ -251,11 +307,18 @@ class Model:
         else:
             _claim_that(code == "poisoned", f"nothing here fails with {code}")
 
-    def _timer_turn(self, offset: int, t: Turn) -> None:
+    def _timer_turn(self, offset: int, t: Turn | Step) -> None:
         timer = self.timers.get((t.sender, t.message_id))
         if timer is None:
             raise Violation(f"timer {t.message_id} of {t.sender} is not pending (any more)")
         _claim_that(t.time >= timer.due, f"a timer fires {timer.due - t.time} ms early")
+        if type(t) is Step:
+            self._park(t)
+            rest: Turn | Step = self._series(t, timer) if timer.schedule else t
+            _claim_that(not rest.outs, "what waits sends nothing")
+            self._drop_timer(t.sender, t.message_id)
+            self._outs(offset, t)
+            return
         if is_supervised(t.actor):
             self._drop_timer(t.sender, t.message_id)
             self._supervised(offset, t)
@@ -281,7 +344,7 @@ class Model:
         self._drop_timer(t.sender, t.message_id)
         self._outs(offset, whole)
 
-    def _series(self, t: Turn, timer: Timer) -> Turn:
+    def _series(self, t: Turn | Step, timer: Timer) -> Turn | Step:
         """The turn without what sets the next of its series, which must be there and be right."""
         next = t.outs[-1] if t.outs else None
         if next is not None and next.kind == OutKind.CANCEL and next.id == t.message_id:
@@ -337,6 +400,12 @@ class Model:
             "timers": {f"{a} {name}": t.due for (a, name), t in sorted(self.timers.items())},
             "replies": self.keyed.state(),
         }
+
+
+def _conflict(t: Turn | Step) -> bool:
+    """Whether a turn says that its message's key was used with other arguments."""
+    said = [o for o in t.outs if o.kind == OutKind.ERROR]
+    return any(json.loads(o.payload)["code"] == idempotency.CONFLICT for o in said)
 
 
 def _poisoned(t: Turn | Step, e: Envelope) -> bool:

@@ -46,7 +46,7 @@ class Actor:
 
     def expired(self, now: int) -> bool:
         """Whether a turn at `now` begins anew."""
-        return parse(self.address).type == "brief" and self.seq > 0 and now - self.time > TTL_MS
+        return parse(self.address).type == "brief" and self.time > 0 and now - self.time > TTL_MS
 
     def turn(self, handler: str, arguments: dict[str, Any], seq: int, now: int) -> Expected:
         """One message, handled; the state changes if no error comes of it."""
@@ -62,7 +62,7 @@ class Actor:
         except Refusal as refusal:
             self.state = json.loads(before)
             return Expected("rejected", refusal.args[0], [])
-        self.seq, self.time, self.raw = seq, now, False
+        self.seq, self.time, self.raw = max(self.seq, seq), now, False
         self.views.append(self.view())
         return Expected("", value, outs)
 
@@ -72,6 +72,13 @@ class Actor:
             self.state = blank()
             self.raw = True
         self.seq, self.time = self.seq + 1, now
+
+    def read(self, now: int) -> None:
+        """A turn that only reads."""
+        if self.expired(now):
+            self.state = blank()
+            self.raw = True
+        self.time = now
 
     def hidden(self) -> dict[str, Any]:
         """What is stored of it besides its state."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.model.address import full
-from plexstream.model.journal import Out, OutKind, Turn
+from plexstream.model.journal import Out, OutKind, Step, Turn
 from plexstream.sdk.declare import actor, handler, init_handler
 from plexstream.sdk.fields import state
 from plexstream.sdk.host import host
@@ -94,10 +95,10 @@ class Judge:
 
     def __init__(self, pool_limits: tuple[int, float] = (MAX_RESTARTS, WINDOW)) -> None:
         self._pool_limits = pool_limits
-        self.turns: dict[str, list[Turn]] = {}
+        self.turns: dict[str, list[Turn | Step]] = {}
         self.restarts = self.gave_up = 0
 
-    def take(self, turn: Turn) -> None:
+    def take(self, turn: Turn | Step) -> None:
         """A turn that counts."""
         self.turns.setdefault(turn.actor, []).append(turn)
 
@@ -196,13 +197,13 @@ def _end(out: Out) -> dict[str, Any] | None:
     return None
 
 
-def _written(turn: Turn) -> list[dict[str, Any]]:
+def _written(turn: Turn | Step) -> list[dict[str, Any]]:
     """The decisions that a turn wrote down."""
     changes = [c for c in turn.patch if c.field == "history" and c.key != "#"]
     return [json.loads(c.value) for c in changes if c.value is not None]
 
 
-def _entries(turns: list[Turn], field: str) -> dict[str, Any]:
+def _entries(turns: Sequence[Turn | Step], field: str) -> dict[str, Any]:
     """The entries of a collection after some turns."""
     found: dict[str, Any] = {}
     for turn in turns:
@@ -214,7 +215,7 @@ def _entries(turns: list[Turn], field: str) -> dict[str, Any]:
     return found
 
 
-def _last(turns: list[Turn], field: str) -> dict[str, Any]:
+def _last(turns: Sequence[Turn | Step], field: str) -> dict[str, Any]:
     for turn in reversed(turns):
         for change in turn.patch:
             if change.field == field and change.value is not None:
