@@ -214,8 +214,8 @@ class Handling(Ledger):
                 break
         for out in outs:
             if out.handler in SIGNALS:
-                ruling = self.actors.lives.sent(actor.address, ruling, actor.life, outs)
-                outs = []
+                ruling = self.actors.lives.sent(actor.address, ruling, actor.life, outs, calls)
+                outs, calls = [], ()
                 break
         kind = e.kind
         later = later and kind == ASK
@@ -534,9 +534,9 @@ class Handling(Ledger):
             outs = self.ticks.take(actor, outs, self.now)
             outs, changes, _ = take(self.pieces, actor.address, outs, all=True)
         if any(out.handler in SIGNALS for out in outs):
-            ruling = self.actors.lives.sent(actor.address, None, actor.life, outs)
+            ruling = self.actors.lives.sent(actor.address, None, actor.life, outs, changes)
             outs = ruling.outs
-            changes += [*ruling.changes, *self.actors.live_on(actor, ruling.life)]
+            changes = [*ruling.changes, *self.actors.live_on(actor, ruling.life)]
         if not actor.armed:
             actor.armed = True
             outs = [*outs, *arm(actor.info, actor.address, self.pieces, self.now)]

@@ -6,7 +6,7 @@ Everything is decided within one turn, from the actor's own state, and leaves wi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from plexstream.model.host import TypeInfo
@@ -208,12 +208,16 @@ class Lives:
 
     # What goes out
 
-    def sent(self, address: str, ruling: Ruling | None, life: Life | None, outs: list[Out]) -> Ruling:
+    def sent(
+        self, address: str, ruling: Ruling | None, life: Life | None, outs: list[Out],
+        calls: Sequence[Change] = (),
+    ) -> Ruling:  # fmt: skip
         """What the signals among a handler's `outs` do to its own actor; all of them are the ruling's then.
 
         Parameters:
             ruling: on the message that the handler has handled, if there was one.
             life: the actor's, before that.
+            calls: changes of `CALLS` that the handler makes; they are the ruling's then, too.
         """
         changes: dict[tuple[str, str], Change] = {}
         kept: list[Out] = []
@@ -243,6 +247,7 @@ class Lives:
             life = ruling.life
         if changes or end is not None:
             life = life or Life()
+        changes.update({(call.field, call.key or ""): call for call in calls})
         if ruling is not None:
             kept = ruling.outs + kept
             changes = {**{(c.field, c.key or ""): c for c in ruling.changes}, **changes}
@@ -251,7 +256,10 @@ class Lives:
         assert life is not None
         kept = [out for out in kept if out.kind != _TIMER or out.target != address]
         ended = self._end(address, life, end[:_MAX_REASON], changes=changes)
-        return ended._replace(outs=kept + ended.outs, fresh=ruling is not None and ruling.fresh)
+        undone = [c for c in changes.values() if c.value is None]  # before it ended: nobody is told
+        told = [*undone, *ended.changes]
+        fresh = ruling is not None and ruling.fresh
+        return ended._replace(outs=kept + ended.outs, changes=told, fresh=fresh)
 
     def failed(self, address: str, life: Life | None, e: Envelope, code: str, detail: str) -> Ruling:
         """A message has failed for good: who is told, and whether the actor ends."""

@@ -241,6 +241,14 @@ def test_a_normal_exit_ends_nobody_else(world):
     assert world.field("trapper/1", "heard") == [["exit", "default/default/worker/1", "normal"]]
 
 
+def test_what_is_undone_with_the_end_stays_undone(world):
+    do(world, "boss/1", ["link", "worker/1"], ["monitor", "worker/2"])
+    ref = world.field("boss/1", "refs")[0]
+    do(world, "boss/1", ["unlink", "worker/1"], ["demonitor", ref], ["exit", "gone"])
+    assert world.links("boss/1") == world.links("worker/1") == world.links("worker/2") == []
+    assert world.ask("worker/1", "add") == 1
+
+
 def test_unlinked_actors_end_alone(world):
     do(world, "boss/1", ["link", "worker/1"])
     do(world, "boss/1", ["unlink", "worker/1"])

@@ -64,7 +64,11 @@ class Desk:
         return host.reply_later()
 
     @handler("leave")
-    def leave(self) -> None:
+    def leave(self, serve: bool = False, order: bool = False) -> None:
+        if serve:
+            self.serve()
+        if order:
+            self.order("the last")
         host.exit("done for today")
 
 
@@ -181,6 +185,16 @@ def test_who_waits_hears_of_the_end(world, how, why):
     for order in orders:
         assert world.errors[order]["code"] == "stopped"
         assert why in world.errors[order]["detail"]
+    assert waiting(world) == []
+
+
+def test_an_end_answers_each_once(world):
+    served = world.start("desk/1", "order", what="tea")
+    last = world.start("desk/1", "leave", serve=True, order=True)
+    assert world.replies[served] == {"here is": "tea"}
+    assert world.errors[last]["code"] == "stopped"
+    answers = [out.id for turn in world.turns("leave") for out in turn.outs if out.kind in (2, 3)]
+    assert sorted(answers) == sorted((served, last))
     assert waiting(world) == []
 
 
