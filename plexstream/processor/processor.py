@@ -112,6 +112,8 @@ class Processor(Handling):
             self.put_aside(TIMER, -1, timer_message(timer), self.fold.timer_attempts - 1)
         else:
             self._fire(timer)
+        if care.told and self.quiet:
+            self._pending.append(self._mark(timer=PASSED))  # it waits, or is no more: it was not tried
         self._with_care()
 
     def tick(self, now: int) -> None:

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from plexstream.testing.programs.actors import Bell, Coro, Flow, Flowing, Lone, Plain
+from plexstream.testing.programs.actors import Bell, Coro, Desk, Flow, Flowing, Lone, Plain
 from plexstream.testing.programs.outside import outside
 
 outside.begin(Path(os.environ["FAULTS_OUTSIDE"]))
 
-__all__ = ["Bell", "Coro", "Flow", "Flowing", "Lone", "Plain"]
+__all__ = ["Bell", "Coro", "Desk", "Flow", "Flowing", "Lone", "Plain"]

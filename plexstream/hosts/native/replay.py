@@ -111,6 +111,8 @@ class Replay:
                 return self._ended_early(outcome, step, i, missed)
             if step.status == WAITING:
                 if type(outcome) is not Suspended:
+                    if self._only_begins(i):
+                        continue  # the process ended before what it came to was on the log
                     return self._ended_early(outcome, step, i)
                 if differs := self._compare(step, i):
                     self._task.drop()
@@ -127,6 +129,12 @@ class Replay:
                 ran = True
                 outcome = self._take(self._host.go_on(self._task))
         return self._rest(outcome, ran)
+
+    def _only_begins(self, place: int) -> bool:
+        """Whether a step has nothing but the message, and nothing that the handler did comes behind it."""
+        step, later = self._history[place], self._history[place + 1 :]
+        empty = step.begin is not None and not (step.commands or step.outs)
+        return empty and all(s.status == MEANWHILE or is_note(s) for s in later)
 
     def _keep(self, step: Step) -> None:
         """What a stretch that was undone did to collections stays: what came later is on top of it."""
@@ -198,7 +206,8 @@ class Replay:
             what = f"failed: {outcome.detail}"
         else:
             what = "ended"
-        left = f"{len(self._history) - at} more steps are recorded, but the handler "
+        count = sum(not is_note(s) for s in self._history[at:])  # else it would be told anew at each try
+        left = f"{count} more steps are recorded, but the handler "
         return self._misfit(f"{missed or self._task.missed(step) or left}{what}")
 
     def _misfit(self, what: str) -> Result:

@@ -14,7 +14,7 @@ from plexstream.sdk.declare import actor, handler
 from plexstream.sdk.fields import state, state_list, state_map
 from plexstream.sdk.host import host
 from plexstream.sdk.spec import Retry
-from plexstream.sdk.workflows import query_handler, run_handler, signal_handler, workflow
+from plexstream.sdk.workflows import query_handler, run_handler, service, signal_handler, workflow
 from plexstream.testing.programs import changes, sends  # noqa: F401  they add their kinds
 from plexstream.testing.programs.kinds import ALL, Me, Play
 from plexstream.testing.programs.outside import outside
@@ -209,7 +209,21 @@ class Bell:
                 host.resolve_awakeable(id, "too late")
 
 
-CLASSES: tuple[Any, ...] = (Coro, Plain, Lone, Flow, Flowing, Bell)
+@service(name="desk")
+class Desk:
+    """Does one thing for each of those who ask at the same time, and mixes nobody up."""
+
+    @handler("fetch")
+    async def fetch(self, key: str, seconds: float, fails: int) -> list[str]:
+        """An effect between two waits, told together with a promise that is this call's own."""
+        await host.sleep(seconds)
+        result = await host.run(key, outside.effect, key, fails)
+        own = host.promise(f"{key} {host.uuid()}")
+        own.resolve(key)
+        return [key, result, await own]
+
+
+CLASSES: tuple[Any, ...] = (Coro, Plain, Lone, Flow, Flowing, Bell, Desk)
 OBJECTS = ("coro/1", "coro/2", "plain/1", "plain/2", "lone/1", "lone/2")
 
 

@@ -225,5 +225,8 @@ class _Playing:
                 self._stage.pass_time(0)
 
     def _looks(self) -> dict[str, Any]:
-        flows = sorted({s.to for s in self._scripts.values() if is_workflow(s.to)})
+        ops = [op for s in self._scripts.values() for op in s.ops]
+        told = {op[2 if op[0] == "after" else 1] for op in ops if op[0] in ("tell", "uuid", "after")}
+        everyone = {*told, *(s.to for s in self._scripts.values())}
+        flows = sorted(a for a in everyone if a and is_workflow(a))
         return {address: self._stage.look(address) for address in (*OBJECTS, *flows)}

@@ -109,6 +109,30 @@ class Ask(Kind):
 
 
 @kind
+class Serve(Kind):
+    """``[serve, desk, seconds, fails]``: a service, which handles all calls at the same time."""
+
+    name = "serve"
+    waits = True
+
+    def draw(self, scope: Scope) -> Op:
+        random = scope.random
+        return ["serve", f"desk/{random.randrange(2)}", random.choice((0, 0.1, 2)), random.choice((0, 0, 1))]
+
+    def start(self, me: Me, op: Op) -> Waitable[Any]:
+        return host.start.ask(op[1], "fetch", key=me.key(), seconds=op[2], fails=op[3])
+
+    def play(self, me: Me, op: Op) -> Play:
+        return (yield self.start(me, op))
+
+    def judge(self, op: Op, came: Came) -> None:
+        key = f"{came.sid}.{came.at}"
+        ran = [[key, result, key] for result in outside.results.get(key, [])]
+        came.claim(came.value in ran, f"its effect has returned {ran}")
+        came.claim(came.over - came.began >= op[2] * 1000, f"{op[2]} s are over before their time")
+
+
+@kind
 class Promise(Kind):
     """``[promise, name]``: a value that somebody gives by name; that of the operation, or one of all runs."""
 
@@ -169,7 +193,7 @@ class _Several(Kind):
         random = scope.random
         found: list[Op] = []
         for _ in range(random.randint(1, 3)):
-            leaf = ALL[random.choice(("run", "sleep", "sleep", "ask"))].draw(scope)
+            leaf = ALL[random.choice(("run", "sleep", "sleep", "ask", "serve"))].draw(scope)
             if leaf is None or (leaf[0] == "ask" and any(op[0] == "ask" for op in found)):
                 leaf = ["sleep", random.choice((0, 0.2, 2))]
             if leaf[0] == "ask":

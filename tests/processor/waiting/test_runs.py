@@ -6,6 +6,7 @@ import pytest
 from world import World
 
 from plexstream import host, query_handler, run_handler, signal_handler, state, workflow
+from plexstream.model.journal import Step
 
 RAN: list[str] = []
 
@@ -155,3 +156,25 @@ def test_a_run_that_goes_on_from_another_is_restarted_from_its_own_first_step(wo
         world.run()
         world.ask("promised/1", "push", v=v)
     assert world.replies[id] == ["a", "b", "c"]
+
+
+@workflow(name="hasty")
+class Hasty:
+    @run_handler
+    def run(self, i: int = 0) -> int:
+        if i < 2:
+            host.continue_as_new(i=i + 1)
+        return i
+
+
+def test_a_run_of_which_only_the_beginning_is_on_the_log_goes_on_as_new():
+    world = World(Hasty)
+    id = world.tell("hasty/1", "run", _kind=1)
+    world.run()
+    first = next(n for n, record in enumerate(world.journal) if type(record) is Step)
+    del world.journal[first + 1 :]  # the process ended in between
+    world.replies.clear()
+    world.restart()
+    world.run()
+    assert world.replies[id] == 2
+    assert world.waiting() == []
