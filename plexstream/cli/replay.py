@@ -11,6 +11,9 @@ from plexstream.cli import options
 from plexstream.cli.output import NO, counted, print_json, reading, stdout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from plexstream.inspection.reexecute import Report, TurnDiffers
     from plexstream.log.base import Log
     from plexstream.node.config import Config
 
@@ -30,9 +33,10 @@ def replay(
 ) -> None:
     """Rebuild every partition from the log alone, elsewhere, and compare it with the state stores here.
 
-    With [bold]--re-execute[/] the code runs again instead, on each recorded message and the state before
-    it, and the first turn of each partition that changes, sends or answers something else is reported:
-    a test of new code against real messages. Nothing leaves the process. Exit code 1: differences.
+    With [bold]--re-execute[/] the code runs again instead, on each recorded message, timer and hook and the
+    state before it: a test of new code against real messages. Handlers that waited run again to their end,
+    those that wait to where they are. The first of each partition that changes, sends, asks or answers
+    something else is reported. Nothing leaves the process. Exit code 1: differences.
 
     With [bold]--at[/] and [bold]--partition[/] either ends after that offset of the journal. State stores
     are mostly past it, so that what is rebuilt is compared with what `state get --at` says of each actor.
@@ -123,27 +127,27 @@ def _re_execute(
         first = report.first
         assert first is not None
         out.print(
-            f"[red]differs[/]  partition {first.partition}, journal offset {first.offset}: "
-            f"{escape(first.actor)} turn {first.seq}, {escape(first.handler)}",
+            f"[red]differs[/]  partition {first.partition}, {_place(first)}: {escape(first.actor)} "
+            f"turn {first.seq}, {escape(first.handler)}",
             soft_wrap=True,
         )
         for what in first.what:
             out.print(f"         {escape(what)}", soft_wrap=True)
     executed, trimmed = sum(r.executed for r in found), sum(r.trimmed for r in found)
-    unknown, waited = sum(r.unknown for r in found), sum(r.waited for r in found)
+    waited, waiting = sum(r.waited for r in found), sum(r.waiting for r in found)
     if different:
         verdict = f"[red]{len(different)} partitions differ[/]"
     else:
-        verdict = "[green]all as recorded[/]" if executed else "[yellow]nothing is compared[/]"
+        any_ = executed or waited or waiting
+        verdict = "[green]all as recorded[/]" if any_ else "[yellow]nothing is compared[/]"
     out.print(
         f"{counted(executed, 'turn')} executed again by {file} ({app.version}): {verdict}", soft_wrap=True
     )
-    if trimmed:
-        out.print(f"{trimmed:,} turns were not: the retention of the mailbox has dropped their messages")
-    if unknown:
-        out.print(f"{unknown:,} turns were not: {file} declares no actors of their types", soft_wrap=True)
-    if waited:
-        out.print(f"{waited:,} handlers were not: they waited, and are checked where a node runs them again")
+    if waited or waiting:
+        out.print(f"with {counted(waited, 'handler')} that waited, and {waiting:,} that wait still")
+    out.print("[bold]Not compared[/]")
+    for line in _not_compared(found, trimmed, file):
+        out.print(f"  {line}", soft_wrap=True)
     late = [r for r in found if r.begin > 0]
     if late:
         begins = ", ".join(f"{r.partition} from offset {r.begin}" for r in late[:5])
@@ -152,3 +156,26 @@ def _re_execute(
     if late or trimmed:
         out.print("keep_history = true in [processor] keeps all that comes from now on.", soft_wrap=True)
     return not different
+
+
+def _place(first: TurnDiffers) -> str:
+    return f"journal offset {first.offset}" if first.offset >= 0 else "waiting now"
+
+
+def _not_compared(found: list[Report], trimmed: int, file: Path) -> Iterator[str]:
+    """What may be other with this code, and re-execution does not tell."""
+    if trimmed:
+        yield f"{trimmed:,} turns: the retention of the mailbox has dropped their messages"
+    if unknown := sum(r.unknown for r in found):
+        yield f"{unknown:,} turns and handlers: {file} declares no actors of their types"
+    if ticks := sum(r.ticks for r in found):
+        yield f"{ticks:,} turns of timers in memory (host.timer): no journal has their arguments"
+    if without_code := sum(r.without_code for r in found):
+        yield f"{without_code:,} turns that no actor's code made: refusals, links, timers passed on, commands"
+    if ended := sum(r.ended for r in found):
+        yield f"{ended:,} handlers that were ended before they began, or by the answer of another call"
+    if after := sum(r.first is not None for r in found):
+        yield f"what comes behind the first difference of {after} partitions"
+    yield "calls that leave no turn (read-only ones), and what attempts did that were tried again"
+    yield "what host.run calls (its recorded results are taken), how long sleeps and timeouts take"
+    yield "texts of exceptions, links and monitors as an actor's state, what hooks of loading do"

@@ -1,43 +1,40 @@
 """Running code again over what is recorded: does it still do what it did?
 
 The state follows the record, not the code: each turn starts from what was, so one difference does not
-make others. Handlers run in this process, and nothing that they send leaves it.
+make others. Handlers run in this process, and nothing that they send leaves it. Those that have waited run
+again from their start with what is recorded of them, as a node would run them.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import msgspec
-
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.native.host import MAX_MESSAGE
 from plexstream.hosts.native.load import Loaded
 from plexstream.hosts.system import SYSTEM_TYPES
+from plexstream.inspection.compared import turn_differs
 from plexstream.inspection.history import Progress, known_from, read, rebuild
+from plexstream.inspection.waited import Waited
 from plexstream.log.base import Log
 from plexstream.log.installation import entries, id_of
 from plexstream.model.address import type_of
 from plexstream.model.errors import Malformed, ReplayDiffers
-from plexstream.model.host import Result
-from plexstream.model.journal import MEANWHILE, WAITING, Change, Out, OutKind, Step, Turn
-from plexstream.model.life import EXIT, FIELD, SIGNALS, decode_life
+from plexstream.model.host import Result, Suspended
+from plexstream.model.journal import DONE, MEANWHILE, WAITING, Step, Turn
+from plexstream.model.life import FIELD, SIGNALS, decode_life
 from plexstream.model.message import ASK, Envelope
-from plexstream.model.timer import CRON, decode_timer
+from plexstream.model.timer import decode_timer
 from plexstream.model.topics import Topics
-from plexstream.processor.actors import EntryReader
-from plexstream.processor.calls import take
+from plexstream.processor.actors import RAW, EntryReader
 from plexstream.processor.fold import MAILBOX, TIMER
-from plexstream.processor.kept import result_out
+from plexstream.processor.lives import Lives
 from plexstream.processor.pieces import Pieces
+from plexstream.processor.ticks import TICK
 from plexstream.schema.codec import decode_envelope
 
 _MAX_LOADED = 10_000
 _AHEAD = 1_000
-_CANCEL = OutKind.CANCEL.value
-_REPLY, _ERROR, _DEAD = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.DEADLETTER.value
-_TIMER, _TICK = OutKind.TIMER.value, OutKind.TICK.value
-_CODES = {1: "rejected", 2: "failed"}
 
 
 class TurnDiffers(NamedTuple):
@@ -59,8 +56,11 @@ class Report(NamedTuple):
     executed: int
     trimmed: int  # turns whose messages are no longer in the mailbox
     without_code: int  # turns that no handler made: refusals, timers passed on, tools
-    unknown: int  # turns of types that the code does not have
-    waited: int  # handlers that waited and have ended: they are not executed again
+    unknown: int  # turns and handlers of types that the code does not have
+    waited: int  # handlers that waited and have ended, executed again
+    waiting: int  # handlers that wait still, executed again to where they are
+    ticks: int  # turns of timers in memory: no journal has their arguments
+    ended: int  # handlers that were ended before they began, or by somebody else's answer
     first: TurnDiffers | None
 
 
@@ -105,30 +105,75 @@ class _Again:
         self._types = {**app.types, **SYSTEM_TYPES}
         salt = id_of(entries(log, topics))
         self._host = NativeHost(self._types, app.version, max_message=max_message, salt=salt)
+        self._waited = Waited(self._host)
         self._loaded: dict[str, Any] = {}
-        self.executed = self.trimmed = self.without_code = self.unknown = self.waited = 0
+        self._pieces: Pieces | None = None
+        self.executed = self.trimmed = self.without_code = self.unknown = 0
+        self.waited = self.waiting = self.ticks = self.ended = 0
 
     def turn(self, offset: int, turn: Turn | Step, pieces: Pieces) -> None:
         """Execute one recorded turn on the state before it. Raises _Found."""
+        self._pieces = pieces
         if type(turn) is Step:
-            self.waited += turn.status not in (WAITING, MEANWHILE)
             self._loaded.pop(turn.actor, None)
+            if turn.status == MEANWHILE and not turn.next:
+                self._turn(offset, Turn(*turn[:18])._replace(status=DONE), pieces)
+                self._loaded.pop(turn.actor, None)
+            elif turn.status not in (WAITING, MEANWHILE):
+                self._step(offset, turn, pieces)
             return
         assert type(turn) is Turn
-        message = self._message(turn, pieces)
+        self._turn(offset, turn, pieces)
+
+    def rest(self) -> None:
+        """Run those again that wait still, to where they are. Raises _Found."""
+        pieces = self._pieces
+        for address, found in list(pieces.histories.pending.items()) if pieces is not None else ():
+            for number in sorted(found):
+                assert pieces is not None
+                if type_of(address) not in self._types:
+                    self.unknown += 1
+                    continue
+                what = self._waited.waits(address, number, pieces)
+                self.waiting += what is not None
+                if what:
+                    handler = found[number].begin.handler
+                    raise _Found(TurnDiffers(self._partition, -1, address, number, handler, what))
+
+    def _step(self, offset: int, step: Step, pieces: Pieces) -> None:
+        """The end of a handler that has waited."""
+        if type_of(step.actor) not in self._types:
+            self.unknown += 1
+            return
+        what = self._waited.ended(step, pieces)
+        self.waited += what is not None
+        self.ended += what is None
+        if what:
+            raise _Found(
+                TurnDiffers(self._partition, offset, step.actor, step.invocation, step.handler, what)
+            )
+
+    def _turn(self, offset: int, turn: Turn, pieces: Pieces) -> None:
         handled = turn.seq and turn.handler and turn.cause_topic in (MAILBOX, TIMER)
-        if not handled or turn.handler in SIGNALS or _stopped(turn, pieces):
+        if turn.cause_topic == TICK and turn.handler:
+            self.ticks += 1
+        elif not handled:
             self.without_code += 1
         elif type_of(turn.actor) not in self._types:
             self.unknown += 1
-        elif message is None:
+        elif (message := self._message(turn, pieces)) is None:
             self.trimmed += 1
         else:
-            self.executed += 1
             what = self._execute(turn, message, pieces)
-            if what:
-                raise _Found(TurnDiffers(self._partition, offset, turn.actor, turn.seq, turn.handler, what))
-            return
+            if what is None:
+                self.without_code += 1
+            else:
+                self.executed += 1
+                if what:
+                    raise _Found(
+                        TurnDiffers(self._partition, offset, turn.actor, turn.seq, turn.handler, what)
+                    )
+                return
         # Not executed, so the object in memory is not what the record says any more.
         self._loaded.pop(turn.actor, None)
 
@@ -143,129 +188,46 @@ class _Again:
         payload = decode_timer(timer.data).payload
         return Envelope(0, timer.name, turn.actor, turn.handler, payload, timer.address)
 
-    def _execute(self, turn: Turn, e: Envelope, pieces: Pieces) -> list[str]:
-        reader = EntryReader(pieces, turn.actor)
+    def _execute(self, turn: Turn, e: Envelope, pieces: Pieces) -> list[str] | None:
+        """Each difference; None where no code of the actor runs."""
+        core = pieces.core(turn.actor)
+        life = decode_life(core.fields.get(FIELD))
+        handler, payload, ruling = turn.handler, e.payload, None
         type_name = type_of(turn.actor)
+        info = self._host.type_info(type_name)
+        assert info is not None
+        if life is not None or handler in SIGNALS:
+            ruling = Lives(pieces).rule(turn.actor, life, core.seq > 0, info, e)
+            handler, payload = ruling.handler, ruling.payload
+            if ruling.code or not handler:
+                return None
+        elif handler.startswith("$"):
+            return None  # answered by the processor itself
+        reader = EntryReader(pieces, turn.actor)
         try:
             if turn.fresh:
                 instance = self._host.activate(type_name, turn.actor, {}, reader)
             else:
                 instance = self._loaded.pop(turn.actor, None)
                 if instance is None:
-                    fields = pieces.core(turn.actor).fields
-                    instance = self._host.activate(type_name, turn.actor, fields, reader)
+                    instance = self._host.activate(type_name, turn.actor, core.fields, reader)
         except Exception as error:  # the user's hook, or state that the code no longer accepts
             return [f"the actor cannot be loaded: {type(error).__name__}: {error}"]
+        init = turn.fresh or (info.init and (core.seq == 0 or RAW in core.fields))
         result = self._host.invoke(
-            instance, turn.handler, e.payload, turn.seq, turn.time, turn.sender, turn.message_id,
-            e.headers.get("read_only") == "1", fresh=turn.fresh, reply_to=e.reply_to if e.kind == ASK else "",
+            instance, handler, payload, turn.seq, turn.time, turn.sender, turn.message_id,
+            e.headers.get("read_only") == "1", fresh=init, reply_to=e.reply_to if e.kind == ASK else "",
         )  # fmt: skip
         if type(result) is not Result:
+            if type(result) is Suspended:
+                self._host.drop(result.task)
             return ["the handler waits now, and did not then"]
-        what = _compare(turn, result, pieces)
+        what = turn_differs(turn, result, pieces, ruling, life)
         if not turn.fresh and not what:
             self._loaded[turn.actor] = instance
             if len(self._loaded) > _MAX_LOADED:
                 self._loaded.pop(next(iter(self._loaded)))
         return what
-
-
-def _compare(turn: Turn, result: Result, pieces: Pieces) -> list[str]:
-    now = result.code and ("rejected" if result.code == "rejected" else "failed")
-    recorded = _CODES.get(turn.status, "")
-    if now != recorded:
-        detail = f": {result.detail}" if result.detail else ""
-        return [f"status: recorded {recorded or 'done'}, now {now or 'done'}{detail}"]
-    if recorded:
-        return _compare_refusal(turn, result)
-    patch = list(turn.patch)
-    if turn.fresh:
-        dropped = sum(not field.startswith("$") for field, _, _ in pieces.entries(turn.actor))
-        patch = patch[dropped:]
-    patch = [change for change in patch if not change.field.startswith("$")]
-    taken = take(pieces, turn.actor, result.outs)
-    result = result._replace(outs=taken.outs)
-    return [*_compare_patch(patch, result.patch), *_compare_outs(turn, result, taken.later)]
-
-
-def _stopped(turn: Turn, pieces: Pieces) -> bool:
-    life = decode_life(pieces.core(turn.actor).fields.get(FIELD))
-    return life is not None and life.stopped
-
-
-def _compare_refusal(turn: Turn, result: Result) -> list[str]:
-    for out in turn.outs:
-        if out.kind == _ERROR:
-            body = msgspec.json.decode(out.payload)
-            code, detail, data = body.get("code"), body.get("detail"), body.get("data")
-        elif out.kind == _DEAD:
-            code, detail, data = out.key, out.note, result.data
-        else:
-            continue
-        if code != result.code:
-            return [f"error: recorded {code} ({detail}), now {result.code} ({result.detail})"]
-        # What a refusal says is meant for the caller; an exception's text may hold anything.
-        if code == "rejected" and (detail != result.detail or data != result.data):
-            return [f"refusal: recorded {detail!r} {data!r}, now {result.detail!r} {result.data!r}"]
-    return []
-
-
-def _compare_patch(recorded: list[Change], now: list[Change]) -> list[str]:
-    old = {(c.field, c.key): c.value for c in recorded}
-    new = {(c.field, c.key): c.value for c in now}
-    found = []
-    for field, key in dict.fromkeys([*old, *new]):
-        name = field if key is None else f"{field}[{key}]"
-        before, after = _said(old, (field, key)), _said(new, (field, key))
-        if before != after:
-            found.append(f"{name}: recorded {before}, now {after}")
-    return found
-
-
-def _said(patch: dict[tuple[str, str | None], bytes | None], key: tuple[str, str | None]) -> str:
-    if key not in patch:
-        return "unchanged"
-    value = patch[key]
-    return "deleted" if value is None else value.decode(errors="replace")
-
-
-def _compare_outs(turn: Turn, result: Result, later: bool) -> list[str]:
-    now = [o for o in result.outs if o.handler not in SIGNALS and o.kind != _TICK]
-    if turn.cause_kind == ASK and not later:
-        own = (o.target for o in turn.outs if o.kind == _REPLY and o.id == turn.message_id)
-        target = next(own, "")
-        now.append(Out(_REPLY, turn.message_id, target, "", result.value))
-    now += result_out(turn.cause_kind, turn.idempotency_key, result.value)
-    said = {o.id for o in now if o.kind == _TIMER}
-    recorded = [
-        o for o in turn.outs
-        if o.handler not in SIGNALS and not (_by_the_system(o, turn) and o.id not in said)
-    ]  # fmt: skip
-    if any(o.handler == EXIT and o.target == turn.actor for o in result.outs):
-        # An actor that ends itself has its timers taken back by the processor.
-        now, recorded = ([o for o in outs if o.kind not in (_TIMER, _CANCEL)] for outs in (now, recorded))
-    found = []
-    for index in range(max(len(recorded), len(now))):
-        old = recorded[index] if index < len(recorded) else None
-        new = now[index] if index < len(now) else None
-        if old != new:
-            found.append(f"sends {index + 1}: recorded {_out(old)}, now {_out(new)}")
-    return found
-
-
-def _by_the_system(out: Out, turn: Turn) -> bool:
-    """Whether no handler has set a timer: it is the next of a series, or one that the type declares."""
-    again = turn.cause_topic == TIMER and out.id == turn.message_id
-    return out.kind == _TIMER and bool(out.note) and (again or out.id.startswith(CRON))
-
-
-def _out(out: Out | None) -> str:
-    if out is None:
-        return "nothing"
-    words = [OutKind(out.kind).name.lower(), out.target, out.handler, out.payload.decode(errors="replace")]
-    if out.due:
-        words.append(f"due {out.due}")
-    return " ".join(w for w in words if w)
 
 
 def reexecute(
@@ -294,6 +256,7 @@ def reexecute(
     try:
         until = None if at is None else at + 1
         rebuild(log, topics, partition, until=until, progress=progress, on_turn=again.turn)
+        again.rest()
     except _Found as found:
         first = found.difference
     return Report(
@@ -304,6 +267,9 @@ def reexecute(
         again.without_code,
         again.unknown,
         again.waited,
+        again.waiting,
+        again.ticks,
+        again.ended,
         first,
     )
 

@@ -139,6 +139,15 @@ def _known(step: Step, undone: Undone, more: tuple[Completion, ...]) -> Step:
     )
 
 
+def start_of(history: list[Step], begin: Begin) -> Begin:
+    """With which time and state its handler began: those of its first record that is no note."""
+    for step in history:
+        begin = step.begin or begin
+        if step.status != _MEANWHILE and not is_note(step):
+            break
+    return begin
+
+
 class Invocation:
     """One handler that waits.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plexstream.model.host import Result, Suspended
-from plexstream.model.journal import WAITING, Begin, Change, CommandKind, Step
+from plexstream.model.journal import WAITING, Change, CommandKind
 from plexstream.processor.actors import Actor, PastReader
 from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.agenda import Agenda
@@ -12,8 +12,8 @@ from plexstream.processor.waiting.effects import Effects
 from plexstream.processor.waiting.invocation import (
     Invocation,
     effective,
-    is_note,
     no_cause,
+    start_of,
 )
 from plexstream.processor.waiting.journal import Journal
 from plexstream.processor.waiting.lifecycle import Lifecycle
@@ -165,7 +165,7 @@ class Revival:
         """From what is recorded of it."""
         p = self._partition
         history = effective(p.pieces.histories.read(inv.address, inv.number))
-        begin = _start(history, inv.begin)
+        begin = start_of(history, inv.begin)
         before = actor.instance
         past: PastReader | None = None
         try:
@@ -226,12 +226,3 @@ class Revival:
                 agenda.keep(inv, None)
                 inv.instance = None
                 move(inv, Event.DROP)
-
-
-def _start(history: list[Step], begin: Begin) -> Begin:
-    """With which time and state its handler began: those of its first record that is no note."""
-    for step in history:
-        begin = step.begin or begin
-        if step.status != 4 and not is_note(step):
-            break
-    return begin
