@@ -12,6 +12,7 @@ from plexstream.model.message import ASK
 from plexstream.model.timer import CRON
 from plexstream.processor.calls import take
 from plexstream.processor.fold import TIMER
+from plexstream.processor.kept import result_out
 from plexstream.processor.lives import Lives, Ruling
 from plexstream.processor.pieces import Pieces
 
@@ -53,8 +54,8 @@ def turn_differs(
     if turn.cause_kind == ASK and not taken.later:
         own = (o.target for o in turn.outs if o.kind == _REPLY and o.id == turn.message_id)
         outs.append(Out(_REPLY, turn.message_id, next(own, ""), "", result.value))
-    told = _result_differs(turn, result) if turn.cause_kind != ASK else []
-    return [*patch_differs(patch, result.patch), *_outs_differ(turn, outs, ends), *told]
+    outs += result_out(turn.cause_kind, turn.idempotency_key, result.value)
+    return [*patch_differs(patch, result.patch), *_outs_differ(turn, outs, ends)]
 
 
 def end_differs(step: Step, result: Result, reply: str) -> list[str]:
@@ -71,9 +72,9 @@ def end_differs(step: Step, result: Result, reply: str) -> list[str]:
     return [*patch_differs(list(step.patch), result.patch), *([outs] if outs else []), *told]
 
 
-def _result_differs(turn: Turn | Step, result: Result, reply: str = "") -> list[str]:
+def _result_differs(step: Step, result: Result, reply: str) -> list[str]:
     """Whether what a journal has of a result, as an answer or kept for a tell, is another."""
-    told = (o for o in turn.outs if (o.kind == _REPLY and o.id == reply) or (o.kind == _KEPT and not o.key))
+    told = (o for o in step.outs if (o.kind == _REPLY and o.id == reply) or (o.kind == _KEPT and not o.key))
     value = next((o.payload for o in told), result.value)
     return [] if value == result.value else [f"result: recorded {_text(value)}, now {_text(result.value)}"]
 
@@ -118,9 +119,7 @@ def _said(patch: dict[tuple[str, str | None], bytes | None], key: tuple[str, str
 
 def _outs_differ(turn: Turn, now: list[Out], ends: bool) -> list[str]:
     said = {o.id for o in now if o.kind == _TIMER}
-    recorded = [
-        o for o in turn.outs if o.kind != _KEPT and not (_by_the_system(o, turn) and o.id not in said)
-    ]  # fmt: skip
+    recorded = [o for o in turn.outs if not (_by_the_system(o, turn) and o.id not in said)]
     if ends:
         # An actor that ends itself has its timers taken back by the processor.
         now, recorded = ([o for o in outs if o.kind not in (_TIMER, _CANCEL)] for outs in (now, recorded))

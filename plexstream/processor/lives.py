@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from plexstream.model.address import parse
 from plexstream.model.host import TypeInfo
 from plexstream.model.journal import Change, Out, OutKind
 from plexstream.model.life import (
@@ -175,7 +176,7 @@ class Lives:
                 return Ruling(life, [], [])
             how = next((how for how in ("resumed", "failed", "ignored") if said.get(how) is True), name[1:])
             gone = self._drop(address, LINKS, sender) if how in ("exited", "ignored") else []
-            return _run(now, ON_CHILD, gone, child=sender, event=how, ref=ref, reason=reason)
+            return _run(now, ON_CHILD, gone, child=parse(sender).short, event=how, ref=ref, reason=reason)
         if name == LINK:
             if now.stopped:
                 return Ruling(life, [], [_out(sender, EXIT, reason=NOBODY)])
@@ -192,7 +193,7 @@ class Lives:
             gone = self._drop(address, WATCHING, ref)
             if not gone or now.stopped or ON_DOWN not in info.hooks:
                 return Ruling(life, gone, [])
-            return _run(now, ON_DOWN, gone, address=sender, ref=ref, reason=reason)
+            return _run(now, ON_DOWN, gone, address=parse(sender).short, ref=ref, reason=reason)
         gone = self._drop(address, LINKS, sender)
         if now.stopped or not (gone or sender == now.parent):
             return Ruling(life, gone, [])
@@ -200,7 +201,7 @@ class Lives:
             if ON_STOP in info.hooks:
                 return _run(now._replace(parent=""), ON_STOP, gone, reason=reason)
         elif ON_EXIT in info.hooks:
-            return _run(now, ON_EXIT, gone, address=sender, reason=reason)
+            return _run(now, ON_EXIT, gone, address=parse(sender).short, reason=reason)
         elif reason == NORMAL:
             return Ruling(life, gone, [])
         # Whoever has exited need not be told.

@@ -55,6 +55,7 @@ def handler(
     states: Iterable[str] = ...,
     postpone_in: Iterable[str] = ...,
     retry: Retry | None = ...,
+    shared: bool = ...,
 ) -> Callable[[F], F]: ...
 
 
@@ -65,6 +66,7 @@ def handler(
     states: Iterable[str] = (),
     postpone_in: Iterable[str] = (),
     retry: Retry | None = None,
+    shared: bool = False,
     **unknown: Any,
 ) -> Any:
     """Declare a method as the handler of messages called `names` (default: the method's name).
@@ -79,8 +81,11 @@ def handler(
         postpone_in: the states in which an `fsm_actor` keeps them for later.
         retry: how it is tried again when it raises, from its latest step; its callers wait meanwhile.
             Default: tells as the actor's `retry` says, asks not at all.
+        shared: it runs while another handler of the actor waits, whose changes it does not see. It may
+            resolve promises and send; it must not change the state, and cannot wait.
     """
-    refuse_unknown("handler", unknown, ("read_only", "invocation", "states", "postpone_in", "retry"))
+    known = ("read_only", "invocation", "states", "postpone_in", "retry", "shared")
+    refuse_unknown("handler", unknown, known)
     if len(names) == 1 and not isinstance(names[0], str):
         return handler()(names[0])  # @handler, without parentheses
     given: list[str] = []
@@ -94,12 +99,14 @@ def handler(
         raise DeclarationError(f"handler invocation {invocation!r}: write 'call' or 'cast'")
     if read_only and invocation == "cast":
         raise DeclarationError("a handler that is read_only and a cast would do nothing: write one of them")
+    if shared and (read_only or states or postpone_in):
+        raise DeclarationError("a shared handler is neither read_only nor of a state: write one of them")
 
     def put(function: F) -> F:
         own = tuple(given) or (method_name("handler", function),)
         check_name("handler", own[0])
         mark = HandlerMark(
-            own, read_only, invocation, tuple(states), tuple(postpone_in), retry=retry
+            own, read_only, invocation, tuple(states), tuple(postpone_in), retry=retry, shared=shared
         )
         put_mark(function, mark)
         return function
@@ -297,7 +304,7 @@ def as_handler(name: str, function: Callable[..., Any], mark: HandlerMark) -> Ha
         run = with_sender(run)
     elif any(p.kind is p.KEYWORD_ONLY for p in parameters.values()):
         run = by_name(run)
-    return Handler(name, run, mark.read_only, mark.invocation, mark.role, mark.retry)
+    return Handler(name, run, mark.read_only, mark.invocation, mark.role, mark.retry, mark.shared)
 
 
 def _check_subscriptions(spec: ActorType) -> None:

@@ -26,6 +26,7 @@ class HandlerMark:
     postpone_in: tuple[str, ...] = ()
     role: Role = ""
     retry: Retry | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

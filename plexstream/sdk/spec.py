@@ -108,6 +108,7 @@ class Handler:
     invocation: Invocation = "call"  # a cast has no result
     role: Role = ""  # in a workflow
     retry: Retry | None = None  # None: as its actor type
+    shared: bool = False  # it runs while others wait
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,11 +203,11 @@ def test_init_gets_the_arguments(world):
 def test_stop_and_exit(world):
     do(world, "boss/1", ["spawn", "worker", "1"], ["monitor", "worker/1"], ["stop", "worker/1", "over"])
     assert world.ask("worker/1", "add") == "stopped"
-    assert world.field("boss/1", "heard") == [["down", "default/default/worker/1", "over"]]
+    assert world.field("boss/1", "heard") == [["down", "worker/1", "over"]]
     do(world, "boss/1", ["spawn", "worker", "2"], ["monitor", "worker/2"])
     assert world.ask("worker/2", "leave") is None  # its turn takes effect
     assert world.field("worker/2", "n") == 100
-    assert world.field("boss/1", "heard")[1:] == [["down", "default/default/worker/2", "normal"]]
+    assert world.field("boss/1", "heard")[1:] == [["down", "worker/2", "normal"]]
 
 
 def test_a_stop_comes_behind_what_was_sent_before(world):
@@ -226,7 +226,7 @@ def test_links_end_together(world):
         assert world.links(address) == []
     assert world.ask("worker/2", "add") == "stopped"
     [[what, who, why]] = world.field("trapper/1", "heard")
-    assert (what, who) == ("exit", "default/default/boss/1")
+    assert (what, who) == ("exit", "boss/1")
     assert "boom" in why
     assert world.links("trapper/1") == []
 
@@ -238,7 +238,7 @@ def test_a_normal_exit_ends_nobody_else(world):
     world.run()
     assert not world.life("boss/1").stopped
     assert world.links("boss/1") == []
-    assert world.field("trapper/1", "heard") == [["exit", "default/default/worker/1", "normal"]]
+    assert world.field("trapper/1", "heard") == [["exit", "worker/1", "normal"]]
 
 
 def test_what_is_undone_with_the_end_stays_undone(world):
@@ -272,7 +272,7 @@ def test_a_monitor_hears_once_and_not_at_all_when_taken_back(world):
     world.ask("worker/1", "fail")
     world.ask("worker/1", "fail")
     world.run()
-    assert [h[:2] for h in world.field("boss/1", "heard")] == [["down", "default/default/worker/1"]]
+    assert [h[:2] for h in world.field("boss/1", "heard")] == [["down", "worker/1"]]
     assert world.ask("worker/1", "add") == 1  # nobody started it
     do(world, "boss/1", ["monitor", "worker/1"])
     world.tell("worker/1", "fail")
@@ -285,7 +285,7 @@ def test_a_monitor_hears_once_and_not_at_all_when_taken_back(world):
 def test_what_is_not_there(world):
     do(world, "trapper/1", ["link", "nobody/1"], ["monitor", "nobody/1"])
     assert world.field("trapper/1", "heard") == [
-        ["exit", "default/default/nobody/1", "noproc"], ["down", "default/default/nobody/1", "noproc"],
+        ["exit", "nobody/1", "noproc"], ["down", "nobody/1", "noproc"],
     ]  # fmt: skip
     do(world, "boss/1", ["spawn", "worker", "1"], ["stop", "worker/1"])
     do(world, "trapper/1", ["link", "worker/1"], ["monitor", "worker/1"])

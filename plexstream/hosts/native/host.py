@@ -13,11 +13,12 @@ from plexstream.hosts.native.arguments import WrongArguments
 from plexstream.hosts.native.dropped import close, drive
 from plexstream.hosts.native.failures import ASYNCIO, explain, failure, is_fatal
 from plexstream.hosts.native.forgotten import forgotten
+from plexstream.hosts.native.hook import HookTurn
 from plexstream.hosts.native.instance import FieldEntries, Instance
 from plexstream.hosts.native.plan import plan_of
 from plexstream.hosts.native.prepared import Type
 from plexstream.hosts.native.replay import Replay, init_ran, new_task
-from plexstream.hosts.native.task import Task
+from plexstream.hosts.native.task import PROMISES, Task
 from plexstream.hosts.native.turn import Turn
 from plexstream.hosts.native.values import BadValue, encode_value
 from plexstream.model.errors import Failed, TooLarge
@@ -124,6 +125,7 @@ class NativeHost:
             instance.roll_back()
 
     def _run_hook(self, instance: Instance, hook: Callable[..., Any], name: str) -> None:
+        current.turn, before = HookTurn(instance, name), current.turn
         try:
             hook(instance.object)
             changed = instance.changed()
@@ -132,6 +134,8 @@ class NativeHost:
             if is_fatal(error):
                 raise
             raise Failed(f"{instance.type.name}: the {name} hook raised {said(error)}") from error
+        finally:
+            current.turn = before
         instance.end_reading()
         if changed:
             instance.roll_back()
@@ -234,6 +238,11 @@ class NativeHost:
             if instance.cells:
                 instance.end_reading()
             return _new(Result, ("", data, [], [], True, "", None, None))
+        if bound.shared and (own := [n for n in instance.changed() if n != PROMISES]):
+            raise TypeError(
+                f"{_where(turn)} is shared, but changed {', '.join(own)}: it runs beside others, and may "
+                "resolve promises and send"
+            )
         patch = instance.take_changes(turn.room - len(data))
         return _new(Result, ("", data, patch, turn.outs, False, "", None, None))
 

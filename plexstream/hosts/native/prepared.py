@@ -19,7 +19,9 @@ from plexstream.sdk.spec import ActorType, Handler, Retry
 class Bound:
     """A handler with its arguments' check."""
 
-    __slots__ = ("bind", "function", "is_async", "name", "read_only", "rest", "retry", "role", "waits")
+    __slots__ = (
+        "bind", "function", "is_async", "name", "read_only", "rest", "retry", "role", "shared", "waits",
+    )  # fmt: skip
 
     def __init__(self, handler: Handler, where: str, retry: Retry) -> None:
         function = handler.function
@@ -27,6 +29,7 @@ class Bound:
         self.name = handler.name
         self.read_only = handler.read_only
         self.role = handler.role
+        self.shared = handler.shared
         self.retry = handler.retry or retry
         self.waits = False  # known once it has waited, if it is a plain def
         self.bind: Bind = binder(function, where)
@@ -81,5 +84,5 @@ def _shared(spec: ActorType) -> frozenset[str]:
     """The handlers that run while another one waits."""
     return frozenset(
         n for n, h in spec.handlers.items()
-        if spec.kind == "service" or h.read_only or h.role in ("signal", "query")
+        if spec.kind == "service" or h.read_only or h.shared or h.role in ("signal", "query")
     )  # fmt: skip

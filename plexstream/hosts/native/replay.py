@@ -36,8 +36,9 @@ def new_task(turn: Turn) -> Task:
     task = Task(turn, instance, where, turn.initialising or not bound.is_async, turn.max_message)
     task.bound = bound
     task.retry = bound.retry
-    if bound.read_only or bound.role in ("signal", "query"):
-        what = bound.role or "read_only"
+    beside = bound.shared and not instance.type.info.concurrent  # the state may be another when it goes on
+    if bound.read_only or beside or bound.role in ("signal", "query"):
+        what = bound.role or ("shared" if beside else "read_only")
         task.refusal = f"{where} is a {what} handler, which cannot wait: only handlers that change state can"
     return task
 

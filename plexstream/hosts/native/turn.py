@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from plexstream.hosts.native.task import Task
 
 _log = logging.getLogger("plexstream.actor")
-_LEVELS = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40}
+LEVELS = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40}
 _TELL, _EMIT, _TIMER, _CANCEL, _DEAD = (
     k.value for k in (OutKind.TELL, OutKind.EMIT, OutKind.TIMER, OutKind.CANCEL, OutKind.DEADLETTER)
 )
@@ -296,7 +296,7 @@ class Turn:
 
     def log(self, level: str, message: str, fields: dict[str, Any]) -> None:
         more = "".join(f" {k}={v!r}" for k, v in fields.items())
-        _log.log(_LEVELS.get(level, 20), "%s: %s%s", self.self_id(), message, more)
+        _log.log(LEVELS.get(level, 20), "%s: %s%s", self.self_id(), message, more)
 
     def plain(self, value: Any) -> Any:
         return plain_value(value)
