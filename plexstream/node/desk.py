@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, Protocol, TypeVar, cast
 
 from plexstream.model.errors import LogError, LogUnavailable
 from plexstream.model.text import said
@@ -30,6 +30,16 @@ class _Question(NamedTuple):
     owner: object
     ask: Callable[[], object]
     then: Callable[[object], None]
+
+
+class Questions(Protocol):
+    """Who asks the log, and hands out the answers."""
+
+    def ask(
+        self, owner: object, partition: int, ask: Callable[[], T], then: Callable[[T | LogError], None]
+    ) -> None: ...
+    def take(self) -> list[Answer]: ...
+    def close(self) -> None: ...
 
 
 class Desk:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import cast
 
@@ -23,7 +23,7 @@ from plexstream.model.message import Envelope
 from plexstream.model.text import said
 from plexstream.model.threads import Lasting
 from plexstream.model.topics import Topics
-from plexstream.node.desk import Desk
+from plexstream.node.desk import Desk, Questions
 from plexstream.node.feed import Feed
 from plexstream.node.source import (
     Begun,
@@ -69,12 +69,14 @@ class Ingest:
 
     def __init__(
         self, log: Log, topics: Topics, partitions: int, types: Mapping[str, ActorType],
-        max_message: int = 1 << 20,
+        max_message: int = 1 << 20, *, clock: Callable[[], float] = time.monotonic,
+        desk: Questions | None = None, control: Control | None = None,
     ) -> None:  # fmt: skip
+        self._clock = clock
         self._log = log
         self._topics = topics
         self._partitions = partitions
-        self._control = Control(log, topics)
+        self._control = control or Control(log, topics)
         self._feeds: dict[str, list[Feed]] = {}
         for name, spec in types.items():
             for subscription in spec.subscriptions:
@@ -88,7 +90,7 @@ class Ingest:
         self._committed = 0.0
         self._missing: set[str] = set(self._feeds)
         self._told_missing: set[str] = set()
-        self._desk = Desk(lambda: None)
+        self._desk: Questions = desk or Desk(lambda: None)
         self._places: dict[Place, int] = {}  # numbers, for the desk
         self.thread = Lasting("ingest", self._run, self._stop.is_set)
 
@@ -133,29 +135,45 @@ class Ingest:
 
     def _session(self) -> None:
         reader, appender = self._log.reader(committed=True), self._log.appender()
-        self._sources, self._there = {}, {}
-        self._looked = float("-inf")
+        self.begin()
         try:
             while not self._stop.is_set():
-                for answer in self._desk.take():
-                    answer.then(answer.result)
-                self._look()
-                self._follow(reader)
-                self._read(reader, appender)
-                if appender.broken:
-                    raise LogError("feeding mailboxes failed, nothing more can be appended")
-                if time.monotonic() - self._committed > POSITION_S:
-                    self._commit()
+                self.step(reader, appender)
             self._commit()
             self._wait_for_positions()
         finally:
             reader.close()
             appender.close()
 
+    def begin(self) -> None:
+        """Forget where the sources are: it is asked again."""
+        self._sources, self._there = {}, {}
+        self._looked = float("-inf")
+
+    def step(self, reader: Reader, appender: Appender) -> None:
+        """One round: what is there to be fed, and what has arrived. Raises LogError: begin anew."""
+        for answer in self._desk.take():
+            answer.then(answer.result)
+        self._look()
+        self._follow(reader)
+        self._read(reader, appender)
+        if appender.broken:
+            raise LogError("feeding mailboxes failed, nothing more can be appended")
+        if self._clock() - self._committed > POSITION_S:
+            self._commit()
+
+    def idle(self) -> bool:
+        """Whether all that there is of its sources is in mailboxes, as far as it knows."""
+        known = self._there.keys() == self._feeds.keys()
+        return known and all(
+            s.stage is Stage.READING and not s.outstanding and s.done == self._log.range(place)[1]
+            for place, s in self._sources.items()
+        )
+
     # Which sources there are
 
     def _look(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if self._looking or now - self._looked < LOOK_S * (1 if self._missing else 5):
             return
         self._looked, self._looking = now, True
@@ -204,9 +222,9 @@ class Ingest:
             if wanted.get(place) != source.life:
                 reader.release(place)
                 del self._sources[place]
-        now = time.monotonic()
+        now = self._clock()
         for place, life in wanted.items():
-            source = self._sources.get(place) or self._sources.setdefault(place, Source(place, life))
+            source = self._sources.get(place) or self._sources.setdefault(place, Source(place, life, now))
             if source.until > now or source.stage in (Stage.READING, Stage.ASKING):
                 continue
             if source.stage is Stage.WAITING:
@@ -234,12 +252,12 @@ class Ingest:
             return
         source.stage = Stage.NEW
         if isinstance(found, Refused):
-            source.until = time.monotonic() + REFUSED_S
+            source.until = self._clock() + REFUSED_S
             if not source.told:
                 source.told = True
                 _log.error("%s", found.why)
         else:
-            source.until = time.monotonic() + RETRY_S
+            source.until = self._clock() + RETRY_S
             _log.warning("%s[%d] waits to be read: %s", *source.place, found)
 
     def _assign(self, reader: Reader, source: Source) -> None:
@@ -255,7 +273,7 @@ class Ingest:
         _log.warning("%s[%d] is read again from offset %d on: %s", *source.place, source.done, why)
         reader.release(source.place)
         source.drop()
-        source.stage, source.until = Stage.WAITING, time.monotonic() + RETRY_S
+        source.stage, source.until = Stage.WAITING, self._clock() + RETRY_S
 
     # What they give
 
@@ -364,7 +382,7 @@ class Ingest:
 
     def _commit(self) -> None:
         """Store positions. Losing one costs reading its records again, no more."""
-        self._committed = now = time.monotonic()
+        self._committed = now = self._clock()
         for place, source in self._sources.items():
             if source.storing or source.stage not in (Stage.READING, Stage.WAITING):
                 continue
@@ -377,7 +395,7 @@ class Ingest:
                 if isinstance(found, LogError):
                     _log.warning("the position of %s[%d] was not stored: %s", *source.place, found)
                 else:
-                    source.stored, source.stored_at = found, time.monotonic()
+                    source.stored, source.stored_at = found, self._clock()
 
             question = partial(
                 store, self._log, self._control, place, source.position_life, source.done
@@ -385,8 +403,8 @@ class Ingest:
             self._desk.ask(self, self._number(place), question, stored)
 
     def _wait_for_positions(self) -> None:
-        end = time.monotonic() + POSITION_S
-        while any(s.storing for s in self._sources.values()) and time.monotonic() < end:
+        end = self._clock() + POSITION_S
+        while any(s.storing for s in self._sources.values()) and self._clock() < end:
             for answer in self._desk.take():
                 answer.then(answer.result)
             time.sleep(0.005)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterable
 from enum import Enum
@@ -45,7 +44,7 @@ class Source:
         era: what was handed over in another one is given up.
     """
 
-    def __init__(self, place: Place, life: str) -> None:
+    def __init__(self, place: Place, life: str, now: float) -> None:
         self.place = place
         self.life = life
         self.origin = ""
@@ -55,7 +54,7 @@ class Source:
         self.told = False
         self.era = 0
         self.done = self.stored = 0
-        self.stored_at = time.monotonic()
+        self.stored_at = now
         self.storing = False
         self.paused = False
         self.bytes = 0

@@ -10,8 +10,10 @@ from plexstream.model.message import ASK
 from plexstream.model.snapshot import Piece
 from plexstream.node import lineage, takeover
 from plexstream.node.driver import Driver
+from plexstream.node.feed import Feed
 from plexstream.node.lineage import Comparison
 from plexstream.node.relay import Relay, _Way
+from plexstream.node.source import Source
 from plexstream.node.takeover import Takeover
 from plexstream.node.upkeep import Upkeep
 from plexstream.processor import Processor, actors, handling, refusals
@@ -307,6 +309,25 @@ def what_expired_stays_hidden(patch):
         return found
 
     patch.setattr(Journal, "_open", mutant)
+
+
+def positions_before_what_they_stand_for(patch):
+    batch = Source.batch
+
+    def mutant(self, behind, size):
+        self.done = behind
+        return batch(self, behind, size)
+
+    patch.setattr(Source, "batch", mutant)
+
+
+def sources_without_numbers(patch):
+    message = Feed.message
+
+    def mutant(self, record, origin):
+        return message(self, record, origin)._replace(origin="")
+
+    patch.setattr(Feed, "message", mutant)
 
 
 def busy_actors_evicted(patch):

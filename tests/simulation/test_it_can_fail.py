@@ -40,11 +40,14 @@ _ZOMBIES = {
     "reassign": 0.06, "pause": 0.04, "crash": 0.0, "partitions": 1, "workers": 0, "waiters": 0, "cells": 2,
     "briefs": 0, "clients": 3, "mix": 0.0, "stuck": 0.0, "away": 0.0, "steps": 520,
 }  # fmt: skip
+_FED = {"fed": 0.2, "crash": 0.03, "kill": 0.0, "burst": 0.0}
 FOCUS = {
     mutations.beginnings_not_recorded_first: _WAITS,
     mutations.effects_before_acknowledgement: _WAITS,
     mutations.other_histories_taken: _MIX,
     mutations.other_lives_taken: _MIX,
+    mutations.positions_before_what_they_stand_for: _FED,
+    mutations.sources_without_numbers: _FED,
     mutations.questions_asked_once_only: {"answer": 0.6, "commit": 0.0},
     mutations.reads_without_proof: _ZOMBIES,
     mutations.trimmed_before_the_commit: {

@@ -93,6 +93,14 @@ class Checks:
         self._outputs()
         self._dead_letters()
 
+    def fed(self, ops: list[str]) -> None:
+        """Each record of the source took effect, once. Raises Violation."""
+        blamed = any(model.codes.get("poisoned") for model in self.models)  # crashes in a row, on any message
+        for op in ops:
+            count = sum(model.ops.get(op, 0) for model in self.models)
+            if count > 1 or (not count and not blamed):
+                raise Violation(f"{op} took effect {count} times")
+
     # Messages
 
     def _mails(self) -> None:

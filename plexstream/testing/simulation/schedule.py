@@ -13,7 +13,7 @@ from plexstream.hosts.native import NativeHost
 from plexstream.log.base import Place, Record, TopicSpec
 from plexstream.model.journal import Mark
 from plexstream.model.topics import COPARTITIONED, Topics
-from plexstream.node import driver, flying, outputs, relay, takeover
+from plexstream.node import driver, flying, ingest, outputs, relay, takeover
 from plexstream.processor import restore
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.waiting import limits
@@ -21,10 +21,11 @@ from plexstream.processor.waiting.deadlock import FOUND, PROBE
 from plexstream.schema.codec import decode_journal
 from plexstream.store.memory import MemoryStore
 from plexstream.testing.simulation import liveness, waiting
-from plexstream.testing.simulation.actors import OUTPUT, make_host
+from plexstream.testing.simulation.actors import OUTPUT, Cell, make_host
 from plexstream.testing.simulation.checks import Checks, Stored, envelope, stored_offset
 from plexstream.testing.simulation.clients import SimClient
 from plexstream.testing.simulation.errors import Violation
+from plexstream.testing.simulation.feeding import Feeding
 from plexstream.testing.simulation.lives import Mixer
 from plexstream.testing.simulation.network import Network
 from plexstream.testing.simulation.plan import Plan, plan
@@ -82,6 +83,7 @@ class Simulation:
         drawn["mix"] = lives.choice((0.0,) * 7 + (0.5,))
         if drawn["mix"]:  # long enough for stores to be written, copied and mistaken
             drawn.update(steps=3 * steps, crash=0.03, wipe=0.0)
+        drawn["fed"] = Random(f"fed {seed}").choice((0.0, 0.0, 0.0, 0.1))
         self.mixer = Mixer(lives)
         self.plan: Plan = plan(self.random, steps)._replace(**{**drawn, **(change or {})})
         if self.plan.plain:
@@ -106,6 +108,10 @@ class Simulation:
         self.network.create([TopicSpec(self.topics.out(OUTPUT), 2), TopicSpec(self.topics.control, 1)])
         if not _host:
             _host.append(make_host())
+        self.feeding: Feeding | None = None
+        if p.fed:
+            cell = Cell.__plexstream__  # type: ignore[attr-defined]
+            self.feeding = Feeding(seed, self.network, self.topics, p.cells, self.clock, p.late, cell)
         self.processes = [self._process(f"w{i}") for i in range(p.processes)]
         addresses = [f"cell/{i}" for i in range(p.cells)] + [f"brief/{i}" for i in range(p.briefs)]
         self.clients = [
@@ -148,6 +154,8 @@ class Simulation:
                 self._now += self.random.choice((0, 0, 1, 1, 2, 5, 12))
                 self._fault()
                 self._something()
+                if self.feeding is not None:
+                    self._feed(self.feeding)
             self._heal()
             self._settle("after the faults")
             stores = self._stores()
@@ -155,6 +163,9 @@ class Simulation:
             self._rebuild(stores)
             checks = self._checks()
             checks.run(stores)
+            if self.feeding is not None:
+                checks.fed(self.feeding.ops)
+                self.hits["records of a source"] += len(self.feeding.ops)
             for process in (*processes, *self.processes):
                 checks.takeovers(process.found)
             self._count(checks)
@@ -213,6 +224,14 @@ class Simulation:
                             process.step(phase)
                 else:
                     process.step(random.choice(PHASES))
+
+    def _feed(self, feeding: Feeding) -> None:
+        """A record comes to the source, some process goes on with its ingest."""
+        if feeding.random.random() < self.plan.fed:
+            feeding.record()
+        process = feeding.random.choice(self.processes)
+        if process.paused_until <= self._now and feeding.random.random() < 0.5:
+            feeding.step(process)
 
     def _deliver(self) -> None:
         random = self.random
@@ -425,6 +444,8 @@ class Simulation:
                     process.step(phase)
             if not process.alive and process.restart_at <= self._now:
                 process.start()
+            if self.feeding is not None:
+                self.feeding.step(process)
         for client in self.clients:
             client.step(self.step)
 
@@ -451,6 +472,8 @@ class Simulation:
         if any(flow.groups for flow in self.network.flows):
             return False
         if not all(client.idle() for client in self.clients):
+            return False
+        if self.feeding is not None and not self.feeding.idle(self.processes):
             return False
         return all(process.alive and process.idle() for process in self.processes)
 
@@ -525,6 +548,8 @@ def shrunk(plan: Plan) -> Iterator[None]:
     before = (takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG, Pieces.forget_clean)
     bounds = flying.WINDOW, relay.KEPT, driver.MAX_LAG, restore.OWED
     flying.WINDOW, relay.KEPT, restore.OWED = plan.window, plan.kept, plan.kept
+    pace = ingest.POSITION_S, ingest.RETRY_S, ingest.LOOK_S
+    ingest.POSITION_S, ingest.RETRY_S, ingest.LOOK_S = 0.05, 0.02, 0.02
     if plan.settings.snapshot_batch < 50:
         driver.MAX_LAG = 1_000  # reading would wait for batches of one piece or three, round after round
     waits = {name: getattr(limits, name) for name in _WAITS}
@@ -548,4 +573,5 @@ def shrunk(plan: Plan) -> Iterator[None]:
         flying.WINDOW, relay.KEPT, driver.MAX_LAG, restore.OWED = bounds
         for name, value in waits.items():
             setattr(limits, name, value)
+        ingest.POSITION_S, ingest.RETRY_S, ingest.LOOK_S = pace
         Pieces.forget_clean = before[3]  # type: ignore[method-assign]
