@@ -178,7 +178,9 @@ class Outputs:
             for i in error.records:
                 if not self._letters.cut(parts[i], error.records[i]):
                     raise LogError(f"a dead letter cannot be written: {error}") from error
-            if not error.records:
+            if not error.records and len(turns) > 1:
+                self._at_once = max(1, len(turns) // 2)  # until it is known whose topic it is
+            elif not error.records:
                 raise error
             return
         if not error.exact and len(turns) > 1:

@@ -132,6 +132,11 @@ class KafkaTransaction:
             elif error.code() in REFUSED_RECORD:
                 alike = (topic, key or b"", value)
                 found |= {i: said for i, (t, _, k, v) in enumerate(records) if (t, k, v) == alike}
+        if not (found or topics) and "[TOPIC_AUTHORIZATION_FAILED]" in str(failed):
+            # The coordinator has refused a partition of the transaction, and says of which topic to nobody.
+            written = {topic for topic, *_ in records}
+            topics = dict.fromkeys(written, str(failed)) if len(written) == 1 else {}
+            raise Refused(str(failed), topics=topics, exact=False) from failed
         if found or topics:
             raise Refused(str(failed), records=found, topics=topics, exact=False) from failed
 
