@@ -6,7 +6,6 @@ from plexstream.model.journal import CommandKind
 from plexstream.processor import handling
 from plexstream.processor.handling import Handling
 from plexstream.processor.waiting import lifecycle
-from plexstream.processor.waiting.agenda import Agenda
 from plexstream.processor.waiting.histories import Histories
 from plexstream.processor.waiting.invocation import Invocation
 from plexstream.processor.waiting.machine import State
@@ -65,30 +64,6 @@ def parked_messages_skip_the_door(patch):
         return invoke(self, actor, topic, offset, e, must_read, inv)
 
     patch.setattr(Handling, "_invoke", mutant)
-
-
-def what_comes_before_a_run_is_missed(patch):
-    soon = Agenda.soon
-
-    def mutant(self, inv):
-        patch.setattr(Agenda, "is_behind", is_behind)
-        soon(self, inv)
-        patch.setattr(Agenda, "is_behind", lambda self, inv: False)
-
-    is_behind = Agenda.is_behind
-    patch.setattr(Agenda, "is_behind", lambda self, inv: False)
-    patch.setattr(Agenda, "soon", mutant)
-
-
-def restarts_before_the_beginning_count(patch):
-    forget = Invocation.forget
-
-    def mutant(self, at):
-        begun, self.begun = self.begun, True
-        forget(self, at)
-        self.begun = begun
-
-    patch.setattr(Invocation, "forget", mutant)
 
 
 def late_answers_count(patch):
