@@ -56,6 +56,8 @@ LOOK_S = 1.0
 partitions that were added, and for another life."""
 REFUSED_S = 5.0
 """How soon an operator's word about a refused source is heeded."""
+SILENCE_S = 0.08
+"""Less than a client waits by itself after it was told that a topic is away (`fetch.error.backoff.ms`)."""
 _SURVEY = -1  # the desk's number for what is asked of all topics together
 
 _Group = list[tuple[Item, Record, Feed]]
@@ -88,6 +90,7 @@ class Ingest:
         self._looked = float("-inf")
         self._looking = False
         self._committed = 0.0
+        self._drained = float("-inf")  # when the reader had nothing more, last
         self._missing: set[str] = set(self._feeds)
         self._told_missing: set[str] = set()
         self._desk: Questions = desk or Desk(lambda: None)
@@ -258,6 +261,7 @@ class Ingest:
                 _log.error("%s", found.why)
         else:
             source.until = self._clock() + RETRY_S
+            self._looked = float("-inf")  # it may be another life
             _log.warning("%s[%d] waits to be read: %s", *source.place, found)
 
     def _assign(self, reader: Reader, source: Source) -> None:
@@ -281,20 +285,23 @@ class Ingest:
         in_flight = False
         for source in self._sources.values():
             in_flight = in_flight or bool(source.outstanding)
-            full = len(source.outstanding) >= MAX_BATCHES or source.bytes >= MAX_BYTES
+            full = len(source.outstanding) >= MAX_BATCHES or source.bytes + source.doubtful_bytes >= MAX_BYTES
             if full and not source.paused:
                 reader.pause(source.place)
                 source.paused = True
             elif source.paused and not full:
                 reader.resume(source.place)
                 source.paused = False
+        began = self._clock()
         try:
             records = reader.read(READ_LIMIT, 0.0 if in_flight else 0.05)
         except Shortened as error:
             self._shortened((error.topic, error.partition), error)
             return
         if records:
-            self._feed(reader, appender, records)
+            self._judge(reader, appender, records)
+        if len(records) < READ_LIMIT:
+            self._drained = began
         self._settle(reader, appender.poll(0.0 if records or not in_flight else 0.005))
 
     def _shortened(self, place: Place, error: Shortened) -> None:
@@ -311,6 +318,53 @@ class Ingest:
                     self._begun(source, found)
 
             self._desk.ask(self, self._number(place), question, refused)
+
+    def _judge(self, reader: Reader, appender: Appender, records: list[Record]) -> None:
+        """Feed what is of the lives that are known, and ask for those of the rest.
+
+        A topic that is deleted and made again is silent for a while, and clients hide that. So what was
+        fetched soon after what is known to be of a life is of it, too; after a silence, the log is asked.
+        """
+        now = self._clock()
+        fed: list[Record] = []
+        for topic, partition in {(record.topic, record.partition) for record in records}:
+            place = topic, partition
+            source = self._sources.get(place)
+            if source is None or source.stage is not Stage.READING:
+                continue
+            own = [r for r in records if r.partition == partition and r.topic == topic]
+            if source.doubtful or now - source.sure > SILENCE_S:
+                source.doubt(own)
+                if not source.asking:
+                    self._ask_life(reader, appender, source)
+            else:
+                source.sure = max(source.sure, self._drained)
+                fed += own
+        if fed:
+            self._feed(reader, appender, fed)
+
+    def _ask_life(self, reader: Reader, appender: Appender, source: Source) -> None:
+        source.asking = True
+        count, asked, era = len(source.doubtful), self._clock(), source.era
+        topic, log = source.place[0], self._log
+
+        def told(life: str | LogError) -> None:
+            source.asking = False
+            if self._sources.get(source.place) is not source or source.era != era:
+                return
+            if isinstance(life, LogError):
+                self._put_off(reader, source, f"the topic's id is not known: {life}")
+            elif life != source.life:
+                source.drop()
+                source.stage, source.until = Stage.NEW, asked + RETRY_S
+                self._looked = float("-inf")
+            else:
+                source.sure = asked
+                self._feed(reader, appender, source.believed(count))
+                if source.doubtful:
+                    self._ask_life(reader, appender, source)
+
+        self._desk.ask(self, self._number(source.place), lambda: log.topic_id(topic), told)
 
     def _feed(self, reader: Reader, appender: Appender, records: list[Record]) -> None:
         mailbox, partitions = self._topics.mailbox, self._partitions

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
-from plexstream.log.base import Log, Place
+from plexstream.log.base import Log, Place, Record
 from plexstream.log.installation import Control, Short, decode, life_key, numbered, short_key
 from plexstream.model.errors import LogError
 
@@ -42,6 +42,8 @@ class Source:
         life: of its topic; `origin`: what its messages name.
         done: all below is in mailboxes.
         era: what was handed over in another one is given up.
+        sure: what was fetched at that time, and before, is of `life`.
+        doubtful: records that may be of another life of the topic; `asking`: the log is asked.
     """
 
     def __init__(self, place: Place, life: str, now: float) -> None:
@@ -58,6 +60,10 @@ class Source:
         self.storing = False
         self.paused = False
         self.bytes = 0
+        self.sure = float("-inf")
+        self.doubtful: list[Record] = []
+        self.doubtful_bytes = 0
+        self.asking = False
         self.outstanding: deque[list[int]] = deque()  # [next offset behind the batch, appends open, bytes]
 
     def begin(self, found: Begun) -> None:
@@ -80,8 +86,21 @@ class Source:
             self.done = behind
             self.bytes -= size
 
+    def doubt(self, records: list[Record]) -> None:
+        """Keep records whose life has to be asked for."""
+        self.doubtful += records
+        self.doubtful_bytes += sum(len(record.value or b"") for record in records)
+
+    def believed(self, count: int) -> list[Record]:
+        """Take out the first so many: they are of `life`."""
+        records, self.doubtful = self.doubtful[:count], self.doubtful[count:]
+        self.doubtful_bytes -= sum(len(record.value or b"") for record in records)
+        return records
+
     def drop(self) -> None:
         """Give up what is on its way: it is handed over again."""
+        self.sure = float("-inf")
+        self.doubtful, self.doubtful_bytes = [], 0
         self.era += 1
         self.outstanding.clear()
         self.bytes = 0
@@ -127,7 +146,7 @@ def begin(log: Log, control: Control, place: Place, life: str) -> Begun | Refuse
     """Where to begin with a source. Blocks.
 
     Raises:
-        LogError: the log cannot say.
+        LogError: the log cannot say; or this life of the topic has ended.
     """
     short = control.short(place)
     if short is not None and short.life == life and short.state == "refused":
@@ -144,6 +163,7 @@ def begin(log: Log, control: Control, place: Place, life: str) -> Begun | Refuse
             transaction.commit((), {place: position})  # one from before lives belongs to this one
     finally:
         transaction.close()
+    _check_life(log, place, life)
     if position is None:
         position = short.end if short is not None and position_life != life else 0
     return Begun(control.origin(place, life), position_life, position)
@@ -155,9 +175,7 @@ def refuse(log: Log, control: Control, place: Place, life: str, position: int, e
     Raises:
         LogError: the log cannot say; or this life of the topic has ended, and the position is none of its.
     """
-    now = log.topic_id(place[0])
-    if now != life:
-        raise LogError(f"topic {place[0]} was deleted and made again ({life}, now {now})")
+    _check_life(log, place, life)
     before = control.short(place)
     number = before.number + 1 if before is not None and before.life == life else 1
     short = Short(life, position, end, number=number)
@@ -166,6 +184,12 @@ def refuse(log: Log, control: Control, place: Place, life: str, position: int, e
     else:
         short = before
     return Refused(_refusal(place, short))
+
+
+def _check_life(log: Log, place: Place, life: str) -> None:
+    now = log.topic_id(place[0])
+    if now != life:
+        raise LogError(f"topic {place[0]} was deleted and made again ({life}, now {now})")
 
 
 def store(log: Log, control: Control, place: Place, life: str, position: int) -> int:

@@ -159,7 +159,7 @@ def test_records_of_a_topic_that_was_made_again_count_as_new(running, caplog):
         site.stored(("a", 0), 3)
         if running:
             make_again()
-            wait_until(lambda: "deleted and made again" in caplog.text)
+            wait_until(lambda: "its records count as new" in caplog.text)
     if not running:
         make_again()
     with site:
@@ -268,3 +268,32 @@ def test_on_kafka(kafka, topic_prefix, caplog):
     assert f"topic {a} was deleted and made again" in caplog.text
     log.close()
     other.close()
+
+
+@pytest.mark.kafka
+def test_a_source_that_is_made_again_at_once_is_another_however_many_records_it_has(
+    kafka, topic_prefix, caplog, monkeypatch
+):
+    monkeypatch.setattr(ingest, "LOOK_S", 5.0)
+    topics, a = Topics(topic_prefix), f"{topic_prefix}a"
+    log = KafkaLog(kafka)
+    log.create([TopicSpec(a, 1)])
+    admin = AdminClient({"bootstrap.servers": kafka})
+    with Site(log, topics, (a,)) as site:
+        give(log, (a, 0), *range(20))
+        site.expect(*[(a, n) for n in range(20)])
+        for future in admin.delete_topics([a]).values():
+            future.result(10)
+        other = KafkaLog(kafka)
+        wait_until(lambda: a not in other.topics())
+        other.create([TopicSpec(a, 1)])
+        give(other, (a, 0), *range(100, 160))
+        wait_until(lambda: (a, 159) in site.messages())
+        give(other, (a, 0), 200)
+        wait_until(lambda: (a, 200) in site.messages())
+        wait_until(lambda: f"topic {a} was deleted and made again" in caplog.text)
+        site.expect(*[(a, n) for n in (*range(20), *range(100, 160), 200)])
+        site.stored((a, 0), 61)
+    assert site.messages() == sorted([(a, n) for n in (*range(20), *range(100, 160), 200)], key=repr)
+    other.close()
+    log.close()
