@@ -134,13 +134,17 @@ def test_a_member_is_one_as_others_see_it(cluster, log):
         described = admin.describe_consumer_groups([group])[group].result(20)
         return described.coordinator.id, {member.group_instance_id for member in described.members}
 
-    start = Membership(cluster.address, {}, topics, "one", had.append, lambda p: True, log.views)
+    start = Membership(
+        cluster.address, {}, topics, "one", lambda have, known: had.append(have), lambda p: True, log.views
+    )
     start.start()
     until(lambda: had and had[-1] == {0, 1})
     victim, _ = coordinator(AdminClient({"bootstrap.servers": cluster.address}))
     start.stop()
     other = KafkaLog(address(cluster, victim))
-    member = Membership(other.bootstrap, {}, topics, "one", had.append, lambda p: True, other.views)
+    member = Membership(
+        other.bootstrap, {}, topics, "one", lambda have, known: had.append(have), lambda p: True, other.views
+    )
     member.start()
     del had[:]
     until(lambda: had and had[-1] == {0, 1})
