@@ -14,7 +14,7 @@ from confluent_kafka import (
     TopicPartition,
     Uuid,
 )
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec
+from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, NewTopic, OffsetSpec
 
 from plexstream.log.base import AS_THE_BROKERS_DO, Place, Replication, TopicSpec, known_offset
 from plexstream.log.kafka.admin import MISSING_S, TIMEOUT_S, Admin, Question
@@ -38,6 +38,8 @@ from plexstream.model.errors import ConfigError, LogError, LogUnavailable, Refus
 _NO_ID = str(Uuid(0, 0))  # from brokers that do not give topics ids
 
 _LOOK_AGAIN_S = 0.1
+
+_WRITES = frozenset((AclOperation.WRITE, AclOperation.ALL))
 
 _EARLIEST = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -136,6 +138,29 @@ class KafkaLog:
             lambda client, s: client.describe_topics(asked, request_timeout=s)[topic].result(s),
         )
         return "" if str(found.topic_id) == _NO_ID else str(found.topic_id)
+
+    def forbidden(self, topics: Iterable[str]) -> set[str]:
+        """Those of these topics that this client has no right to write to. Raises LogError."""
+        self._check_open()
+        asked = TopicCollection(list(topics))
+
+        def question(client: AdminClient, seconds: float) -> set[str]:
+            futures = client.describe_topics(
+                asked, include_authorized_operations=True, request_timeout=seconds
+            )
+            found = set()
+            for topic, future in futures.items():
+                try:
+                    rights = future.result(seconds).authorized_operations
+                except KafkaException as error:
+                    if error.args[0].code() != KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                        raise
+                    rights = []
+                if rights is not None and not _WRITES & set(rights):
+                    found.add(topic)
+            return found
+
+        return self._admin.ask("asking which topics may be written to", question)
 
     def prepare(self, topics: Iterable[str]) -> None:
         for topic in topics:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -135,7 +136,8 @@ class KafkaTransaction:
         if not (found or topics) and "[TOPIC_AUTHORIZATION_FAILED]" in str(failed):
             # The coordinator has refused a partition of the transaction, and says of which topic to nobody.
             written = {topic for topic, *_ in records}
-            topics = dict.fromkeys(written, str(failed)) if len(written) == 1 else {}
+            with suppress(LogError):  # nobody to blame is found now: it is done again
+                topics = dict.fromkeys(self._log.forbidden(written), str(failed))
             raise Refused(str(failed), topics=topics, exact=False) from failed
         if found or topics:
             raise Refused(str(failed), records=found, topics=topics, exact=False) from failed
