@@ -42,6 +42,10 @@ class World:
         for offset, record in enumerate(self.journal):
             restore.take(offset, codec.encode_journal(record))
         self.p = Processor(0, 1, self.host, restore, Settings(), self.now)
+        if restore.unseen >= 0:  # too much to be kept: the journal has it
+            for offset, record in enumerate(self.journal):
+                if offset >= restore.unseen and type(record) in (Turn, Step):
+                    self._send(offset, record)
 
     def tell(self, to, handler, /, _kind=TELL, _key="", _read=False, **arguments):
         self._number += 1

@@ -188,6 +188,8 @@ def test_an_installation_has_an_id_of_its_own_from_its_first_start_on(log):
     appender = log.appender()
     appender.append((T.journal, 0), [(b"", b"of whatever has run")], None)
     assert [ack.error for ack in appender.poll(5)] == [None]
-    log.delete_now(T.control)  # as in one from before there were ids: what it has recorded knows none
+    log.delete_now(T.control)
+    log.create([spec for spec in topology.specs(T, 2) if spec.name == T.control])
+    # In use, and nothing recorded: as one from before there were ids.
     topology.apply(log, T, 2)
     assert id_now() == ""
