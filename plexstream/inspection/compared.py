@@ -12,7 +12,7 @@ from plexstream.model.message import ASK
 from plexstream.model.timer import CRON
 from plexstream.processor.calls import take
 from plexstream.processor.fold import TIMER
-from plexstream.processor.kept import result_out
+from plexstream.processor.kept import of_others, result_out
 from plexstream.processor.lives import Lives, Ruling
 from plexstream.processor.pieces import Pieces
 
@@ -74,7 +74,8 @@ def end_differs(step: Step, result: Result, reply: str) -> list[str]:
 
 def _result_differs(step: Step, result: Result, reply: str) -> list[str]:
     """Whether what a journal has of a result, as an answer or kept for a tell, is another."""
-    told = (o for o in step.outs if (o.kind == _REPLY and o.id == reply) or (o.kind == _KEPT and not o.key))
+    kept = [o for o in step.outs if o.kind == _KEPT and not (o.key or o.id)]
+    told = (o for o in step.outs if o in kept or (o.kind == _REPLY and o.id == reply))
     value = next((o.payload for o in told), result.value)
     return [] if value == result.value else [f"result: recorded {_text(value)}, now {_text(result.value)}"]
 
@@ -119,7 +120,8 @@ def _said(patch: dict[tuple[str, str | None], bytes | None], key: tuple[str, str
 
 def _outs_differ(turn: Turn, now: list[Out], ends: bool) -> list[str]:
     said = {o.id for o in now if o.kind == _TIMER}
-    recorded = [o for o in turn.outs if not (_by_the_system(o, turn) and o.id not in said)]
+    now = [o for o in now if not of_others(o)]
+    recorded = [o for o in turn.outs if not (of_others(o) or (_by_the_system(o, turn) and o.id not in said))]
     if ends:
         # An actor that ends itself has its timers taken back by the processor.
         now, recorded = ([o for o in outs if o.kind not in (_TIMER, _CANCEL)] for outs in (now, recorded))

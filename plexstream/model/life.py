@@ -16,6 +16,8 @@ MONITORS = "$monitors"
 """Collection: who is told of this actor's exit, by reference."""
 CALLS = "$calls"
 """Collection: calls that a later turn is to answer, by what names them (`call_name`)."""
+KEYED = "$keyed"
+"""Collection: of `CALLS`, those with an idempotency key: who gets the same answer, by its name."""
 WATCHING = "$watching"
 """Collection: whose exit this actor wants to be told of, by reference."""
 
@@ -49,6 +51,10 @@ class Life(NamedTuple):
     parent: str = ""  # address of the supervisor
     resumes: bool = False  # a failure does not end it: its parent is told, and it keeps its state
     failed: bool = False  # told to its parent, which decides
+
+
+SAME = "same"
+"""The note of an answer to a call that no handler answered: it is that of another call with the same key."""
 
 
 def call_name(id: str, reply_to: str) -> str:

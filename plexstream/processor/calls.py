@@ -1,14 +1,21 @@
-"""Calls that a later turn answers: who still waits is an entry of the actor's state, `CALLS`."""
+"""Calls that a later turn answers: who still waits is an entry of the actor's state, `CALLS`.
+
+That of a call with an idempotency key names its outcome, whose entry in `KEYED` says who else waits for it.
+"""
 
 from __future__ import annotations
 
+import json
 from typing import NamedTuple
 
+from plexstream.model import idempotency
 from plexstream.model.journal import Change, Out, OutKind
-from plexstream.model.life import CALLS, call_name, read_call
+from plexstream.model.life import CALLS, KEYED, SAME, call_name, read_call
+from plexstream.model.message import ASK
 from plexstream.model.snapshot import Piece
+from plexstream.processor.kept import is_kept, later_out
 from plexstream.processor.pieces import Pieces
-from plexstream.processor.records import error_body
+from plexstream.processor.records import error_body, error_of
 
 _ENTRY = Piece.ENTRY.value
 _REPLY, _ERROR, _LATER = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.LATER.value
@@ -25,30 +32,89 @@ class Taken(NamedTuple):
     later: bool
 
 
-def take(pieces: Pieces, address: str, outs: list[Out], all: bool = False) -> Taken:
+class Pending(NamedTuple):
+    """A call with an idempotency key that is answered later: its handler, the digest of its arguments, and
+    the names of all calls that get its answer."""
+
+    handler: str
+    digest: str
+    calls: list[str]
+
+    def joined(self, outcome: str, call: str) -> list[Change]:
+        """What an actor keeps where another call waits for the same outcome, by the outcome's name."""
+        return _waits(self._replace(calls=list(dict.fromkeys([*self.calls, call]))), outcome, call)
+
+
+def pending(pieces: Pieces, address: str, outcome: str) -> Pending | None:
+    """The call that is answered later and has an outcome of this name, if there is one."""
+    data = pieces.entry((_ENTRY, address, KEYED, outcome))
+    return None if data is None else Pending(*json.loads(data))
+
+
+def _waits(call: Pending, outcome: str, name: str) -> list[Change]:
+    return [
+        Change(CALLS, name, json.dumps(outcome).encode()), Change(KEYED, outcome, json.dumps(call).encode())
+    ]  # fmt: skip
+
+
+def take(
+    pieces: Pieces, address: str, outs: list[Out], handler: str = "", mark: str = "", all: bool = False
+) -> Taken:
     """Note the calls that a handler leaves to a later turn, and forget those that it answers.
 
     An answer to one that nobody waits for any more does not leave; with `all` it does, and nobody hears it:
-    what a waiting handler sends is compared when it runs again.
+    what a waiting handler sends is compared when it runs again. What a call with an idempotency key comes to
+    is kept, and told to all who wait for it.
+
+    Parameters:
+        handler: what was called.
+        mark: of the call's idempotency key; empty where it has none.
     """
-    changes: dict[str, Change] = {}
+    changes: dict[tuple[str, str], Change] = {}
     kept: list[Out] = []
     later = False
+
+    def known(field: str, key: str) -> bytes | None:
+        here = changes.get((field, key))
+        return pieces.entry((_ENTRY, address, field, key)) if here is None else here.value
+
+    def forget(field: str, key: str) -> None:
+        changes.pop((field, key), None)
+        if pieces.entry((_ENTRY, address, field, key)) is not None:
+            changes[field, key] = Change(field, key, None)
+
     for out in outs:
         if out.kind == _LATER:
             later = True
-            changes[out.id] = Change(CALLS, out.id, _SET)
+            noted = [Change(CALLS, out.id, _SET)]
+            if mark:
+                call = Pending(handler, idempotency.digest_of(mark), [out.id])
+                noted = _waits(call, idempotency.name(handler, mark), out.id)
+            changes.update({(c.field, c.key or ""): c for c in noted})
             continue
-        if out.kind == _REPLY or out.kind == _ERROR:
-            name = call_name(out.id, out.target)
-            known = pieces.entry((_ENTRY, address, CALLS, name)) is not None
-            here = changes.pop(name, None)
-            if known:
-                changes[name] = Change(CALLS, name, None)
-            waits = known if here is None else here.value is not None
-            if not (waits or all):
-                continue
-        kept.append(out)
+        if out.kind != _REPLY and out.kind != _ERROR:
+            kept.append(out)
+            continue
+        name = call_name(out.id, out.target)
+        value = known(CALLS, name)
+        if value is not None or all:
+            kept.append(out)
+        if value is None:
+            continue
+        forget(CALLS, name)
+        outcome = "" if value == _SET else json.loads(value)
+        data = known(KEYED, outcome) if outcome else None
+        if data is None:
+            continue
+        forget(KEYED, outcome)
+        call = Pending(*json.loads(data))
+        for other in call.calls:
+            if other != name and known(CALLS, other) is not None:
+                forget(CALLS, other)
+                id, reply_to = read_call(other)
+                kept.append(out._replace(id=id, target=reply_to, note=SAME))
+        if is_kept(ASK, "" if out.kind == _REPLY else error_of(out.payload)[0]):
+            kept.append(later_out(outcome, call.digest, out.payload, out.kind == _ERROR))
     return Taken(kept, list(changes.values()), later)
 
 

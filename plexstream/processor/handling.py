@@ -21,11 +21,11 @@ from plexstream.model.journal import (
     Step,
     Turn,
 )
-from plexstream.model.life import CALLS, SIGNALS, START, STARTED
+from plexstream.model.life import CALLS, SIGNALS, START, STARTED, call_name
 from plexstream.model.message import ASK, ERROR, REPLY, TELL, TOO_LARGE, Envelope
 from plexstream.model.text import said
 from plexstream.processor.actors import Actor, Refusal, Waiting
-from plexstream.processor.calls import OUTS, take
+from plexstream.processor.calls import OUTS, pending, take
 from plexstream.processor.fold import MAILBOX, TIMER
 from plexstream.processor.kept import Kept, answer_out, result_out
 from plexstream.processor.ledger import Ledger
@@ -210,7 +210,7 @@ class Handling(Ledger):
         for out in outs:
             if out.kind in _TAKEN and not read_only:
                 outs = self.ticks.take(actor, outs, now)
-                outs, calls, later = take(self.pieces, actor.address, outs)
+                outs, calls, later = take(self.pieces, actor.address, outs, e.handler, e.idempotency_key)
                 break
         for out in outs:
             if out.handler in SIGNALS:
@@ -378,12 +378,32 @@ class Handling(Ledger):
         """Whether a handler is under way for this idempotency key: then its outcome is that of this call."""
         first = self.invocations.under_way(e, inv)
         if first is None:
-            return False
+            return self._answered_later(actor, topic, offset, e, inv)
         known = idempotency.digest_of(first.begin.idempotency_key)
         if idempotency.differs(known, idempotency.digest_of(e.idempotency_key)):
             self._conflict(topic, offset, e, inv)
         else:
             self.invocations.attach(first, actor, topic, offset, e, inv)
+        return True
+
+    def _answered_later(
+        self, actor: Actor, topic: str, offset: int, e: Envelope, inv: Invocation | None
+    ) -> bool:
+        """Whether a later turn is to answer this idempotency key's call: then it answers this one, too."""
+        outcome = idempotency.name(e.handler, e.idempotency_key)
+        call = pending(self.pieces, actor.address, outcome)
+        if call is None:
+            return False
+        if idempotency.differs(call.digest, idempotency.digest_of(e.idempotency_key)):
+            self._conflict(topic, offset, e, inv)
+            return True
+        patch = call.joined(outcome, call_name(e.id, e.reply_to)) if e.kind == ASK else []
+        if inv is not None:
+            self.invocations.finish(inv, [], patch)
+        elif patch:
+            self.change(actor, cause_of(topic, offset, e), e, patch, [])
+        else:
+            self.inbox.finish(offset)
         return True
 
     def _conflict(self, topic: str, offset: int, e: Envelope, inv: Invocation | None) -> None:
@@ -526,13 +546,19 @@ class Handling(Ledger):
                 entries[field, key] = value
         return [*fields, *(Change(f, k, value) for (f, k), value in entries.items())]
 
-    def sent(self, actor: Actor | None, outs: list[Out]) -> tuple[list[Out], list[Change]]:
-        """What a waiting handler has sent, as it leaves with its step; changes of the actor's life."""
+    def sent(
+        self, actor: Actor | None, outs: list[Out], handler: str = "", mark: str = ""
+    ) -> tuple[list[Out], list[Change]]:
+        """What a waiting handler has sent, as it leaves with its step; changes of the actor's life.
+
+        Parameters:
+            handler, mark: with its end, what was called, and the mark of the call's idempotency key.
+        """
         assert actor is not None
         changes: list[Change] = []
         if outs:
             outs = self.ticks.take(actor, outs, self.now)
-            outs, changes, _ = take(self.pieces, actor.address, outs, all=True)
+            outs, changes, _ = take(self.pieces, actor.address, outs, handler, mark, all=True)
         if any(out.handler in SIGNALS for out in outs):
             ruling = self.actors.lives.sent(actor.address, None, actor.life, outs, changes)
             outs = ruling.outs

@@ -31,9 +31,27 @@ def kept_out(payload: bytes, failed: bool) -> Out:
     return Out(_KEPT, "", "", "", payload, "error" if failed else "")
 
 
-def result_out(kind: int, key: str, value: bytes) -> list[Out]:
-    """The same for a result, which need not be said where it is null."""
-    return [kept_out(value, False)] if key and kind == TELL and value != b"null" else []
+def later_out(name: str, digest: str, payload: bytes, failed: bool) -> Out:
+    """The same of a call that an earlier turn has left, by the name of its outcome."""
+    return Out(_KEPT, name, digest, "", payload, "error" if failed else "")
+
+
+def of_later(out: Out) -> Kept:
+    """The inverse."""
+    return Kept(ERROR if out.key else REPLY, out.payload, out.target)
+
+
+def of_others(out: Out) -> bool:
+    """Whether an out carries what another turn's call came to."""
+    return out.kind == _KEPT and out.id != ""
+
+
+def result_out(kind: int, key: str, value: bytes, beside: Sequence[Out] = ()) -> list[Out]:
+    """The same for a result, which need not be said where it is null and nothing `beside` it is an answer."""
+    if not key or kind != TELL:
+        return []
+    said = value != b"null" or any(out.kind == _REPLY or out.kind == _ERROR for out in beside)
+    return [kept_out(value, False)] if said else []
 
 
 def answer_out(outcome: Kept, kind: int, id: str, reply_to: str) -> list[Out]:
@@ -60,13 +78,14 @@ def outcome_of(turn: Turn | Step) -> Kept:
 
 def outcome_among(outs: Sequence[Out], kind: int, id: str, digest: str = "") -> Kept:
     """The same, among what leaves with the end of a message of this kind and id."""
-    return _said([out for out in outs if out.kind == _KEPT or (kind == ASK and out.id == id)], digest)
+    own = [out for out in outs if out.kind == _KEPT or (kind == ASK and out.id == id)]
+    return _said(own, digest)
 
 
 def _said(outs: list[Out], digest: str) -> Kept:
     kind, payload = REPLY, b"null"
     for out in outs:  # the last answer: before it, those that the handler has given to earlier calls
-        if out.kind == _KEPT:
+        if out.kind == _KEPT and not out.id:
             return Kept(ERROR if out.key else REPLY, out.payload, digest)
         if out.kind == _REPLY or out.kind == _ERROR:
             kind, payload = (REPLY if out.kind == _REPLY else ERROR), out.payload

@@ -19,6 +19,7 @@ from plexstream.model.life import (
     EXIT,
     EXITED,
     FIELD,
+    KEYED,
     KILL,
     KILLED,
     LINK,
@@ -352,7 +353,7 @@ class Lives:
     def _known(
         self, address: str, changed: dict[tuple[str, str], Change]
     ) -> Iterable[tuple[str, str, bytes]]:
-        for field in (LINKS, MONITORS, WATCHING, CALLS):
+        for field in (LINKS, MONITORS, WATCHING, CALLS, KEYED):
             found = {key: value for _, key, value in self._pieces.entries(address, field)}
             for (name, key), change in changed.items():
                 if name == field:

@@ -13,8 +13,9 @@ from plexstream.model.errors import BadArguments, CallError, UnknownInvocation
 from plexstream.model.journal import Mark, Step, Turn
 from plexstream.model.message import ASK, ERROR, REPLY, Envelope
 from plexstream.processor.actors import Waiting
+from plexstream.processor.calls import pending
 from plexstream.processor.fold import MAILBOX
-from plexstream.processor.kept import Kept
+from plexstream.processor.kept import Kept, of_others
 from plexstream.processor.records import Answer, error_body, error_of
 from plexstream.processor.waiting.machine import State
 
@@ -76,16 +77,22 @@ class Outcomes:
 
     def came(self, records: Sequence[Turn | Step | Mark]) -> None:
         """These are on the log: who waits for what they came to is told."""
-        for record in records:
-            if type(record) is Mark or not record.idempotency_key:  # type: ignore[union-attr]
+        for record in records if self._waiting else ():
+            if type(record) is Mark:
                 continue
             assert type(record) is Turn or type(record) is Step
-            key = (record.actor, idempotency.name(record.handler, record.idempotency_key))
-            for id, (wanted, reply_to) in self._waiting.pop(key, {}).items():
-                self.awaited -= 1
-                body = self._known(wanted)
-                if body is not None:
-                    self._partition.answers.append(Answer(reply_to, id, REPLY, body))
+            for out in record.outs:
+                if of_others(out):
+                    self._came(record.actor, out.id)
+            if record.idempotency_key:
+                self._came(record.actor, idempotency.name(record.handler, record.idempotency_key))
+
+    def _came(self, address: str, name: str) -> None:
+        for id, (wanted, reply_to) in self._waiting.pop((address, name), {}).items():
+            self.awaited -= 1
+            body = self._known(wanted)
+            if body is not None:
+                self._partition.answers.append(Answer(reply_to, id, REPLY, body))
 
     # What is there
 
@@ -100,6 +107,9 @@ class Outcomes:
         if inv is not None:
             status = _WORDS.get(inv.state) or ("waiting" if inv.outstanding else "running")
             return _body(status, inv.begin.handler, inv.tried.get(-1), inv.number)
+        call = pending(self._partition.pieces, wanted.address, wanted.name)
+        if call is not None and not idempotency.differs(call.digest, wanted.digest):
+            return _body("waiting", call.handler, None)
         for waiting, tried in self._queued(wanted.address):
             e = waiting.envelope
             key = e.idempotency_key and idempotency.mark(e.idempotency_key, e.payload)

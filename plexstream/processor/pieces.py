@@ -17,14 +17,14 @@ from plexstream.model.journal import DONE, Change, Out, OutKind, Step, Turn
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.timer import timer_piece
 from plexstream.processor.core import Core
-from plexstream.processor.kept import Kept, of_piece, outcome_of, piece_data
+from plexstream.processor.kept import Kept, of_later, of_others, of_piece, outcome_of, piece_data
 from plexstream.processor.ports import Due, PieceKey, Store
 from plexstream.processor.waiting.histories import Codec, Histories, step_keys
 from plexstream.processor.waiting.invocation import is_note
 
 _STEP = Piece.STEP.value
 _ACTOR, _ENTRY, _REPLY, _TIMER = Piece.ACTOR.value, Piece.ENTRY.value, Piece.REPLY.value, Piece.TIMER.value
-_OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
+_OUT_TIMER, _OUT_CANCEL, _OUT_KEPT = OutKind.TIMER.value, OutKind.CANCEL.value, OutKind.KEPT.value
 
 
 class Pieces:
@@ -111,6 +111,8 @@ class Pieces:
         key = (_REPLY, address, name, None)
         turn = self.ahead.get(key)
         if turn is not None:
+            if type(turn) is Out:
+                return of_later(turn)
             assert type(turn) is Turn or type(turn) is Step
             return outcome_of(turn)
         piece = self.dirty[key] if key in self.dirty else self.store.get(key)
@@ -130,6 +132,8 @@ class Pieces:
         for out in turn.outs:
             if out.kind == _OUT_TIMER or out.kind == _OUT_CANCEL:
                 self.ahead[_TIMER, turn.actor, out.id, None] = out
+            elif out.kind == _OUT_KEPT and out.id:
+                self.ahead[_REPLY, turn.actor, out.id, None] = out
 
     def apply(self, offset: int, turn: Turn | Step) -> None:
         """A turn or a step counts: fold it. The log has it."""
@@ -179,6 +183,9 @@ class Pieces:
                 self._set_timer(offset, (_TIMER, actor, out.id, None), timer, out)
             elif out.kind == _OUT_CANCEL:
                 self._set_timer(offset, (_TIMER, actor, out.id, None), None, out)
+            elif out.kind == _OUT_KEPT and out.id:
+                until = turn.time + self._reply_ttl
+                self._keep(offset, (_REPLY, actor, out.id, None), of_later(out), until, out)
         if turn.idempotency_key:
             self._keep_reply(offset, turn)
 
@@ -197,12 +204,13 @@ class Pieces:
             )
 
     def _keep_reply(self, offset: int, turn: Turn | Step) -> None:
-        key = _reply_key(turn)
-        if self.ahead.get(key) is turn:
-            del self.ahead[key]
-        kept = outcome_of(turn)
         ttl = self._reply_ttl if idempotency.has_key(turn.idempotency_key) else self._result_ttl
-        self._put(offset, Snapshot(*key, offset, kept.kind, turn.time + ttl, piece_data(kept)))
+        self._keep(offset, _reply_key(turn), outcome_of(turn), turn.time + ttl, turn)
+
+    def _keep(self, offset: int, key: PieceKey, kept: Kept, until: int, by: Turn | Step | Out) -> None:
+        if self.ahead.get(key) is by:
+            del self.ahead[key]
+        self._put(offset, Snapshot(*key, offset, kept.kind, until, piece_data(kept)))
 
     def _set_timer(self, offset: int, key: PieceKey, timer: Snapshot | None, by: Turn | Step | Out) -> None:
         if self.ahead.get(key) is by:
@@ -262,6 +270,7 @@ class Pieces:
         keys += [
             (_TIMER, turn.actor, out.id, None) for out in turn.outs if out.kind in (_OUT_TIMER, _OUT_CANCEL)
         ]
+        keys += [(_REPLY, turn.actor, out.id, None) for out in turn.outs if of_others(out)]
         if turn.cause_topic == "timer":
             keys.append((_TIMER, turn.sender, turn.message_id, None))
         if turn.idempotency_key:

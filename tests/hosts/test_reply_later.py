@@ -10,7 +10,10 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import Retry, actor, handler, host, service, state
+from plexstream.model import idempotency
+from plexstream.model.control import RESULT
 from plexstream.model.life import CALLS
+from plexstream.model.message import ASK
 
 
 @actor(name="desk", retry=Retry(attempts=1), state_ttl=5)
@@ -214,3 +217,132 @@ def test_a_state_does_not_expire_while_somebody_waits(world):
     world.run()
     world.run(60_000)
     assert world.ask("desk/1", "serve") == 0
+
+
+# Calls with an idempotency key
+
+
+def keyed(world, handler="order", _to="desk/1", **arguments):
+    id = world.tell(_to, handler, _kind=ASK, _key="k", **arguments)
+    world.run()
+    return id
+
+
+def test_what_a_keyed_call_came_to_is_kept(world):
+    first = keyed(world, what="tea")
+    assert world.ask("desk/1", "serve") == 1
+    again = keyed(world, what="tea")
+    assert world.replies[first] == world.replies[again] == {"here is": "tea"}
+    assert world.ask("desk/1", "serve") == 0  # it was not handled again
+    other = keyed(world, what="coffee")
+    assert world.errors[other]["code"] == "idempotency_conflict"
+
+
+def test_a_refusal_of_a_keyed_call_is_kept(world):
+    first = keyed(world, what="tea")
+    world.ask("desk/1", "refuse", reason="sold out")
+    again = keyed(world, what="tea")
+    assert world.errors[first] == world.errors[again]
+    assert world.errors[again] == {"code": "rejected", "detail": "sold out", "data": {"sorry": True}}
+
+
+def test_a_repetition_meanwhile_gets_the_same_answer(world):
+    first = keyed(world, what="tea")
+    again = [keyed(world, what="tea") for _ in range(2)]
+    other = keyed(world, what="coffee")
+    assert world.errors[other]["code"] == "idempotency_conflict"
+    world.tell("desk/1", "order", _key="k", what="tea")
+    world.run()
+    assert world.field("desk/1", "calls") == [["tea", call] for call in waiting(world)[:1]]
+    assert world.ask("desk/1", "serve") == 1
+    for id in (first, *again):
+        assert world.replies[id] == {"here is": "tea"}
+    assert waiting(world) == []
+    assert world.links("desk/1") == []
+
+
+def test_a_keyed_call_that_is_answered_with_the_turn_that_leaves_it(world):
+    assert [world.replies[keyed(world, "at_once")] for _ in range(2)] == ["at once", "at once"]
+    assert len(world.turns("at_once")) == 1
+
+
+@pytest.mark.parametrize("meanwhile", [1_000, 3_000, 9_000])
+def test_a_keyed_call_that_has_waited_and_is_answered_later(world, meanwhile):
+    first = keyed(world, "waited")
+    again = keyed(world, "waited")
+    world.run(meanwhile)
+    third = keyed(world, "waited")
+    world.run(1_000)
+    assert len(waiting(world)) == 3
+    assert world.ask("desk/1", "serve") == 1
+    for id in (first, again, third, keyed(world, "waited")):
+        assert world.replies[id] == {"here is": "late"}
+    assert world.links("desk/1") == []
+
+
+def test_who_asks_what_became_of_it_waits_for_the_answer(world):
+    keyed(world, what="tea")
+    mark = idempotency.mark("k", b'{"what":"tea"}')
+    wanted = {"name": idempotency.name("order", mark), "digest": idempotency.digest_of(mark)}
+    assert world.ask("desk/1", RESULT, **wanted)["status"] == "waiting"
+    world._crash_every = 0  # who waits for it is in memory
+    asked = world.start("desk/1", RESULT, wait=60_000, **wanted)
+    assert asked not in world.replies
+    world.ask("desk/1", "serve")
+    assert world.replies[asked] == {"status": "done", "result": {"here is": "tea"}}
+
+
+def test_an_end_forgets_keyed_calls(world):
+    orders = [keyed(world, what="tea") for _ in range(2)]
+    world.ask("desk/1", "leave")
+    for order in orders:
+        assert world.errors[order]["code"] == "stopped"
+    assert world.links("desk/1") == []
+
+
+@actor(name="waiter", retry=Retry(attempts=1))
+class Waiter:
+    """Answers between two waits: what it sends is compared when it runs again."""
+
+    calls: list = state(default_factory=list)
+
+    @handler("order")
+    def order(self) -> None:
+        self.calls.append(host.reply_later())
+
+    @handler("quietly")
+    async def quietly(self) -> None:
+        await host.sleep(1)
+        for call in self.calls:
+            host.reply(call, "not for whoever asks for this one's result")
+
+    @handler("serve")
+    async def serve(self) -> int:
+        await host.sleep(1)
+        for call in self.calls:
+            host.reply(call, "served")
+        await host.sleep(1)
+        return len(self.calls)
+
+
+def test_a_waiting_handler_answers_keyed_calls():
+    for crash_every in (0, 1, 3):
+        world = World(Waiter, crash_every=crash_every, reply_ttl=60_000)
+        calls = [keyed(world, _to="waiter/1") for _ in range(3)]
+        serve = world.start("waiter/1", "serve")
+        for _ in range(4):
+            world.run(1_000)
+        assert world.replies[serve] == 1
+        calls.append(keyed(world, _to="waiter/1"))
+        assert [world.replies[id] for id in calls] == ["served"] * 4
+        assert world.links("waiter/1") == []
+
+
+def test_an_answer_to_another_call_is_not_the_result_of_a_tell():
+    world = World(Waiter, reply_ttl=60_000)
+    world.start("waiter/1", "order")
+    world.tell("waiter/1", "quietly", _key="k")
+    world.run()
+    world.run(1_000)
+    assert waiting(world, "waiter/1") == []
+    assert world.replies[keyed(world, "quietly", "waiter/1")] is None

@@ -8,15 +8,15 @@ import msgspec
 
 from plexstream.model.address import parse
 from plexstream.model.journal import Change, Control, Out, OutKind, Step
-from plexstream.model.life import DOWN, EXIT, EXITED, STARTED
+from plexstream.model.life import DOWN, EXIT, EXITED, SAME, STARTED
 from plexstream.model.text import text
 from plexstream.model.timer import CRON
 
-_TELL, _ASK, _REPLY, _ERROR, _TIMER, _CANCEL, _DEAD, _TICK, _LATER = (
+_TELL, _ASK, _REPLY, _ERROR, _TIMER, _CANCEL, _DEAD, _TICK, _LATER, _KEPT = (
     k.value
     for k in (
         OutKind.TELL, OutKind.ASK, OutKind.REPLY, OutKind.ERROR, OutKind.TIMER, OutKind.CANCEL,
-        OutKind.DEADLETTER, OutKind.TICK, OutKind.LATER,
+        OutKind.DEADLETTER, OutKind.TICK, OutKind.LATER, OutKind.KEPT,
     )
 )  # fmt: skip
 _NOTICES = frozenset((STARTED, EXITED, DOWN, "$cancel", "$end"))
@@ -41,7 +41,9 @@ def _of_the_system(out: Out, step: Step) -> bool:
     if kind == _CANCEL:
         return "~" in out.id and out.id.partition("~")[0].isdecimal()
     if kind in (_REPLY, _ERROR):
-        return bool(out.id) and out.id == step.message_id
+        return out.note == SAME or (bool(out.id) and out.id == step.message_id)
+    if kind == _KEPT:
+        return out.id != ""  # of a call that an earlier turn has left
     return kind == _DEAD and out.key == "poisoned"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from plexstream.model.attempt import Attempt
 from plexstream.model.host import Again, EffectResult, Result, Suspended
@@ -102,9 +103,9 @@ class Invocations:
         self.lifecycle.ended(inv, result, [], no_cause(), outs)
         self.answers.tell_settled()
 
-    def finish(self, inv: Invocation, outs: list[Out]) -> None:
-        """The message of an invocation has its answer already."""
-        self.lifecycle.end(inv, DONE, no_cause(), [NOTED], [], outs)
+    def finish(self, inv: Invocation, outs: list[Out], patch: Sequence[Change] = ()) -> None:
+        """The message of an invocation has its answer already, or gets that of another; `patch` notes it."""
+        self.lifecycle.end(inv, DONE, no_cause(), [NOTED], [*patch], outs)
 
     def begin_failed(
         self, actor: Actor, cause: Cause, e: Envelope, result: Result, tried: Attempt | None, outs: list[Out]

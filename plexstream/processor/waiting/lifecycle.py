@@ -237,7 +237,7 @@ class Lifecycle:
         later = any(out.kind == _LATER for out in result.outs)
         if not code:
             self._live(inv)
-            made, changes = p.sent(actor, result.outs)
+            made, changes = p.sent(actor, result.outs, b.handler, b.idempotency_key)
             sent += made
             ran = [] if result.read_only else self._initialised(inv, actor)  # no hook runs before a read
             patch = [*patch, *changes, *ran]
@@ -245,7 +245,7 @@ class Lifecycle:
                 sent += p.actors.started(actor)
             if b.kind == ASK and not later:
                 sent.append(Out(_REPLY, b.id, b.reply_to, "", result.value))
-            sent += result_out(b.kind, b.idempotency_key, result.value)
+            sent += result_out(b.kind, b.idempotency_key, result.value, result.outs)
         else:
             if not inv.begun:
                 inv.opening = None
@@ -257,7 +257,7 @@ class Lifecycle:
             patch = [*patch, *changes]
             sent += notices
         key = "" if later and b.kind == ASK else _key(b, code)
-        self.end(inv, status, cause, completions, patch, sent, key)
+        self.end(inv, status, cause, completions, patch, sent, key, later=later)
 
     def _initialised(self, inv: Invocation, actor: Actor) -> list[Change]:
         init = inv.opening.init if inv.opening is not None else inv.init
@@ -273,8 +273,12 @@ class Lifecycle:
     def end(
         self, inv: Invocation, status: int, cause: Cause, completions: list[Completion], patch: list[Change],
         outs: list[Out], key: str = "", event: Event = Event.END, free: bool = True,
+        later: bool = False,
     ) -> None:  # fmt: skip
-        """Nothing is left of a handler but its result; whoever waits for its actor goes on."""
+        """Nothing is left of a handler but its result; whoever waits for its actor goes on.
+
+        `later`: its answer is left to another turn.
+        """
         actor = inv.actor
         if status != DONE and not inv.begun:
             completions = [*completions, NOTED]  # nothing has taken effect: it keeps no state alive
@@ -287,18 +291,21 @@ class Lifecycle:
         if actor is not None:
             self._roster.leave(actor, inv)
         if inv.behind and actor is not None:
-            self._tell_same(inv, actor, outs, bool(key))
+            self._tell_same(inv, actor, outs, bool(key), later)
         if held and free and actor is not None:
             self._partition.go_on(actor)
 
-    def _tell_same(self, inv: Invocation, actor: Actor, outs: list[Out], kept: bool) -> None:
-        """What a handler came to is what the same calls come to; where it is not kept, tells are handled."""
+    def _tell_same(self, inv: Invocation, actor: Actor, outs: list[Out], kept: bool, later: bool) -> None:
+        """What a handler came to is what the same calls come to; where it is not kept, tells are handled.
+
+        Where it is to come `later`, all of them are: they find that another turn is to answer them, too.
+        """
         outcome = outcome_among(outs, inv.begin.kind, inv.begin.id)
         behind, inv.behind = inv.behind, deque()
         own: list[Invocation] = []
         for same in behind:
             b = same.begin
-            if same.state is State.PARKED and (kept or b.kind == ASK):
+            if same.state is State.PARKED and (kept or (b.kind == ASK and not later)):
                 said = answer_out(outcome, b.kind, b.id, b.reply_to)
                 self.end(same, DONE, no_cause(), [NOTED], [], said, free=False)
             elif not same.ended:

@@ -41,7 +41,9 @@ class Partition(Protocol):
     def go_on(self, actor: Actor) -> None:
         """Nobody holds the actor any more: others get their turn."""
 
-    def sent(self, actor: Actor, outs: list[Out]) -> tuple[list[Out], list[Change]]: ...
+    def sent(
+        self, actor: Actor, outs: list[Out], handler: str = "", mark: str = ""
+    ) -> tuple[list[Out], list[Change]]: ...
     def base_of(self, actor: Actor, fields: list[Change], patch: Sequence[Change] = ()) -> list[Change]: ...
 
 
