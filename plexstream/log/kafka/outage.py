@@ -14,8 +14,8 @@ from confluent_kafka import KafkaError
 from plexstream.log.kafka.errors import passes
 from plexstream.log.kafka.settings import logger
 
-QUIET_S = 5.0
-"""Without an error for so long it is over: `reconnect.backoff.max.ms`, some times over."""
+QUIET_S = 35.0
+"""Without an error for so long it is over: librdkafka may tell one that repeats every 30 s only."""
 
 
 class Outage:
