@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 NO, WRONG, AWAY, INTERRUPTED = 1, 2, 3, 130
 """Exit codes."""
 
+_WIDE = 10_000
+"""Columns, where other programs read."""
+
 
 class Group(TyperGroup):
     """Turns the errors that plexstream raises on purpose into one line and an exit code."""
@@ -58,10 +61,12 @@ def fail(error: PlexstreamError) -> int:
 
 
 def stdout() -> Console:
-    """A console for results. Lines are not wrapped where they are not shown on a terminal."""
+    """A console for results. Nothing is wrapped or cut where it is not shown on a terminal."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(highlight=False, soft_wrap=True, width=_WIDE)  # tables and trees know no soft wrap
 
 
 def stderr() -> Console:

@@ -94,7 +94,7 @@ def completion(id: str, outcome: Mapping[str, Any], timeout: float | None) -> Re
     try:
         call = _request(False, found.address, COMPLETE, {"id": id, **outcome}, {}, timeout, "")
     except BadAddress:
-        raise UnknownInvocation(f"{id[:80]!r} is no id of an awakeable") from None
+        raise UnknownInvocation(f"{id[:80]!r} is no id of an awakeable: they begin with awk_") from None
     return _over_http(call, ("awakeables", id), outcome)
 
 

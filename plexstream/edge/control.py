@@ -85,7 +85,7 @@ def _awakeable(id: str, verb: str, body: bytes) -> Order:
     try:
         target = address.full(found.address)
     except BadAddress:
-        raise UnknownInvocation(f"{id[:80]!r} is no id of an awakeable") from None
+        raise UnknownInvocation(f"{id[:80]!r} is no id of an awakeable: they begin with awk_") from None
     return Order(target, COMPLETE, _payload({"id": id}, verb, body))
 
 

@@ -40,5 +40,5 @@ def read_id(id: str) -> AwakeableId:
         if not address:
             raise ValueError
     except ValueError:
-        raise UnknownInvocation(f"{id[:80]!r} is no id of an awakeable") from None
+        raise UnknownInvocation(f"{id[:80]!r} is no id of an awakeable: they begin with awk_") from None
     return AwakeableId(address, reference, match[2])

@@ -106,7 +106,7 @@ class Outcomes:
         inv = self.live(wanted.address, wanted.name, wanted.digest)
         if inv is not None:
             status = _WORDS.get(inv.state) or ("waiting" if inv.outstanding else "running")
-            return _body(status, inv.begin.handler, inv.tried.get(-1), inv.number)
+            return _body(status, inv.begin.handler, inv.tried.get(-1), inv.number, inv.stuck)
         call = pending(self._partition.pieces, wanted.address, wanted.name)
         if call is not None and not idempotency.differs(call.digest, wanted.digest):
             return _body("waiting", call.handler, None)
@@ -187,10 +187,12 @@ def _ended(wanted: _Wanted, kept: Kept) -> bytes:
     return b'{"status":"%b","error":%b}' % (status.encode(), kept.payload)
 
 
-def _body(status: str, handler: str, tried: Attempt | None, number: int = 0) -> bytes:
+def _body(status: str, handler: str, tried: Attempt | None, number: int = 0, stuck: str = "") -> bytes:
     said: dict[str, Any] = {"status": status, "handler": handler}
     if number:
         said["number"] = number
+    if stuck:
+        said["stuck"] = stuck
     if tried is not None:
         said["attempts"] = {
             "failed": tried.number, "of": tried.of, "next": tried.next,

@@ -114,7 +114,7 @@ def test_a_tell_that_comes_to_nothing_is_in_the_log(dev, cli):
 
 def test_an_invocation_that_does_not_wait(dev, cli):
     said = cli("cancel", "account/alice#7", "--url", dev.url, code=1).stderr
-    assert "default/default/account/alice has not invocation 7 that waits; it has none" in said
+    assert "default/default/account/alice has no invocation 7 that waits; those that do: none" in said
 
 
 def test_a_broken_configuration_is_told_with_its_file(cli, tmp_path):

@@ -92,7 +92,7 @@ class PlainFields:
             attributes[codec.name] = codec.decode(data)
         except msgspec.ValidationError as error:
             raise BadState(
-                f"{codec.where} is stored as {data[:80]!r}, which its type hint forbids ({error}): "
+                f"{codec.where} is stored as {data[:80].decode(errors='replace')}, which its type hint forbids ({error}): "
                 "widen the hint, or set the field in a @migrate hook, which is given what is stored"
             ) from None
 

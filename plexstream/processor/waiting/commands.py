@@ -116,8 +116,13 @@ def _find(p: Handling, actor: Actor, e: Envelope, body: dict[str, Any]) -> Invoc
         number = actor.holder.number
     if not isinstance(number, int) or number not in live:
         known = ", ".join(map(str, sorted(live))) or "none"
-        what = f"invocation {number} that waits" if number is not None else "one invocation alone that waits"
-        raise UnknownInvocation(f"{actor.address} has not {what}; it has {known}")
+        if number is not None:
+            what = f"has no invocation {number} that waits; those that do: {known}"
+        elif live:
+            what = f"has several invocations that wait: say which of {known}"
+        else:
+            what = "has no invocation that waits"
+        raise UnknownInvocation(f"{actor.address} {what}")
     inv = live[number]
     inv.actor = actor
     return inv

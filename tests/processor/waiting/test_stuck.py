@@ -4,6 +4,7 @@ import pytest
 from world import World
 
 from plexstream import actor, handler, host, query_handler, run_handler, signal_handler, state, workflow
+from plexstream.model import idempotency
 from plexstream.model.address import full
 from plexstream.sdk.errors import DeclarationError
 
@@ -116,6 +117,22 @@ def test_a_type_says_that_it_ends(policy, code):
 def test_a_policy_that_there_is_not():
     with pytest.raises(DeclarationError, match="on_stuck='ignore'"):
         make(on_stuck="ignore")
+
+
+def test_who_asks_for_its_outcome_is_told_both_sides():
+    world = World(make())
+    payload = b"{}"
+    mark = idempotency.mark("k", payload)
+    world.tell("fragile/1", "go", _key="k")
+    world.run()
+    CODE[:] = ["second"]
+    world.restart()
+    world.run(10_000)
+    name = idempotency.name("go", mark)
+    said = world.ask("fragile/1", "$result", name=name, digest=idempotency.digest_of(mark))
+    assert said["status"] == "stuck"
+    assert "'first'" in said["stuck"]
+    assert "'second'" in said["stuck"]
 
 
 @pytest.mark.parametrize("signal", [False, True])
