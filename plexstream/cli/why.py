@@ -104,7 +104,8 @@ def _invocation(
     advice = f"  → plexstream resume '{name}'" if i.status == "paused" else ""
     yield depth, f"{name} {i.handler} {i.status} for {ago(now - i.since)}{advice}"
     if i.stuck:
-        yield depth + 1, f"✗ {i.stuck}  → deploy code that fits, or plexstream cancel '{name}'"
+        ways = f"plexstream restart '{name}' --from STEP, or plexstream cancel '{name}'"
+        yield depth + 1, f"✗ {i.stuck}  → deploy code that fits, {ways}"
     if i.tried is not None:
         yield depth + 1, attempts(i.tried)
     for wait in i.waits:
