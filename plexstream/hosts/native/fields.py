@@ -91,8 +91,9 @@ class PlainFields:
         try:
             attributes[codec.name] = codec.decode(data)
         except msgspec.ValidationError as error:
+            stored = data[:80].decode(errors="replace")
             raise BadState(
-                f"{codec.where} is stored as {data[:80].decode(errors='replace')}, which its type hint forbids ({error}): "
+                f"{codec.where} is stored as {stored}, which its type hint forbids ({error}): "
                 "widen the hint, or set the field in a @migrate hook, which is given what is stored"
             ) from None
 
