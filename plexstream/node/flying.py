@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from plexstream.log.base import Item, Place
 
@@ -11,6 +11,26 @@ WINDOW = 1 << 20
 """Bytes of a worker that are on their way to one place, and one group more: two batches of the log's."""
 MAX_FLYING = 64 << 20
 """Bytes of a worker on their way to all places together: half of what an appender takes."""
+
+
+def size_of(items: Sequence[Item]) -> int:
+    """The bytes of items."""
+    return sum([len(key) + len(value or b"") for key, value in items])
+
+
+def windows(items: list[Item], size: int) -> Iterator[tuple[list[Item], int]]:
+    """Items of `size` bytes in groups of at most a window each, or of one item, with the bytes of each."""
+    if size <= WINDOW:
+        yield items, size
+        return
+    begin = held = 0
+    for at, item in enumerate(items):
+        more = size_of((item,))
+        if held and held + more > WINDOW:
+            yield items[begin:at], held
+            begin, held = at, 0
+        held += more
+    yield items[begin:], held
 
 
 class Flying:

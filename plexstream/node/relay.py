@@ -17,7 +17,7 @@ from plexstream.log.limits import RecordTooLarge
 from plexstream.model.errors import Fenced, LogError, Malformed
 from plexstream.model.journal import Step, Turn
 from plexstream.node.encode import answer_items, in_its_place, mails
-from plexstream.node.flying import Flight
+from plexstream.node.flying import Flight, size_of, windows
 from plexstream.node.services import Services
 from plexstream.processor import Processor
 from plexstream.schema.codec import decode_journal
@@ -63,10 +63,6 @@ class _Way:
 
     def empty(self) -> bool:
         return not (self.flying or self.waiting or self.answers) and self.behind < 0
-
-
-def _size(items: Sequence[Item]) -> int:
-    return sum([len(key) + len(value or b"") for key, value in items])
 
 
 class Relay:
@@ -126,19 +122,19 @@ class Relay:
 
     def _owe(self, place: Place, first: int, items: list[Item]) -> None:
         way = self._way(place)
-        if way.behind >= 0:
-            return  # it is read in its turn
-        size = _size(items)
-        if not way.waiting and self._room(place, way):
-            self._send(place, way, first, items, size)
-        elif way.waiting_bytes + size <= KEPT:
-            self._wait(place, way, first, items, size)
-        else:
-            way.behind = first
+        for some, size in windows(items, size_of(items)):
+            if way.behind >= 0:
+                return  # it is read in its turn
+            if not way.waiting and self._room(place, way):
+                self._send(place, way, first, some, size)
+            elif way.waiting_bytes + size <= KEPT:
+                self._wait(place, way, first, some, size)
+            else:
+                way.behind = first
 
     def _answer(self, place: Place, items: list[Item]) -> None:
         way = self._way(place)
-        size = _size(items)
+        size = size_of(items)
         self._keep_answer(place, way, items, size)
         while way.answers_bytes > MAX_ANSWERS and place[0] == self.s.topics.reply and len(way.answers) > 1:
             way.answers_bytes -= way.answers.popleft()[1]
@@ -302,7 +298,7 @@ class Relay:
             way = self._way(place) if 0 <= self.unseen <= offset else self._ways.get(place)
             if way is None or way.full or way.behind < 0 or offset < way.behind:
                 continue
-            size = _size(items)
+            size = size_of(items)
             if way.waiting and way.waiting_bytes + size > KEPT:
                 way.full = True
                 way.behind = offset

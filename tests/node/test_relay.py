@@ -139,6 +139,25 @@ def test_all_but_the_messages_to_it_goes_on_and_they_arrive_once_in_order(instal
         wait_until(lambda: i.worker.drivers[0].owed == 0)
 
 
+def test_what_is_acknowledged_at_once_leaves_in_windows(installed, monkeypatch):
+    monkeypatch.setattr(drivers, "MAX_GROUPS", 1)
+    log, installation = installed
+    with installation as i:
+        there, driver = (i.topics.mailbox, 1), i.worker.drivers[0]
+        log.stuck |= {there, (i.topics.journal, 0)}
+        for n in range(COUNT):
+            i.client._calls.tell(
+                full(HERE), "tellto", b'{"to":"%b","number":%d,"size":%d}' % (full(THERE).encode(), n, SIZE)
+            ).result(20)
+        wait_until(lambda: driver.processor.running_ahead >= COUNT)
+        log.stuck.remove((i.topics.journal, 0))
+        wait_until(lambda: driver.processor.running_ahead == 0)
+        assert 0 < log.with_appenders(there) < 2 * 50_000 + SIZE
+        log.stuck.clear()
+        wait_until(lambda: i.ask(THERE, "look") == list(range(COUNT)))
+        wait_until(lambda: driver.owed == 0)
+
+
 def test_what_an_append_that_failed_left_open_is_sent_again_by_the_same_reign(installed):
     log, installation = installed
     with installation as i:
@@ -226,22 +245,26 @@ def test_what_arrives_and_runs_ahead_of_a_journal_that_takes_nothing_is_bounded_
     monkeypatch.setattr(drivers, "MAX_AHEAD_BYTES", 400_000)
     monkeypatch.setattr(arrived, "MAX_BYTES", 200_000)
     monkeypatch.setattr(arrived, "SLICE_BYTES", 10_000)
+    monkeypatch.setattr(arrived, "MAX_SLICE", 64)
+    monkeypatch.setattr(drivers, "MAX_GROUPS", 2)
     monkeypatch.setattr(workers, "READ_LIMIT", 5)
     log, installation = installed
     with installation as i:
         log.stuck.add((i.topics.journal, 0))
         tell, there = i.client._calls.tell, full(THERE).encode()
+        driver = i.worker.drivers[0]
+        while len(driver.processor.in_flight) < 2:  # from then on nothing more is handed to the journal
+            tell(full(HERE), "inc", b"{}").result(20)
+        assert driver._ahead_bytes < 100_000
         for n in range(4 * COUNT):  # large turns
             tell(full(HERE), "tellto", b'{"to":"%b","number":%d,"size":%d}' % (there, n, SIZE)).result(20)
         for n in range(COUNT):  # large messages
             tell(full(OTHER), "sink", b'{"number":%d,"blob":"%b"}' % (n, b"x" * SIZE)).result(20)
-        driver = i.worker.drivers[0]
-        wait_until(lambda: driver._paused)
+        wait_until(lambda: driver._paused)  # so what has arrived is full: all else has a bound before that
         assert i.ask(THERE, "inc") == 1
-        wait_until(lambda: driver._arrived.size > 50_000)
-        assert driver._arrived.size < 200_000 + 6 * (SIZE + 100)
+        assert 200_000 <= driver._arrived.size < 200_000 + 6 * (SIZE + 100)
         held = driver._ahead_bytes + driver.processor.pending_bytes()
-        assert 300_000 < held < 400_000 + 64 * SIZE  # a slice more, of 64 small messages
+        assert 400_000 <= held < 400_000 + 64 * SIZE  # a slice more, of 64 small messages
         log.stuck.clear()
         wait_until(lambda: len(i.ask(OTHER, "look")) == COUNT)
         wait_until(lambda: i.ask(THERE, "look") == list(range(4 * COUNT)))
