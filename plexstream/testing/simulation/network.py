@@ -15,7 +15,8 @@ from plexstream.log.kafka.pace import PacedAppender
 from plexstream.log.limits import check_group
 from plexstream.log.local import LocalReader
 from plexstream.log.memory import MemoryLog
-from plexstream.model.errors import Fenced, LogError, LogUnavailable
+from plexstream.model.errors import Fenced, LogError, LogUnavailable, Shortened
+from plexstream.testing.simulation.errors import Violation
 
 _LIMIT = 1_048_588
 
@@ -318,6 +319,12 @@ class SimReader(LocalReader):
         self._network = network
 
     def read(self, limit: int, timeout: float) -> list[Record]:
+        try:
+            return self._some(limit)
+        except Shortened as error:
+            raise Violation(f"what is read here never gets shorter: {error}") from None
+
+    def _some(self, limit: int) -> list[Record]:
         network = self._network
         if network.stalled:
             return []
