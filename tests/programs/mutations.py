@@ -114,6 +114,18 @@ def signals_that_fail_are_lost(patch):
     patch.setattr(handling, "_RETRIED", frozenset())
 
 
+def state_never_expires(patch):
+    patch.setattr(Handling, "expired", lambda self, actor: False)
+
+
+def collections_do_not_expire(patch):
+    def mutant(self, actor):
+        self.actors.renew(actor)
+        return []
+
+    patch.setattr(Handling, "_expire", mutant)
+
+
 ALL = [
     value
     for name, value in list(globals().items())

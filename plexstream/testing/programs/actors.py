@@ -16,6 +16,7 @@ from plexstream.sdk.host import host
 from plexstream.sdk.spec import Retry
 from plexstream.sdk.workflows import query_handler, run_handler, service, signal_handler, workflow
 from plexstream.testing.programs import changes, sends  # noqa: F401  they add their kinds
+from plexstream.testing.programs.expiry import Brief
 from plexstream.testing.programs.kinds import ALL, Me, Play
 from plexstream.testing.programs.outside import outside
 from plexstream.testing.programs.program import Op
@@ -223,7 +224,7 @@ class Desk:
         return [key, result, await own]
 
 
-CLASSES: tuple[Any, ...] = (Coro, Plain, Lone, Flow, Flowing, Bell, Desk)
+CLASSES: tuple[Any, ...] = (Coro, Plain, Lone, Flow, Flowing, Bell, Desk, Brief)
 OBJECTS = ("coro/1", "coro/2", "plain/1", "plain/2", "lone/1", "lone/2")
 
 

@@ -83,6 +83,11 @@ class Known:
         """What was told to an actor by one operation."""
         return [e[4] for e in self._logs[to] if e[0] == "note" and e[2:4] == (sid, at)]
 
+    def outputs(self, kind: str) -> list[Any]:
+        """What has been emitted for operations of a kind, in the order of the journal."""
+        rows = [payload for what, payload, _ in self._r.left if what == OutKind.EMIT]
+        return [row for row in rows if self._r.scripts[row[0]].ops[row[1]][0] == kind]
+
     def answered(self, came: Came, sid: str) -> None:
         """Raise Violation unless an operation came to what a script came to."""
         sid = self._last(sid)
@@ -104,6 +109,8 @@ class Known:
         self._order()
         self._replies()
         self._letters()
+        for kind in ALL.values():
+            kind.whole(self)
 
     def _state(self, address: str) -> None:
         """The log of an actor, done by Python, gives its state."""
@@ -147,10 +154,11 @@ class Known:
             return
         self._claim(len(ends) <= 1 + more, f"{sid} ended {len(ends)} times: {ends}")
         self._claim(not self._refuses(script), f"{sid} ended, and refuses")
-        self._claim(not self._count("end", sid), f"{sid} was killed, and ended")
+        # One that is asked again by who was restarted may be killed, and another one end.
+        killed = bool(self._count("end", sid))
+        self._claim(len(ends) + killed <= 1 + more, f"{sid} was killed, and ended {len(ends)} times")
         when = [e[3] for e in self._logs[script.to] if e[0] == "end" and e[2] == sid]
-        killed = self._killed_from_above(script)
-        late = max(when) - killed
+        late = max(when) - self._killed_from_above(script)
         self._claim(late <= 0, f"{sid} ended {late} ms after who asks for it was killed")
         changes = [at for at, op in enumerate(script.ops) if op[0] in _CHANGES]
         if is_workflow(script.to) and more:
@@ -205,7 +213,7 @@ class Known:
                     came.setdefault(entry[2], Counter())[address, entry[:4]] += 1
         for kind, payload, _ in self._r.left:
             if kind == OutKind.EMIT:
-                sid, at = payload
+                sid, at, *_ = payload
                 came.setdefault(sid, Counter())[OUTPUT, ("emit", "", sid, at)] += 1
         for script in self._r.scripts.values():
             self._sent(script, came.pop(script.sid, Counter()))

@@ -229,4 +229,5 @@ class _Playing:
         told = {op[2 if op[0] == "after" else 1] for op in ops if op[0] in ("tell", "uuid", "after")}
         everyone = {*told, *(s.to for s in self._scripts.values())}
         flows = sorted(a for a in everyone if a and is_workflow(a))
-        return {address: self._stage.look(address) for address in (*OBJECTS, *flows)}
+        briefs = sorted({op[1] for op in ops if op[0] == "touch"})
+        return {address: self._stage.look(address) for address in (*OBJECTS, *flows, *briefs)}

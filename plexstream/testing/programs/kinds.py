@@ -105,6 +105,13 @@ class Kind:
         """To whom something goes when it has been done, and what they write down of it."""
         return iter(())
 
+    def whole(self, known: Any) -> None:
+        """Raise Violation unless all of this kind together has come to what it must.
+
+        Parameters:
+            known: the `checker.Known` of the program.
+        """
+
     def leaves(self, op: Op) -> list[Op]:
         """The operations in it."""
         return []
