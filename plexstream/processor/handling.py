@@ -572,7 +572,8 @@ class Handling(Ledger):
 
     def will_wait(self, e: Envelope) -> bool:
         """Whether a message would wait for its actor, in a queue or in the journal."""
-        if e.kind > ASK or e.handler.startswith("$") or e.handler in OVERTAKES:
+        at_once = e.handler in OVERTAKES or (e.handler.startswith("$") and e.handler not in SIGNALS)
+        if e.kind > ASK or at_once:
             return False
         if e.headers and e.headers.get("read_only") == "1":
             return False

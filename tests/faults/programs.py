@@ -3,9 +3,8 @@
 import os
 from pathlib import Path
 
-from plexstream.testing.programs.actors import Bell, Coro, Desk, Flow, Flowing, Lone, Plain
+from plexstream.testing.programs.actors import CLASSES
 from plexstream.testing.programs.outside import outside
 
 outside.begin(Path(os.environ["FAULTS_OUTSIDE"]))
-
-__all__ = ["Bell", "Coro", "Desk", "Flow", "Flowing", "Lone", "Plain"]
+globals().update({cls.__name__: cls for cls in CLASSES})

@@ -138,6 +138,21 @@ def test_a_handler_that_only_runs_again_is_no_poison(world, crashes):
     assert world.put_aside() == []
 
 
+def test_a_stop_that_waits_for_a_handler_is_no_poison(world):
+    id = world.start("asker/1", "nap")
+    world.tell("asker/1", "$stop", reason="enough")
+    world.run()
+    for _ in range(5):
+        world.restart()
+        world.run()
+    world.run(3_000)
+    assert world.replies[id] == "up"
+    assert world.put_aside() == []
+    late = world.start("asker/1", "nap")
+    world.run()
+    assert world.replies[late] == "stopped"
+
+
 def test_who_leaves_no_turn_and_kills_nobody_is_no_poison():
     world = World(Errand)
     world.restart()
