@@ -194,7 +194,8 @@ class Lives:
             gone = self._drop(address, WATCHING, ref)
             if not gone or now.stopped or ON_DOWN not in info.hooks:
                 return Ruling(life, gone, [])
-            return _run(now, ON_DOWN, gone, address=parse(sender).short, ref=ref, reason=reason)
+            who = parse(sender).short
+            return _run(now, ON_DOWN, gone, address=who, ref=f"{who}#{ref}", reason=reason)
         gone = self._drop(address, LINKS, sender)
         if now.stopped or not (gone or sender == now.parent):
             return Ruling(life, gone, [])

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
+from plexstream.model.address import full, parse
 from plexstream.sdk.errors import DeclarationError
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
@@ -245,10 +246,10 @@ class Lifecycle:
         """Hear of another actor's exit, once: the handler ``__down__`` gets ``address, ref, reason``.
 
         Returns:
-            The reference, for `demonitor`.
+            The reference: the one that ``__down__`` gets, and for `demonitor`.
         """
         ref = self._signal("monitor", address, "$monitor", {})
-        return f"{address}#{ref}"
+        return f"{parse(full(address)).short}#{ref}"
 
     def demonitor(self, ref: str) -> None:
         """Undo `monitor`: from now on no ``__down__`` comes for it."""

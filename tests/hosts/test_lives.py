@@ -89,6 +89,7 @@ class Clock:
 class Boss:
     heard: list = state(default_factory=list)
     refs: list = state(default_factory=list)
+    down_ref: str = state(default="")
 
     @handler("do")
     def do(self, calls: list):
@@ -108,6 +109,7 @@ class Boss:
     @handler("__down__")
     def down(self, address: str, ref: str, reason: str):
         self.heard.append(["down", address, reason])
+        self.down_ref = ref
 
 
 @actor(name="trapper")
@@ -247,6 +249,14 @@ def test_what_is_undone_with_the_end_stays_undone(world):
     do(world, "boss/1", ["unlink", "worker/1"], ["demonitor", ref], ["exit", "gone"])
     assert world.links("boss/1") == world.links("worker/1") == world.links("worker/2") == []
     assert world.ask("worker/1", "add") == 1
+
+
+@pytest.mark.parametrize("address", ["worker/1", "default/default/worker/1"])
+def test_the_reference_of_a_monitor_is_the_one_of_its_notice(world, address):
+    do(world, "boss/1", ["monitor", address])
+    world.ask("worker/1", "leave")
+    world.run()
+    assert [world.field("boss/1", "down_ref")] == world.field("boss/1", "refs")
 
 
 def test_unlinked_actors_end_alone(world):
