@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
-from plexstream.model.address import full, parse
 from plexstream.sdk.errors import DeclarationError
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
@@ -19,6 +18,8 @@ INFINITY = "infinity"
 """In the place of seconds: as long as it takes."""
 LEAST_WINDOW = 0.001
 """Seconds: within a window of 0 no number of restarts would be too many."""
+_DEFAULTS = "default/default/"
+"""Tenant and namespace: an address in its short form is without them."""
 TYPE = "supervisor"
 """The actor type of supervisors."""
 
@@ -249,7 +250,7 @@ class Lifecycle:
             The reference: the one that ``__down__`` gets, and for `demonitor`.
         """
         ref = self._signal("monitor", address, "$monitor", {})
-        return f"{parse(full(address)).short}#{ref}"
+        return f"{address.removeprefix(_DEFAULTS)}#{ref}"
 
     def demonitor(self, ref: str) -> None:
         """Undo `monitor`: from now on no ``__down__`` comes for it."""
