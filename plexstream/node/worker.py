@@ -28,6 +28,7 @@ from plexstream.node.effects import Effects
 from plexstream.node.flying import Flight, Flying
 from plexstream.node.lanes import Lane, Lanes
 from plexstream.node.leftovers import Leftovers, delete, store_path
+from plexstream.node.repeated import Repeated
 from plexstream.node.services import WipeableStore
 from plexstream.processor import EffectCall, Settings
 from plexstream.sdk.current import current
@@ -61,8 +62,6 @@ SHARE_S = 0.05
 """How long partitions that restore may keep others waiting in one round, where those take as long."""
 READ_AGAIN_S = 0.01
 """A pause after an error of reading, so that one that lasts is no loop without a pause."""
-TELL_S = 5.0
-"""An error of reading that lasts is told once in so long."""
 STORE_S = 2.0
 """How soon a partition whose state store could not be used is claimed again."""
 TOO_LARGE_S = 5.0
@@ -146,7 +145,7 @@ class Worker:
         self._desk = Desk(self.mailbox.wake)
         self._stop = threading.Event()
         self.failed: BaseException | None = None
-        self._tell_at = 0.0
+        self._faults = Repeated()
         self._handled_s = 0.0
         self.rounds = 0
         self._current: Mapping[str, Any] = {}
@@ -363,10 +362,7 @@ class Worker:
                 driver.lose(str(error))
             return []
         except LogError as error:  # of no partition that it names: others may go on, and so may this one
-            now = time.monotonic()
-            if now >= self._tell_at:
-                self._tell_at = now + TELL_S
-                _log.warning("reading goes on, though: %s", error)
+            self._faults.tell("reading goes on, though", error)
             time.sleep(READ_AGAIN_S)
             return []
 
@@ -405,7 +401,7 @@ class Worker:
 
     def _is_prepared(self, found: object) -> None:
         if isinstance(found, LogError):
-            _log.warning("no partition is claimed yet: %s", found)
+            self._faults.tell("no partition is claimed yet", found)
             self._prepare_at = time.monotonic() + RECLAIM_S
         else:
             self._prepared = True
@@ -435,7 +431,7 @@ class Worker:
 
     def _replace_appender(self, error: Exception) -> None:
         """It takes nothing more: who had a claim or turns on their way claims anew, others go on."""
-        _log.warning("the appender failed and is replaced: %s", error)
+        self._faults.tell("the appender failed and is replaced", error)
         for driver in [*self.drivers.values(), *self._releasing.values()]:
             self._guard(driver, driver.appender_failed, error)
         self.flying = Flying()
@@ -443,9 +439,10 @@ class Worker:
             self.appender.close()
             self.appender = self.log.appender()
         except Exception as failed:  # the next append fails as well, and asks for another one
-            _log.warning("there is no other appender yet: %s", failed)
+            self._faults.tell("there is no other appender yet", said(failed))
 
     def _follow_assignment(self) -> None:
+        self._faults.look()
         # Whatever the group assigns meanwhile, who stops claims nothing more.
         wanted = frozenset() if self._stop.is_set() else self._wanted
         if wanted and not self._prepared:
@@ -455,7 +452,7 @@ class Worker:
             if driver.state is State.LOST:
                 del self.drivers[partition]
                 self._lost_at[partition] = time.monotonic() + driver.again_s - RECLAIM_S
-                _log.warning("partition %d: lost: %s", partition, driver.why)
+                self._faults.tell(f"partition {partition}: lost", driver.why)
             elif partition not in wanted:
                 self._guard(driver, driver.release)
                 self._releasing[partition] = driver
@@ -470,7 +467,7 @@ class Worker:
                 try:
                     self.drivers[partition] = Driver(self, partition)
                 except LogError as error:
-                    _log.warning("partition %d: the claim could not be sent: %s", partition, error)
+                    self._faults.tell(f"partition {partition}: the claim could not be sent", error)
                     self._lost_at[partition] = time.monotonic()
                     self._replace_appender(error)
 

@@ -9,11 +9,12 @@ from installation import BANK, PARTITIONS, Installation, wait_until
 from plexstream.client import Client
 from plexstream.hosts.native import NativeHost, load_actors
 from plexstream.hosts.native.effect import NativeEffect
-from plexstream.log.memory import MemoryLog
+from plexstream.log.memory import MemoryAppender, MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable, StoreCorrupt
 from plexstream.model.topics import Topics
-from plexstream.node import topology
+from plexstream.node import repeated, topology
+from plexstream.node import worker as node_worker
 from plexstream.node.driver import Driver, State
 from plexstream.node.worker import IDLE_S, Worker
 from plexstream.processor import EffectCall, Settings
@@ -226,6 +227,26 @@ def test_an_error_of_reading_that_names_no_partition_ends_nothing(tmp_path, monk
         assert i.ask(ALICE, "deposit", amount=1) == {"balance": 2}
         assert i.worker.failed is None
         assert len([r for r in caplog.records if "no broker tells why" in r.message]) == 1
+
+
+def test_a_log_that_takes_nothing_is_told_now_and_then(tmp_path, monkeypatch, caplog):
+    class Full(MemoryAppender):
+        def append(self, place, items, token):
+            if place[0] == "test.journal" and log.tried < 50:
+                log.tried += 1
+                raise LogUnavailable("the disk is full")
+            super().append(place, items, token)
+
+    monkeypatch.setattr(node_worker, "RECLAIM_S", 0.001)
+    monkeypatch.setattr(repeated, "FIRST_S", 1_000.0)
+    log = MemoryLog()
+    log.tried = 0
+    log.appender = lambda: Full(log)
+    with Installation(log, tmp_path / "state") as i:
+        assert i.ask(ALICE, "deposit", amount=1) == {"balance": 1}
+    assert log.tried == 50
+    # What came of each partition, and of the appender that they share.
+    assert len([r for r in caplog.records if "the disk is full" in r.message]) == PARTITIONS + 1
 
 
 def test_what_the_loop_needs_to_know_of_topics_is_asked_off_its_thread_before_the_first_claim(tmp_path):
