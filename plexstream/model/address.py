@@ -45,6 +45,9 @@ def parse(text: str) -> Address:
     Raises:
         BadAddress: if a part is missing, empty, too long, or holds a slash or a control character.
     """
+    given: object = text
+    if not isinstance(given, str):
+        raise BadAddress(f"{given!r} is no address: write type/id, as text")
     if len(text) > MAX_ADDRESS_BYTES:  # before anything is made of it
         raise _too_long(len(text), text)
     parts = text.split("/")

@@ -30,6 +30,9 @@ def read_id(id: str) -> AwakeableId:
     Raises:
         UnknownInvocation: it is none.
     """
+    given: object = id
+    if not isinstance(given, str):
+        raise UnknownInvocation(f"{given!r} is no id of an awakeable")
     match = _ID.fullmatch(id) if len(id) < 2000 else None
     try:
         if match is None:

@@ -30,6 +30,7 @@ from plexstream.sdk.spec import (
     Retry,
     Snapshots,
     Subscription,
+    check_retry,
 )
 from plexstream.sdk.wrap import SENDER, by_name, with_sender, without_result
 
@@ -259,6 +260,7 @@ def declare(
     names = read_facets(cls.__name__, facets, options)
     refuse_unknown(cls.__name__, options, OPTIONS)
     spec = ActorType(type_name, cls, fields_of(cls), {}, facets=names, **options)
+    _check_retry(cls.__name__, spec.retry)
     found = list(marked(cls))
     for where, function, mark in found:
         if isinstance(mark, HookMark):
@@ -296,6 +298,13 @@ def compose(spec: ActorType, found: list[Marked], roles: bool = False) -> None:
             spec.handlers[name] = as_handler(name, function, mark)
 
 
+def _check_retry(where: str, retry: object) -> None:
+    try:
+        check_retry(where, retry)
+    except TypeError as error:
+        raise DeclarationError(str(error)) from None
+
+
 def as_handler(name: str, function: Callable[..., Any], mark: HandlerMark) -> Handler:
     """A marked method as the handler of one message name."""
     run = without_result(function) if mark.invocation == "cast" else function
@@ -304,6 +313,8 @@ def as_handler(name: str, function: Callable[..., Any], mark: HandlerMark) -> Ha
         run = with_sender(run)
     elif any(p.kind is p.KEYWORD_ONLY for p in parameters.values()):
         run = by_name(run)
+    if mark.retry is not None:
+        _check_retry(f"handler {name!r}", mark.retry)
     return Handler(name, run, mark.read_only, mark.invocation, mark.role, mark.retry, mark.shared)
 
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, NoReturn, Self
 
 from plexstream.sdk.errors import Reject, SagaFailed
-from plexstream.sdk.spec import Retry
+from plexstream.sdk.spec import Retry, check_retry
 from plexstream.sdk.steps import TaskApi
 from plexstream.sdk.values import arguments_of
 from plexstream.sdk.waiting import Handle
@@ -50,6 +50,8 @@ class Saga:
         """
         if not callable(function):
             raise TypeError(f"saga.add({name!r}, …): {type(function).__name__} cannot be called")
+        if retry is not None:
+            check_retry(f"saga.add({name!r}, …)", retry)
         self._compensations.append(
             _Compensation(name, lambda: self._task.run(name, function, arguments, retry))
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 FieldKind = Literal["plain", "map", "list"]
 Invocation = Literal["call", "cast"]
@@ -13,16 +14,20 @@ Role = Literal["", "run", "signal", "query"]
 Kind = Literal["object", "service", "workflow"]
 OnStuck = Literal["wait", "fail", "kill"]
 
+_MOST: Final = 2**31 - 1
+MAX_SECONDS: Final = 10 * 365 * 86400
+"""Ten years: what any wait is at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How a tell whose handler raised is tried again. After the last attempt it goes to ``deadletter``.
 
     Parameters:
-        attempts: how often it is tried in all.
+        attempts: how often it is tried in all, at most 2**31 - 1.
         interval: seconds before the second attempt.
         factor: by which the wait grows from attempt to attempt.
-        max_interval: seconds that a wait does not exceed.
+        max_interval: seconds that a wait does not exceed, at most ten years.
         jitter: share by which a wait is made shorter at random, from 0 to 1.
         max_duration: seconds after which it is not tried again; 0: no limit.
     """
@@ -35,6 +40,14 @@ class Retry:
     max_duration: float = 0.0
 
     def __post_init__(self) -> None:
+        if type(self.attempts) is not int or self.attempts > _MOST:
+            raise ValueError(f"{self}: attempts is a whole number up to {_MOST}, which is for ever")
+        for name in ("interval", "factor", "max_interval", "jitter", "max_duration"):
+            value: object = getattr(self, name)
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                raise ValueError(f"{self}: {name} is a finite number, of seconds where it is a time")
+        if self.max_interval > MAX_SECONDS:
+            raise ValueError(f"{self}: max_interval is at most {MAX_SECONDS} seconds")
         if self.attempts < 1 or self.interval < 0 or self.factor < 1 or self.max_interval < 0:
             raise ValueError(f"{self}: attempts and factor are at least 1, intervals are not negative")
         if not 0 <= self.jitter <= 1 or self.max_duration < 0:
@@ -46,6 +59,12 @@ class Retry:
             return min(self.interval * self.factor ** (attempt - 1), self.max_interval)
         except OverflowError:  # after a thousand attempts
             return self.max_interval
+
+
+def check_retry(where: str, retry: object) -> None:
+    """Raises TypeError where `retry` is no Retry."""
+    if not isinstance(retry, Retry):
+        raise TypeError(f"{where}: retry={retry!r} is no policy: write retry=Retry(attempts=…)")
 
 
 @dataclass(frozen=True, slots=True)

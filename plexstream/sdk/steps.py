@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from plexstream.sdk.current import current
 from plexstream.sdk.errors import OutsideHandler
-from plexstream.sdk.spec import Retry
-from plexstream.sdk.values import arguments_of
+from plexstream.sdk.spec import MAX_SECONDS, Retry
+from plexstream.sdk.values import arguments_of, milliseconds
 from plexstream.sdk.waiting import All, First, Handle, Then, Waitable
 
 
@@ -145,9 +145,7 @@ class Start:
     def sleep(self, seconds: float) -> Handle[None]:
         """Like `host.sleep`."""
         t = task("sleep")
-        if not 0 <= seconds <= MAX_SLEEP:
-            raise ValueError(f"host.sleep: {seconds!r} s; from 0 to {MAX_SLEEP:.0f} is allowed")
-        return t.sleep(t.now() + round(seconds * 1000))
+        return t.sleep(t.now() + milliseconds("host.sleep:", seconds, MAX_SLEEP))
 
     def sleep_until(self, time: int) -> Handle[None]:
         """Like `host.sleep_until`."""
@@ -192,7 +190,7 @@ class Start:
         )
 
 
-MAX_SLEEP = 10 * 365 * 86400.0
+MAX_SLEEP = float(MAX_SECONDS)
 """Seconds: ten years."""
 
 
@@ -221,9 +219,8 @@ def _limit(t: TaskApi, waitable: Waitable[Any], what: str, timeout: float | None
     """`waitable`, or TimedOut once `timeout` seconds have passed before."""
     if timeout is None:
         return waitable
-    if not 0 <= timeout <= MAX_SLEEP:
-        raise ValueError(f"host.{what}: a timeout of {timeout!r} s; from 0 to {MAX_SLEEP:.0f} is allowed")
-    return _Limited(t, waitable, t.sleep(t.now() + round(timeout * 1000)), f"{what}: after {timeout} s")
+    until = t.now() + milliseconds(f"host.{what}: a timeout of", timeout, MAX_SLEEP)
+    return _Limited(t, waitable, t.sleep(until), f"{what}: after {timeout} s")
 
 
 class _Limited(Waitable[Any]):

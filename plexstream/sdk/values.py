@@ -17,6 +17,18 @@ def arguments_of(what: str, payload: Any, named: dict[str, Any]) -> Any:
     return payload
 
 
+def milliseconds(what: str, seconds: Any, most: float) -> int:
+    """Seconds in milliseconds. Raises TypeError for what is no number, ValueError for one out of bounds."""
+    try:
+        fits = 0 <= seconds <= most
+    except TypeError:
+        raise TypeError(f"{what} {seconds!r} is no number: give seconds, as .total_seconds() says") from None
+    if not fits:
+        raise ValueError(f"{what} {seconds!r} s; from 0 to {most:.0f} is allowed")
+    whole: int = round(seconds * 1000)
+    return whole
+
+
 def plain(value: Any) -> Any:
     """`value` as JSON holds it. Raises TypeError where it cannot."""
     return value if current.turn is None else current.turn.plain(value)

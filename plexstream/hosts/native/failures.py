@@ -19,8 +19,10 @@ from plexstream.sdk.errors import Reject
 _log = logging.getLogger("plexstream.actor")
 ASYNCIO = (
     "{} awaits something that is no step of plexstream: a handler must not wait on asyncio; "
-    "do that in host.run(name, async_function)"
+    "do that in host.run(name, async_function), and wait for several steps with host.all(…)"
 )
+
+_NO_LOOP = ("no running event loop", "no current event loop")
 
 
 def explain(error: BaseException, where: str, address: str, read_only: bool, limit: int) -> Result:
@@ -28,7 +30,7 @@ def explain(error: BaseException, where: str, address: str, read_only: bool, lim
     if isinstance(error, Reject):
         data, problem = _error_data(error.data, limit)
         return failure("rejected", f"{words(error.reason)}{problem}", data, read_only)
-    if isinstance(error, RuntimeError) and "no running event loop" in said(error):
+    if isinstance(error, RuntimeError) and any(sign in said(error) for sign in _NO_LOOP):
         error = TypeError(ASYNCIO.format(where))
     if isinstance(error, CallError):
         data, problem = _error_data(error.data, limit)

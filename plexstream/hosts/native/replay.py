@@ -39,7 +39,10 @@ def new_task(turn: Turn) -> Task:
     beside = bound.shared and not instance.type.info.concurrent  # the state may be another when it goes on
     if bound.read_only or beside or bound.role in ("signal", "query"):
         what = bound.role or ("shared" if beside else "read_only")
-        task.refusal = f"{where} is a {what} handler, which cannot wait: only handlers that change state can"
+        task.refusal = (
+            f"{where} is a {what} handler, which cannot wait, as others go on beside it: who is to hear of "
+            "something later asks for the result of what waits, or gives the id of an awakeable of its own"
+        )
     return task
 
 

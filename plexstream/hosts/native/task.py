@@ -35,7 +35,7 @@ from plexstream.model.journal import Command, CommandKind, Completion, Control, 
 from plexstream.model.life import START
 from plexstream.model.text import check_text
 from plexstream.sdk.current import current
-from plexstream.sdk.spec import Retry
+from plexstream.sdk.spec import Retry, check_retry
 from plexstream.sdk.waiting import Handle, Waitable
 
 _log = logging.getLogger("plexstream.actor")
@@ -167,10 +167,13 @@ class Task:
     def run(
         self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...], retry: Retry | None
     ) -> Handle[Any]:
-        if not name or len(name) > 256:
+        given: object = name
+        if not isinstance(given, str) or not 0 < len(name) <= 256:
             raise ValueError(f"host.run: {name!r} is no name of a step: give a text of 1 to 256 characters")
         if not callable(function):
             raise TypeError(f"host.run({name!r}, …): {type(function).__name__} cannot be called")
+        if retry is not None:
+            check_retry(f"host.run({name!r}, …)", retry)
         handle = self._command(_RUN, name)
         if handle.order < 0:
             where = f"{self.where}, step {name!r}"

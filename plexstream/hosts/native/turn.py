@@ -20,6 +20,7 @@ from plexstream.model.errors import TooLarge
 from plexstream.model.journal import Change, Out, OutKind
 from plexstream.model.life import read_call
 from plexstream.model.text import text
+from plexstream.sdk.values import milliseconds
 
 if TYPE_CHECKING:
     from plexstream.hosts.native.task import Task
@@ -221,7 +222,10 @@ class Turn:
         spec = self.instance.type.spec
         where = f"{spec.name}.{self.bound.name}"
         if spec.kind != "object" or self.bound.read_only or self.initialising:
-            raise TypeError(f"host.reply_later: {where} answers when it ends: it is read_only, or no actor's")
+            raise TypeError(
+                f"host.reply_later: {where} answers when it ends: it is read_only, or none of an @actor; "
+                "take the id of an awakeable of the caller's, and resolve that"
+            )
         if not self.caller:
             return ""
         self.task().refusal = f"{where} has called host.reply_later: after that it cannot wait"
@@ -254,12 +258,11 @@ class Turn:
         self.outs.append(_new(Out, (_EMIT, "", topic, "", self._encode("emit", value), key, "", 0)))
 
     def send_after(self, delay: float, handler: str, payload: Any, to: str | None) -> str:
-        if not 0 <= delay <= MAX_DELAY:
-            raise ValueError(f"host.send_after: a delay of {delay!r} s; from 0 to {MAX_DELAY:.0f} is allowed")
+        after = milliseconds("host.send_after: a delay of", delay, MAX_DELAY)
         _check_handler(handler)
         timer = f"{self.seq}.{self._base + len(self.outs)}"
         target = self.address if to is None else full(to)
-        due = self._time + round(delay * 1000)
+        due = self._time + after
         self.outs.append(
             Out(_TIMER, timer, target, handler, self._encode("send_after", payload), "", "", due)
         )

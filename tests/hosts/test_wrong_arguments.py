@@ -1,0 +1,216 @@
+"""What programs for other systems give by habit: it is refused where it is given, and said what to write."""
+
+import asyncio
+import sys
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parent))
+
+from world import World
+
+from plexstream import (
+    DeclarationError,
+    Retry,
+    actor,
+    handler,
+    host,
+    run_handler,
+    service,
+    signal_handler,
+    state,
+    workflow,
+)
+
+
+def boom():
+    raise RuntimeError("boom")
+
+
+@actor(name="odd", retry=Retry(attempts=1))
+class Odd:
+    @handler
+    def nothing(self):
+        pass
+
+    @handler
+    async def retried(self):
+        await host.run("fails", boom, retry=3)
+
+    @handler
+    async def compensated(self):
+        async with host.saga() as saga:
+            saga.add("undo", boom, retry={"attempts": 3})
+
+    @handler
+    async def slept(self):
+        await host.sleep(timedelta(days=1))
+
+    @handler
+    async def slept_text(self):
+        await host.sleep("1")
+
+    @handler
+    async def limited(self):
+        await host.ask("odd/b", "nothing", timeout=timedelta(seconds=1))
+
+    @handler
+    async def limited_all(self):
+        await host.all(host.start.sleep(1), timeout=timedelta(seconds=1))
+
+    @handler
+    def later(self):
+        host.send_after(timedelta(days=1), "nothing")
+
+    @handler
+    async def no_name(self):
+        await host.run(boom, "x")
+
+    @handler
+    async def no_address(self):
+        await host.ask(Odd, "nothing")
+
+    @handler
+    def no_awakeable(self):
+        host.resolve_awakeable(None)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("retried", "retry=3 is no policy: write retry=Retry("),
+        ("compensated", "is no policy: write retry=Retry("),
+        ("slept", "host.sleep: datetime.timedelta(days=1) is no number: give seconds"),
+        ("slept_text", "host.sleep: '1' is no number: give seconds"),
+        ("limited", "a timeout of datetime.timedelta(seconds=1) is no number: give seconds"),
+        ("limited_all", "host.all: a timeout of datetime.timedelta(seconds=1) is no number: give seconds"),
+        ("later", "host.send_after: a delay of datetime.timedelta(days=1) is no number: give seconds"),
+        ("no_name", "is no name of a step: give a text"),
+        ("no_address", "is no address: write type/id, as text"),
+        ("no_awakeable", "None is no id of an awakeable"),
+    ],
+)
+def test_it_is_said_what_to_write(what, said):
+    world = World(Odd)
+    id = world.start("odd/a", what)
+    world.run()
+    assert said in world.errors[id]["detail"]
+
+
+def test_gathering_with_asyncio_is_told_as_waiting_on_it():
+    @actor(name="gatherer", retry=Retry(attempts=1))
+    class Gatherer:
+        @handler
+        async def gather(self):
+            await asyncio.gather(host.sleep(1), host.sleep(1))
+
+    world, asked = World(Gatherer), []
+    thread = threading.Thread(target=lambda: asked.append(world.start("gatherer/a", "gather")))
+    thread.start()  # as a worker is: without an event loop
+    thread.join()
+    [id] = asked
+    assert "wait for several steps with host.all(" in world.errors[id]["detail"]
+
+
+@pytest.mark.parametrize("wrong", [3, {"attempts": 3}, Retry])
+def test_a_policy_of_a_declaration_is_a_retry(wrong):
+    with pytest.raises(DeclarationError, match="is no policy"):
+
+        @actor(retry=wrong)
+        class Whole:
+            @handler
+            def do(self):
+                pass
+
+    with pytest.raises(DeclarationError, match="is no policy"):
+
+        @actor
+        class Part:
+            @handler(retry=wrong)
+            def do(self):
+                pass
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"attempts": float("inf")},
+        {"attempts": 2.5},
+        {"attempts": 10**30},
+        {"attempts": "3"},
+        {"interval": float("inf")},
+        {"interval": timedelta(seconds=1)},
+        {"factor": float("nan")},
+        {"max_interval": float("inf")},
+        {"max_interval": 1e12},
+        {"jitter": float("nan")},
+        {"max_duration": float("inf")},
+    ],
+)
+def test_a_policy_is_made_of_numbers_that_can_be_recorded(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Retry(**wrong)
+
+
+@workflow(name="letter")
+class Letter:
+    ids: list = state(default_factory=list)
+
+    @run_handler
+    async def run(self):
+        return await host.promise("clicked")
+
+    @signal_handler
+    def click(self, value):
+        host.promise("clicked").resolve(value)
+        for id in self.ids:
+            host.resolve_awakeable(id, value)
+        self.ids = []
+
+    @signal_handler
+    def tell_me(self, id):
+        self.ids.append(id)
+
+    @signal_handler
+    async def waits(self):
+        return await host.promise("clicked")
+
+    @signal_handler
+    def answers_later(self):
+        self.ids.append(host.reply_later())
+
+
+@service(name="page")
+class Page:
+    @handler
+    async def wait(self, letter):
+        clicked = host.awakeable()
+        host.tell(letter, "tell_me", id=clicked.id)
+        return await clicked
+
+
+@pytest.mark.parametrize("what", ["waits", "answers_later"])
+def test_a_signal_that_would_wait_hears_of_another_way(what):
+    world = World(Letter, Page)
+    world.start("letter/a", "run")
+    id = world.start("letter/a", what)
+    assert "the id of an awakeable" in world.errors[id]["detail"]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_others_wait_for_a_promise_of_a_workflow_by_awakeables(crash):
+    world = World(Letter, Page)
+    ids = [
+        world.start("letter/a", "run"),
+        *(world.start(f"page/{n}", "wait", letter="letter/a") for n in "bc"),
+    ]
+    world.run()
+    if crash:
+        world.restart()
+        world.run()
+    world.ask("letter/a", "click", value=7)
+    world.run()
+    assert [world.replies[id] for id in ids] == [7, 7, 7]
