@@ -7,6 +7,7 @@ from collections import deque
 from plexstream.log.base import Record
 from plexstream.model.errors import Malformed
 from plexstream.model.message import Envelope
+from plexstream.node.numbers import Numbers, Verdict
 from plexstream.node.services import Services
 from plexstream.processor import BadRecord, Processor
 from plexstream.schema.codec import decode_envelope
@@ -28,14 +29,16 @@ class Arrived:
         size: their bytes.
     """
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, partition: int, owner: object) -> None:
         self.s = services
+        self._numbers = Numbers(services, partition, owner)
         self.size = 0
         self._records: deque[Record] = deque()
         self._slice = 64
 
     def __bool__(self) -> bool:
-        return bool(self._records)
+        """Whether some can be handled now."""
+        return bool(self._records) and not self._numbers.waiting
 
     @property
     def load(self) -> float:
@@ -58,9 +61,10 @@ class Arrived:
         Parameters:
             room: bytes that turns may have that are not handed to the journal yet.
         """
-        arrived = self._records
+        arrived, numbers = self._records, self._numbers
+        numbers.go_on()
         end = self.s.elapsed() + SLICE_S
-        while arrived and p.running_ahead < self.s.settings.max_in_flight:
+        while self and p.running_ahead < self.s.settings.max_in_flight:
             ahead = p.pending_bytes()
             if ahead >= room:
                 return
@@ -69,12 +73,17 @@ class Arrived:
             for _ in range(min(len(arrived), self._slice)):
                 if size > SLICE_BYTES:
                     break
-                record = arrived.popleft()
+                record = arrived[0]
+                message = _decode(record)
+                if type(message) is Envelope and message.origin:
+                    verdict = numbers.check(p, record.offset, message, arrived[-1].offset)
+                    if verdict is Verdict.OPEN:
+                        break
+                    if verdict is Verdict.FORGED:
+                        message = BadRecord(numbers.why(message), record.value or b"")
+                arrived.popleft()
                 size += len(record.value or b"")
-                try:
-                    messages.append((record.offset, decode_envelope(record.value or b"")))
-                except Malformed as error:
-                    messages.append((record.offset, BadRecord(str(error), record.value or b"")))
+                messages.append((record.offset, message))
             self.size -= size
             began = self.s.elapsed()
             p.receive(messages, self.s.now())
@@ -86,3 +95,10 @@ class Arrived:
                 self._slice *= 2
             if now >= end:
                 return
+
+
+def _decode(record: Record) -> Envelope | BadRecord:
+    try:
+        return decode_envelope(record.value or b"")
+    except Malformed as error:
+        return BadRecord(str(error), record.value or b"")

@@ -90,7 +90,7 @@ class Driver:
         self._relay = Relay(services, partition, self)
         self._paused = False
         self._released = False
-        self._arrived = Arrived(services)
+        self._arrived = Arrived(services, partition, self)
         self._ahead_bytes = 0  # handed to the journal and not acknowledged
         self._awaits: tuple[str, int] | None = None
         self._awaits_since = 0.0
@@ -262,8 +262,7 @@ class Driver:
         lane.known = p.fold.next
         now = self.s.now()
         self._pass_time(p, now)
-        if self._arrived:
-            self._arrived.handle(p, MAX_AHEAD_BYTES - self._ahead_bytes)
+        self._arrived.handle(p, MAX_AHEAD_BYTES - self._ahead_bytes)
         while len(p.in_flight) < MAX_GROUPS:
             records = p.take()
             if records is None:
@@ -408,7 +407,7 @@ class Driver:
 
     @property
     def has_arrived(self) -> bool:
-        """Whether records wait to be handled."""
+        """Whether records wait to be handled, and can be."""
         return bool(self._arrived)
 
     def busy(self) -> bool:

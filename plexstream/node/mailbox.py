@@ -55,6 +55,13 @@ class Mailbox:
         inbox = fold.inboxes.get(MAILBOX)
         short = mailbox_shorter(lineage, facts, known_of(inbox))
         if short is None:
+            if fold.attempt >= facts.mailbox_end:
+                _log.error(
+                    "partition %d: the message %d that a mark says is tried with care is none of %s, which "
+                    "ends at %d: nobody of plexstream has written that mark",
+                    self.partition, fold.attempt, self._place[0], facts.mailbox_end,
+                )  # fmt: skip
+                fold.attempt, fold.attempt_by = -1, ()
             if inbox is not None and facts.mailbox_first > max(inbox.low, inbox.next):
                 _log.error(
                     "partition %d: messages %d to %d of %s are LOST: they were not handled, and are gone. "

@@ -53,6 +53,9 @@ _LOAD_BATCH = 5_000
 _FILL_BATCH = 5_000
 NOBODY = -2
 """Named as its claim by a record that counts for nothing."""
+MAX_LOST = 10_000_000
+"""So many records of a journal may be lost by the word of the snapshot topic, where anybody may have written:
+each of their numbers is used up. The state store, which is this node's own, is believed whatever it says."""
 STORE_AGAIN_S = 1.0
 """How soon a state store that could not be opened is tried again."""
 LOOK_AGAIN_S = 0.2
@@ -287,6 +290,13 @@ class Takeover:
                 if latest == self.claim:
                     self._loaded_all(record.offset)
                     return
+                if latest - self.claim > MAX_LOST:
+                    _log.error(
+                        "%s[%d] offset %d counts for nothing: it says that the journal was claimed at %d, "
+                        "and this claim is at %d: nobody of plexstream has written it",
+                        *self.snapshots, record.offset, latest, self.claim,
+                    )  # fmt: skip
+                    continue
                 if latest > self.claim and life:  # it may have replaced this one's, by compaction
                     self._look_beyond(latest)
                     return
@@ -303,7 +313,12 @@ class Takeover:
                 if snapshot_key(key) != record.key:
                     raise Malformed(f"the key {record.key[:60]!r} is not that of the piece")
                 if key == PARTITION_KEY:
-                    decode_partition(piece.data)
+                    start = decode_partition(piece.data).start
+                    if start - self.claim > MAX_LOST:
+                        raise Malformed(
+                            f"it is a sum of the journal up to {start}, which ends at {self.claim}: nobody "
+                            "of plexstream has written it"
+                        )
                 if key == LIFE_KEY:
                     self._sum_lineage = decode_lineage(piece)
                     continue

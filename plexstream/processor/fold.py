@@ -70,8 +70,9 @@ class Fold:
         self.claims = list(partition.claims)
         self.claim = self.claims[-1] if self.claims else -1
         self.inboxes = {i.topic: InboxFold(i) for i in partition.inboxes}
-        self.relayed = partition.relayed
-        self.emitted = partition.emitted
+        # A sum from before such marks were refused may say more: its owner's own marks would be refused.
+        self.relayed = min(partition.relayed, partition.start)
+        self.emitted = min(partition.emitted, partition.start)
         self.process = partition.process or (f"claim {self.claim}" if self.claims else "")
         self.deaths = partition.deaths or _unnamed(partition.crashes)
         self.turns = partition.turns
@@ -100,7 +101,7 @@ class Fold:
     def counted(self, offset: int, record: JournalRecord) -> bool:
         """Whether a turn or mark below `next` counted: it names the latest claim before it."""
         latest = max((c for c in self.claims if c < offset), default=-1)
-        return type(record) is not Claim and record.claim == latest  # type: ignore[union-attr]
+        return type(record) is not Claim and record.claim == latest and not beyond(offset, record)  # type: ignore[union-attr]
 
     def take(self, offset: int, record: JournalRecord) -> bool:
         """Fold the record at `offset`; returns whether it counts (a claim always does)."""
@@ -118,6 +119,8 @@ class Fold:
         if record.claim != self.claim:
             if record.alive:
                 self._heard_of(record.alive)
+            return False
+        if beyond(offset, record):
             return False
         self._mark(record)
         return True
@@ -201,6 +204,19 @@ class Fold:
             self.attempt, len(self.attempt_by), self.timer, self.timer_attempts,
             self.deaths, self.attempt_by, self.timer_by, self.process,
         )  # fmt: skip
+
+
+def beyond(offset: int, record: JournalRecord) -> str:
+    """Why the record at `offset` is no owner's: a mark that speaks of what comes after it. "" if it may be.
+
+    Who believed it would take for arrived what is still to be sent.
+    """
+    if type(record) is not Mark or max(record.relayed, record.emitted) <= offset:
+        return ""
+    return (
+        f"it is a mark that says that all below {max(record.relayed, record.emitted)} has left, where the "
+        f"journal has nothing from {offset} on: nobody of plexstream has written it"
+    )
 
 
 def _with(processes: tuple[str, ...], process: str) -> tuple[str, ...]:

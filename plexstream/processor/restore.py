@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
+from plexstream.model.errors import Malformed
 from plexstream.model.journal import Claim, JournalRecord, Mark, OutKind, Partition, Step, Turn
-from plexstream.processor.fold import Fold
+from plexstream.processor.fold import Fold, beyond
 from plexstream.processor.pieces import Pieces
 
 OWED = 8 << 20
@@ -59,6 +60,8 @@ class Restore:
         Patches are absolute: folding one again is harmless. Raises Malformed: then `skip` it.
         """
         record = self._decode(data)
+        if type(record) is Mark and (why := beyond(offset, record)):
+            raise Malformed(why)
         self.next = offset + 1
         old = offset < self.start
         counts = self.fold.counted(offset, record) if old else self.fold.take(offset, record)

@@ -314,3 +314,17 @@ def test_what_is_unseen_is_owed_until_all_of_it_has_arrived():
     assert lane.done(6) == 4
     lane.arrived(5)
     assert lane.done(7) == 7
+
+
+def test_a_mark_that_speaks_of_what_comes_after_it_counts_for_nothing():
+    mark = Mark(0, 0, (), 2, 2, -1, "", False)
+    for wrong in (mark._replace(relayed=3), mark._replace(emitted=3), mark._replace(relayed=2**62)):
+        fold = Fold()
+        taken = [Claim("t", "n", 0, {}), turn(0), wrong, mark]
+        assert [fold.take(i, record) for i, record in enumerate(taken)] == [True, True, False, True]
+        assert (fold.relayed, fold.emitted) == (2, 2)
+        assert not fold.counted(2, wrong)
+        assert fold.counted(3, mark)
+    # What is in a sum from before is no reason to refuse the marks of its owner.
+    fold = Fold(Partition(start=5, claims=(3,), relayed=900, emitted=900))
+    assert (fold.relayed, fold.emitted) == (5, 5)
