@@ -260,7 +260,7 @@ def declare(
     names = read_facets(cls.__name__, facets, options)
     refuse_unknown(cls.__name__, options, OPTIONS)
     spec = ActorType(type_name, cls, fields_of(cls), {}, facets=names, **options)
-    _check_retry(cls.__name__, spec.retry)
+    _check_options(spec)
     found = list(marked(cls))
     for where, function, mark in found:
         if isinstance(mark, HookMark):
@@ -296,6 +296,15 @@ def compose(spec: ActorType, found: list[Marked], roles: bool = False) -> None:
             if name in spec.handlers:
                 raise DeclarationError(f"{where}: the handler {name!r} is declared twice")
             spec.handlers[name] = as_handler(name, function, mark)
+
+
+def _check_options(spec: ActorType) -> None:
+    name = spec.cls.__name__
+    _check_retry(name, spec.retry)
+    for option in ("idle_timeout", "max_active", "state_ttl", "max_state"):
+        value: object = getattr(spec, option)
+        if not isinstance(value, int | float) or not value >= 0:
+            raise DeclarationError(f"{name}: {option}={value!r}: give a number, seconds where it is a time")
 
 
 def _check_retry(where: str, retry: object) -> None:

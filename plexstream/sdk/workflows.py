@@ -40,7 +40,8 @@ def workflow(cls: Any = None, /, *, retention: float = RETENTION, **options: Any
         retention: seconds for which the result is kept after the last turn; then the id is free again.
         options: as for `actor`.
     """
-    if retention <= 0:
+    given: object = retention
+    if not isinstance(given, int | float) or not given > 0:
         raise DeclarationError(f"workflow(retention={retention!r}): give a number of seconds above 0")
     if "state_ttl" in options:
         raise DeclarationError("workflow(state_ttl=…): a workflow is kept for its retention; give that")

@@ -134,6 +134,24 @@ def test_a_policy_of_a_declaration_is_a_retry(wrong):
                 pass
 
 
+@pytest.mark.parametrize("option", ["idle_timeout", "max_active", "state_ttl", "max_state", "retention"])
+@pytest.mark.parametrize("wrong", [timedelta(days=1), "5", None, -1, float("nan")])
+def test_an_option_that_is_a_number_is_one(option, wrong):
+    class Anything:
+        @run_handler
+        def run(self):
+            pass
+
+    with pytest.raises(DeclarationError, match=option):
+        workflow(**{option: wrong})(Anything) if option != "state_ttl" else actor(state_ttl=wrong)(Plain)
+
+
+class Plain:
+    @handler
+    def do(self):
+        pass
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
