@@ -1,8 +1,11 @@
 """What `plexstream` exports, and what importing it costs."""
 
+import ast
 import subprocess
 import sys
+from collections import Counter
 from importlib import metadata
+from pathlib import Path
 
 import plexstream
 
@@ -48,3 +51,13 @@ def test_importing_it_loads_nothing_but_the_sdk():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_helpers_that_tests_import_have_names_of_their_own():
+    # All folders are on one path: of two of a name whoever comes second gets the other's.
+    files = list(Path(__file__).parent.rglob("*.py"))
+    named = Counter(path.stem for path in files if path.stem not in ("conftest", "__init__"))
+    nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text()))]
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert [name for name, count in named.items() if count > 1 and name in imported] == []

@@ -246,6 +246,14 @@ def test_a_broken_appender_fails_what_is_kept_in_places_that_it_does_not_know_of
     assert not paced.holding
 
 
+def test_a_broken_appender_fails_what_is_kept_though_nothing_was_on_its_way(new, inner):
+    new.append(A, items(b"ahead", b"kept"), "two")
+    inner.acknowledge(A)
+    inner.broken = True
+    assert tokens(new.poll(0)) == ["two"]
+    assert not new.holding
+
+
 def test_a_producer_that_was_idle_is_taken_for_unknown(paced, inner, clock):
     clock.now = FORGETS - 1
     paced.append(A, items(b"1", b"2"), 0)

@@ -167,7 +167,8 @@ class PacedAppender:
                     self._release(lane, place)
                 except Exception as refusal:
                     found += self._fail(place, lane, refusal)
-        if problem is not None and self._inner.broken:
+        if self._inner.broken and (problem is not None or self._groups):
+            problem = problem or LogUnavailable("its appender has failed, and never got it")
             for place, lane in self._lanes.items():
                 found += self._fail(place, lane, problem)
         return found
