@@ -339,6 +339,11 @@ class Handling(Ledger):
         entries = self.pieces.entries(actor.address)
         return [Change(field, key, None) for field, key, _ in entries if field[:1] != "$"]
 
+    def is_known(self, inv: Invocation) -> bool:
+        """Whether what a message of the journal comes to is kept, so that nothing runs for it."""
+        e = inv.envelope()
+        return bool(e.idempotency_key) and not inv.begun and self._kept(e) is not None
+
     def _kept(self, e: Envelope) -> Kept | None:
         """What is kept for the idempotency key of a message."""
         name = idempotency.name(e.handler, e.idempotency_key)

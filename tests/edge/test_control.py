@@ -211,7 +211,7 @@ def test_by_clients(site, client):
     assert client.kill(f"{target}#1") == 1
     with pytest.raises(Killed):
         future.result(10)
-    with pytest.raises(UnknownInvocation, match="it has none"):
+    with pytest.raises(UnknownInvocation, match="those that do: none"):
         client.kill(f"{target}#1")
 
 

@@ -38,6 +38,9 @@ class Partition(Protocol):
     def enter(self, actor: Actor, inv: Any) -> None:
         """Let the message of an invocation through the door."""
 
+    def is_known(self, inv: Any) -> bool:
+        """Whether what a message of the journal comes to is kept, so that nothing runs for it."""
+
     def go_on(self, actor: Actor) -> None:
         """Nobody holds the actor any more: others get their turn."""
 

@@ -72,6 +72,7 @@ class Model:
         self.actors: dict[str, Actor] = {}
         self.timers: dict[Key, Timer] = {}
         self.keyed = Keyed()
+        self._failures: dict[tuple[str, str, str], bytes] = {}  # of asks, by actor, handler and key
         self._kinds: list[int] = []  # of all that the turn at hand carries
         self.causes: set[int] = set()
         self.arrived: dict[Sent, int] = {}
@@ -191,6 +192,9 @@ class Model:
             _claim_that(got == ([said] if b.kind == ASK else []), f"it says {got}, and said {said}")
         elif t.status == 2 or _conflict(t):
             self._failed(t, e)
+        elif [o.kind for o in t.outs] == [OutKind.ERROR] and t.status == 0:  # the same call had failed
+            failed = self._failures.get((t.actor, b.handler, key))
+            _claim_that(failed == t.outs[0].payload and not t.patch, f"the same call came to {failed!r}")
         elif b.handler == "get":  # it was behind a tell that is tried again
             actor.read(t.time)
             read = [json.loads(o.payload) for o in t.outs]
@@ -292,6 +296,8 @@ class Model:
         code = out.key if out.kind == OutKind.DEADLETTER else json.loads(out.payload)["code"]
         _claim_that((out.kind == OutKind.ERROR) == (e.kind == ASK), "asks get errors, tells are put aside")
         self.codes[code] = self.codes.get(code, 0) + 1
+        if e.kind == ASK and e.idempotency_key:
+            self._failures[t.actor, e.handler, e.idempotency_key] = out.payload
         arguments = json.loads(e.payload)
         if code == "failed":
             raises = e.handler == "break" or (e.handler == "rang" and bad_time(t.time))
