@@ -298,19 +298,6 @@ def a_series_ends_where_its_message_is_parked(patch):
     patch.setattr(Journal, "take_over", lambda self, inv, actor, e, tried, outs=None: take_over(self, inv, actor, e, tried))  # noqa: E501
 
 
-def what_expired_stays_hidden(patch):
-    opened = Journal._open
-
-    def mutant(self, inv, *args):
-        hidden = inv.actor.reader.hidden if inv.actor is not None else False
-        found = opened(self, inv, *args)
-        if inv.actor is not None:
-            inv.actor.reader.hidden = hidden
-        return found
-
-    patch.setattr(Journal, "_open", mutant)
-
-
 def positions_before_what_they_stand_for(patch):
     batch = Source.batch
 
