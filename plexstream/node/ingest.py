@@ -349,9 +349,9 @@ class Ingest:
         topic, log = source.place[0], self._log
 
         def told(life: str | LogError) -> None:
-            source.asking = False
             if self._sources.get(source.place) is not source or source.era != era:
-                return
+                return  # what it was asked for is read again
+            source.asking = False
             if isinstance(life, LogError):
                 self._put_off(reader, source, f"the topic's id is not known: {life}")
             elif life != source.life:

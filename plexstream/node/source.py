@@ -100,7 +100,7 @@ class Source:
     def drop(self) -> None:
         """Give up what is on its way: it is handed over again."""
         self.sure = float("-inf")
-        self.doubtful, self.doubtful_bytes = [], 0
+        self.doubtful, self.doubtful_bytes, self.asking = [], 0, False
         self.era += 1
         self.outstanding.clear()
         self.bytes = 0
