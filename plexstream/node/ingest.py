@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import cast
+from typing import TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Item, Log, Place, Reader, Record
 from plexstream.log.installation import Control
@@ -23,21 +23,23 @@ from plexstream.model.message import Envelope
 from plexstream.model.text import said
 from plexstream.model.threads import Lasting
 from plexstream.model.topics import Topics
+from plexstream.node.belief import AnotherLife, Belief, Told
 from plexstream.node.desk import Desk, Questions
 from plexstream.node.feed import Feed
+from plexstream.node.positions import Positions
 from plexstream.node.source import (
     Begun,
     Refused,
     Source,
     Stage,
-    There,
     begin,
     refuse,
-    store,
-    survey,
 )
+from plexstream.node.subscribed import Subscribed
 from plexstream.schema.codec import encode_envelope
 from plexstream.sdk.spec import ActorType
+
+T = TypeVar("T")
 
 _log = logging.getLogger("plexstream.node")
 
@@ -47,19 +49,9 @@ MAX_BATCHES = 32
 MAX_BYTES = 8 << 20
 """And so many bytes of them."""
 STOP_S = 2.0
-POSITION_S = 5.0
-REFRESH_S = 86_400.0
-"""A position is stored again after so long: brokers forget them after 7 days by default."""
 RETRY_S = 1.0
-LOOK_S = 1.0
-"""How often topics that are missing are looked for; those that are there are looked at a fifth as often, for
-partitions that were added, and for another life."""
 REFUSED_S = 5.0
 """How soon an operator's word about a refused source is heeded."""
-SILENCE_S = 0.08
-"""Less than a client waits by itself after it was told that a topic is away (`fetch.error.backoff.ms`)."""
-_SURVEY = -1  # the desk's number for what is asked of all topics together
-
 _Group = list[tuple[Item, Record, Feed]]
 
 
@@ -84,16 +76,12 @@ class Ingest:
             for subscription in spec.subscriptions:
                 self._feeds.setdefault(subscription.topic, []).append(Feed(name, subscription, max_message))
         self._wanted: frozenset[int] = frozenset()
-        self._there: dict[str, There] = {}  # of the subscribed topics
         self._sources: dict[Place, Source] = {}
         self._stop = threading.Event()
-        self._looked = float("-inf")
-        self._looking = False
-        self._committed = 0.0
         self._drained = float("-inf")  # when the reader had nothing more, last
-        self._missing: set[str] = set(self._feeds)
-        self._told_missing: set[str] = set()
         self._desk: Questions = desk or Desk(lambda: None)
+        self._subscribed = Subscribed(log, self._control, self._feeds, self._desk, clock)
+        self._positions = Positions(log, self._control, self._ask, clock)
         self._places: dict[Place, int] = {}  # numbers, for the desk
         self.thread = Lasting("ingest", self._run, self._stop.is_set)
 
@@ -142,82 +130,42 @@ class Ingest:
         try:
             while not self._stop.is_set():
                 self.step(reader, appender)
-            self._commit()
-            self._wait_for_positions()
+            self._positions.commit(self._sources.values())
+            self._positions.wait(self._sources.values(), self._answers)
         finally:
             reader.close()
             appender.close()
 
     def begin(self) -> None:
         """Forget where the sources are: it is asked again."""
-        self._sources, self._there = {}, {}
-        self._looked = float("-inf")
+        self._sources = {}
+        self._subscribed.forget()
 
     def step(self, reader: Reader, appender: Appender) -> None:
         """One round: what is there to be fed, and what has arrived. Raises LogError: begin anew."""
-        for answer in self._desk.take():
-            answer.then(answer.result)
-        self._look()
+        self._answers()
+        self._heed(reader, appender)
+        self._subscribed.look()
         self._follow(reader)
         self._read(reader, appender)
         if appender.broken:
             raise LogError("feeding mailboxes failed, nothing more can be appended")
-        if self._clock() - self._committed > POSITION_S:
-            self._commit()
+        self._positions.commit_if_due(self._sources.values())
 
     def idle(self) -> bool:
         """Whether all that there is of its sources is in mailboxes, as far as it knows."""
-        known = self._there.keys() == self._feeds.keys()
-        return known and all(
+        return self._subscribed.complete and all(
             s.stage is Stage.READING and not s.outstanding and s.done == self._log.range(place)[1]
             for place, s in self._sources.items()
         )
 
     # Which sources there are
 
-    def _look(self) -> None:
-        now = self._clock()
-        if self._looking or now - self._looked < LOOK_S * (1 if self._missing else 5):
-            return
-        self._looked, self._looking = now, True
-        question = partial(survey, self._log, self._control, list(self._feeds))
-        self._desk.ask(self, _SURVEY, question, self._surveyed)
-
-    def _surveyed(self, found: dict[str, There | LogError] | LogError) -> None:
-        self._looking = False
-        if isinstance(found, LogError):
-            _log.warning("the subscribed topics are not known: %s", found)
-            return
-        self._missing = set()
-        for topic in self._feeds:
-            there = found.get(topic)
-            if isinstance(there, LogError):
-                _log.warning("the subscribed topic %r is not known: %s", topic, there)
-                continue
-            if there is None:
-                self._missing.add(topic)
-                self._there.pop(topic, None)
-                if topic not in self._told_missing:
-                    self._told_missing.add(topic)
-                    _log.warning("ingest waits for the topic %r, which does not exist yet", topic)
-                continue
-            self._told_missing.discard(topic)
-            before = self._there.get(topic)
-            if there.former:
-                _log.warning(
-                    "topic %s was deleted and made again (%s, now %s): its records count as new",
-                    topic, there.former, there.life,
-                )  # fmt: skip
-            elif before is not None and before.partitions < there.partitions:
-                more = there.partitions - before.partitions
-                _log.info("topic %s has %d partitions more: they are read", topic, more)
-            self._there[topic] = there
-
     def _follow(self, reader: Reader) -> None:
         """Begin and end with sources as the assignment and the topics want it."""
         wanted = {
             (topic, q): there.life
-            for topic, there in self._there.items()
+            for topic, there in self._subscribed.there.items()
             for q in range(there.partitions)
             if q % self._partitions in self._wanted
         }
@@ -227,7 +175,7 @@ class Ingest:
                 del self._sources[place]
         now = self._clock()
         for place, life in wanted.items():
-            source = self._sources.get(place) or self._sources.setdefault(place, Source(place, life, now))
+            source = self._sources.get(place) or self._new(place, life, now)
             if source.until > now or source.stage in (Stage.READING, Stage.ASKING):
                 continue
             if source.stage is Stage.WAITING:
@@ -235,8 +183,20 @@ class Ingest:
             else:
                 self._begin(source)
 
-    def _number(self, place: Place) -> int:
-        return self._places.setdefault(place, len(self._places))
+    def _new(self, place: Place, life: str, now: float) -> Source:
+        def ask(told: Told) -> None:
+            self._ask(place, lambda: self._log.topic_id(place[0]), told)
+
+        source = self._sources[place] = Source(place, life, Belief(life, ask, self._clock), now)
+        return source
+
+    def _ask(self, place: Place, ask: Callable[[], T], then: Callable[[T | LogError], None]) -> None:
+        number = self._places.setdefault(place, len(self._places))
+        self._desk.ask(self, number, ask, then)
+
+    def _answers(self) -> None:
+        for answer in self._desk.take():
+            answer.then(answer.result)
 
     def _begin(self, source: Source) -> None:
         source.stage = Stage.ASKING
@@ -246,7 +206,7 @@ class Ingest:
             if self._sources.get(place) is source:
                 self._begun(source, found)
 
-        self._desk.ask(self, self._number(place), lambda: begin(log, control, place, life), begun)
+        self._ask(place, lambda: begin(log, control, place, life), begun)
 
     def _begun(self, source: Source, found: Begun | Refused | LogError) -> None:
         if isinstance(found, Begun):
@@ -261,7 +221,7 @@ class Ingest:
                 _log.error("%s", found.why)
         else:
             source.until = self._clock() + RETRY_S
-            self._looked = float("-inf")  # it may be another life
+            self._subscribed.soon()  # it may be another life
             _log.warning("%s[%d] waits to be read: %s", *source.place, found)
 
     def _assign(self, reader: Reader, source: Source) -> None:
@@ -285,7 +245,7 @@ class Ingest:
         in_flight = False
         for source in self._sources.values():
             in_flight = in_flight or bool(source.outstanding)
-            full = len(source.outstanding) >= MAX_BATCHES or source.bytes + source.doubtful_bytes >= MAX_BYTES
+            full = len(source.outstanding) >= MAX_BATCHES or source.bytes + source.belief.bytes >= MAX_BYTES
             if full and not source.paused:
                 reader.pause(source.place)
                 source.paused = True
@@ -317,54 +277,29 @@ class Ingest:
                 if self._sources.get(place) is source:
                     self._begun(source, found)
 
-            self._desk.ask(self, self._number(place), question, refused)
+            self._ask(place, question, refused)
 
     def _judge(self, reader: Reader, appender: Appender, records: list[Record]) -> None:
-        """Feed what is of the lives that are known, and ask for those of the rest.
-
-        A topic that is deleted and made again is silent for a while, and clients hide that. So what was
-        fetched soon after what is known to be of a life is of it, too; after a silence, the log is asked.
-        """
-        now = self._clock()
+        """Feed what is of the lives that are known; the rest waits for what the log says."""
         fed: list[Record] = []
         for topic, partition in {(record.topic, record.partition) for record in records}:
-            place = topic, partition
-            source = self._sources.get(place)
-            if source is None or source.stage is not Stage.READING:
-                continue
-            own = [r for r in records if r.partition == partition and r.topic == topic]
-            if source.doubtful or now - source.sure > SILENCE_S:
-                source.doubt(own)
-                if not source.asking:
-                    self._ask_life(reader, appender, source)
-            else:
-                source.sure = max(source.sure, self._drained)
-                fed += own
-        if fed:
-            self._feed(reader, appender, fed)
+            source = self._sources.get((topic, partition))
+            if source is not None and source.stage is Stage.READING:
+                own = [r for r in records if r.partition == partition and r.topic == topic]
+                fed += source.belief.judge(own, self._drained)
+        self._feed(reader, appender, fed)
 
-    def _ask_life(self, reader: Reader, appender: Appender, source: Source) -> None:
-        source.asking = True
-        count, asked, era = len(source.doubtful), self._clock(), source.era
-        topic, log = source.place[0], self._log
-
-        def told(life: str | LogError) -> None:
-            if self._sources.get(source.place) is not source or source.era != era:
-                return  # what it was asked for is read again
-            source.asking = False
-            if isinstance(life, LogError):
-                self._put_off(reader, source, f"the topic's id is not known: {life}")
-            elif life != source.life:
+    def _heed(self, reader: Reader, appender: Appender) -> None:
+        """Do with what waited as the log has said."""
+        for source in self._sources.values():
+            try:
+                self._feed(reader, appender, source.belief.take())
+            except AnotherLife:
                 source.drop()
-                source.stage, source.until = Stage.NEW, asked + RETRY_S
-                self._looked = float("-inf")
-            else:
-                source.sure = asked
-                self._feed(reader, appender, source.believed(count))
-                if source.doubtful:
-                    self._ask_life(reader, appender, source)
-
-        self._desk.ask(self, self._number(source.place), lambda: log.topic_id(topic), told)
+                source.stage, source.until = Stage.NEW, self._clock() + RETRY_S
+                self._subscribed.soon()
+            except LogError as error:
+                self._put_off(reader, source, str(error))
 
     def _feed(self, reader: Reader, appender: Appender, records: list[Record]) -> None:
         mailbox, partitions = self._topics.mailbox, self._partitions
@@ -431,34 +366,3 @@ class Ingest:
                 continue
             batch[1] -= 1
             source.settle()
-
-    # How far they are
-
-    def _commit(self) -> None:
-        """Store positions. Losing one costs reading its records again, no more."""
-        self._committed = now = self._clock()
-        for place, source in self._sources.items():
-            if source.storing or source.stage not in (Stage.READING, Stage.WAITING):
-                continue
-            if source.done == source.stored and now - source.stored_at < REFRESH_S:
-                continue
-            source.storing = True
-
-            def stored(found: int | LogError, source: Source = source) -> None:
-                source.storing = False
-                if isinstance(found, LogError):
-                    _log.warning("the position of %s[%d] was not stored: %s", *source.place, found)
-                else:
-                    source.stored, source.stored_at = found, self._clock()
-
-            question = partial(
-                store, self._log, self._control, place, source.position_life, source.done
-            )
-            self._desk.ask(self, self._number(place), question, stored)
-
-    def _wait_for_positions(self) -> None:
-        end = self._clock() + POSITION_S
-        while any(s.storing for s in self._sources.values()) and self._clock() < end:
-            for answer in self._desk.take():
-                answer.then(answer.result)
-            time.sleep(0.005)

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
-from plexstream.log.base import Log, Place, Record
+from plexstream.log.base import Log, Place
 from plexstream.log.installation import Control, Short, decode, life_key, numbered, short_key
 from plexstream.model.errors import LogError
+from plexstream.node.belief import Belief
 
 
 class Stage(Enum):
@@ -42,13 +43,13 @@ class Source:
         life: of its topic; `origin`: what its messages name.
         done: all below is in mailboxes.
         era: what was handed over in another one is given up.
-        sure: what was fetched at that time, and before, is of `life`.
-        doubtful: records that may be of another life of the topic; `asking`: the log is asked.
+        belief: which of its records are of `life`.
     """
 
-    def __init__(self, place: Place, life: str, now: float) -> None:
+    def __init__(self, place: Place, life: str, belief: Belief, now: float) -> None:
         self.place = place
         self.life = life
+        self.belief = belief
         self.origin = ""
         self.position_life = ""
         self.stage = Stage.NEW
@@ -60,10 +61,6 @@ class Source:
         self.storing = False
         self.paused = False
         self.bytes = 0
-        self.sure = float("-inf")
-        self.doubtful: list[Record] = []
-        self.doubtful_bytes = 0
-        self.asking = False
         self.outstanding: deque[list[int]] = deque()  # [next offset behind the batch, appends open, bytes]
 
     def begin(self, found: Begun) -> None:
@@ -86,21 +83,9 @@ class Source:
             self.done = behind
             self.bytes -= size
 
-    def doubt(self, records: list[Record]) -> None:
-        """Keep records whose life has to be asked for."""
-        self.doubtful += records
-        self.doubtful_bytes += sum(len(record.value or b"") for record in records)
-
-    def believed(self, count: int) -> list[Record]:
-        """Take out the first so many: they are of `life`."""
-        records, self.doubtful = self.doubtful[:count], self.doubtful[count:]
-        self.doubtful_bytes -= sum(len(record.value or b"") for record in records)
-        return records
-
     def drop(self) -> None:
         """Give up what is on its way: it is handed over again."""
-        self.sure = float("-inf")
-        self.doubtful, self.doubtful_bytes, self.asking = [], 0, False
+        self.belief.forget()
         self.era += 1
         self.outstanding.clear()
         self.bytes = 0

@@ -14,7 +14,8 @@ from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.memory import MemoryLog
 from plexstream.model.journal import Claim
 from plexstream.model.topics import Topics
-from plexstream.node import ingest, topology
+from plexstream.node import ingest, positions, subscribed, topology
+from plexstream.node.desk import Answer
 from plexstream.node.ingest import Ingest
 from plexstream.processor.fold import MAILBOX
 from plexstream.processor.inbox import InboxState
@@ -32,8 +33,10 @@ class Type:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch, caplog):
     caplog.set_level(logging.INFO)
-    for name, seconds in (("LOOK_S", 0.02), ("RETRY_S", 0.05), ("REFUSED_S", 0.05), ("POSITION_S", 0.05)):
-        monkeypatch.setattr(ingest, name, seconds)
+    monkeypatch.setattr(subscribed, "LOOK_S", 0.02)
+    monkeypatch.setattr(positions, "POSITION_S", 0.05)
+    for name in ("RETRY_S", "REFUSED_S"):
+        monkeypatch.setattr(ingest, name, 0.05)
 
 
 class Site:
@@ -237,6 +240,62 @@ def test_what_cannot_be_asked_of_one_topic_costs_that_one(monkeypatch, caplog):
         assert "'a' is not known: forbidden" in caplog.text
 
 
+class Asked:
+    """A desk whose questions wait until they are let go, one by one."""
+
+    def __init__(self):
+        self.waiting = []
+        self.answers = []
+
+    def ask(self, owner, partition, ask, then):
+        self.waiting.append((ask, then))
+
+    def answer(self, index=0):
+        ask, then = self.waiting.pop(index)
+        self.answers.append(Answer(None, then, ask()))
+
+    def take(self):
+        taken, self.answers = self.answers, []
+        return taken
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("read_again", [True, False], ids=["it was read again before", "after"])
+def test_an_answer_that_comes_after_a_source_was_put_off_keeps_nothing_waiting(read_again):
+    log = memory("a")
+    log.create(topology.specs(T, 2))
+    now, desk = [0.0], Asked()
+    site = Ingest(log, T, 2, {"t": Type("a")}, 1 << 20, clock=lambda: now[0], desk=desk)
+    reader, appender = log.reader(committed=True), log.appender()
+
+    def step(seconds=0.0):
+        now[0] += seconds
+        site.step(reader, appender)
+
+    site.begin()
+    site.assign([0])
+    give(log, ("a", 0), 1, 2, 3)
+    for _ in ("which topics there are", "where to begin"):
+        step()
+        desk.answer()
+    wait_until(lambda: step() or bool(desk.waiting))  # which life the records are of
+    source = site._sources["a", 0]
+    site._put_off(reader, source, "a mailbox did not take it")
+    if read_again:
+        for _ in range(5):
+            step(ingest.RETRY_S)
+    while desk.waiting:
+        desk.answer()
+    for _ in range(20):
+        step(ingest.RETRY_S)
+        while desk.waiting:
+            desk.answer()
+    assert source.done == 3
+    assert site.idle()
+
+
 @pytest.mark.kafka
 def test_on_kafka(kafka, topic_prefix, caplog):
     topics = Topics(topic_prefix)
@@ -274,7 +333,7 @@ def test_on_kafka(kafka, topic_prefix, caplog):
 def test_a_source_that_is_made_again_at_once_is_another_however_many_records_it_has(
     kafka, topic_prefix, caplog, monkeypatch
 ):
-    monkeypatch.setattr(ingest, "LOOK_S", 5.0)
+    monkeypatch.setattr(subscribed, "LOOK_S", 5.0)
     topics, a = Topics(topic_prefix), f"{topic_prefix}a"
     log = KafkaLog(kafka)
     log.create([TopicSpec(a, 1)])

@@ -14,7 +14,7 @@ from installation import wait_until
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.memory import MemoryLog
-from plexstream.node import ingest
+from plexstream.node import subscribed
 from plexstream.node.config import Config
 from plexstream.node.lags import Lags
 from plexstream.node.node import Node
@@ -54,7 +54,7 @@ def test_records_of_a_topic_that_ingest_has_not_begun_with_are_no_lag_of_0(tmp_p
     try:
         node.start()
         wait_until(lambda: status(node)["lag"] == 0)  # there is no such topic: nothing to feed
-        monkeypatch.setattr(ingest, "LOOK_S", 1e9)
+        monkeypatch.setattr(subscribed, "LOOK_S", 1e9)
         node.log.create([TopicSpec("readings", 3, {})])
         appender = node.log.appender()
         appender.append(("readings", 2), [(b"", b'{"id": "m"}')] * 5, None)
@@ -62,7 +62,7 @@ def test_records_of_a_topic_that_ingest_has_not_begun_with_are_no_lag_of_0(tmp_p
         appender.close()
         wait_until(lambda: [row["ingest_lag"] for row in status(node)["partitions"]] == [None, None])
         assert status(node)["lag"] is None
-        monkeypatch.setattr(ingest, "LOOK_S", 0.0)
+        monkeypatch.setattr(subscribed, "LOOK_S", 0.0)
         wait_until(lambda: status(node)["lag"] == 0)
         assert sum(row["position"] for row in node.status()["partitions"]) == 5
     finally:

@@ -13,7 +13,7 @@ from plexstream.hosts.native import NativeHost
 from plexstream.log.base import Place, Record, TopicSpec
 from plexstream.model.journal import Mark
 from plexstream.model.topics import COPARTITIONED, Topics
-from plexstream.node import driver, flying, ingest, outputs, relay, takeover
+from plexstream.node import driver, flying, ingest, outputs, positions, relay, subscribed, takeover
 from plexstream.processor import restore
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.waiting import limits
@@ -548,8 +548,8 @@ def shrunk(plan: Plan) -> Iterator[None]:
     before = (takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG, Pieces.forget_clean)
     bounds = flying.WINDOW, relay.KEPT, driver.MAX_LAG, restore.OWED
     flying.WINDOW, relay.KEPT, restore.OWED = plan.window, plan.kept, plan.kept
-    pace = ingest.POSITION_S, ingest.RETRY_S, ingest.LOOK_S
-    ingest.POSITION_S, ingest.RETRY_S, ingest.LOOK_S = 0.05, 0.02, 0.02
+    pace = positions.POSITION_S, ingest.RETRY_S, subscribed.LOOK_S
+    positions.POSITION_S, ingest.RETRY_S, subscribed.LOOK_S = 0.05, 0.02, 0.02
     if plan.settings.snapshot_batch < 50:
         driver.MAX_LAG = 1_000  # reading would wait for batches of one piece or three, round after round
     waits = {name: getattr(limits, name) for name in _WAITS}
@@ -573,5 +573,5 @@ def shrunk(plan: Plan) -> Iterator[None]:
         flying.WINDOW, relay.KEPT, driver.MAX_LAG, restore.OWED = bounds
         for name, value in waits.items():
             setattr(limits, name, value)
-        ingest.POSITION_S, ingest.RETRY_S, ingest.LOOK_S = pace
+        positions.POSITION_S, ingest.RETRY_S, subscribed.LOOK_S = pace
         Pieces.forget_clean = before[3]  # type: ignore[method-assign]
