@@ -98,8 +98,6 @@ class Invocations:
     def came_to(self, inv: Invocation, result: Result, opening: Opening | None, outs: list[Out]) -> None:
         """The message of an invocation has been handled without a wait."""
         inv.opening = opening
-        if opening is not None and opening.fresh is not None and inv.actor is not None:
-            inv.actor.reader.hidden = False  # what it had before goes with this record
         self.lifecycle.ended(inv, result, [], no_cause(), outs)
         self.answers.tell_settled()
 

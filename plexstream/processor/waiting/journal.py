@@ -111,7 +111,7 @@ class Journal:
             return completions, patch, outs, False
         inv.init = bool(o.init)
         if o.fresh is not None and inv.actor is not None:
-            inv.actor.reader.hidden = False  # what has expired goes with this record
+            inv.actor.reader.hidden = False  # what has expired goes with this record, and with no other
         if o.init is not None and o.init != (inv.number == 1 or o.fresh is not None):
             completions = [*completions, Completion(Control.INIT, False, b"true" if o.init else b"false")]
         if o.outs:

@@ -99,8 +99,6 @@ class Lifecycle:
         inv.opening = opening
         inv.since = p.now
         self._roster.take_instance(actor, inv)
-        if opening.fresh is not None:
-            actor.reader.hidden = False
         self.outcome(inv, outcome, [], no_cause(), outs)
 
     def begin_failed(
