@@ -117,9 +117,9 @@ def test_a_run_after_the_retention_of_another_has_promises_and_maps_of_its_own(a
     world.run()
     world.run(31_000)
     FAILS[0] = attempts
-    id = world.tell("flow/1", "run", name="c", _kind=1)
+    world.tell("flow/1", "run", name="c")
     for _ in range(4 * attempts + 1):
         world.run(1000)
     world.tell("flow/1", "go", to="d")
     world.run()
-    assert world.replies[id] == {"c": 0, "d": 1}
+    assert world.ask("flow/1", "run", name="e") == {"c": 0, "d": 1}
