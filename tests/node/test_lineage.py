@@ -98,6 +98,27 @@ def test_a_store_from_before_lineages_is_taken_and_has_one_from_then_on(tmp_path
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["named", "from before lineages"])
+def test_a_store_that_the_journal_was_trimmed_past_is_rebuilt(tmp_path, caplog, named):
+    log = MemoryLog()
+    with serve(log, tmp_path / "a") as i:
+        deposit(i)
+        ends = [i.end(p) for p in range(2)]
+    shutil.copytree(tmp_path / "a", tmp_path / "older")
+    with serve(log, tmp_path / "a", EAGER) as i:
+        deposit(i)
+        deposit(i)
+        wait_until(lambda: all(log.range((T.journal, p))[0] > ends[p] + 1 for p in range(2)))
+    if not named:
+        for p in range(2):
+            store = RocksStore(tmp_path / "older" / f"{p:05}")
+            store.write({LIFE_KEY: None})
+            store.close()
+    with serve(log, tmp_path / "older") as i:
+        assert balances(i) == [3] * 8
+    assert len(rebuilt(caplog)) == 2
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "from before lineages"])
 def test_topics_that_are_made_again_begin_anew(tmp_path, caplog, named):
     log = MemoryLog()
     with serve(log, tmp_path, EAGER) as i:
