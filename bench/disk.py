@@ -84,7 +84,7 @@ def measure(turns: int, partitions: int = 8) -> Disk:
 
 
 async def _drive(calls: Calls, turns: int, data: Path) -> int:
-    on_loop: LoopCalls = calls.on_loop()
+    on_loop: LoopCalls = LoopCalls(calls)
     numbers = iter(range(turns))
     most = 0
 

@@ -148,7 +148,7 @@ class AsyncClient:
     def _here(self) -> LoopCalls:
         if self._on_loop is None:
             assert self._calls is not None
-            self._on_loop = self._calls.on_loop()
+            self._on_loop = LoopCalls(self._calls)
         return self._on_loop
 
     async def _make(self, call: Request) -> bytes:

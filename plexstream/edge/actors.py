@@ -76,7 +76,7 @@ class Actors:
                 return
             calls = self._on_loop
             if calls is None:
-                calls = self._on_loop = self._calls.on_loop()
+                calls = self._on_loop = LoopCalls(self._calls)
             idempotency_key = key.decode("latin-1") if headers is None else ""
             if tell:
                 id, done = calls.begin(

@@ -11,7 +11,6 @@ one process: 16 µs of CPU an ask, the threads and the caller together.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import threading
 import time
@@ -22,7 +21,6 @@ from itertools import count
 
 from plexstream.edge.deadlines import Deadlines
 from plexstream.edge.growth import Growth
-from plexstream.edge.loop import LoopCalls
 from plexstream.edge.replies import Replies
 from plexstream.edge.sender import MAX_STUCK, MAX_WAY, Sender, Sending
 from plexstream.edge.waiters import FUTURES, Done, Pending, Sink, deliver
@@ -173,10 +171,6 @@ class Calls:
             TELL, target, handler, payload, timeout, idempotency_key, None, FUTURES, future, keep=True
         )
         return id, future
-
-    def on_loop(self, loop: asyncio.AbstractEventLoop | None = None) -> LoopCalls:
-        """These calls for the callers of one event loop, the running one by default: cheaper there."""
-        return LoopCalls(self, loop or asyncio.get_running_loop())
 
     def append(
         self, topic: str, partition: int, items: Sequence[Item], *, sink: Sink, waiter: object,

@@ -32,6 +32,7 @@ from plexstream.edge import control, invocations, problems
 from plexstream.edge.actors import Actors, Receive, Scope, Send, read_body, timeout_of
 from plexstream.edge.calls import MAX_PAYLOAD, Calls
 from plexstream.edge.guard import Guard
+from plexstream.edge.loop import LoopCalls
 from plexstream.edge.metrics import CallMetrics
 from plexstream.edge.paths import ACTORS
 from plexstream.edge.problems import Problem
@@ -179,7 +180,7 @@ class _Pages:
             body = await read_body(request.receive, self._calls.max_payload, length)
             order = control.order(request.scope["raw_path"], body)
             timeout = timeout_of(request.scope["query_string"], request.headers.get("prefer", "").encode())
-            on_loop = self._calls.on_loop()
+            on_loop = LoopCalls(self._calls)
             answer = await on_loop.ask(order.target, order.handler, order.payload, timeout=timeout)
             outcome = "ok"
         except (Exception, asyncio.CancelledError) as error:
@@ -196,7 +197,7 @@ class _Pages:
             prefer = request.headers.get("prefer", "").encode("latin-1")
             wait = invocations.wait_of(request.scope["query_string"], prefer)
             steps = invocations.look(request.path_params["id"], wait)
-            found = await _while_there(request, invocations.look_on(self._calls.on_loop(), steps))
+            found = await _while_there(request, invocations.look_on(LoopCalls(self._calls), steps))
             outcome = "ok"
         except Exception as error:
             outcome = problems.of(error).code
@@ -219,7 +220,7 @@ class _Pages:
             loop = asyncio.get_running_loop()
             question = partial(ensure_topic, self._log, self._allowed.topics, name)
             partitions = await loop.run_in_executor(self._pool, question)
-            calls = self._calls.on_loop(loop)
+            calls = LoopCalls(self._calls, loop)
             groups = by_partition(lines, partitions)
             await asyncio.gather(*[calls.append(name, number, items) for number, items in groups.items()])
             self._metrics.published(len(lines))

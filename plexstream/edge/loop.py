@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from plexstream.edge.calls import Calls
 from plexstream.edge.waiters import Done
 from plexstream.log.base import Item
 from plexstream.model.message import ASK, TELL
-
-if TYPE_CHECKING:
-    from plexstream.edge.calls import Calls
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +41,15 @@ def _finish(done: list[Done]) -> None:
 
 
 class LoopCalls:
-    """`Calls` for the callers of one event loop. Use it on that loop only."""
+    """`Calls` for the callers of one event loop, the running one by default: cheaper there than `Calls`.
 
-    def __init__(self, calls: Calls, loop: asyncio.AbstractEventLoop) -> None:
+    Use it on that loop only.
+    """
+
+    def __init__(self, calls: Calls, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.calls = calls
-        self._loop = loop
-        self._sink = LoopSink(loop)
+        self._loop = loop or asyncio.get_running_loop()
+        self._sink = LoopSink(self._loop)
         self._submit = calls.submit
 
     def ask(

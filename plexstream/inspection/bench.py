@@ -97,7 +97,7 @@ def bench(
 
 
 async def _measure(calls: Calls, callers: int, seconds: float, report: Callable[[Measured], None]) -> None:
-    on_loop = calls.on_loop()
+    on_loop = LoopCalls(calls)
     await _run(on_loop, "warm-up", "add", callers, min(1.0, seconds))
     report(await _run(on_loop, "ask", "add", 1, seconds))
     report(await _run(on_loop, "ask", "add", callers, seconds))

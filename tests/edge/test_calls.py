@@ -10,6 +10,7 @@ import pytest
 from echo import LONG, Responder, create_topics, error, eventually, reply
 
 from plexstream.edge.calls import READ_ONLY, Calls
+from plexstream.edge.loop import LoopCalls
 from plexstream.log.memory import MemoryLog
 from plexstream.model import address
 from plexstream.model.errors import (
@@ -303,7 +304,7 @@ def test_cancelled_futures_are_left_alone(log, topics, calls):
 
 
 async def _on_loop(calls):
-    on_loop = calls.on_loop()
+    on_loop = LoopCalls(calls)
     payloads = [b"%d" % i for i in range(300)]
     assert await asyncio.gather(*[on_loop.ask("a/b", "c", p) for p in payloads]) == payloads
     id, done = on_loop.tell("a/b", "c", b"{}")
@@ -322,7 +323,7 @@ def test_calls_on_an_event_loop(log, topics, calls):
 
 def test_errors_and_deadlines_on_an_event_loop(log, topics, calls):
     async def main():
-        on_loop = calls.on_loop()
+        on_loop = LoopCalls(calls)
         with pytest.raises(Rejected):
             await on_loop.ask("a/b", "no", b"{}")
         with pytest.raises(TimedOut):
@@ -334,7 +335,7 @@ def test_errors_and_deadlines_on_an_event_loop(log, topics, calls):
 
 def test_a_loop_that_is_gone_disturbs_nobody(log, topics, calls):
     async def leave():
-        calls.on_loop().ask("a/b", "c", b"{}", timeout=0.02)
+        LoopCalls(calls).ask("a/b", "c", b"{}", timeout=0.02)
 
     asyncio.run(leave())
     time.sleep(0.05)

@@ -9,6 +9,7 @@ import pytest
 from echo import LONG, Responder, create_topics
 
 from plexstream.edge.calls import Calls
+from plexstream.edge.loop import LoopCalls
 from plexstream.log.open import open_log
 from plexstream.model.errors import TimedOut, TooLarge
 from plexstream.model.message import TELL
@@ -28,7 +29,7 @@ def test_asks_and_tells(kafka, topic_prefix):
         calls.tell("account/alice", "note", b"{}").result(LONG)
 
         async def many():
-            mine, others = calls.on_loop(), other.on_loop()
+            mine, others = LoopCalls(calls), LoopCalls(other)
             payloads = [b"%d" % i for i in range(2000)]
             asked = [(mine if i % 2 else others).ask(f"a/{i % 50}", "c", p) for i, p in enumerate(payloads)]
             assert await asyncio.gather(*asked) == payloads
