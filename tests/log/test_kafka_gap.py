@@ -11,7 +11,7 @@ from plexstream.edge.calls import Calls
 from plexstream.log.base import TopicSpec
 from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.kafka.pace import PacedAppender
+from plexstream.log.kafka.pace import FORGETS_S, PacedAppender
 from plexstream.log.kafka.settings import APPENDER
 from plexstream.log.local import partition_of_key
 from plexstream.model.errors import LogUnavailable
@@ -201,7 +201,7 @@ def test_an_answer_that_was_lost_is_asked_again_and_gives_the_offset(log, proxy,
 def test_a_producer_that_was_idle_for_too_long_begins_with_one_record(proxied, proxy, direct, topic):
     log = KafkaLog(proxy.address)
     now = [0.0]
-    appender = PacedAppender(KafkaAppender(log), log.limit, lambda: now[0], lambda: 100.0)
+    appender = PacedAppender(KafkaAppender(log), log.limit, lambda: now[0], 100.0)
     append(appender, (topic, 0), items(b"a", b"b", b"c"))
     now[0] = 99.0
     append(appender, (topic, 0), items(b"d", b"e"))
@@ -214,6 +214,25 @@ def test_a_producer_that_was_idle_for_too_long_begins_with_one_record(proxied, p
     assert len(read_all(direct, (topic, 0), 7)) == 7
     appender.close()
     log.close()
+
+
+def test_a_log_takes_a_producer_for_unknown_after_seconds_though_brokers_remember_it(
+    log, proxy, direct, topic
+):
+    """The leader may be a replica that was made anew, from a log where what it has sent is trimmed."""
+    appender = log.appender()
+    append(appender, (topic, 0), items(b"a", b"b"))
+    time.sleep(FORGETS_S + 0.1)
+    before = len(proxy.seen)
+    proxy.rule = Once(topic, Answer(KafkaError.NOT_ENOUGH_REPLICAS, after=0.5))
+    large = [b"%d" % number + b"x" * 300_000 for number in range(3)]  # a batch each
+    append(appender, (topic, 0), items(*large))
+    seen = [(asked, answer) for asked, answer in proxy.seen[before:] if asked.topic == topic]
+    first, again = seen[:2]
+    assert first[0] == again[0], "nothing else was on its way"
+    assert (first[0].records, first[1] is None, again[1] is None) == (1, False, True)
+    assert [r.value for r in read_all(direct, (topic, 0), 5)] == [b"a", b"b", *large]
+    appender.close()
 
 
 @pytest.mark.parametrize("partition", [0, None])

@@ -77,7 +77,7 @@ def clock() -> Clock:
 @pytest.fixture
 def new(inner: Inner, clock: Clock) -> PacedAppender:
     """One that nothing was appended with."""
-    return PacedAppender(inner, lambda place: LIMIT, clock, lambda: FORGETS)
+    return PacedAppender(inner, lambda place: LIMIT, clock, FORGETS)
 
 
 @pytest.fixture

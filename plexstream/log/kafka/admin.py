@@ -115,10 +115,6 @@ class Admin:
         """
         return self.ask("listing topics", lambda client, s: client.list_topics(timeout=s), timeout=timeout)
 
-    def start(self, question: Callable[[AdminClient], None]) -> None:
-        """Ask something for which nobody waits."""
-        question(self._client)
-
     def _attempt(self, client: AdminClient, question: Question[T], seconds: float) -> T | KafkaException:
         try:
             return question(client, seconds)

@@ -20,7 +20,6 @@ from plexstream.log.base import AS_THE_BROKERS_DO, Place, Replication, TopicSpec
 from plexstream.log.kafka.admin import MISSING_S, TIMEOUT_S, Admin, Question
 from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.errors import REFUSED_TOPIC
-from plexstream.log.kafka.memory import Memory
 from plexstream.log.kafka.pace import PacedAppender
 from plexstream.log.kafka.reader import KafkaReader
 from plexstream.log.kafka.settings import (
@@ -70,7 +69,6 @@ class KafkaLog:
         self.settings = dict(settings)
         self._partitions: dict[str, int] = {}
         self._sizes = Sizes(self._ask_limit)
-        self._memory = Memory()
         self._closed = False
         self.views = Views(bootstrap, settings)
         self._admin = Admin(bootstrap, settings, lambda: self.views.sound)
@@ -81,7 +79,7 @@ class KafkaLog:
 
     def appender(self) -> PacedAppender:
         self._check_open()
-        return PacedAppender(KafkaAppender(self), self.limit, forgets=self._memory.seconds)
+        return PacedAppender(KafkaAppender(self), self.limit)
 
     def transaction(self, id: str, life: str = "") -> KafkaTransaction:
         self._check_open()
@@ -299,11 +297,9 @@ class KafkaLog:
     def _metadata(self) -> dict[str, list[int]]:
         """The leaders of all partitions of all topics but Kafka's own; -1 where there is none."""
         self._check_open()
-        found = self._admin.metadata()
-        self._admin.start(lambda client: self._memory.ask(client, found.brokers))
         return {
             name: [partition.leader for partition in topic.partitions.values()]
-            for name, topic in found.topics.items()
+            for name, topic in self._admin.metadata().topics.items()
             if topic.error is None and not name.startswith("__")
         }
 

@@ -6,7 +6,7 @@ A broker guards a producer's batches by sequence numbers only once it has a stat
 first batch that it takes makes. Of two batches without that state the first may be refused, for want of
 replicas, say, and the second taken; librdkafka then reports the first as delivered, and it is nowhere. So one
 record alone, which nothing can split into two requests, is on its way until the first offset has come back:
-from a new producer, after a failure, and where it was idle for so long that a broker may have forgotten it.
+from a new producer, after a failure, and where it was idle for so long that its leader may not know it.
 
 And what would only wait in librdkafka waits here. An idempotent producer sends nothing more of a partition
 while five or more of its records, not requests, are on their way. With no linger its thread does not sleep
@@ -39,10 +39,10 @@ HELD_BYTES = 1 << 20
 MAX_HELD_BYTES = 128 << 20
 """More than this is not kept back at all."""
 
-FORGETS_S = 60.0
-"""A broker may have forgotten a producer that was idle for so long, as far as is known without its settings.
-By default they do after a day (`producer.id.expiration.ms`); to take less costs one record alone after each
-pause."""
+FORGETS_S = 2.0
+"""A broker may not know a producer that was idle for so long. By their settings they forget after a day; but
+a replica that was made anew knows only the producers of what it was given, and what they sent may be trimmed
+as soon as a snapshot has it. To take so little costs one record alone after each pause."""
 
 _Handed = tuple[int, object, float]
 """A group that was handed over: how many records, the token, and when. A tuple: it is made for each group."""
@@ -83,7 +83,7 @@ class PacedAppender:
     Parameters:
         limit: the most bytes of a record at a place.
         clock: seconds that only go forward.
-        forgets: after how many seconds a broker may forget a producer that sends nothing.
+        forgets: after how many seconds a broker may not know a producer that sends nothing.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class PacedAppender:
         inner: Appender,
         limit: Callable[[Place], int],
         clock: Callable[[], float] = time.monotonic,
-        forgets: Callable[[], float] = lambda: FORGETS_S,
+        forgets: float = FORGETS_S,
     ) -> None:
         self._inner = inner
         self._limit = limit
@@ -114,7 +114,7 @@ class PacedAppender:
         if lane is None:
             lane = self._lanes[place] = _Lane()
         if not lane.flying:
-            if lane.window == WINDOW and self._clock() - lane.known_at < self._forgets():
+            if lane.window == WINDOW and self._clock() - lane.known_at < self._forgets:
                 self._hand_over(lane, place, items, token)
                 return
             lane.window = 1

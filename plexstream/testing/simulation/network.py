@@ -223,7 +223,7 @@ class SimProducer:
 
     def paced(self) -> Appender:
         """The appender that the code under test uses, in front of this."""
-        return PacedAppender(self, lambda place: _LIMIT, self._network.seconds, lambda: 1e9)
+        return PacedAppender(self, lambda place: _LIMIT, self._network.seconds, 1e9)
 
     @property
     def broken(self) -> bool:
