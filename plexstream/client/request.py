@@ -110,7 +110,8 @@ def action(
     """Do something to a handler that waits, `what` of ACTIONS.
 
     Raises:
-        BadAddress, BadArguments: `invocation` is neither ``address#number`` nor an id.
+        BadAddress, BadArguments: `invocation` is neither ``address#number`` nor an id, or `more` holds what
+            is no number of a step.
         UnknownInvocation: it begins like an id, and is none.
     """
     of: dict[str, Any] = {}
@@ -121,6 +122,9 @@ def action(
         target, number = read_invocation(invocation)
         of = {} if number is None else {"invocation": number}
         parts = ["invocations", *target.split("/"), *map(str, of.values()), what]
+    step = (more or {}).get("from", 0)
+    if type(step) is not int or step < 0:
+        raise BadArguments(f"step is the number of a step, from 0, not {step!r}")
     call = _request(False, target, ACTIONS[what], {**of, **(more or {})}, {}, timeout, "")
     return call._replace(path=_path(parts), body=encode(more) if more else b"")
 

@@ -171,6 +171,19 @@ def test_a_restart_says_from_which_step(site, body):
     assert site.web.post(path).status_code == 200
 
 
+@pytest.mark.parametrize("step", [1, 2, 9_999])
+def test_a_restart_from_a_step_that_is_not_there_says_how_many_there_are(site, client, step):
+    target, _ = site.start("outside")
+    found = site.web.post(f"/v1/invocations/{target}/restart", json={"from": step})
+    detail = f"has no step {step}: it has 1 step: restart it from 0"
+    assert detail in problem(found, 422, "bad_arguments")["detail"]
+    with pytest.raises(BadArguments, match=detail):
+        client.restart(target, step)
+    for none in (-1, 1.5, "1", None, True):
+        with pytest.raises(BadArguments, match="the number of a step, from 0"):
+            client.restart(target, none)
+
+
 def test_a_promise_over_http(site):
     target, future = site.start("promised", name="a b")
     path = f"/v1/promises/{target}/a%20b"

@@ -216,6 +216,11 @@ def _restart(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[st
     at = body.get("from", 0)
     if type(at) is not int or at < 0:
         raise BadArguments(f"{e.handler}: from is the number of a step, from 0, not {at!r}")
+    if at and at >= inv.commands:
+        there = {0: "no steps yet: restart it from 0", 1: "1 step: restart it from 0"}.get(
+            inv.commands, f"{inv.commands} steps: restart it from one of 0 to {inv.commands - 1}"
+        )
+        raise BadArguments(f"{inv.reference()} has no step {at}: it has {there}")
     p.invocations.controls.restart(inv, at, cause, _done(e, inv))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plexstream.model import idempotency
@@ -156,6 +156,7 @@ class Invocation:
         begun: whether a record has it that its handler began.
         news: whether something is noted that it has not been fed.
         steps: how many records it has, acknowledged or not.
+        commands: how many its handler has ever asked for: users count them as its steps.
         actor: if it is in memory.
         task: the host's own; None where it is not in memory.
         instance: the actor's, as the handler sees it.
@@ -175,10 +176,10 @@ class Invocation:
     """
 
     __slots__ = (
-        "actor", "address", "asked", "begin", "begun", "behind", "cancelled", "cause", "continued", "group",
-        "init", "instance", "name", "news", "number", "opening", "outstanding", "restarted", "restarts",
-        "retry_at", "running", "since", "state", "steps", "stuck", "task", "told_stuck", "tried",
-        "unrecorded",
+        "actor", "address", "asked", "begin", "begun", "behind", "cancelled", "cause", "commands",
+        "continued", "group", "init", "instance", "name", "news", "number", "opening", "outstanding",
+        "restarted", "restarts", "retry_at", "running", "since", "state", "steps", "stuck", "task",
+        "told_stuck", "tried", "unrecorded",
     )  # fmt: skip
 
     def __init__(self, address: str, number: int, begin: Begin, steps: int) -> None:
@@ -199,6 +200,7 @@ class Invocation:
         self.instance: Any = None
         self.outstanding: dict[int, Command] = {}
         self.unrecorded: list[Command] = []
+        self.commands = 0
         self.cause: Cause | None = None
         self.opening: Opening | None = None
         self.group = 0
@@ -258,6 +260,7 @@ class Invocation:
             self.begun = True
             self.news = self.cancelled = self.told_stuck = False
             self.retry_at, self.stuck = 0, ""
+        self.has_asked(step.commands)
         for command in step.commands:
             self.wait_for(command)
         for completion in step.completions:
@@ -297,6 +300,11 @@ class Invocation:
         """A command is done."""
         self.outstanding.pop(number, None)
         self.tried.pop(number, None)
+
+    def has_asked(self, commands: Sequence[Command]) -> None:
+        """The handler has asked for these, be they done or not."""
+        for command in commands:
+            self.commands = max(self.commands, command.number + 1)
 
     def wait_for(self, command: Command) -> None:
         """The handler has asked for this."""

@@ -143,6 +143,7 @@ class Lifecycle:
         for command in s.commands:
             if command.number not in known:
                 inv.wait_for(command)
+        inv.has_asked(s.commands)
         inv.unrecorded.extend(s.commands)
         assert inv.actor is not None
         made, changes = p.sent(inv.actor, s.outs)

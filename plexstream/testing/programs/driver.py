@@ -154,7 +154,7 @@ class _Playing:
         ]  # fmt: skip
         if found:
             inv, sid = found[which % len(found)]
-            more = {"from": at} if what == "restart" else {}
+            more = {"from": at % max(1, inv.commands)} if what == "restart" else {}
             self._command("end" if what == "kill" else what, inv, sid, more)
 
     def _command(self, what: str, inv: Invocation, sid: str, more: dict[str, Any]) -> None:
