@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from log_driving import acks, append, fill, items, read_all, take
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.embedded import log as embedded_log
 from plexstream.log.embedded import manifest, segments
 from plexstream.log.embedded import partition as embedded_partition
+from plexstream.log.embedded import storage as embedded_storage
 from plexstream.log.embedded.log import EmbeddedLog
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
 
@@ -74,7 +74,8 @@ def test_everything_is_there_after_reopening(log):
 
 def test_the_epoch_of_a_transaction_survives(log):
     old = log.transaction("relay")
-    old._log = log = reopen(log)  # a handle from before
+    log = reopen(log)
+    old._storage = log.storage  # a handle from before
     new = log.transaction("relay")
     with pytest.raises(Fenced):
         old.commit([], {})
@@ -153,9 +154,9 @@ def test_records_older_than_the_tail_come_from_the_disk(log, monkeypatch):
         values = [b"%d %d" % (round, i) * (1 + round % 7) for i in range(1 + round % 11)]
         fill(log, ("t", 0), *values)
         expected += values
-        log.sync()
-        log.flush()
-        assert len(log._partition(("t", 0)).tail) <= 20
+        log.storage.sync()
+        log.storage.flush()
+        assert len(log.storage._partition(("t", 0)).tail) <= 20
         if round % 3 == 0:
             seen = take(reader, len(expected) - (reader._positions["t", 0]))
             assert [record.value for record in seen] == expected[-len(seen) :]
@@ -165,8 +166,8 @@ def test_records_older_than_the_tail_come_from_the_disk(log, monkeypatch):
 def test_large_records_do_not_fill_the_memory(log):
     for _ in range(20):
         fill(log, ("t", 0), b"x" * 1_000_000)
-    log.flush()
-    part = log._partition(("t", 0))
+    log.storage.flush()
+    part = log.storage._partition(("t", 0))
     assert sum(len(record.value) for record in part.tail) <= 2 * embedded_partition.TAIL_BYTES
     assert len(state(log)) == 20
 
@@ -300,13 +301,13 @@ def test_a_torn_write_ahead_log_leaves_a_prefix(log, path, tmp_path):
 
 def test_acknowledgements_wait_for_the_sync(log, monkeypatch):
     gate = threading.Event()
-    sync = log.sync
+    sync = log.storage.sync
 
     def slow_sync():
         assert gate.wait(20)
         sync()
 
-    monkeypatch.setattr(log, "sync", slow_sync)
+    monkeypatch.setattr(log.storage, "sync", slow_sync)
     appender = log.appender()
     appender.append(("t", 0), items(b"1"), "one")
     assert [value for _, _, value in state(log)] == [b"1"], "it is visible at once"
@@ -363,7 +364,7 @@ def test_a_full_disk_refuses_appends_until_it_has_room(log, monkeypatch, where):
             log.transaction("relay")
     full.clear()
     end = time.monotonic() + 20
-    while log.outage.lasts and time.monotonic() < end:
+    while log.storage.outage.lasts and time.monotonic() < end:
         time.sleep(0.01)
     assert append(appender, ("t", 0), items(b"after")) == 2
     log = reopen(log)
@@ -391,7 +392,7 @@ def test_what_is_handed_over_while_a_sync_fails_fails_with_it(log, monkeypatch):
     fail.set()
     assert [(ack.token, ack.offset) for ack in acks(appender, 2)] == [("one", -1), ("two", -1)]
     end = time.monotonic() + 20
-    while log.outage.lasts and time.monotonic() < end:
+    while log.storage.outage.lasts and time.monotonic() < end:
         time.sleep(0.01)
     assert append(appender, ("t", 0), items(b"3")) == 2
 
@@ -414,7 +415,7 @@ def test_a_log_without_file_descriptors_goes_on_when_it_has_some(log, monkeypatc
     reader.assign(("t", 0), 0)
     assert len(take(reader, 1)) == 1  # from memory
     with pytest.raises(OSError, match="Too many open files"):
-        log.checkpoint()
+        log.storage.checkpoint()
     accepted = [b"x" * 200]
     appender = log.appender()
 
@@ -426,10 +427,10 @@ def test_a_log_without_file_descriptors_goes_on_when_it_has_some(log, monkeypatc
 
     with pytest.raises(LogUnavailable, match="ulimit -n"):
         append_until_refused()
-    assert log.outage.lasts
+    assert log.storage.outage.lasts
     none_left.clear()
     end = time.monotonic() + 20
-    while log.outage.lasts and time.monotonic() < end:
+    while log.storage.outage.lasts and time.monotonic() < end:
         time.sleep(0.01)
     fill(log, ("t", 0), b"after")
     log.janitor.tidy()
@@ -503,7 +504,7 @@ def test_any_sequence_of_steps_leaves_what_a_plain_list_would(tmp_path_factory, 
             patch.setattr(embedded_partition, "CHUNK_BYTES", 60)
             patch.setattr(segments, "SEGMENT_BYTES", 200)
             patch.setattr(embedded_partition, "TAIL_RECORDS", 2)
-            patch.setattr(embedded_log, "WAL_BYTES", 500)
+            patch.setattr(embedded_storage, "WAL_BYTES", 500)
             compare_with_a_list(tmp_path_factory, steps, offset)
     else:
         compare_with_a_list(tmp_path_factory, steps, offset)
@@ -550,15 +551,15 @@ def test_what_is_put_into_a_segment_while_a_checkpoint_writes_is_synced_by_the_n
 
     def meanwhile(*arguments):
         fill(log, ("t", 0), b"b")
-        log.flush()
+        log.storage.flush()
         write(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(manifest, "write", meanwhile)
-        log.checkpoint()
+        log.storage.checkpoint()
     with monkeypatch.context() as patch:
         patch.setattr(segments, "sync", lambda some: synced.extend(segment.last for segment in some))
-        log.checkpoint()
+        log.storage.checkpoint()
     assert synced == [1]
 
 
@@ -572,7 +573,7 @@ def test_a_checkpoint_that_fails_leaves_its_segments_to_the_next(log, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(segments, "sync", fails)
         with pytest.raises(OSError, match="full"):
-            log.checkpoint()
+            log.storage.checkpoint()
         patch.setattr(segments, "sync", lambda some: synced.extend(segment.last for segment in some))
-        log.checkpoint()
+        log.storage.checkpoint()
     assert synced == [0]

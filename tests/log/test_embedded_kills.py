@@ -17,7 +17,7 @@ from log_driving import acks, items
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.embedded import keep, partition, segments
-from plexstream.log.embedded import log as log_module
+from plexstream.log.embedded import storage as storage_module
 from plexstream.log.embedded.log import EmbeddedLog
 
 __all__ = ["in_memory"]  # a fixture
@@ -109,7 +109,7 @@ def machine(in_memory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machin
     for module in (segments, keep.segments, partition):
         monkeypatch.setattr(module, "CHUNK_BYTES", 200)
     monkeypatch.setattr(segments, "SEGMENT_BYTES", 500)
-    monkeypatch.setattr(log_module, "WAL_BYTES", 1500)
+    monkeypatch.setattr(storage_module, "WAL_BYTES", 1500)
     with monkeypatch.context() as patch:
         yield Machine(in_memory / "log", patch)
 

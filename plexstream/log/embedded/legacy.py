@@ -24,8 +24,8 @@ from rocksdict import DBRecoveryMode, Options, Rdict, ReadOptions
 from plexstream.log.base import Place, Record
 from plexstream.log.embedded import disk, manifest, opening, wal
 from plexstream.log.embedded import format as form
-from plexstream.log.embedded.keep import compacts
 from plexstream.log.embedded.manifest import Manifest, StoredPartition, StoredTopic
+from plexstream.log.embedded.policy import compacts
 from plexstream.log.embedded.segments import Segments, pieces, sync
 from plexstream.log.local import Arrivals
 from plexstream.model.errors import LogError

@@ -1,48 +1,17 @@
-"""A durable log in one directory, for one process: a write-ahead log, fsynced by group, and segments.
-
-A group is shown to readers at once, and acknowledged when a sync that began after it was added has ended.
-One write-ahead log for all topics keeps their order: if a journal record survives a power cut, so does the
-mailbox message that it answers. What is in it is put into segments, by partition, in the background.
-"""
+"""A durable log in one directory, for one process: what is on disk, and the threads that see to it."""
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
-import time
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path
 
-from plexstream.log.base import Item, Place, Record, TopicSpec, appended
-from plexstream.log.embedded import disk, manifest, opening, segments, wal
-from plexstream.log.embedded import format as form
-from plexstream.log.embedded.clients import Committer, EmbeddedAppender, EmbeddedTransaction
-from plexstream.log.embedded.keep import Janitor, compacts
-from plexstream.log.embedded.manifest import Manifest, StoredPartition, StoredTopic
-from plexstream.log.embedded.outage import Outage
-from plexstream.log.embedded.partition import Partition
-from plexstream.log.limits import check_group, check_records, limit_of
-from plexstream.log.local import (
-    Arrivals,
-    LocalReader,
-    TxnRecord,
-    beyond_end,
-    by_place,
-    check_new,
-    check_same,
-    check_trim,
-    missing,
-    of_this_life,
-)
-from plexstream.model.errors import Fenced, LogError
-
-_log = logging.getLogger("plexstream.log")
-
-WAL_BYTES = 16 << 20
-"""A write-ahead log of this size is put into segments: so much is read again when the log is opened."""
+from plexstream.log.base import Place, TopicSpec
+from plexstream.log.embedded import disk
+from plexstream.log.embedded.clients import EmbeddedAppender, EmbeddedTransaction
+from plexstream.log.embedded.committer import Committer
+from plexstream.log.embedded.janitor import Janitor
+from plexstream.log.embedded.storage import Storage
+from plexstream.log.local import LocalReader
 
 
 class EmbeddedLog:
@@ -57,348 +26,49 @@ class EmbeddedLog:
     """
 
     def __init__(self, path: str | Path, judge: disk.Judge = disk.refuse) -> None:
-        self.path = Path(path)
-        self.changed = Arrivals()
-        self.outage = Outage(str(self), self.changed, lambda: self._committer.wake())
-        self._closed = False
-        self._full: set[Partition] = set()  # whose newest records should be put into segments
-        self._flushing = threading.Lock()
-        self._garbage: list[segments.Segment] = []  # files that the manifest lists, and the log does not
-        self._lock = disk.lock(self.path)
-        try:
-            self._now = opening.Contents(self._make)
-            self._wal = self._open(judge)
-        except OSError as error:
-            os.close(self._lock)
-            raise disk.refused(f"{self} cannot be opened", error) from error
-        except BaseException:
-            os.close(self._lock)
-            raise
-        self._limits = {name: limit_of(topic.config) for name, topic in self._now.topics.items()}
-        self._committer = Committer(self)
-        self.janitor = Janitor(self)
+        self.storage = Storage(Path(path), judge, lambda: self._committer.wake())
+        self._committer = Committer(self.storage, lambda: self.janitor.checkpoint_soon())
+        self.janitor = Janitor(self.storage)
 
-    # What a Log can do.
+    @property
+    def path(self) -> Path:
+        return self.storage.path
 
     def reader(self, *, committed: bool = False) -> LocalReader:
-        return LocalReader(self, committed)
+        return LocalReader(self.storage, committed)
 
     def appender(self) -> EmbeddedAppender:
-        return EmbeddedAppender(self)
+        return EmbeddedAppender(self.storage, self._committer, self.janitor)
 
     def transaction(self, id: str, life: str = "") -> EmbeddedTransaction:
-        with self.changed:
-            self.check_usable()
-            epoch = self._now.epochs[id] = self._now.epochs.get(id, 0) + 1
-            self._wal.add(form.note_entry(transaction=id, epoch=epoch))
-        self.sync()
-        return EmbeddedTransaction(self, id, epoch, life)
+        return EmbeddedTransaction(self.storage, id, life)
 
     def create(self, topics: Iterable[TopicSpec]) -> list[str]:
-        created = []
-        with self.changed:
-            self.check_usable()
-            there = self._now.topics
-            for spec in topics:
-                check_new(spec, there)
-                if spec.name in there:
-                    check_same(spec, there[spec.name].partitions)
-                    continue
-                new_id = 1 + max((topic.id for topic in there.values()), default=0)
-                topic = StoredTopic(new_id, spec.partitions, dict(spec.config), uuid.uuid4().hex)
-                self._limits[spec.name] = limit_of(topic.config)
-                self._now.add_topic(spec.name, topic)
-                self._wal.add(form.note_entry(topic=spec.name, **{"is": topic}))
-                created.append(spec.name)
-        if created:
-            self.sync()
-        return created
+        return self.storage.create(topics)
 
     def partitions(self, topic: str) -> int | None:
-        there = self._now.parts.get(topic)
-        return None if there is None else len(there)
+        return self.storage.partitions(topic)
 
     def topics(self) -> dict[str, int]:
-        with self.changed:
-            return {name: topic.partitions for name, topic in self._now.topics.items()}
+        return self.storage.topics()
 
     def topic_id(self, topic: str) -> str:
-        with self.changed:
-            self._check_open()
-            there = self._now.topics.get(topic)
-            if there is None:
-                raise missing((topic, 0), None)
-            return there.life
+        return self.storage.topic_id(topic)
 
     def prepare(self, topics: Iterable[str]) -> None:
-        for topic in topics:
-            if self.partitions(topic) is None:
-                raise missing((topic, 0), None)
+        self.storage.prepare(topics)
 
     def range(self, place: Place) -> tuple[int, int]:
-        with self.changed:
-            partition = self._partition(place)
-            return partition.start, partition.end
+        return self.storage.range(place)
 
     def trim(self, place: Place, before: int, end: int) -> None:
-        check_trim(place, before, end)
-        with self.changed:
-            self.check_usable()
-            partition = self._partition(place)
-            if before > partition.end:
-                raise beyond_end(place, before, partition.end)
-            if before > partition.start:
-                # Not synced: a trim that a power cut takes back only leaves more records.
-                self._wal.add(form.note_entry(of=place, start=before))
-                partition.forget(before)
+        self.storage.trim(place, before, end)
 
     def close(self) -> None:
-        with self.changed:
-            if self._closed:
-                return
-            self._closed = True
-            self.changed.tell_all()
-        self.janitor.stop()
-        self._committer.stop()
-        with suppress(OSError):
-            self._wal.sync()
-        self._wal.close()
-        os.close(self._lock)
-
-    # What its clients, in their own modules, are made of.
-
-    def append(self, appender: EmbeddedAppender, place: Place, items: Sequence[Item], token: object) -> None:
-        """Write a group, and have it acknowledged to `appender` once it is on disk."""
-        with self.changed:
-            self.check_usable()
-            partition = self._partition(place)
-            check_group(place[0], items, self._limits[place[0]])
-            records, data = partition.make(items, time.time_ns() // 1_000_000)
-            first = records[0].offset
-            self._wal.add(form.records_entry(partition.topic_id, place[1], first, len(records), data))
-            self._extend(partition, records, data)
-            self.changed.tell((place,))
-            # Within the lock: acknowledgements come in the order of the appends.
-            self._committer.add(appender, appended(place, token, records[-1].offset))
-        if partition.compact_due:
-            self.janitor.compact_soon(place)
-
-    def commit(
-        self, id: str, epoch: int, records: Iterable[TxnRecord], positions: Mapping[Place, int], life: str
-    ) -> None:
-        """Write records and positions in one frame, synced."""
-        with self.changed:
-            self.check_usable()
-            newest = self._now.epochs[id]
-            if newest != epoch:
-                raise Fenced(f"transaction {id!r} has a newer owner (epoch {newest}, not {epoch})")
-            records = list(records)
-            groups = by_place(records, self.partitions)
-            check_records(records, self._limits.__getitem__)
-            now = time.time_ns() // 1_000_000
-            entries: list[bytes] = []
-            written: list[tuple[Partition, list[Record], bytes]] = []
-            for place, items in groups.items():
-                partition = self._partition(place)
-                made, data = partition.make(items, now)
-                first = made[0].offset
-                entries.append(form.records_entry(partition.topic_id, place[1], first, len(made), data))
-                written.append((partition, made, data))
-            for place, at in positions.items():
-                entries.append(form.note_entry(transaction=id, of=place, position=at, life=life))
-            if not entries:
-                return
-            self._wal.add(b"".join(entries))
-            for partition, made, data in written:
-                self._extend(partition, made, data)
-            for place, at in positions.items():
-                self._now.positions[id, *place] = at, life
-            self.changed.tell(groups)
-        self.sync()
-
-    def position(self, id: str, place: Place, life: str) -> int | None:
-        """The position committed last under `id` for `place`; see `Transaction.position`."""
-        with self.changed:
-            self._check_open()
-            return of_this_life(self._now.positions.get((id, *place)), life)
-
-    def fetch(self, place: Place, offset: int, limit: int, committed: bool) -> tuple[list[Record], int]:
-        """Up to `limit` records from `offset` on, and the offset to go on at. For the reader."""
-        with self.changed:
-            self._check_open()
-            partition = self._partition(place)
-            if limit <= 0:
-                return [], offset
-            offset = max(offset, partition.start)
-            if offset > partition.end:
-                raise beyond_end(place, offset, partition.end)
-            if offset >= partition.tail_first:
-                index = offset - partition.tail_first
-                found = partition.tail[index : index + limit]
-                return found, offset + len(found)
-            upto = partition.tail_first
-        try:
-            found = partition.segments.read(offset, limit)
-        except OSError as error:
-            raise disk.refused(f"{self}: cannot read {place[0]}[{place[1]}] at {offset}", error) from error
-        return found, found[-1].offset + 1 if found else upto
-
-    def sync(self) -> None:
-        """Have everything on disk that was added before.
-
-        Raises:
-            LogUnavailable: it is not yet; the log goes on by itself when it can.
-            LogError: it cannot be; from then on the log takes nothing more.
-        """
-        try:
-            self._wal.sync()
-            if self.outage.lasts:
-                self.flush()
-        except OSError as error:
-            raise self._refused(error) from error
-        self.outage.over()
-
-    def flush_due(self) -> None:
-        """Put into segments what is too much in memory, unless that is being done.
-
-        Raises:
-            LogError: as `sync`.
-        """
-        if not self._full or not self._flushing.acquire(blocking=False):
-            return
-        try:
-            while self._full:
-                with self.changed:
-                    partition = self._full.pop()
-                partition.flush()
-        except OSError as error:
-            with self.changed:
-                self._full.add(partition)
-            raise self._refused(error) from error
-        finally:
-            self._flushing.release()
-
-    def flush(self) -> None:
-        """Put all into segments that is not. Raises OSError."""
-        with self._flushing:
-            for partition, _ in self.kept():
-                partition.flush()
-
-    def checkpoint(self) -> None:
-        """Put all into segments, and begin a new write-ahead log. For the janitor alone.
-
-        Raises:
-            OSError: the old one goes on.
-        """
-        with self._flushing:
-            for partition, _ in self.kept():
-                partition.flush()
-            captured, dirty = self._wal.roll(self._capture)
-        try:
-            segments.sync(dirty)
-            disk.sync(self.path)
-            manifest.write(self.path, captured)
-        except BaseException:
-            for segment in dirty:
-                segment.dirty = True
-            raise
-        garbage, self._garbage = self._garbage, []
-        segments.remove(garbage)
-        for number in range(self._now.found.wal, captured.wal):
-            wal.wal_path(self.path, number).unlink(missing_ok=True)
-        self._now.found = captured
-
-    @property
-    def checkpoint_due(self) -> bool:
-        return self._wal.size >= WAL_BYTES
-
-    def seal(self, partition: Partition) -> list[segments.Segment]:
-        """All segments of a partition, with all records; nothing more is written to them. Raises OSError."""
-        with self._flushing:
-            partition.flush()
-            with self.changed:
-                partition.compact_begins()
-                return partition.segments.seal()
-
-    def discard(self, old: list[segments.Segment]) -> None:
-        """Delete segments that are no longer listed, when no manifest lists them either."""
-        with self.changed:
-            self._garbage += old
-
-    def kept(self) -> list[tuple[Partition, dict[str, str]]]:
-        """All partitions, with how their topics are to be kept."""
-        now = self._now
-        with self.changed:
-            return [(part, topic.config) for name, topic in now.topics.items() for part in now.parts[name]]
-
-    def check_usable(self) -> None:
-        self._check_open()
-        self.outage.check()
-
-    @property
-    def closed(self) -> bool:
-        return self._closed
+        if self.storage.stop():
+            self.janitor.stop()
+            self._committer.stop()
+            self.storage.close()
 
     def __str__(self) -> str:
-        return f"embedded log {self.path}"
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise LogError(f"{self} is closed")
-
-    def _partition(self, place: Place) -> Partition:
-        there = self._now.parts.get(place[0])
-        if there is None or not 0 <= place[1] < len(there):
-            raise missing(place, None if there is None else len(there))
-        return there[place[1]]
-
-    def _extend(self, partition: Partition, records: list[Record], data: bytes) -> None:
-        partition.extend(records, data)
-        if partition.flush_due:
-            self._full.add(partition)
-
-    def _capture(self, number: int) -> tuple[Manifest, list[segments.Segment]]:
-        """What the manifest will tell, with the log number `number` behind it. With the lock."""
-        dirty: list[segments.Segment] = []
-        for parts in self._now.parts.values():
-            for part in parts:
-                part.flush()
-                self._garbage += part.segments.drop_before(part.start)
-                dirty += (segment for segment in part.segments.listed if segment.dirty)
-        for segment in dirty:
-            segment.dirty = False  # what comes from now on is the next checkpoint's to sync
-        self._full.clear()
-        return self._now.stored(self._now.found.number + 1, number), dirty
-
-    def _refused(self, error: OSError) -> LogError:
-        if self._closed:
-            return LogError(f"{self} was closed meanwhile: {error}")
-        return self.outage.refused(error)
-
-    def _make(self, stored: StoredPartition, name: str, topic: StoredTopic) -> Partition:
-        return Partition(self.path, (name, stored.number), self.changed, stored, compacts(topic.config))
-
-    def _open(self, judge: disk.Judge) -> wal.Wal:
-        now, path = self._now, self.path
-        opened = opening.load(path, now, judge)
-        if opened.new:
-            now.mark = wal.begin(path, 1, wal.Mark(0, 0, 0))
-            wal.write_mark(path, now.mark)
-            disk.sync(path)
-            manifest.write(path, manifest.EMPTY)
-        for damage in opened.copies:
-            _log.warning("%s; it is written anew", damage)
-        if opened.copies:
-            manifest.write(path, now.found)
-        if opened.torn:
-            _log.info("%s: %d bytes of a group that was never acknowledged are dropped", self, opened.torn)
-        for left in opening.leftovers(path, now):
-            left.unlink()
-        made = wal.Wal(path, now.mark, self.changed)
-        try:
-            for partition, _ in self.kept():
-                partition.opened()
-        except BaseException:
-            made.close()
-            raise
-        return made
+        return str(self.storage)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from plexstream.log.base import Item, Place
 from plexstream.log.embedded import disk, manifest, opening, wal
 from plexstream.log.embedded import format as form
-from plexstream.log.embedded.keep import compacts
 from plexstream.log.embedded.manifest import StoredPartition, StoredTopic
 from plexstream.log.embedded.partition import Partition
+from plexstream.log.embedded.policy import compacts
 from plexstream.log.embedded.segments import Segment, sync
 from plexstream.log.local import Arrivals
 from plexstream.model.errors import LogDamaged, LogError

@@ -1,0 +1,96 @@
+"""The thread of an embedded log that syncs, and acknowledges what a sync has made durable."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from plexstream.log.base import Ack, failed
+from plexstream.log.embedded.storage import Storage
+from plexstream.model.errors import LogError
+from plexstream.model.threads import Lasting
+
+Deliver = Callable[[list[Ack]], None]
+
+RETRY_S = 0.2
+"""How long a disk that takes nothing is left alone."""
+
+
+class Committer:
+    """A thread that syncs while something waits for it, and then acknowledges all that was added before.
+
+    Parameters:
+        checkpoint: called when the write-ahead log is so long that a checkpoint is due.
+    """
+
+    def __init__(self, storage: Storage, checkpoint: Callable[[], None]) -> None:
+        self._storage = storage
+        self._checkpoint = checkpoint
+        self._due = threading.Condition(threading.Lock())
+        self._waiting: list[tuple[Deliver, Ack]] = []
+        self._idle = False
+        self._stopped = False
+        self._over = False
+        self.thread = Lasting("log-committer", self._run, lambda: self._over)
+        self.thread.start()
+
+    def add(self, deliver: Deliver, ack: Ack) -> None:
+        """Acknowledge after the next sync: `deliver` gets this, with others that are its own."""
+        with self._due:
+            self._waiting.append((deliver, ack))
+            if self._idle:
+                self._due.notify()
+
+    def wake(self) -> None:
+        """The log owes something to the disk: try again until it takes it."""
+        with self._due:
+            self._due.notify()
+
+    def stop(self) -> None:
+        """Acknowledge what waits, and end."""
+        with self._due:
+            self._stopped = True
+            self._due.notify()
+        self.thread.join()
+
+    def _run(self) -> None:
+        storage = self._storage
+        while True:
+            with self._due:
+                while not self._waiting and not self._stopped:
+                    self._idle = True
+                    self._due.wait(RETRY_S if storage.outage.lasts else None)
+                    self._idle = False
+                    if storage.outage.lasts:
+                        break
+                waiting, self._waiting = self._waiting, []
+                stopped = self._stopped
+            if waiting or storage.outage.lasts:
+                self._sync(waiting)
+            if stopped and not self._waiting:
+                self._over = True
+                return
+
+    def _sync(self, waiting: list[tuple[Deliver, Ack]]) -> None:
+        error: LogError | None = None
+        try:
+            self._storage.sync()
+        except BaseException as refused:  # LogError, and what should not be: who waits must hear of it
+            error = refused if isinstance(refused, LogError) else LogError(f"syncing failed: {refused!r}")
+            with self._due:  # what was handed over meanwhile fails with it: from now on nothing is taken
+                waiting += self._waiting
+                self._waiting = []
+        acks: dict[Deliver, list[Ack]] = {}
+        for deliver, ack in waiting:
+            if error is not None:
+                # What became of it is unknown: a disk that has room again will have it.
+                ack = failed((ack.topic, ack.partition), ack.token, error)
+            acks.setdefault(deliver, []).append(ack)
+        for deliver, some in acks.items():
+            deliver(some)
+        if error is None:
+            with suppress(LogError):  # told there; appends are refused from then on
+                self._storage.flush_due()
+            if self._storage.checkpoint_due:
+                self._checkpoint()
