@@ -41,6 +41,7 @@ def apply(
       plexstream topics apply --data ./.plexstream
     """
     from plexstream.cli.logs import load, open_installation, where
+    from plexstream.node.retention import unsafe
     from plexstream.node.topology import apply as make
 
     chosen = load(
@@ -59,16 +60,19 @@ def apply(
         for name in log.topics():
             if name not in before:
                 out.print(f"[green]created[/]  {name}", soft_wrap=True)
-        states = _states(log, chosen)
+        settings = _settings(log, chosen)
+        states = _states(log, chosen, settings)
         for state in states:
             state.refuse_more_in_sync_than_copies()
         changes = {s.spec.name: {key: s.spec.config[key] for key in s.differs} for s in states if s.differs}
+        for some in unsafe(chosen.topics(), settings, chosen.max_message):  # also where nothing is declared
+            changes.setdefault(some.topic, {})[some.setting] = some.wanted
         if changes:
             from plexstream.inspection.kafka_admin import KafkaAdmin
 
             KafkaAdmin(chosen.kafka, chosen.kafka_settings).set(changes)
-            for name, settings in changes.items():
-                listed = ", ".join(f"{key}={value}" for key, value in settings.items())
+            for name, changed in changes.items():
+                listed = ", ".join(f"{key}={value}" for key, value in changed.items())
                 out.print(f"[yellow]changed[/]  {name}: {listed}", soft_wrap=True)
         for state in states:
             if state.other_factor:
@@ -132,7 +136,7 @@ def list_topics(
 
     chosen = load(config, data, kafka, prefix)
     with open_installation(chosen) as log:
-        found = _states(log, chosen)
+        found = _states(log, chosen, _settings(log, chosen))
         rows = [
             {
                 "topic": s.spec.name,
@@ -178,21 +182,28 @@ def _nothing_to_accept(topic: str, waiting: list[str], log: Log, place: str, pre
     return f"{why} Nothing else is refused; `plexstream topics list` shows the topics"
 
 
-def _states(log: Log, config: Config) -> list[TopicState]:
-    from plexstream.inspection.topic_state import states
-    from plexstream.log.installation import count_of
+def _settings(log: Log, config: Config) -> dict[str, dict[str, str]]:
+    """The settings in effect, by topic, of those that there are; nothing where the log has no such settings."""
+    from plexstream.inspection.kafka_admin import KafkaAdmin
     from plexstream.node.topology import specs
 
+    if not config.kafka:
+        return {}
+    there = log.topics()
+    names = [spec.name for spec in specs(config.topics(), config.partitions) if spec.name in there]
+    return KafkaAdmin(config.kafka, config.kafka_settings).topic_settings(names)
+
+
+def _states(log: Log, config: Config, settings: dict[str, dict[str, str]]) -> list[TopicState]:
+    from plexstream.inspection.topic_state import states
+    from plexstream.log.installation import count_of
+
     count = count_of(log, config.topics()) or config.partitions
-    settings = None
     copies: dict[str, int] = {}
     if config.kafka:
         from plexstream.inspection.kafka_admin import KafkaAdmin
 
-        there = log.topics()
-        names = [s.name for s in specs(config.topics(), count) if s.name in there]
-        admin = KafkaAdmin(config.kafka, config.kafka_settings)
-        settings, copies = admin.topic_settings(names), admin.copies(names)
+        copies = KafkaAdmin(config.kafka, config.kafka_settings).copies(list(settings))
     return states(log, config.topics(), count, settings, config.replication(), copies)
 
 

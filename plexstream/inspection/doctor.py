@@ -217,7 +217,7 @@ def _topics(config: Config, log: Log, admin: KafkaAdmin | None) -> Iterator[Find
         settings = admin.topic_settings(
             [s.spec.name for s in states(log, topics, count) if s.spec.name in there]
         )
-    dangers = unsafe(topics, settings or {})
+    dangers = unsafe(topics, settings or {}, config.max_message)
     for some in dangers:
         level = PROBLEM if some.fatal else WARNING
         advice = f"plexstream topics apply; or {some.mend.replace('ADDRESS', config.kafka)}"
@@ -242,7 +242,7 @@ def _topics(config: Config, log: Log, admin: KafkaAdmin | None) -> Iterator[Find
             else:
                 advice = "plexstream topics apply"
             yield Finding(PROBLEM, "topics", f"{state.spec.name}: {wrong}", advice)
-    if not any(state.wrong for state in found):
+    if not dangers and not any(state.wrong for state in found):
         yield Finding(OK, "topics", f"{len(found)} topics as declared, {count} partitions")
 
 

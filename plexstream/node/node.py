@@ -80,7 +80,7 @@ class Node:
             self.log, self.topics, config.partitions, config.asked_partitions()
         )
         if isinstance(self.log, KafkaLog):
-            retention.check(self.log, self.topics)
+            retention.check(self.log, self.topics, config.max_message)
         self._control = entries(self.log, self.topics)
         if app is not None and app_file is not None:
             if not config.kafka:

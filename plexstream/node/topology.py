@@ -19,13 +19,14 @@ that a turn has sent and that its topic refuses would hold up the partition for 
 fits into the dead letters, and into the turn that puts it there."""
 
 
-def _config(kind: str) -> dict[str, str]:
+def config_of(kind: str) -> dict[str, str]:
+    """Kafka's settings for a kind of topic, as it is declared."""
     return KEEPING[kind] | ({"max.message.bytes": str(ROOM[kind])} if kind in ROOM else {})
 
 
 def specs(topics: Topics, partitions: int) -> list[TopicSpec]:
     """The system's own topics, with their settings."""
-    found = [TopicSpec(f"{topics.prefix}{name}", partitions, _config(name)) for name in COPARTITIONED]
+    found = [TopicSpec(f"{topics.prefix}{name}", partitions, config_of(name)) for name in COPARTITIONED]
     return [*found, TopicSpec(topics.control, 1, KEEPING["control"])]
 
 
@@ -101,9 +102,9 @@ def _tell_of_what_is_beyond(
 
 def dead_letter_topic(topics: Topics, partitions: int) -> TopicSpec:
     """The topic of dead letters."""
-    return TopicSpec(topics.deadletter, partitions, _config("deadletter"))
+    return TopicSpec(topics.deadletter, partitions, config_of("deadletter"))
 
 
 def output(topic: str, partitions: int) -> TopicSpec:
     """An output topic."""
-    return TopicSpec(topic, partitions, _config("out"))
+    return TopicSpec(topic, partitions, config_of("out"))

@@ -1,4 +1,4 @@
-"""Topics whose settings would delete what is needed: refused by name, with the command that mends it."""
+"""Topics whose settings would delete or refuse what is needed: refused by name, with the command that mends it."""
 
 import json
 import re
@@ -19,9 +19,9 @@ from plexstream.cli.app import app
 from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.errors import ConfigError
-from plexstream.model.topics import KEEPING, Topics
+from plexstream.model.topics import Topics
 from plexstream.node import retention, topology
-from plexstream.node.config import Config
+from plexstream.node.config import MAX_MESSAGE, Config
 from plexstream.node.node import Node
 from plexstream.testing.broker import LocalBroker
 
@@ -72,6 +72,10 @@ def serve(address, topics, folder):
         ("snapshot", "cleanup_policy", "compact,delete"),
         ("control", "cleanup_policy", "delete"),
         ("reply", "cleanup_policy", "compact"),
+        ("journal", "max_message_bytes", "5000000"),
+        ("snapshot", "max_message_bytes", "4000000"),
+        ("mailbox", "max_message_bytes", "509999"),
+        ("control", "max_message_bytes", "100000"),
     ],
 )
 def test_nothing_starts_and_the_command_that_is_told_mends_it(address, made, tmp_path, kind, setting, value):
@@ -102,10 +106,11 @@ def test_topics_apply_mends_what_is_refused(address, made, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     topics, change = made
     change("mailbox", retention_ms="1000", retention_bytes="1000")
-    change("journal", retention_ms="1000")
+    change("journal", retention_ms="1000", max_message_bytes="1048588")
+    change("control", max_message_bytes="100000")
     with pytest.raises(ConfigError) as error:
         edge(address, topics, tmp_path)
-    assert str(error.value).count("kafka-configs.sh") == 3
+    assert str(error.value).count("kafka-configs.sh") == 5
     done = CliRunner().invoke(app, ["topics", "apply", "--kafka", address, "--prefix", topics.prefix])
     assert done.exit_code == 0, done.output
     serve(address, topics, tmp_path)
@@ -117,10 +122,32 @@ def test_what_deletes_replies_or_dead_letters_early_is_warned_of(address, made, 
     change("reply", retention_ms="1000")
     change("deadletter", cleanup_policy="compact")
     log = KafkaLog(address)
-    retention.check(log, topics)
+    retention.check(log, topics, 1 << 20)
     log.close()
     assert f"{topics.reply}: retention.ms is 1000: by it Kafka deletes replies" in caplog.text
     assert f"{topics.deadletter}: cleanup.policy is compact" in caplog.text
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("kind", ["mailbox", "reply", "deadletter"])
+def test_what_callers_are_told_of_is_warned_of_and_starts(address, made, tmp_path, caplog, kind):
+    topics, change = made
+    change(kind, max_message_bytes="1048588")  # Kafka's default
+    serve(address, topics, tmp_path)
+    (said,) = [r.message for r in caplog.records if "max.message.bytes is 1048588" in r.message]
+    assert f"{topics.prefix}{kind}: " in said
+    assert "max_message = 1048576" in said
+    assert f"--entity-name {topics.prefix}{kind} --add-config max.message.bytes=" in said
+
+
+def test_the_room_that_is_needed_is_what_this_installation_takes():
+    topics = Topics("t.")
+    settings = {"t.mailbox": {"max.message.bytes": "1048588"}, "t.journal": {"max.message.bytes": "6000000"}}
+    assert retention.unsafe(topics, settings, 500_000) == []
+    small = retention.unsafe(topics, settings, 4 << 20)
+    assert [(some.topic, some.wanted, some.fatal) for some in small] == [
+        ("t.mailbox", str(5 << 20), False), ("t.journal", str(16 << 20), True),
+    ]  # fmt: skip
 
 
 @pytest.mark.kafka
@@ -142,7 +169,7 @@ def test_who_may_not_read_settings_is_warned_and_starts(address, made, caplog):
     for future in admin.create_acls(rules).values():
         future.result(10)
     log = KafkaLog(address)
-    retention.check(log, topics)
+    retention.check(log, topics, 1 << 20)
     log.close()
     (warning,) = [r.message for r in caplog.records if "was not checked" in r.message]
     assert topics.mailbox in warning
@@ -151,4 +178,5 @@ def test_who_may_not_read_settings_is_warned_and_starts(address, made, caplog):
 
 def test_what_topics_are_created_with_is_safe():
     topics = Topics("t.")
-    assert retention.unsafe(topics, {f"t.{kind}": settings for kind, settings in KEEPING.items()}) == []
+    created = {spec.name: spec.config for spec in topology.specs(topics, 1)}
+    assert retention.unsafe(topics, created, MAX_MESSAGE) == []

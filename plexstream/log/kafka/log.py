@@ -27,7 +27,7 @@ from plexstream.log.kafka.settings import (
     check_settings,
     logger,
 )
-from plexstream.log.kafka.sizes import Sizes
+from plexstream.log.kafka.sizes import LEAST, Sizes
 from plexstream.log.kafka.transaction import KafkaTransaction
 from plexstream.log.kafka.views import Views
 from plexstream.log.limits import DEFAULT_MAX_BYTES
@@ -253,10 +253,10 @@ class KafkaLog:
             logger.warning("assuming max.message.bytes=%d for topic %s: %s", DEFAULT_MAX_BYTES, topic, error)
             return DEFAULT_MAX_BYTES
         limit = int(settings["max.message.bytes"])
-        if limit < BATCH_BYTES + 10_000:
+        if limit < LEAST:
             why = (
                 f"topic {topic!r} has max.message.bytes={limit}, but records are sent in batches of up to "
-                f"{BATCH_BYTES} bytes: set it to {BATCH_BYTES + 10_000} or more"
+                f"{BATCH_BYTES} bytes: set it to {LEAST} or more"
             )
             raise Refused(why, topics={topic: why})
         return limit
