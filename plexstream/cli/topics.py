@@ -183,7 +183,7 @@ def _nothing_to_accept(topic: str, waiting: list[str], log: Log, place: str, pre
 
 
 def _settings(log: Log, config: Config) -> dict[str, dict[str, str]]:
-    """The settings in effect, by topic, of those that there are; nothing where the log has no such settings."""
+    """The settings in effect, by topic, of those that there are; nothing where the log has none."""
     from plexstream.inspection.kafka_admin import KafkaAdmin
     from plexstream.node.topology import specs
 

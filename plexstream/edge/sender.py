@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from plexstream.log.base import Appender, Item, Log, Place
-from plexstream.log.limits import RecordTooLarge
+from plexstream.log.limits import RecordTooLarge, RefusedForSize
 from plexstream.model.errors import LogError
 from plexstream.model.threads import Lasting
 
@@ -39,6 +39,8 @@ MAX_WAY = 16 << 20
 """Bytes of one partition that wait here or are with the appender, before more are refused."""
 MAX_STUCK = 2 << 20
 """The same for a partition that has acknowledged nothing for `STUCK_S`."""
+LARGE = 256 << 10
+"""A record of more bytes may be refused alone, where somebody lowers its topic's limit while it is sent."""
 STUCK_S = 0.5
 """A partition that has acknowledged nothing for so long is taken to be out of order: ten times as long as the
 thread may take to look for acknowledgements."""
@@ -67,6 +69,7 @@ class _Group(NamedTuple):
 
     way: Way
     ids: list[str]  # of those that wait
+    large: list[tuple[Item, str]]  # records that brokers may refuse alone, with the ids of their sendings
     size: int
     since: float
 
@@ -250,7 +253,11 @@ class Sender:
         waiting = [sending[2] for sending in sendings if sending[3]]
         self._number += 1
         appender.append(way.place, items, self._number)
-        group = self._groups[self._number] = _Group(way, waiting, size, sendings[0][5])
+        large = []
+        if size > LARGE:
+            alone = [(s.items[0], s.id) for s in sendings if len(s.items) == 1]
+            large = [(item, id) for item, id in alone if len(item[1] or b"") > LARGE]
+        group = self._groups[self._number] = _Group(way, waiting, large, size, sendings[0][5])
         way.flying.append(group)
         way.flying_bytes += size
         if waiting:
@@ -307,7 +314,8 @@ class Sender:
                 durable += group.ids
             else:
                 failure = ack.error
-                unknown += group.ids
+                refused = self._tell_refused(group, failure)
+                unknown += [id for id in group.ids if id not in refused]
         if durable:
             self._settled(durable, None)
         if failure is not None and self._appender.broken:
@@ -319,6 +327,15 @@ class Sender:
                 self._settled(unknown, failure)
         self._retry_wait = _FIRST_RETRY
         return True
+
+    def _tell_refused(self, group: _Group, error: Exception) -> set[str]:
+        """Tell those that brokers have refused, whose outcome is certain, asks too; returns their ids."""
+        if not isinstance(error, RefusedForSize):
+            return set()
+        refused = {id: why for item, id in group.large if (why := error.why(item))}
+        for id, why in refused.items():
+            self._settled([id], RecordTooLarge(why))
+        return set(refused)
 
     def _look(self, way: Way) -> None:
         """Something of it has come or gone: how long does the oldest wait, and may more be handed over?"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from plexstream.log.base import Item
-from plexstream.model.errors import LogError, Refused
+from plexstream.model.errors import LogError, LogUnavailable, Refused
 
 DEFAULT_MAX_BYTES = 1_048_588
 """Kafka's default of `max.message.bytes`, which every topic without a setting of its own has."""
@@ -16,6 +16,23 @@ OVERHEAD_BYTES = 128
 
 class RecordTooLarge(Refused):
     """A record is over its topic's limit. Nothing was appended; handing it over again will not help."""
+
+
+class RefusedForSize(LogUnavailable):
+    """Brokers have refused records for their size: the limit was lowered a moment ago. Nothing is known of
+    others that were on their way.
+
+    Attributes:
+        refused: the very items that were handed over, each with the reason. They are not on the log.
+    """
+
+    def __init__(self, said: str, refused: Sequence[tuple[Item, str]]) -> None:
+        super().__init__(said)
+        self.refused = refused
+
+    def why(self, item: Item) -> str:
+        """Why this very item was refused; empty if it was not."""
+        return next((why for other, why in self.refused if other is item), "")
 
 
 def limit_of(config: Mapping[str, str]) -> int:

@@ -94,7 +94,7 @@ def _too_small(topic: str, kind: str, has: Mapping[str, str], max_message: int) 
 
 
 def _largest(kind: str, max_message: int) -> tuple[int, str, bool]:
-    """The bytes of the largest record of a kind of topic, what it is, and whether its refusal stops a partition.
+    """The bytes of the largest record of a kind of topic, what it is, and whether its loss is a standstill.
 
     A message or reply that is refused for its size is answered with `too_large`, and a dead letter is cut. A
     turn can only wait until its journal takes it, and a journal grows for ever without its snapshots.
@@ -152,8 +152,9 @@ def check(log: KafkaLog, topics: Topics, max_message: int) -> None:
             unknown[topic] = error
     if unknown:
         _log.warning(
-            "whether a retention deletes, or max.message.bytes refuses what is needed was not checked of %s: %s: let this user describe "
-            "the topics' settings (DESCRIBE_CONFIGS), or run `plexstream doctor` as one who may",
+            "whether a retention deletes, or max.message.bytes refuses what is needed was not checked of %s: "
+            "%s: let this user describe the topics' settings (DESCRIBE_CONFIGS), or run `plexstream doctor` "
+            "as one who may",
             ", ".join(unknown), next(iter(unknown.values())),
         )  # fmt: skip
     found = unsafe(topics, settings, max_message)

@@ -16,6 +16,7 @@ from plexstream.log.kafka import appender as kafka_appender
 from plexstream.log.kafka import log as kafka_log
 from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.log import KafkaLog
+from plexstream.log.limits import RefusedForSize
 from plexstream.model.errors import ConfigError, LogError, LogUnavailable, TopicMissing
 from plexstream.testing.broker import LocalBroker
 
@@ -51,11 +52,16 @@ def test_a_record_refused_in_the_middle_of_a_group_fails_the_group_and_the_appen
     append(appender, (topic, 0), items(b"good"))
     lower_the_limit(kafka, topic, 400_000)
     # The middle one travels alone: it is as large as a batch may be.
-    for token in range(3):
-        appender.append((topic, 0), items(b"before", b"x" * 600_000, b"after"), token)
+    groups = [items(b"before", b"x" * 600_000, b"after") for _ in range(3)]
+    for token, group in enumerate(groups):
+        appender.append((topic, 0), group, token)
     found = acks(appender, 3)
     assert [(ack.token, ack.offset) for ack in found] == [(0, -1), (1, -1), (2, -1)]
-    assert all(isinstance(ack.error, LogError) for ack in found)
+    assert all(isinstance(ack.error, RefusedForSize) for ack in found)
+    # It is said which one was refused, and of no other: what became of them is unknown.
+    why = found[0].error.why
+    assert why(groups[0][1])
+    assert not any(why(group[0]) or why(group[2]) for group in groups)
     with pytest.raises(LogError, match="open a new one"):
         appender.append((topic, 0), items(b"later"), None)
     with pytest.raises(LogError, match="open a new one"):

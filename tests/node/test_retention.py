@@ -1,4 +1,4 @@
-"""Topics whose settings would delete or refuse what is needed: refused by name, with the command that mends it."""
+"""Topics whose settings would delete or refuse what is needed: refused by name, with what mends it."""
 
 import json
 import re

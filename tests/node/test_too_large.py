@@ -11,7 +11,7 @@ from plexstream.log.base import TopicSpec
 from plexstream.log.kafka import sizes
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.memory import MemoryLog
-from plexstream.model.errors import CallError, TimedOut
+from plexstream.model.errors import CallError, TimedOut, TooLarge
 from plexstream.model.topics import Topics
 from plexstream.node import worker
 from plexstream.schema.codec import decode_dead_letter
@@ -117,6 +117,35 @@ def test_messages_between_actors(tmp_path, app):
         assert i.ask("box/b", "report") == [0, 2, 3, 5]
 
 
+def limits(kafka, prefix):
+    """Sets the limit of a topic of an installation."""
+
+    def allow(kind, size):
+        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        topic = ConfigResource(ResourceType.TOPIC, prefix + kind, incremental_configs=[entry])
+        admin = AdminClient({"bootstrap.servers": kafka})
+        admin.incremental_alter_configs([topic])[topic].result(20)
+
+    return allow
+
+
+@pytest.mark.kafka
+def test_who_asks_hears_that_a_broker_refuses_it_at_the_moment_a_limit_is_lowered(
+    kafka, topic_prefix, tmp_path, app, monkeypatch
+):
+    monkeypatch.setattr(sizes, "FRESH_S", 600.0)  # what the limit was is not asked again meanwhile
+    monkeypatch.setattr(sizes, "MISFIT_S", 0.0)
+    large = base64.b64encode(os.urandom(500_000)).decode()
+    with Installation(KafkaLog(kafka), tmp_path / "state", app=app, prefix=topic_prefix) as i:
+        i.ask("box/a", "keep", n=1, blob=large)
+        limits(kafka, topic_prefix)("mailbox", 600_000)
+        with pytest.raises(TooLarge, match=r"was refused for its size .* max.message.bytes was lowered"):
+            i.client.ask("box/a", "take", {"n": 2, "blob": large}, timeout=30.0)
+        assert i.ask("box/a", "take", n=3) == 3
+        assert refused(i, "box/a", "take", n=4, blob=large) == "too_large"
+        assert i.ask("box/a", "report") == [1, 3]
+
+
 @pytest.mark.kafka
 def test_a_limit_that_is_lowered_and_raised_while_it_runs(kafka, topic_prefix, tmp_path, app, monkeypatch):
     """Brokers refuse what they took a moment ago: known in a moment, and undone without a restart."""
@@ -124,18 +153,11 @@ def test_a_limit_that_is_lowered_and_raised_while_it_runs(kafka, topic_prefix, t
     monkeypatch.setattr(sizes, "MISFIT_S", 0.0)
     monkeypatch.setattr(worker, "TOO_LARGE_S", 0.5)
     large = base64.b64encode(os.urandom(500_000)).decode()  # no batch of it is small
-
-    def allow(kind, size):
-        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-        topic = ConfigResource(ResourceType.TOPIC, topic_prefix + kind, incremental_configs=[entry])
-        admin = AdminClient({"bootstrap.servers": kafka})
-        admin.incremental_alter_configs([topic])[topic].result(20)
-
+    allow = limits(kafka, topic_prefix)
     with Installation(KafkaLog(kafka), tmp_path / "state", app=app, prefix=topic_prefix) as i:
         i.ask("box/a", "keep", n=1, blob=large)
         allow("mailbox", 600_000)
-        # Of one that is refused by a broker only its sender's time limit tells.
-        wait_until(lambda: refused(i, "box/a", "take", 1.0, n=2, blob=large) == "too_large")
+        assert refused(i, "box/a", "take", n=2, blob=large) == "too_large"
         assert i.ask("box/a", "take", n=3) == 3
         allow("mailbox", 5_000_000)
         allow("journal", 600_000)

@@ -27,8 +27,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from plexstream.log.base import Ack, Item, Place, appended, failed
 from plexstream.log.kafka.errors import behind, log_error
 from plexstream.log.kafka.outage import Outage
-from plexstream.log.kafka.settings import APPENDER, client_settings, connect, logger
-from plexstream.log.limits import check_group
+from plexstream.log.kafka.settings import APPENDER, BATCH_BYTES, client_settings, connect, logger
+from plexstream.log.limits import RefusedForSize, check_group
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ MAX_PENDING_BYTES = 128 << 20
 """Far below librdkafka's own limit (1 GiB), so that it never refuses a record in the middle of a group."""
 
 FULL_TIMEOUT_S = 30.0
+_REPORT_S = 0.05
+"""How long the delivery reports behind a fatal error are waited for: they say which record it was."""
 
 
 class _Group:
@@ -49,6 +51,7 @@ class _Group:
         self.size = size
 
 
+_OF_SIZE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
 _OF_THE_PLACE = {KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}
 """What librdkafka says of records that it has not sent. Every other failure is one of the producer as a
 whole: with `enable.gapless.guarantee` it takes nothing more afterwards."""
@@ -68,6 +71,8 @@ class KafkaAppender:
         self._pending_bytes = 0
         self._acks: list[Ack] = []
         self._broken: LogError | None = None
+        self._dying: LogError | None = None  # it has failed, and more is to be heard of why
+        self._refused: list[tuple[Item, str]] = []
         self._closed = False
 
     @property
@@ -88,7 +93,11 @@ class KafkaAppender:
         self._pending_bytes += size
         topic, partition = place
         messages: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in items]
-        messages[-1]["callback"] = partial(self._on_delivery, group)
+        if size > BATCH_BYTES:  # what travels alone may be refused alone, if somebody lowers the limit now
+            for item, message in zip(items, messages, strict=True):
+                if len(item[0]) + len(item[1] or b"") > BATCH_BYTES:
+                    message["callback"] = partial(self._on_large, item, place)
+        messages[-1]["callback"] = partial(self._on_delivery, group, items[-1])
         if self._producer.produce_batch(topic, messages, partition) == len(messages):
             return
         refused = [m["_error"] for m in messages if "_error" in m]
@@ -96,6 +105,7 @@ class KafkaAppender:
         if len(refused) < len(messages) or refused[0].code() == KafkaError._FATAL:
             # A part of the group is on its way: nobody may take what follows for its end. Or the producer has
             # failed, and its delivery reports are still to come.
+            self._hear_why()
             self._fail(refusal)
             return
         del self._pending[group]
@@ -134,20 +144,47 @@ class KafkaAppender:
             if (said := behind(error)) is None:
                 raise
             # A fatal error, which never comes to the error callback.
-            self._fail(log_error(said.args[0], self._log.bootstrap, "appending"))
+            self._dying = log_error(said.args[0], self._log.bootstrap, "appending")
+        if self._dying is not None:
+            self._hear_why()
+            self._fail(self._dying)
 
-    def _on_delivery(self, group: _Group, error: KafkaError | None, message: Message) -> None:
+    def _hear_why(self) -> None:
+        """Let the delivery reports come that are on their way behind an error."""
+        heard = 1
+        while heard and self._pending:
+            try:
+                heard = self._producer.poll(_REPORT_S)
+            except (KafkaException, SystemError) as error:
+                if behind(error) is None:
+                    raise
+
+    def _on_large(self, item: Item, place: Place, error: KafkaError | None, message: Message) -> None:
+        if error is not None and error.code() in _OF_SIZE:
+            why = (
+                f"a record of {len(item[0]) + len(item[1] or b'')} bytes for topic {place[0]!r} was refused "
+                f"for its size ({error.str()}): its max.message.bytes was lowered; make the message smaller, "
+                "or raise it"
+            )
+            self._refused.append((item, why))
+
+    def _on_delivery(
+        self, group: _Group, last: Item, error: KafkaError | None, message: Message
+    ) -> None:
         if group not in self._pending:
             return  # failed already, by a fatal error
+        if error is not None and error.code() not in _OF_THE_PLACE:
+            # Of a batch of small ones each is refused for its size, and none need be smaller.
+            if len(last[0]) + len(last[1] or b"") > BATCH_BYTES:
+                self._on_large(last, group.place, error, message)
+            self._dying = self._dying or self._error(error, group.place)
+            return
         del self._pending[group]
         self._pending_bytes -= group.size
         if error is None:
             self._acks.append(appended(group.place, group.token, message.offset()))
             return
-        failure = self._error(error, group.place)
-        self._acks.append(failed(group.place, group.token, failure))
-        if error.code() not in _OF_THE_PLACE:
-            self._fail(failure)
+        self._acks.append(failed(group.place, group.token, self._error(error, group.place)))
 
     def _error(self, error: KafkaError, place: Place) -> LogError:
         doing = f"appending to {place[0]}[{place[1]}]"
@@ -157,10 +194,13 @@ class KafkaAppender:
 
     def _fail(self, error: LogError) -> None:
         """Nothing more can be appended; the outcome of what is under way is unknown."""
+        if self._refused:
+            error = RefusedForSize(str(error), self._refused)
         if self._broken is None and not self._closed:
             self._broken = error
             logger.error("%s", error)
             self._log.doubt_limits()
+        self._dying = None
         pending, self._pending = self._pending, {}
         self._pending_bytes = 0
         self._acks += [failed(group.place, group.token, error) for group in pending]

@@ -12,7 +12,7 @@ from plexstream.model.threads import passing
 FRESH_S = 30.0
 """How old what is known may be before it is asked again, beside whoever uses it."""
 LEAST = BATCH_BYTES + 10_000
-"""The least `max.message.bytes` of a topic that is written to: records come in batches, whatever their size."""
+"""The least `max.message.bytes` of a topic that is written to: records of any size come in batches."""
 MISFIT_S = 1.0
 """The same after brokers have refused something: it may have been for its size."""
 
