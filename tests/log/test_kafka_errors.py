@@ -64,3 +64,14 @@ def test_a_fatal_error_that_came_up_in_a_callback_is_found_behind_it():
     assert behind(fatal) is fatal
     assert behind(SystemError("another")) is None
     assert behind(ValueError("another")) is None
+
+
+def test_a_call_that_failed_without_saying_why_is_the_end_of_its_client():
+    """Seen of a flush whose transaction was fenced while reports of its records came."""
+    why = "<method 'flush' of 'cimpl.Producer' objects> returned NULL without setting an exception"
+    found = behind(SystemError(why))
+    assert found is not None
+    assert kind_of(found.args[0]) is Kind.ANEW
+    error = log_error(found.args[0], "b:1", "committing")
+    assert isinstance(error, LogUnavailable)
+    assert why in str(error)

@@ -116,16 +116,24 @@ def kind_of(error: KafkaError) -> Kind:
     return kind
 
 
+_NO_CAUSE = "returned NULL without setting"
+
+
 def behind(error: Exception) -> KafkaException | None:
     """librdkafka's error behind an exception of confluent-kafka; None: it is another one.
 
     A fatal error that comes up while a callback of ours is called makes it raise a SystemError, with the
-    KafkaException as its cause.
+    KafkaException as its cause. Where another callback comes behind that one, the cause is gone: what is left
+    is a call that "returned NULL without setting an exception".
     """
     if isinstance(error, KafkaException):
         return error
+    if not isinstance(error, SystemError):
+        return None
     cause = error.__cause__ or error.__context__
-    return cause if isinstance(error, SystemError) and isinstance(cause, KafkaException) else None
+    if isinstance(cause, KafkaException):
+        return cause
+    return KafkaException(KafkaError(KafkaError._FATAL, str(error))) if _NO_CAUSE in str(error) else None
 
 
 def passes(error: KafkaError) -> bool:
