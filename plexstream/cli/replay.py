@@ -13,7 +13,7 @@ from plexstream.cli.output import NO, counted, print_json, reading, stdout
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from plexstream.inspection.reexecute import Report, TurnDiffers
+    from plexstream.inspection.reexecute import Report
     from plexstream.log.base import Log
     from plexstream.node.config import Config
 
@@ -35,8 +35,9 @@ def replay(
 
     With [bold]--re-execute[/] the code runs again instead, on each recorded message, timer and hook and the
     state before it: a test of new code against real messages. Handlers that waited run again to their end,
-    those that wait to where they are. The first of each partition that changes, sends, asks or answers
-    something else is reported. Nothing leaves the process. Exit code 1: differences.
+    those that wait to where they are. Then each actor is loaded as it is now: state that the code cannot
+    read is a difference, too. The first of each partition that changes, sends, asks or answers something
+    else is reported. Nothing leaves the process. Exit code 1: differences.
 
     With [bold]--at[/] and [bold]--partition[/] either ends after that offset of the journal. State stores
     are mostly past it, so that what is rebuilt is compared with what `state get --at` says of each actor.
@@ -108,7 +109,7 @@ def _re_execute(
     log: Log, config: Config, numbers: list[int], at: int | None, file: Path, as_json: bool
 ) -> bool:
     from plexstream.hosts.native import load_actors
-    from plexstream.inspection.reexecute import reexecute
+    from plexstream.inspection.reexecute import place, reexecute
 
     app = load_actors(file)
     with reading("executing again") as progress:
@@ -127,24 +128,26 @@ def _re_execute(
         first = report.first
         assert first is not None
         out.print(
-            f"[red]differs[/]  partition {first.partition}, {_place(first)}: {escape(first.actor)} "
-            f"turn {first.seq}, {escape(first.handler)}",
+            f"[red]differs[/]  partition {first.partition}, {place(first)}: {escape(first.actor)} "
+            f"turn {first.seq}, {escape(first.handler or 'its state')}",
             soft_wrap=True,
         )
         for what in first.what:
             out.print(f"         {escape(what)}", soft_wrap=True)
     executed, trimmed = sum(r.executed for r in found), sum(r.trimmed for r in found)
     waited, waiting = sum(r.waited for r in found), sum(r.waiting for r in found)
+    loaded = sum(r.loaded for r in found)
     if different:
         verdict = f"[red]{len(different)} partitions differ[/]"
     else:
-        any_ = executed or waited or waiting
+        any_ = executed or waited or waiting or loaded
         verdict = "[green]all as recorded[/]" if any_ else "[yellow]nothing is compared[/]"
     out.print(
         f"{counted(executed, 'turn')} executed again by {file} ({app.version}): {verdict}", soft_wrap=True
     )
     if waited or waiting:
         out.print(f"with {counted(waited, 'handler')} that waited, and {waiting:,} that wait still")
+    out.print(f"and the state of {counted(loaded, 'actor')} loaded as it is now")
     out.print("[bold]Not compared[/]")
     for line in _not_compared(found, trimmed, file):
         out.print(f"  {line}", soft_wrap=True)
@@ -158,16 +161,12 @@ def _re_execute(
     return not different
 
 
-def _place(first: TurnDiffers) -> str:
-    return f"journal offset {first.offset}" if first.offset >= 0 else "waiting now"
-
-
 def _not_compared(found: list[Report], trimmed: int, file: Path) -> Iterator[str]:
     """What may be other with this code, and re-execution does not tell."""
     if trimmed:
         yield f"{trimmed:,} turns: the retention of the mailbox has dropped their messages"
     if unknown := sum(r.unknown for r in found):
-        yield f"{unknown:,} turns and handlers: {file} declares no actors of their types"
+        yield f"{unknown:,} turns, handlers and actors: {file} declares no actors of their types"
     if ticks := sum(r.ticks for r in found):
         yield f"{ticks:,} turns of timers in memory (host.timer): no journal has their arguments"
     if without_code := sum(r.without_code for r in found):

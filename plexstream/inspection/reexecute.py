@@ -7,9 +7,13 @@ again from their start with what is recorded of them, as a node would run them.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from plexstream.hosts.native import NativeHost
+from plexstream.hosts.native.failures import RAISED
 from plexstream.hosts.native.host import MAX_MESSAGE
 from plexstream.hosts.native.load import Loaded
 from plexstream.hosts.system import SYSTEM_TYPES
@@ -24,13 +28,17 @@ from plexstream.model.host import Result, Suspended
 from plexstream.model.journal import DONE, MEANWHILE, WAITING, Step, Turn
 from plexstream.model.life import FIELD, SIGNALS, decode_life
 from plexstream.model.message import ASK, Envelope
+from plexstream.model.snapshot import Piece
+from plexstream.model.text import said
 from plexstream.model.timer import decode_timer
 from plexstream.model.topics import Topics
+from plexstream.node.snapshots import split_fields
 from plexstream.processor.actors import RAW, EntryReader
 from plexstream.processor.fold import MAILBOX, TIMER
 from plexstream.processor.lives import Lives
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.ticks import TICK
+from plexstream.schema import codec
 from plexstream.schema.codec import decode_envelope
 
 _MAX_LOADED = 10_000
@@ -61,6 +69,7 @@ class Report(NamedTuple):
     waiting: int  # handlers that wait still, executed again to where they are
     ticks: int  # turns of timers in memory: no journal has their arguments
     ended: int  # handlers that were ended before they began, or by somebody else's answer
+    loaded: int  # actors whose state, as it is in the end, the code has loaded
     first: TurnDiffers | None
 
 
@@ -107,13 +116,11 @@ class _Again:
         self._host = NativeHost(self._types, app.version, max_message=max_message, salt=salt)
         self._waited = Waited(self._host)
         self._loaded: dict[str, Any] = {}
-        self._pieces: Pieces | None = None
         self.executed = self.trimmed = self.without_code = self.unknown = 0
-        self.waited = self.waiting = self.ticks = self.ended = 0
+        self.waited = self.waiting = self.ticks = self.ended = self.loaded = 0
 
     def turn(self, offset: int, turn: Turn | Step, pieces: Pieces) -> None:
         """Execute one recorded turn on the state before it. Raises _Found."""
-        self._pieces = pieces
         if type(turn) is Step:
             self._loaded.pop(turn.actor, None)
             if turn.status == MEANWHILE and not turn.next:
@@ -125,12 +132,10 @@ class _Again:
         assert type(turn) is Turn
         self._turn(offset, turn, pieces)
 
-    def rest(self) -> None:
+    def rest(self, pieces: Pieces) -> None:
         """Run those again that wait still, to where they are. Raises _Found."""
-        pieces = self._pieces
-        for address, found in list(pieces.histories.pending.items()) if pieces is not None else ():
+        for address, found in list(pieces.histories.pending.items()):
             for number in sorted(found):
-                assert pieces is not None
                 if type_of(address) not in self._types:
                     self.unknown += 1
                     continue
@@ -139,6 +144,27 @@ class _Again:
                 if what:
                     handler = found[number].begin.handler
                     raise _Found(TurnDiffers(self._partition, -1, address, number, handler, what))
+
+    def load(self, pieces: Pieces) -> None:
+        """Load each actor as it is in the end, with all that its collections hold. Raises _Found.
+
+        An actor that has handled nothing since the journal was trimmed is loaded by nothing else.
+        """
+        for piece in pieces.store.scan(Piece.ACTOR.value):
+            address = piece.address
+            if type_of(address) not in self._types:
+                self.unknown += 1
+                continue
+            core = pieces.core(address)
+            try:
+                instance = self._host.activate(
+                    type_of(address), address, core.fields, EntryReader(pieces, address)
+                )
+                instance.read_all()
+            except Exception as error:  # the user's hooks, or state that the code no longer accepts
+                what = f"its state as it is now cannot be loaded: {said(error)}"
+                raise _Found(TurnDiffers(self._partition, -1, address, core.seq, "", [what])) from error
+            self.loaded += 1
 
     def _step(self, offset: int, step: Step, pieces: Pieces) -> None:
         """The end of a handler that has waited."""
@@ -255,10 +281,14 @@ def reexecute(
     first = None
     try:
         until = None if at is None else at + 1
-        rebuild(log, topics, partition, until=until, progress=progress, on_turn=again.turn)
-        again.rest()
-    except _Found as found:
-        first = found.difference
+        with _silent():
+            found = rebuild(log, topics, partition, until=until, progress=progress, on_turn=again.turn)
+            now = Pieces(found.store, split_fields, 0, codec)
+            now.histories.load()
+            again.rest(now)
+            again.load(now)
+    except _Found as other:
+        first = other.difference
     return Report(
         partition,
         begin,
@@ -270,8 +300,21 @@ def reexecute(
         again.waiting,
         again.ticks,
         again.ended,
+        again.loaded,
         first,
     )
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the tracebacks of what handlers raise: failures are recorded ones, or differences."""
+    log = logging.getLogger("plexstream.actor")
+    no_tracebacks = lambda record: not hasattr(record, next(iter(RAISED)))  # noqa: E731
+    log.addFilter(no_tracebacks)
+    try:
+        yield
+    finally:
+        log.removeFilter(no_tracebacks)
 
 
 def check(reports: list[Report]) -> None:
@@ -279,7 +322,10 @@ def check(reports: list[Report]) -> None:
     for report in reports:
         if report.first is not None:
             f = report.first
-            raise ReplayDiffers(
-                f"{f.actor} turn {f.seq} ({f.handler}, partition {f.partition} offset {f.offset}): "
-                + "; ".join(f.what)
-            )
+            where = f"{f.handler or 'its state'}, partition {f.partition} {place(f)}"
+            raise ReplayDiffers(f"{f.actor} turn {f.seq} ({where}): " + "; ".join(f.what))
+
+
+def place(found: TurnDiffers) -> str:
+    """Where a difference is, for people."""
+    return f"offset {found.offset}" if found.offset >= 0 else "as of now"

@@ -8,6 +8,7 @@ from plexstream.inspection.reexecute import check, reexecute
 from plexstream.log.memory import MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import CallError, ReplayDiffers
+from plexstream.processor import Settings
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +97,102 @@ def test_messages_that_are_gone_are_counted(used):
     assert 0 < sum(r.trimmed for r in reports) <= 2 * PARTITIONS
 
 
+STATES = """
+from plexstream import actor, handler, migrate, state, state_list, state_map
+
+@actor(name="kept")
+class Kept:
+    n: int = state(default=0)
+    notes: dict[str, int] = state_map()
+    items: list[int] = state_list()
+
+    @handler()
+    def fill(self) -> None:
+        self.n = 1
+        self.notes["a"] = 1
+        self.items.append(1)
+
+@actor(name="other")
+class Other:
+    n: int = state(default=0)
+
+    @handler()
+    def add(self) -> None:
+        self.n += 1
+"""
+EAGER = Settings(snapshot_interval=50, flush_interval=50)
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory):
+    """State whose turns are trimmed off the journal: nothing of it can be executed again."""
+    folder = tmp_path_factory.mktemp("states")
+    app = folder / "kept.py"
+    app.write_text(STATES)
+    with Installation(MemoryLog(), folder / "state", EAGER, app) as i:
+        home = partition_of(full("kept/x"), PARTITIONS)
+        i.ask("kept/x", "fill")
+        end = i.end(home)
+        names = (full(f"other/{n}") for n in range(99))
+        other = next(name for name in names if partition_of(name, PARTITIONS) == home)
+
+        def is_trimmed():
+            i.ask(other, "add")
+            return i.log.range((i.topics.journal, home))[0] >= end
+
+        wait_until(is_trimmed)
+    return i, home
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("n: int = state(default=0)", 'n: str = state(default="")', "kept.n is stored as 1"),
+        ("dict[str, int]", "dict[str, str]", "kept.notes has an entry"),
+        ("list[int]", "list[str]", "kept.items has an entry"),
+        (
+            "    n: int = state(default=0)\n",
+            "    m: int = state(default=0)\n\n    @migrate\n    def up(self, old):\n        1 / 0\n\n",
+            "the migrate hook raised",
+        ),
+    ],
+)
+def test_state_that_the_code_cannot_read_is_found_without_its_turns(states, tmp_path, old, new, what):
+    i, home = states
+    file = tmp_path / "changed.py"
+    assert old in STATES
+    file.write_text(STATES.replace(old, new, 1))
+    report = reexecute(i.log, i.topics, home, load_actors(file))
+    assert report.first is not None
+    assert (report.first.offset, report.first.actor) == (-1, full("kept/x"))
+    assert "its state as it is now cannot be loaded" in report.first.what[0]
+    assert what in report.first.what[0]
+    with pytest.raises(ReplayDiffers, match=r"its state, partition \d as of now"):
+        check([report])
+
+
+def test_state_that_a_hook_migrates_is_loaded(states, tmp_path):
+    i, home = states
+    file = tmp_path / "changed.py"
+    up = "n: str = state(default='')\n\n    @migrate\n    def up(self, was):\n        self.n = str(was['n'])"
+    file.write_text(STATES.replace("n: int = state(default=0)", up, 1))
+    report = reexecute(i.log, i.topics, home, load_actors(file))
+    assert (report.first, report.loaded) == (None, 2)
+
+
+def test_failures_that_are_recorded_are_no_news(used, caplog):
+    caplog.clear()
+    again(used, load_actors(BANK))
+    assert "Traceback" not in caplog.text
+    with pytest.raises(CallError), Installation(MemoryLog(), used.state_dir / "other") as i:
+        i.ask("account/x", "broken")
+    assert "Traceback" in caplog.text, "nodes tell them as before"
+
+
 def test_types_that_the_code_does_not_have_are_counted(used, tmp_path):
     reports = again(used, changed(tmp_path, "@actor\n", '@actor(name="other")\n'))
     assert sum(r.executed for r in reports) == 0
-    assert sum(r.unknown for r in reports) == 3 * 8
+    assert sum(r.unknown for r in reports) == 3 * 8 + 3  # and three actors
 
 
 def test_turns_around_a_handler_that_waited(tmp_path):

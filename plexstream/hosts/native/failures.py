@@ -17,6 +17,8 @@ from plexstream.model.text import said, text, words
 from plexstream.sdk.errors import Reject
 
 _log = logging.getLogger("plexstream.actor")
+RAISED = {"raised": True}
+"""Marks the log records of what handlers raise, for those who run handlers that are known to fail."""
 ASYNCIO = (
     "{} awaits something that is no step of plexstream: a handler must not wait on asyncio; "
     "do that in host.run(name, async_function), and wait for several steps with host.all(…)"
@@ -35,7 +37,7 @@ def explain(error: BaseException, where: str, address: str, read_only: bool, lim
     if isinstance(error, CallError):
         data, problem = _error_data(error.data, limit)
         return failure(error.code, f"{words(error.detail)}{problem}", data, read_only)
-    _log.warning("%s: %s raised\n%s", address, where, _trace(error))
+    _log.warning("%s: %s raised\n%s", address, where, _trace(error), extra=RAISED)
     return failure("failed", f"{where} raised {said(error)}", None, read_only)
 
 

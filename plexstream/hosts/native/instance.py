@@ -103,6 +103,13 @@ class Instance:
         self.before[field.name] = value
         self.cells.append((field.name, value._cells))
 
+    def read_all(self) -> None:
+        """Read all that the collections hold. Raises BadState: this code cannot."""
+        for name, _ in self.cells:
+            value = self.attributes[name]
+            for _ in value.values() if isinstance(value, StateMap) else value:
+                pass
+
     def hidden(self, name: str) -> StateMap[Any]:
         """A map of the system's own, made when it is first asked for."""
         found = self.attributes.get(name)
