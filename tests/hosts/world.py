@@ -14,6 +14,7 @@ from plexstream.processor import Processor, Restore, Settings
 from plexstream.processor.pieces import Pieces
 from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore
+from plexstream.testing.relayed import relay
 
 
 class World:
@@ -111,16 +112,8 @@ class World:
         return moved or p is not self.p
 
     def _send(self, offset, turn):
-        for index, out in enumerate(turn.outs):
-            if out.kind in (OutKind.REPLY, OutKind.ERROR) and "/" not in out.target:
-                self._answered(out.id, out.kind, out.payload)
-            elif out.kind <= OutKind.ERROR:
-                asks = out.kind == OutKind.ASK
-                self.mailbox.append(Envelope(
-                    out.kind, out.id or f"{offset}.{index}", out.target, out.handler, out.payload, turn.actor,
-                    reply_to=turn.actor if asks else "", headers={"chain": out.note} if asks else {},
-                    origin="journal/0", origin_seq=offset, origin_index=index,
-                ))  # fmt: skip
+        answer = lambda out: self._answered(out.id, out.kind, out.payload)  # noqa: E731
+        relay(offset, turn, self.mailbox.append, answer)
 
     def _answered(self, id, kind, payload):
         body = json.loads(payload)

@@ -1,15 +1,17 @@
 """Handlers that wait, with one rule broken each time: what random programs must find."""
 
+from mutations import revive_forgets_answers_with_timeouts
+
 from plexstream.hosts.native.task import Task
 from plexstream.model.host import Result
-from plexstream.model.journal import CommandKind
+from plexstream.model.life import EXIT, SIGNALS
 from plexstream.processor import handling
+from plexstream.processor.actors import Actors
 from plexstream.processor.handling import Handling
+from plexstream.processor.lives import Lives
 from plexstream.processor.waiting import lifecycle
 from plexstream.processor.waiting.histories import Histories
 from plexstream.processor.waiting.invocation import Invocation
-from plexstream.processor.waiting.machine import State
-from plexstream.processor.waiting.revival import Revival
 
 
 def poison_counts_the_waiting(patch):
@@ -18,19 +20,6 @@ def poison_counts_the_waiting(patch):
 
 def silent_trials_stay_suspects(patch):
     patch.setattr("plexstream.processor.fold.InboxFold.has", lambda self, offset: False)
-
-
-def revive_forgets_answers_with_timeouts(patch):
-    restore = Revival.restore
-
-    def mutant(self):
-        restore(self)
-        timed = (inv for inv in self._agenda.ready if inv.outstanding)
-        for inv in [i for i in timed if {c.kind for c in i.outstanding.values()} == {CommandKind.SLEEP}]:
-            self._agenda.ready.remove(inv)
-            inv.state = State.ASLEEP
-
-    patch.setattr(Revival, "restore", mutant)
 
 
 def runs_inherit_steps(patch):
@@ -126,7 +115,39 @@ def collections_do_not_expire(patch):
     patch.setattr(Handling, "_expire", mutant)
 
 
+def starts_forget_that_they_waited(patch):
+    patch.setattr(Actors, "start_failed", lambda self, actor, code, detail: ([], []))
+
+
+def init_hooks_are_left_out_of_replays(patch):
+    patch.setattr("plexstream.hosts.native.host.init_ran", lambda history, seq: not history)
+
+
+def ends_behind_a_wait_are_not_told(patch):
+    sent = Lives.sent
+
+    def mutant(self, address, ruling, life, outs, calls=()):
+        if ruling is None:
+            outs = [out for out in outs if out.handler != EXIT]
+        return sent(self, address, ruling, life, outs, calls)
+
+    patch.setattr(Lives, "sent", mutant)
+
+
+def who_has_ended_goes_on(patch):
+    rule = Lives.rule
+
+    def mutant(self, address, life, had_turns, info, e):
+        if life is not None and e.handler not in SIGNALS:
+            life = life._replace(stopped=False)
+        return rule(self, address, life, had_turns, info, e)
+
+    patch.setattr(Lives, "rule", mutant)
+
+
 ALL = [
+    revive_forgets_answers_with_timeouts,  # the simulation's
+] + [
     value
     for name, value in list(globals().items())
     if getattr(value, "__module__", "") == __name__ and not name.startswith("_")

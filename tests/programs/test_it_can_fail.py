@@ -8,6 +8,7 @@ import pytest
 from plexstream.testing.programs import draw, failure
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does not
+sys.path.append(str(Path(__file__).parents[1] / "simulation"))
 
 import broken
 

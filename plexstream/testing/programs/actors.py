@@ -17,8 +17,10 @@ from plexstream.sdk.spec import Retry
 from plexstream.sdk.workflows import query_handler, run_handler, service, signal_handler, workflow
 from plexstream.testing.programs import changes, sends  # noqa: F401  they add their kinds
 from plexstream.testing.programs.expiry import Brief
+from plexstream.testing.programs.guests import Guest, Lodger, hears
 from plexstream.testing.programs.kinds import ALL, Me, Play
 from plexstream.testing.programs.outside import outside
+from plexstream.testing.programs.plays import blocking, waiting
 from plexstream.testing.programs.program import Op
 
 _RETRY = Retry(attempts=50, interval=0.1, factor=1, jitter=0)
@@ -43,42 +45,6 @@ def perform(actor: Any, sid: str, ops: list[Op]) -> Play:
     return found
 
 
-async def waiting(play: Play) -> Any:
-    """Play in a coroutine."""
-    given: Callable[[], Any] = lambda: next(play)  # noqa: E731
-    while True:
-        try:
-            waitable = given()
-        except StopIteration as stop:
-            return stop.value
-        try:
-            given = _sender(play, await waitable)
-        except CallError as error:
-            given = _thrower(play, error)
-
-
-def blocking(play: Play) -> Any:
-    """Play in a plain function."""
-    given: Callable[[], Any] = lambda: next(play)  # noqa: E731
-    while True:
-        try:
-            waitable = given()
-        except StopIteration as stop:
-            return stop.value
-        try:
-            given = _sender(play, waitable.wait())
-        except CallError as error:
-            given = _thrower(play, error)
-
-
-def _sender(play: Play, value: Any) -> Callable[[], Any]:
-    return lambda: play.send(value)
-
-
-def _thrower(play: Play, error: CallError) -> Callable[[], Any]:
-    return lambda: play.throw(error)
-
-
 class _Player:
     """What all have: what they did, a number and collections."""
 
@@ -87,29 +53,36 @@ class _Player:
     m: Any = state_map()
     items: Any = state_list()
 
-    def _note(self, sender: str, sid: str, at: int, given: str, fails: int) -> None:
+    def _look(self) -> dict[str, Any]:
+        return {"n": self.n, "log": list(self.log), "m": dict(self.m), "items": list(self.items)}
+
+
+def _note(heard: Callable[[str], Callable[[Any], Any]]) -> Any:
+    """The handler of what is told; `heard` declares it."""
+
+    def note(self: _Player, sender: str, sid: str, at: int, given: str, fails: int = 0) -> None:
+        """Somebody has told something."""
         self.n += 1
         if outside.fails(f"{sid}.{at} told", fails):
             raise RuntimeError("as told")
         self.log.append(["note", sender, sid, at, given])
 
-    def _ring(self, sid: str, at: int, due: int) -> None:
+    return heard("note")(note)
+
+
+def _rang(heard: Callable[[str], Callable[[Any], Any]]) -> Any:
+    """The handler of timers; `heard` declares it."""
+
+    def rang(self: _Player, sid: str, at: int, due: int) -> None:
+        """A timer has fired."""
         self.log.append(["ring", "", sid, at, host.now() - due])
 
-    def _look(self) -> dict[str, Any]:
-        return {"n": self.n, "log": list(self.log), "m": dict(self.m), "items": list(self.items)}
+    return heard("rang")(rang)
 
 
 class _Object(_Player):
-    @handler("note")
-    def note(self, sender: str, sid: str, at: int, given: str, fails: int = 0) -> None:
-        """Somebody has told something."""
-        self._note(sender, sid, at, given, fails)
-
-    @handler("rang")
-    def rang(self, sid: str, at: int, due: int) -> None:
-        """A timer has fired."""
-        self._ring(sid, at, due)
+    note = _note(handler)
+    rang = _rang(handler)
 
     @handler("look", read_only=True)
     def look(self) -> dict[str, Any]:
@@ -117,14 +90,31 @@ class _Object(_Player):
         return self._look()
 
 
-@actor(name="coro", retry=_RETRY)
-class Coro(_Object):
-    """Plays in coroutines."""
-
+class _Coroutines(_Object):
     @handler("go")
     async def go(self, sid: str, ops: list[Any]) -> Any:
         """Play a script."""
         return await waiting(perform(self, sid, ops))
+
+    @handler("__down__")
+    async def down(self, address: str, ref: str, reason: str) -> None:
+        """Hear of the end of somebody who is monitored."""
+        await waiting(hears(self, "down", address, reason, ref))
+
+    @handler("__exit__")
+    async def exited(self, address: str, reason: str) -> None:
+        """Hear of the end of somebody who is linked."""
+        await waiting(hears(self, "exit", address, reason))
+
+
+@actor(name="coro", retry=_RETRY)
+class Coro(_Coroutines):
+    """Plays in coroutines."""
+
+
+@actor(name="lone", retry=_RETRY, max_active=1, idle_timeout=0.2)
+class Lone(_Coroutines):
+    """Of these one is in memory."""
 
 
 @actor(name="plain", retry=_RETRY)
@@ -136,27 +126,20 @@ class Plain(_Object):
         """Play a script."""
         return blocking(perform(self, sid, ops))
 
+    @handler("__down__")
+    def down(self, address: str, ref: str, reason: str) -> None:
+        """Hear of the end of somebody who is monitored."""
+        blocking(hears(self, "down", address, reason, ref))
 
-@actor(name="lone", retry=_RETRY, max_active=1, idle_timeout=0.2)
-class Lone(_Object):
-    """Of these one is in memory."""
-
-    @handler("go")
-    async def go(self, sid: str, ops: list[Any]) -> Any:
-        """Play a script."""
-        return await waiting(perform(self, sid, ops))
+    @handler("__exit__")
+    def exited(self, address: str, reason: str) -> None:
+        """Hear of the end of somebody who is linked."""
+        blocking(hears(self, "exit", address, reason))
 
 
 class _Workflow(_Player):
-    @signal_handler("note")
-    def note(self, sender: str, sid: str, at: int, given: str, fails: int = 0) -> None:
-        """Somebody has told something."""
-        self._note(sender, sid, at, given, fails)
-
-    @signal_handler("rang")
-    def rang(self, sid: str, at: int, due: int) -> None:
-        """A timer has fired."""
-        self._ring(sid, at, due)
+    note = _note(signal_handler)
+    rang = _rang(signal_handler)
 
     @signal_handler("settle")
     def settle(self, name: str, value: str) -> str:
@@ -224,10 +207,5 @@ class Desk:
         return [key, result, await own]
 
 
-CLASSES: tuple[Any, ...] = (Coro, Plain, Lone, Flow, Flowing, Bell, Desk, Brief)
+CLASSES: tuple[Any, ...] = (Coro, Plain, Lone, Flow, Flowing, Bell, Desk, Brief, Guest, Lodger)
 OBJECTS = ("coro/1", "coro/2", "plain/1", "plain/2", "lone/1", "lone/2")
-
-
-def is_workflow(address: str) -> bool:
-    """Whether an actor is a workflow."""
-    return address.startswith(("flow/", "flowing/"))

@@ -7,16 +7,16 @@ from collections import Counter
 from typing import Any
 
 from plexstream.model.journal import OutKind
-from plexstream.testing.programs.actors import is_workflow
 from plexstream.testing.programs.changes import apply
 from plexstream.testing.programs.driver import Record
 from plexstream.testing.programs.kinds import ALL, Came, Entry
-from plexstream.testing.programs.program import Op, Script
+from plexstream.testing.programs.program import Op, Script, is_workflow
 from plexstream.testing.programs.sends import OUTPUT
 from plexstream.testing.programs.waits import error
 from plexstream.testing.simulation.errors import Violation
 
 _CHANGES = ("change", "add")
+_ARRIVES = ("note", "ring", "down", "exit")
 _LATE = ("already_done", "unknown_invocation")
 
 
@@ -79,9 +79,28 @@ class Known:
             sid = last[0][1]
         return sid
 
-    def told(self, to: str, sid: str, at: int) -> list[Any]:
-        """What was told to an actor by one operation."""
-        return [e[4] for e in self._logs[to] if e[0] == "note" and e[2:4] == (sid, at)]
+    def entries(self, of: str, what: str, sid: str, at: int) -> list[Entry]:
+        """What an actor has written down of one operation."""
+        return [e for e in self._logs[of] if e[0] == what and e[2:4] == (sid, at)]
+
+    def letters(self, sid: str, at: int) -> list[str] | None:
+        """The errors with which messages of one operation were put aside; None: nobody has looked."""
+        if not self._r.has_letters:
+            return None
+        rows = [(payload, code) for what, payload, code in self._r.left if what == OutKind.DEADLETTER]
+        return [code for payload, code in rows if (payload.get("sid"), payload.get("at")) == (sid, at)]
+
+    def op(self, sid: str, at: int) -> Op:
+        """One operation."""
+        return self._r.scripts[sid].ops[at]
+
+    def sender(self, sid: str) -> str:
+        """Whose script it is."""
+        return self._r.scripts[sid].to
+
+    def again(self, sid: str) -> bool:
+        """Whether a script may have been played more than once, or in part."""
+        return bool(self._more(sid))
 
     def outputs(self, kind: str) -> list[Any]:
         """What has been emitted for operations of a kind, in the order of the journal."""
@@ -150,7 +169,8 @@ class Known:
                 is_workflow(script.to) or not did, f"{sid} has not ended, and has changed {script.to}: {did}"
             )
             if not script.parent or self._was_asked(script):
-                self._claim(bool(self._codes(sid)), f"{sid} has not ended")
+                heard = [self._r.replies.get(id) for id, asked in self._r.asks.items() if asked == sid]
+                self._claim(bool(self._codes(sid)), f"{sid} has not ended: {heard}")
             return
         self._claim(len(ends) <= 1 + more, f"{sid} ended {len(ends)} times: {ends}")
         self._claim(not self._refuses(script), f"{sid} ended, and refuses")
@@ -209,7 +229,7 @@ class Known:
         came: dict[str, Counter[tuple[str, Entry]]] = {}
         for address, log in self._logs.items():
             for entry in log:
-                if entry[0] in ("note", "ring"):
+                if entry[0] in _ARRIVES:
                     came.setdefault(entry[2], Counter())[address, entry[:4]] += 1
         for kind, payload, _ in self._r.left:
             if kind == OutKind.EMIT:
@@ -276,6 +296,9 @@ class Known:
                 sid = name.rpartition(".")[0]
                 late = name == "too late" or (not name and bool(self._accepted))
                 right = late or sid in self._accepted or bool(self._codes(sid))
+            elif "sid" in payload and "at" in payload:
+                op, of = self.op(payload["sid"], payload["at"]), payload["sid"]
+                right = ALL[op[0]].puts_aside(op, self.sender(of), code, self.again(of))
             else:
                 right = False
             self._claim(right, f"{payload} was put aside: {code}")

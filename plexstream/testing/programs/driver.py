@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from plexstream.model.address import parse
 from plexstream.model.journal import CommandKind, Step, Turn
 from plexstream.processor.waiting.invocation import Invocation
-from plexstream.testing.programs.actors import OBJECTS, is_workflow
+from plexstream.testing.programs.actors import OBJECTS
 from plexstream.testing.programs.outside import outside
 from plexstream.testing.programs.partition import START, OnePartition, limited
-from plexstream.testing.programs.program import CALLS, Move, Program, Script, scripts
+from plexstream.testing.programs.program import CALLS, Move, Program, Script, is_workflow, scripts
 from plexstream.testing.simulation.errors import Violation
 
 _ROUNDS = 400
@@ -39,6 +39,7 @@ class Record(NamedTuple):
         answered_at: when it came first, in ms since the epoch.
         looks: what each actor has in the end.
         left: outputs and dead letters.
+        has_letters: whether the dead letters are all there.
     """
 
     scripts: dict[str, Script]
@@ -49,6 +50,7 @@ class Record(NamedTuple):
     answered_at: dict[str, int]
     looks: dict[str, Any]
     left: list[tuple[int, Any, str]]
+    has_letters: bool = True
 
 
 def play(program: Program, tell: Callable[[str], None] | None = None) -> Record:
@@ -147,11 +149,9 @@ class _Playing:
     def _control(self, what: str, which: int, at: int) -> None:
         """Command a handler that waits, of those that the log has."""
         group = self._stage.p.actors.acknowledged_group
-        found = [
-            (inv, sid) for inv in self._stage.waits()
-            if inv.group <= group and (sid := self._sid(inv)) and not self._is_repeated(sid)
-            and not self._joins(inv)
-        ]  # fmt: skip
+        found = [(inv, self._sid(inv)) for inv in self._stage.waits() if inv.group <= group]
+        if what not in ("pause", "resume"):
+            found = [(i, s) for i, s in found if s and not self._is_repeated(s) and not self._joins(i)]
         if found:
             inv, sid = found[which % len(found)]
             more = {"from": at % max(1, inv.commands)} if what == "restart" else {}

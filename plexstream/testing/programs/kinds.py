@@ -105,6 +105,15 @@ class Kind:
         """To whom something goes when it has been done, and what they write down of it."""
         return iter(())
 
+    def puts_aside(self, op: Op, sender: str, code: str, again: bool) -> bool:
+        """Whether a message of one may be put aside with an error.
+
+        Parameters:
+            sender: the actor whose script it is of.
+            again: whether that may have been played more than once.
+        """
+        return False
+
     def whole(self, known: Any) -> None:
         """Raise Violation unless all of this kind together has come to what it must.
 

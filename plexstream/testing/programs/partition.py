@@ -17,7 +17,7 @@ from typing import Any
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.model.address import full
-from plexstream.model.journal import Claim, JournalRecord, OutKind, Partition, Step, Turn
+from plexstream.model.journal import Claim, JournalRecord, Out, OutKind, Partition, Step, Turn
 from plexstream.model.message import ASK, ERROR, TELL, Envelope
 from plexstream.node.snapshots import PARTITION_KEY, partition_piece, split_fields
 from plexstream.processor import EffectCall, Processor, Restore, Settings
@@ -29,6 +29,7 @@ from plexstream.schema.codec import decode_partition
 from plexstream.store.memory import MemoryStore
 from plexstream.testing.programs.actors import CLASSES
 from plexstream.testing.programs.program import Plan
+from plexstream.testing.relayed import relay
 from plexstream.testing.simulation.errors import Violation
 
 START = 1_700_000_000_000
@@ -189,7 +190,7 @@ class OnePartition:
         moved = self._step_effects() or moved
         while p.outbox.mails.queue:
             offset, turn = p.outbox.mails.queue.popleft()
-            self._relay(offset, turn)
+            relay(offset, turn, self._mailbox.append, self._answer)
             moved = True
             if random.random() < 0.5:
                 p.relayed(offset)
@@ -252,17 +253,8 @@ class OnePartition:
             self.p.effect_done(call, call.effect.run(call.attempt, call.spent), self.now)
         return True
 
-    def _relay(self, offset: int, turn: Turn | Step) -> None:
-        for index, out in enumerate(turn.outs):
-            if out.kind in (OutKind.REPLY, OutKind.ERROR) and "/" not in out.target:
-                self._answered(out.id, out.kind, out.payload)
-            elif out.kind <= OutKind.ERROR:
-                asks = out.kind == OutKind.ASK
-                self._mailbox.append(Envelope(
-                    out.kind, out.id or f"{offset}.{index}", out.target, out.handler, out.payload, turn.actor,
-                    reply_to=turn.actor if asks else "", headers={"chain": out.note} if asks else {},
-                    origin="journal/0", origin_seq=offset, origin_index=index,
-                ))  # fmt: skip
+    def _answer(self, out: Out) -> None:
+        self._answered(out.id, out.kind, out.payload)
 
     def _answered(self, id: str, kind: int, payload: bytes) -> None:
         body = json.loads(payload)

@@ -89,3 +89,8 @@ def _called(op: Op, of: Script) -> list[Script]:
     if op[0] in ("all", "any", "race", "select"):
         return [script for leaf in op[2] for script in _called(leaf, of)]
     return []
+
+
+def is_workflow(address: str) -> bool:
+    """Whether an actor is a workflow."""
+    return address.startswith(("flow/", "flowing/"))

@@ -48,7 +48,7 @@ class Uuid(Kind):
         yield op[1], ("note", sender, sid, at)
 
     def judge(self, op: Op, came: Came) -> None:
-        told = came.known.told(op[1], came.sid, came.at)
+        told = [e[4] for e in came.known.entries(op[1], "note", came.sid, came.at)]
         came.claim(came.value in told, f"it has told {told}")
 
 
