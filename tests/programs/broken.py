@@ -12,6 +12,9 @@ from plexstream.processor.lives import Lives
 from plexstream.processor.waiting import lifecycle
 from plexstream.processor.waiting.histories import Histories
 from plexstream.processor.waiting.invocation import Invocation
+from plexstream.sdk.clocks import MEMORY, Clocks
+from plexstream.sdk.machine import Machine
+from plexstream.sdk.savepoint import Savepoint
 
 
 def poison_counts_the_waiting(patch):
@@ -143,6 +146,29 @@ def who_has_ended_goes_on(patch):
         return rule(self, address, life, had_turns, info, e)
 
     patch.setattr(Lives, "rule", mutant)
+
+
+def kept_events_stay_kept(patch):
+    patch.setattr(Machine, "_next_kept", lambda self, running: "")
+
+
+def kept_events_that_fail_leave_their_changes(patch):
+    patch.setattr(Savepoint, "restore", lambda self: None)
+
+
+def states_that_were_left_time_out(patch):
+    def mutant(self, actor, entry, state):
+        return self.states[state][0] if state == actor.fsm_state else None
+
+    def forgetful(self, actor, state):
+        memory = actor.__dict__[MEMORY]
+        if memory.get("armed") != memory.get("entry"):
+            memory.pop("timer", None)
+        arm(self, actor, state)
+
+    arm = Clocks.arm
+    patch.setattr(Clocks, "is_up", mutant)
+    patch.setattr(Clocks, "arm", forgetful)
 
 
 ALL = [

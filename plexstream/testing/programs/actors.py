@@ -19,6 +19,7 @@ from plexstream.testing.programs import changes, sends  # noqa: F401  they add t
 from plexstream.testing.programs.expiry import Brief
 from plexstream.testing.programs.guests import Guest, Lodger, hears
 from plexstream.testing.programs.kinds import ALL, Me, Play
+from plexstream.testing.programs.machines import Machine
 from plexstream.testing.programs.outside import outside
 from plexstream.testing.programs.plays import blocking, waiting
 from plexstream.testing.programs.program import Op
@@ -207,5 +208,5 @@ class Desk:
         return [key, result, await own]
 
 
-CLASSES: tuple[Any, ...] = (Coro, Plain, Lone, Flow, Flowing, Bell, Desk, Brief, Guest, Lodger)
+CLASSES: tuple[Any, ...] = (Coro, Plain, Lone, Flow, Flowing, Bell, Desk, Brief, Guest, Lodger, Machine)
 OBJECTS = ("coro/1", "coro/2", "plain/1", "plain/2", "lone/1", "lone/2")

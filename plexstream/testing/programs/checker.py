@@ -102,6 +102,10 @@ class Known:
         """Whether a script may have been played more than once, or in part."""
         return bool(self._more(sid))
 
+    def logs(self, of: str) -> list[tuple[str, list[Entry]]]:
+        """What the actors have written down whose addresses begin so."""
+        return [(address, log) for address, log in self._logs.items() if address.startswith(of)]
+
     def outputs(self, kind: str) -> list[Any]:
         """What has been emitted for operations of a kind, in the order of the journal."""
         rows = [payload for what, payload, _ in self._r.left if what == OutKind.EMIT]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from plexstream.model.address import parse
 from plexstream.model.journal import CommandKind, Step, Turn
 from plexstream.processor.waiting.invocation import Invocation
-from plexstream.testing.programs.actors import OBJECTS
+from plexstream.testing.programs.kinds import ALL
 from plexstream.testing.programs.outside import outside
 from plexstream.testing.programs.partition import START, OnePartition, limited
 from plexstream.testing.programs.program import CALLS, Move, Program, Script, is_workflow, scripts
@@ -71,6 +71,13 @@ def play(program: Program, tell: Callable[[str], None] | None = None) -> Record:
             if tell is not None:
                 for line in playing.journal():
                     tell(line)
+
+
+def looked_at(scripts: dict[str, Script]) -> list[str]:
+    """The actors that have to do with scripts, and whose state shows what came of them."""
+    found = {s.to for s in scripts.values()}
+    found.update(a for s in scripts.values() for op in s.ops for a in ALL[op[0]].looks(op))
+    return sorted(found)
 
 
 class _Playing:
@@ -225,9 +232,4 @@ class _Playing:
                 self._stage.pass_time(0)
 
     def _looks(self) -> dict[str, Any]:
-        ops = [op for s in self._scripts.values() for op in s.ops]
-        told = {op[2 if op[0] == "after" else 1] for op in ops if op[0] in ("tell", "uuid", "after")}
-        everyone = {*told, *(s.to for s in self._scripts.values())}
-        flows = sorted(a for a in everyone if a and is_workflow(a))
-        briefs = sorted({op[1] for op in ops if op[0] == "touch"})
-        return {address: self._stage.look(address) for address in (*OBJECTS, *flows, *briefs)}
+        return {address: self._stage.look(address) for address in looked_at(self._scripts)}

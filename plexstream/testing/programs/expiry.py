@@ -80,6 +80,9 @@ class Touch(Kind):
     def sends(self, op: Op, sender: str, sid: str, at: int) -> Iterator[tuple[str, Entry]]:
         yield OUTPUT, ("emit", "", sid, at)
 
+    def looks(self, op: Op) -> Iterator[str]:
+        yield op[1]
+
     def whole(self, known: Any) -> None:
         last: dict[str, tuple[int, int]] = {}  # when the latest turn was over, and the number it came to
         for sid, at, who, began, over, has in known.outputs(self.name):

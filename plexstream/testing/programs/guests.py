@@ -166,12 +166,13 @@ class _Said(NamedTuple):
         """Whether its life ends: a failure ends nobody that is nobody's."""
         return self.lives and (self.end != "crash" or not self.early or self.links(sender))
 
-    def outcome(self, key: str) -> Any:
-        """What the start comes to."""
-        if self.early:
-            return "already_started"
+    def outcomes(self, key: str, again: bool) -> list[str]:
+        """What the start may come to."""
         codes = {"ignores": "ignored", "refuses": "rejected", "fails": "failed"}
-        return codes.get(self.fate, self.address(key))
+        first = codes.get(self.fate, self.address(key))
+        if again:
+            return ["already_started", first]
+        return ["already_started"] if self.early else [first]
 
     def fits(self, reason: str) -> bool:
         """Whether who watches it may hear that."""
@@ -255,10 +256,9 @@ class Stay(Kind):
         said = _Said(*op[1:])
         known, sid, at = came.known, came.sid, int(came.at)
         outcome, ref = came.value
-        wanted = said.outcome(f"{sid}.{at}")
         again = known.again(sid)
-        others = ("already_started", said.address(f"{sid}.{at}")) if again else ()
-        came.claim(outcome in (wanted, *others), f"its start should come to {wanted}")
+        wanted = said.outcomes(f"{sid}.{at}", again)
+        came.claim(outcome in wanted, f"its start should come to {wanted}")
         if again:
             return
         sender = known.sender(sid)

@@ -121,6 +121,10 @@ class Kind:
             known: the `checker.Known` of the program.
         """
 
+    def looks(self, op: Op) -> Iterator[str]:
+        """The actors at which one must look to judge it."""
+        return iter(())
+
     def leaves(self, op: Op) -> list[Op]:
         """The operations in it."""
         return []

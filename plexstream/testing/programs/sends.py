@@ -28,6 +28,9 @@ class Tell(Kind):
     def sends(self, op: Op, sender: str, sid: str, at: int) -> Iterator[tuple[str, Entry]]:
         yield op[1], ("note", sender, sid, at)
 
+    def looks(self, op: Op) -> Iterator[str]:
+        yield op[1]
+
 
 @kind
 class Uuid(Kind):
@@ -46,6 +49,9 @@ class Uuid(Kind):
 
     def sends(self, op: Op, sender: str, sid: str, at: int) -> Iterator[tuple[str, Entry]]:
         yield op[1], ("note", sender, sid, at)
+
+    def looks(self, op: Op) -> Iterator[str]:
+        yield op[1]
 
     def judge(self, op: Op, came: Came) -> None:
         told = [e[4] for e in came.known.entries(op[1], "note", came.sid, came.at)]
@@ -83,6 +89,9 @@ class After(Kind):
 
     def sends(self, op: Op, sender: str, sid: str, at: int) -> Iterator[tuple[str, Entry]]:
         yield op[2] or sender, ("ring", "", sid, at)
+
+    def looks(self, op: Op) -> Iterator[str]:
+        yield from (op[2],) if op[2] else ()
 
 
 @kind

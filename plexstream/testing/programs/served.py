@@ -14,11 +14,11 @@ from typing import Any
 from plexstream.client import AsyncClient
 from plexstream.model.errors import AlreadyDone, CallError, LogUnavailable, Overloaded, TimedOut
 from plexstream.testing.programs.checker import check
-from plexstream.testing.programs.driver import Record
+from plexstream.testing.programs.driver import Record, looked_at
 from plexstream.testing.programs.program import CALLS, Move, Program, Script, scripts
 from plexstream.testing.simulation.errors import Violation
 
-_ADDRESS = re.compile(r"(coro|plain|lone|bell|desk|flow|flowing|brief)/(.+)")
+_ADDRESS = re.compile(r"(coro|plain|lone|bell|desk|flow|flowing|brief|machine)/(.+)")
 _NAME = re.compile(r"k?s\d+[a+\d]*")
 _LONGEST = 1.0  # seconds that pass between two moves
 _PATIENCE = 60.0  # seconds in which everything comes to its end
@@ -131,11 +131,8 @@ class Served:
         await self._check(left)
 
     async def _check(self, left: Callable[[], list[tuple[int, Any, str]]]) -> None:
-        told = {op[1] for s in self._scripts.values() for op in s.ops if op[0] in ("tell", "uuid")}
-        told |= {op[2] for s in self._scripts.values() for op in s.ops if op[0] == "after" and op[2]}
-        actors = sorted({s.to for s in self._scripts.values()} | told)
         looks = {}
-        for address in actors:
+        for address in looked_at(self._scripts):
             looks[address] = await _insist(lambda a=address: self._client.ask(a, "look"))  # type: ignore[misc]
         own = [row for row in left() if self._is_own(row[1])]
         check(Record(self._scripts, self._asks, [], self._promised, self._replies, {}, looks, own, False))
