@@ -3,6 +3,7 @@
 from mutations import revive_forgets_answers_with_timeouts
 
 from plexstream.hosts.native.task import Task
+from plexstream.hosts.system.tree import Tree
 from plexstream.model.host import Result
 from plexstream.model.life import EXIT, SIGNALS
 from plexstream.processor import handling
@@ -169,6 +170,21 @@ def states_that_were_left_time_out(patch):
     arm = Clocks.arm
     patch.setattr(Clocks, "is_up", mutant)
     patch.setattr(Clocks, "arm", forgetful)
+
+
+def supervisors_never_give_up(patch):
+    patch.setattr(Tree, "_may_restart", lambda self, child, reason: True)
+
+
+def restarts_concern_the_child_alone(patch):
+    restart = Tree._restart
+
+    def mutant(self, child):
+        before, self.head.strategy = self.head.strategy, "one_for_one"
+        restart(self, child)
+        self.head.strategy = before
+
+    patch.setattr(Tree, "_restart", mutant)
 
 
 ALL = [

@@ -20,6 +20,7 @@ from plexstream.testing.programs.expiry import Brief
 from plexstream.testing.programs.guests import Guest, Lodger, hears
 from plexstream.testing.programs.kinds import ALL, Me, Play
 from plexstream.testing.programs.machines import Machine
+from plexstream.testing.programs.offices import Clerk
 from plexstream.testing.programs.outside import outside
 from plexstream.testing.programs.plays import blocking, waiting
 from plexstream.testing.programs.program import Op
@@ -208,5 +209,7 @@ class Desk:
         return [key, result, await own]
 
 
-CLASSES: tuple[Any, ...] = (Coro, Plain, Lone, Flow, Flowing, Bell, Desk, Brief, Guest, Lodger, Machine)
+CLASSES: tuple[Any, ...] = (
+    Coro, Plain, Lone, Flow, Flowing, Bell, Desk, Brief, Guest, Lodger, Machine, Clerk,
+)  # fmt: skip
 OBJECTS = ("coro/1", "coro/2", "plain/1", "plain/2", "lone/1", "lone/2")

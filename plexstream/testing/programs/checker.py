@@ -30,6 +30,7 @@ class Known:
 
     def __init__(self, record: Record) -> None:
         self._r = record
+        self.alone = record.alone
         self._logs = {address: [tuple(e) for e in look["log"]] for address, look in record.looks.items()}
         self._ended: dict[str, list[Any]] = {}
         self._begun: set[str] = set()
@@ -85,7 +86,7 @@ class Known:
 
     def letters(self, sid: str, at: int) -> list[str] | None:
         """The errors with which messages of one operation were put aside; None: nobody has looked."""
-        if not self._r.has_letters:
+        if not self.alone:
             return None
         rows = [(payload, code) for what, payload, code in self._r.left if what == OutKind.DEADLETTER]
         return [code for payload, code in rows if (payload.get("sid"), payload.get("at")) == (sid, at)]

@@ -39,7 +39,8 @@ class Record(NamedTuple):
         answered_at: when it came first, in ms since the epoch.
         looks: what each actor has in the end.
         left: outputs and dead letters.
-        has_letters: whether the dead letters are all there.
+        alone: whether one partition has played it: so messages arrive in the order in which they were sent,
+            and the dead letters are all there.
     """
 
     scripts: dict[str, Script]
@@ -50,7 +51,7 @@ class Record(NamedTuple):
     answered_at: dict[str, int]
     looks: dict[str, Any]
     left: list[tuple[int, Any, str]]
-    has_letters: bool = True
+    alone: bool = True
 
 
 def play(program: Program, tell: Callable[[str], None] | None = None) -> Record:

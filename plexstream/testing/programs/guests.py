@@ -35,7 +35,7 @@ class Habits(NamedTuple):
     @classmethod
     def of(cls, address: str) -> Habits:
         """Those of a guest."""
-        key, ms, fails = address.partition("/")[2].split("~")
+        key, ms, fails, *_ = address.partition("/")[2].split("~")
         return cls(key, int(ms), int(fails))
 
     def take_time(self, what: str, fails: int = 0) -> Play:
