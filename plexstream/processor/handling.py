@@ -198,7 +198,8 @@ class Handling(Ledger):
             return True
         code, value, patch, outs, read_only, _, _, _ = result
         if code:
-            return self._failed(actor, topic, offset, e, result, inv)
+            shown = e if ruling is None or not handler else e._replace(handler=handler, payload=payload)
+            return self._failed(actor, topic, offset, e, result, inv, shown)
         if inv is not None:
             opening = self._opening(actor, e, ruling, dropped if fresh else None, init and bool(handler))
             if ruling is not None:
@@ -424,10 +425,11 @@ class Handling(Ledger):
 
     def _failed(
         self, actor: Actor, topic: str, offset: int, e: Envelope, result: Result,
-        inv: Invocation | None = None,
+        inv: Invocation | None = None, shown: Envelope | None = None,
     ) -> bool:  # fmt: skip
+        """`shown`: the message as the code got it: so it is put aside, whether its handler waited or not."""
         if inv is not None:
-            self.invocations.came_to(inv, result, None, [])
+            self.invocations.came_to(inv, result, None, [], shown)
             return True
         info = actor.info
         waits = e.kind == ASK and e.handler in info.retried
@@ -440,7 +442,7 @@ class Handling(Ledger):
         if result.patch or (retried and (waits or (e.kind == TELL and (shared or long)))):
             # Others go on meanwhile, or the mailbox. Or it is a workflow's run: what became of it is kept.
             outs = again(e, self.now)
-            self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result, tried, outs)
+            self.invocations.begin_failed(actor, cause_of(topic, offset, e), e, result, tried, outs, shown)
             return True
         if retried and e.kind == TELL:
             attempt = self.actors.try_again(actor, e, self.now, retry, result)
@@ -460,7 +462,8 @@ class Handling(Ledger):
             self.inbox.finish(offset)
             return True
         actor.group = self._number
-        self._refuse(topic, offset, e, result.code, result.detail, result.data, attempts, actor.seq + 1)
+        seq = actor.seq + 1
+        self._refuse(topic, offset, e, result.code, result.detail, result.data, attempts, seq, shown)
         return True
 
     def refuse(self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any) -> None:
@@ -476,7 +479,7 @@ class Handling(Ledger):
 
     def _refuse(
         self, topic: str, offset: int, e: Envelope, code: str, detail: str, data: Any, attempts: int,
-        seq: int = 0,
+        seq: int = 0, shown: Envelope | None = None,
     ) -> None:  # fmt: skip
         if e.idempotency_key:
             e = _marked(e)
@@ -489,7 +492,7 @@ class Handling(Ledger):
                 e = e._replace(idempotency_key="")  # what is kept is that of another
         changes, notices = self.actors.failed(e, code, detail)
         turn = refusal(
-            self.claim, topic, offset, e, self.now, seq, code, detail, data, attempts, changes, notices
+            self.claim, topic, offset, e, self.now, seq, code, detail, data, attempts, changes, notices, shown
         )
         # Where the failure ends the actor's life, it has taken the timer back.
         ended = code == "stopped" or any(o.kind == _OUT_CANCEL and o.id == e.id for o in notices)

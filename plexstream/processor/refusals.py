@@ -18,9 +18,9 @@ _ERROR, _DEAD, _TELL = OutKind.ERROR.value, OutKind.DEADLETTER.value, OutKind.TE
 def refusal(
     claim: int, topic: str, offset: int, e: Envelope, now: int, seq: int,
     code: str, detail: str, data: Any, attempts: int,
-    changes: list[Change], notices: list[Out],
+    changes: list[Change], notices: list[Out], shown: Envelope | None = None,
 ) -> Turn:  # fmt: skip
-    """A turn without effect: the caller gets an error, or the message is put aside.
+    """A turn without effect: the caller gets an error, or the message is put aside, as it is `shown`.
 
     `changes` are those of the actor's life alone, `notices` tell others of its end.
     """
@@ -29,7 +29,8 @@ def refusal(
     if e.kind == ASK:
         outs.insert(0, Out(_ERROR, e.id, e.reply_to, "", error_body(code, detail, data)))
     elif code != "ignored":  # nothing is wrong with a start that is not to be
-        outs.insert(0, Out(_DEAD, e.id, e.target, e.handler, e.payload, code, detail, attempts))
+        m = shown or e
+        outs.insert(0, Out(_DEAD, e.id, e.target, m.handler, m.payload, code, detail, attempts))
     key = e.idempotency_key if is_kept(e.kind, code) else ""
     if key and e.kind == TELL:
         outs.append(kept_out(error_body(code, detail, data), True))

@@ -95,10 +95,13 @@ class Invocations:
         self.lifecycle.begin(actor, cause, e, seq, outcome, opening, tried, outs, inv)
         self.answers.tell_settled()
 
-    def came_to(self, inv: Invocation, result: Result, opening: Opening | None, outs: list[Out]) -> None:
-        """The message of an invocation has been handled without a wait."""
+    def came_to(
+        self, inv: Invocation, result: Result, opening: Opening | None, outs: list[Out],
+        shown: Envelope | None = None,
+    ) -> None:  # fmt: skip
+        """The message of an invocation has been handled without a wait; `shown`: as the code got it."""
         inv.opening = opening
-        self.lifecycle.ended(inv, result, [], no_cause(), outs)
+        self.lifecycle.ended(inv, result, [], no_cause(), outs, shown)
         self.answers.tell_settled()
 
     def finish(self, inv: Invocation, outs: list[Out], patch: Sequence[Change] = ()) -> None:
@@ -106,10 +109,11 @@ class Invocations:
         self.lifecycle.end(inv, DONE, no_cause(), [NOTED], [*patch], outs)
 
     def begin_failed(
-        self, actor: Actor, cause: Cause, e: Envelope, result: Result, tried: Attempt | None, outs: list[Out]
-    ) -> None:
+        self, actor: Actor, cause: Cause, e: Envelope, result: Result, tried: Attempt | None, outs: list[Out],
+        shown: Envelope | None,
+    ) -> None:  # fmt: skip
         """A handler has failed before it waited, and is tried again while others go on, or for long."""
-        self.lifecycle.begin_failed(actor, cause, e, result, tried, outs)
+        self.lifecycle.begin_failed(actor, cause, e, result, tried, outs, shown)
 
     def under_way(self, e: Envelope, inv: Invocation | None) -> Invocation | None:
         """Who handles the call of an idempotency key already; `inv`: it is in the journal itself."""

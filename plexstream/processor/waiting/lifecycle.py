@@ -102,11 +102,12 @@ class Lifecycle:
         self.outcome(inv, outcome, [], no_cause(), outs)
 
     def begin_failed(
-        self, actor: Actor, cause: Cause, e: Envelope, result: Result, tried: Attempt | None, outs: list[Out]
-    ) -> None:
+        self, actor: Actor, cause: Cause, e: Envelope, result: Result, tried: Attempt | None, outs: list[Out],
+        shown: Envelope | None,
+    ) -> None:  # fmt: skip
         """A handler has failed before it waited: it is tried again while others go on, or for long, or ends.
 
-        `tried`: the attempt at the message that has failed before this one.
+        `tried`: the attempt at the message that has failed before this one. `shown`: as the code got it.
         """
         actor.seq += 1
         inv = Invocation(actor.address, actor.seq, begin_of(e, self._partition.now, None), 0)
@@ -115,7 +116,7 @@ class Lifecycle:
         if tried is not None:
             self._journal.take_over(inv, actor, e, tried, outs)
             outs = []
-        self.ended(inv, result, [], no_cause(), outs)
+        self.ended(inv, result, [], no_cause(), outs, shown)
 
     # Going on
 
@@ -209,9 +210,10 @@ class Lifecycle:
     # Ending
 
     def ended(
-        self, inv: Invocation, result: Result, completions: list[Completion], cause: Cause, outs: list[Out]
-    ) -> None:
-        """A handler has come to its end, for now or for good."""
+        self, inv: Invocation, result: Result, completions: list[Completion], cause: Cause, outs: list[Out],
+        shown: Envelope | None = None,
+    ) -> None:  # fmt: skip
+        """A handler has come to its end, for now or for good; `shown`: its message, if not as it began."""
         p, b, code, actor = self._partition, inv.begin, result.code, inv.actor
         assert actor is not None
         self._agenda.keep(inv, None)
@@ -250,7 +252,7 @@ class Lifecycle:
                 inv.opening = None
             status = REJECTED if code == "rejected" else FAILED
             if b.kind == ASK or code != "ignored":
-                sent.append(self._failure(inv, code, result.detail, result.data))
+                sent.append(self._failure(inv, code, result.detail, result.data, shown=shown))
             sent += _kept_failure(b, code, result.detail, result.data)
             changes, notices = self._life_failed(inv, code, result.detail)
             patch = [*patch, *changes]
@@ -262,12 +264,16 @@ class Lifecycle:
         init = inv.opening.init if inv.opening is not None else inv.init
         return self._partition.actors.initialised(actor) if init else []
 
-    def _failure(self, inv: Invocation, code: str, detail: str, data: object, attempts: int = 0) -> Out:
+    def _failure(
+        self, inv: Invocation, code: str, detail: str, data: object, attempts: int = 0,
+        shown: Envelope | None = None,
+    ) -> Out:  # fmt: skip
         b = inv.begin
         if b.kind == ASK:
             return Out(_ERROR, b.id, b.reply_to, "", error_body(code, detail, data))
         times = attempts or inv.attempts() + 1
-        return Out(_DEAD, b.id, inv.address, b.handler, b.payload, code, detail, times)
+        m = shown or b
+        return Out(_DEAD, b.id, inv.address, m.handler, m.payload, code, detail, times)
 
     def end(
         self, inv: Invocation, status: int, cause: Cause, completions: list[Completion], patch: list[Change],
