@@ -9,16 +9,17 @@ ANSWER_S = 1.0
 
 def held_up(url: str, address: str) -> list[str]:
     """What a node says of the worker that has the partition of `address`; nothing where none answers."""
-    import httpx
+    import urllib3
 
     from plexstream.model.address import full, partition_of
 
     target = full(address)
     try:
         # Not by a proxy: it is this machine's, or one's own.
-        with httpx.Client(base_url=url, timeout=ANSWER_S, trust_env=False) as web:
-            status: dict[str, Any] = web.get("/v1/status").raise_for_status().json()
-    except (httpx.HTTPError, ValueError):
+        with urllib3.PoolManager(retries=False, timeout=ANSWER_S) as web:
+            answer = web.request("GET", f"{url.rstrip('/')}/v1/status")
+            status: dict[str, Any] = answer.json() if answer.status == 200 else {}
+    except (urllib3.exceptions.HTTPError, ValueError):
         return []
     rows = status.get("partitions", ())
     count = status.get("partition_count", 0)

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-import httpx
-
+from plexstream.client.http_async import AsyncHttp
 from plexstream.client.invocation import AsyncInvocation, begun
-from plexstream.client.over_http import LIMITS, Attempt, exchange
+from plexstream.client.over_http import Answer, Attempt, Failed, exchange
 from plexstream.client.request import (
     Request,
     action,
@@ -47,9 +46,9 @@ class AsyncClient:
         self._log = goes.log if goes.owned else None
         self._calls: Calls | None = None
         self._on_loop: LoopCalls | None = None
-        self._http: httpx.AsyncClient | None = None
+        self._http: AsyncHttp | None = None
         if goes.log is None:
-            self._http = httpx.AsyncClient(base_url=goes.url, trust_env=False, limits=LIMITS)
+            self._http = AsyncHttp(goes.url)
             return
         try:
             self._calls = Calls(goes.log, goes.topics)
@@ -163,9 +162,10 @@ class AsyncClient:
         steps = exchange(call)
         step = next(steps)
         while True:
-            answer: httpx.Response | httpx.TransportError | None = None
+            answer: Answer | Failed | None = None
             if isinstance(step, Attempt):
-                answer = await self._attempt(step)
+                assert self._http is not None
+                answer = await self._http.send(step)
             else:
                 await asyncio.sleep(step.seconds)
             try:
@@ -173,21 +173,12 @@ class AsyncClient:
             except StopIteration as end:
                 return bytes(end.value)
 
-    async def _attempt(self, step: Attempt) -> httpx.Response | httpx.TransportError:
-        assert self._http is not None
-        try:
-            return await self._http.request(
-                step.method, step.path, headers=step.headers, content=step.content, timeout=step.timeout
-            )
-        except httpx.TransportError as error:
-            return error
-
     async def close(self) -> None:
         """End it. Calls that wait get an error."""
         if self._calls is not None:
             await asyncio.to_thread(self._calls.close)
         if self._http is not None:
-            await self._http.aclose()
+            await self._http.close()
         if self._log is not None:
             await asyncio.to_thread(self._log.close)
 

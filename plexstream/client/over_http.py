@@ -15,10 +15,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Generator
+from enum import Enum
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from plexstream.client.request import Request
@@ -27,13 +27,13 @@ from plexstream.model.errors import CALL_ERRORS, CallError, LogUnavailable, Time
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.25  # seconds; a node is back within one
 _GRACE = 1.0  # seconds that the server is given to say itself that a call has timed out
 
-# As many connections as callers: each waits for its own reply. Idle ones are given up before the server's
-# 75 s are over: a call on one that is just being closed could not be told from one that was lost.
-LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=256, keepalive_expiry=30.0)
+IDLE_S = 30.0
+"""After so long an idle connection is given up, before the server's 75 s are over: a call on one that is just
+being closed could not be told from one that was lost."""
 
 
 class Attempt(NamedTuple):
-    """Send this; answer with the httpx.Response, or with the httpx.TransportError that came instead."""
+    """Send this; answer with what came. `timeout`: seconds to connect, to send, and to wait for an answer."""
 
     path: str
     headers: dict[str, str]
@@ -48,7 +48,39 @@ class Pause(NamedTuple):
     seconds: float
 
 
-Exchange = Generator[Attempt | Pause, httpx.Response | httpx.TransportError | None, bytes]
+class Answer(NamedTuple):
+    """What the server has said."""
+
+    status: int
+    content: bytes
+
+
+class Fault(Enum):
+    """Why there is no answer."""
+
+    NOT_SENT = "not sent"  # no connection
+    LATE = "late"
+    BROKEN = "broken"
+
+
+class Failed(NamedTuple):
+    """There is no answer; `why` in words."""
+
+    fault: Fault
+    why: str
+
+
+def failed(fault: Fault, error: BaseException) -> Failed:
+    """No answer, because of an error of the transport."""
+    return Failed(fault, f"{type(error).__name__} {error}".strip())
+
+
+def closed() -> LogUnavailable:
+    """The error of a call by a client that was closed."""
+    return LogUnavailable("this client has been closed: open a new one; nothing was sent")
+
+
+Exchange = Generator[Attempt | Pause, Answer | Failed | None, bytes]
 
 
 class _Problem(msgspec.Struct):
@@ -82,17 +114,16 @@ def exchange(request: Request) -> Exchange:
         else:
             timed = f"{path}?timeout={max(left, 0.001):.3f}"
             answer = yield Attempt(timed, headers, content, left + _GRACE)
-        if isinstance(answer, httpx.Response):
+        if type(answer) is Answer:
             return _result(request, answer)
-        assert answer is not None
-        if isinstance(answer, httpx.ReadTimeout | httpx.WriteTimeout):
+        assert type(answer) is Failed
+        if answer.fault is Fault.LATE:
             raise _timed_out(request)
-        refused = isinstance(answer, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-        fault = f"{type(answer).__name__} {answer}".strip()
+        refused = answer.fault is Fault.NOT_SENT
         sent = sent or not refused
         if not (refused or request.idempotency_key or request.looks):
             raise LogUnavailable(
-                f"{request.target}.{request.handler}: the connection broke ({fault}) and the outcome is "
+                f"{request.target}.{request.handler}: the connection broke ({answer.why}) and the outcome is "
                 "unknown; calls with an idempotency key are repeated"
             )
         wait = pause * (0.5 + random.random() / 2)  # so that many clients do not come back all at once
@@ -100,7 +131,7 @@ def exchange(request: Request) -> Exchange:
             if not sent:
                 raise LogUnavailable(
                     f"{request.target}.{request.handler}: the server was not reached within "
-                    f"{request.timeout:g} s ({fault}); is it running there?"
+                    f"{request.timeout:g} s ({answer.why}); is it running there?"
                 )
             raise _timed_out(request)
         yield Pause(wait)
@@ -113,24 +144,24 @@ def _path(request: Request) -> str:
     return f"{path}/send" if request.tell else path
 
 
-def _result(request: Request, answer: httpx.Response) -> bytes:
-    if answer.status_code in (200, 202):
+def _result(request: Request, answer: Answer) -> bytes:
+    if answer.status in (200, 202):
         return answer.content
     try:
         problem = _problem.decode(answer.content)
     except (msgspec.DecodeError, UnicodeDecodeError):
         problem = _Problem()
-    detail = problem.detail or f"{request.target}.{request.handler}: HTTP status {answer.status_code}"
+    detail = problem.detail or f"{request.target}.{request.handler}: HTTP status {answer.status}"
     if problem.code in CALL_ERRORS:
         raise call_error(problem.code, detail, problem.data)
     if problem.code.startswith("log_"):
         raise LogUnavailable(detail)
     # A proxy between may answer in its own way.
-    if answer.status_code == 413:
+    if answer.status == 413:
         raise TooLarge(detail)
-    if answer.status_code == 504:
+    if answer.status == 504:
         raise TimedOut(detail)
-    if answer.status_code in (502, 503):
+    if answer.status in (502, 503):
         raise LogUnavailable(f"{detail}; the outcome is unknown: repeat the call with its idempotency key")
     raise CallError(f"{problem.code}: {detail}" if problem.code else detail, problem.data)
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-import httpx
-
+from plexstream.client.http_sync import Http
 from plexstream.client.invocation import Invocation, begun
-from plexstream.client.over_http import LIMITS, Attempt, exchange
+from plexstream.client.over_http import Answer, Attempt, Failed, exchange
 from plexstream.client.request import (
     Request,
     action,
@@ -52,9 +51,9 @@ class Client:
         goes = goal(url, log, topics)
         self._log = goes.log if goes.owned else None
         self._calls: Calls | None = None
-        self._http: httpx.Client | None = None
+        self._http: Http | None = None
         if goes.log is None:
-            self._http = httpx.Client(base_url=goes.url, trust_env=False, limits=LIMITS)
+            self._http = Http(goes.url)
             return
         try:
             self._calls = Calls(goes.log, goes.topics)
@@ -198,24 +197,16 @@ class Client:
         steps = exchange(call)
         step = next(steps)
         while True:
-            answer: httpx.Response | httpx.TransportError | None = None
+            answer: Answer | Failed | None = None
             if isinstance(step, Attempt):
-                answer = self._attempt(step)
+                assert self._http is not None
+                answer = self._http.send(step)
             else:
                 time.sleep(step.seconds)
             try:
                 step = steps.send(answer)
             except StopIteration as end:
                 return bytes(end.value)
-
-    def _attempt(self, step: Attempt) -> httpx.Response | httpx.TransportError:
-        assert self._http is not None
-        try:
-            return self._http.request(
-                step.method, step.path, headers=step.headers, content=step.content, timeout=step.timeout
-            )
-        except httpx.TransportError as error:
-            return error
 
     def close(self) -> None:
         """End it. Calls that wait get an error."""

@@ -45,6 +45,9 @@ class Blocking:
     def tell(self, *args, **options):
         return self._run(self._client.tell(*args, **options))
 
+    def close(self):
+        self._run(self._client.close())
+
     def __enter__(self):
         return self
 
@@ -169,8 +172,7 @@ def test_where_a_client_goes_must_be_clear(node, kind):
         kind(log=node.log)
 
 
-def test_a_closed_client_says_so(node):
-    client = Client(log=node.log, topics=node.topics)
+def test_a_closed_client_says_so(client):
     client.close()
     with pytest.raises(LogUnavailable, match="closed"):
         client.ask("a/b", "c")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
 import time
 from unittest.mock import Mock
 
-import httpx
 import pytest
 
-from plexstream.client import AsyncClient, Client, over_http
-from plexstream.client.over_http import Attempt, Pause, exchange
+from plexstream.client import AsyncClient, Client, http_async, http_sync, over_http
+from plexstream.client.over_http import Attempt, Failed, Fault, Pause, exchange
 from plexstream.client.request import request
 from plexstream.model.errors import CallError, LogUnavailable, TimedOut, TooLarge
 from plexstream.testing.ports import free_port
@@ -82,8 +82,6 @@ def test_a_server_that_is_never_there_is_an_error_within_the_timeout():
 
 
 def test_asyncio_retries_alike():
-    import asyncio
-
     server = Server(None, OK)
 
     async def main():
@@ -119,6 +117,52 @@ def test_answers_of_proxies_and_of_newer_servers(status, body, expected):
     assert type(caught.value) is expected
 
 
+class Keeping(threading.Thread):
+    """A server that answers any number of requests on each connection; `connections` counts these."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.connections = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.start()
+
+    def run(self):
+        while True:
+            connection, _ = self._socket.accept()
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with connection:
+            while got := connection.recv(65536):
+                if got.endswith(b"}"):
+                    connection.sendall(OK.replace(b"connection: close\r\n", b""))
+
+
+@pytest.mark.parametrize(("idle", "connections"), [(30.0, 1), (0.001, 3)])
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch, kind, idle, connections):
+    monkeypatch.setattr(http_sync, "IDLE_S", idle)
+    monkeypatch.setattr(http_async, "IDLE_S", idle)
+    server = Keeping()
+
+    async def on_a_loop():
+        async with AsyncClient(server.url) as client:
+            for _ in range(3):
+                assert await client.ask("a/b", "c") == 7
+                await asyncio.sleep(0.02)
+
+    if kind == "async":
+        asyncio.run(on_a_loop())
+    else:
+        with Client(server.url) as client:
+            for _ in range(3):
+                assert client.ask("a/b", "c") == 7
+                time.sleep(0.02)
+    assert server.connections == connections
+
+
 def test_attempts_share_one_deadline_and_pauses_grow(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(over_http, "time", Mock(monotonic=lambda: now[0]))
@@ -134,7 +178,7 @@ def test_attempts_share_one_deadline_and_pauses_grow(monkeypatch):
             return steps.send(None)
         assert isinstance(step, Attempt)
         timeouts.append(step.timeout)
-        return steps.send(httpx.ConnectError("refused"))
+        return steps.send(Failed(Fault.NOT_SENT, "refused"))
 
     with contextlib.suppress(LogUnavailable):
         while True:
