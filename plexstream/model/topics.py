@@ -56,26 +56,38 @@ SEGMENT = {"segment.bytes": str(32 * 1_048_576), "segment.ms": str(600_000)}
 """Of topics that are trimmed: brokers free whole segments only, and never the one that is written to, so by
 their defaults up to 1 GiB of each partition would stay for a week."""
 
+STAMPED = {"message.timestamp.type": "LogAppendTime"}
+"""By the brokers' clocks. Brokers refuse what a node stamps whose clock is ahead by more than an hour
+(`message.timestamp.after.max.ms`): it would claim its partitions for ever, in vain."""
+
 KEEPING: dict[str, dict[str, str]] = {
     # Both are trimmed by the owner below what the snapshots cover, never by age: an idle actor's turn may be
     # old, and a message may have to wait for its owner for longer than any number of days.
-    "mailbox": {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1", **SEGMENT},
+    "mailbox": {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        **SEGMENT,
+        **STAMPED,
+    },
     "journal": {
         "cleanup.policy": "delete",
         "retention.ms": "-1",
         "retention.bytes": "-1",
         "max.message.bytes": LARGE,
         **SEGMENT,
+        **STAMPED,
     },
-    "snapshot": {"cleanup.policy": "compact", "max.message.bytes": LARGE},
-    "reply": {"cleanup.policy": "delete", "retention.ms": str(3_600_000)},
+    "snapshot": {"cleanup.policy": "compact", "max.message.bytes": LARGE, **STAMPED},
+    "reply": {"cleanup.policy": "delete", "retention.ms": str(3_600_000), **STAMPED},
     # Holds whatever a mailbox took, together with the reason.
     "deadletter": {
         "cleanup.policy": "delete",
         "retention.ms": str(30 * DAY_MS),
         "max.message.bytes": LARGE,
+        **STAMPED,
     },
-    "control": {"cleanup.policy": "compact"},
-    "out": {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)},
+    "control": {"cleanup.policy": "compact", **STAMPED},
+    "out": {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS), **STAMPED},
 }
 """Kafka settings by kind of topic."""

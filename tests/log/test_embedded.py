@@ -397,6 +397,42 @@ def test_what_is_handed_over_while_a_sync_fails_fails_with_it(log, monkeypatch):
     assert append(appender, ("t", 0), items(b"3")) == 2
 
 
+class Door:
+    """A lock that tells who has come to it."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.came = threading.Event()
+
+    def __enter__(self):
+        self.came.set()
+        self.lock.acquire()
+
+    def __exit__(self, *_):
+        self.lock.release()
+
+
+def test_who_waited_for_the_disk_has_what_another_has_synced(log, monkeypatch):
+    """A sync for each of them, one after the other: behind a slow disk nobody was answered in time."""
+    transaction = log.transaction("relay")
+    wal = log.storage._wal
+    door = Door()
+    monkeypatch.setattr(wal, "_syncing", door)
+    committing = threading.Thread(target=transaction.commit, args=([("t", 0, b"k", b"v")], {}))
+    with door.lock:
+        committing.start()
+        assert door.came.wait(20)
+        wal._take()
+        wal._write()  # another's sync
+        log.trim(("t", 0), 1, 1)  # and something new, which is nothing to the transaction
+    committing.join(20)
+    assert not committing.is_alive()
+    assert wal.owes, "it had nothing to sync"
+    transaction.commit([("t", 0, b"k", b"w")], {})
+    assert not wal.owes
+    assert [value for _, _, value in state(reopen(log))] == [b"w"]
+
+
 def test_a_log_without_file_descriptors_goes_on_when_it_has_some(log, monkeypatch):
     monkeypatch.setattr(segments, "CHUNK_BYTES", 100)
     monkeypatch.setattr(embedded_partition, "CHUNK_BYTES", 100)

@@ -6,8 +6,12 @@ import time
 import pytest
 from installation import Installation
 
+from plexstream.log.base import TopicSpec
+from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.memory import MemoryLog
+from plexstream.model.errors import LogError, Refused
 from plexstream.node.clocks import FAR_MS, Clocks
+from plexstream.testing.broker import LocalBroker
 
 NOW = 1_700_000_000_000
 
@@ -73,3 +77,20 @@ def test_whoever_is_ahead_of_the_broker_says_so(tmp_path, told):
     (said,) = told()
     assert "the clock of node test-node is" in said
     assert "ahead of the broker's" in said
+
+
+@pytest.mark.kafka
+def test_a_node_whose_clock_is_far_from_the_brokers_serves_all_the_same(tmp_path):
+    """To this broker every clock is wrong, as that of a node to others that is an hour ahead."""
+    with LocalBroker(settings={"log.message.timestamp.before.max.ms": "0"}) as broker:
+        log = KafkaLog(broker.address)
+        with Installation(log, tmp_path) as i:
+            assert i.ask("account/alice", "deposit", amount=5) == {"balance": 5}
+            assert i.end(0) + i.end(1) > 0
+        log.create([TopicSpec("theirs", 1)])
+        transaction = log.transaction("relay")
+        with pytest.raises(LogError, match="NTP") as refused:
+            transaction.commit([("theirs", 0, b"k", b"v" * 1000)], {})
+        assert not isinstance(refused.value, Refused), "a clock can be set right: it is no dead letter"
+        transaction.close()
+        log.close()

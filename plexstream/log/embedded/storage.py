@@ -248,7 +248,8 @@ class Storage:
             LogError: it cannot be; from then on the log takes nothing more.
         """
         try:
-            self._wal.sync()
+            if not self._wal.sync():
+                return  # whether an outage is over is for those to see who sync the rest
             if self.outage.lasts:
                 self.flush()
         except OSError as error:

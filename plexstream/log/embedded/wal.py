@@ -129,6 +129,7 @@ class Wal:
         self._queue: deque[bytes] = deque()
         self._pending: list[bytes] = []  # taken from the queue, not synced yet
         self._syncing = threading.Lock()
+        self._added = self._synced = 0  # bytes since it was opened
         self._turn = 0
         self._mark_synced = time.monotonic()
         self.size = mark.position
@@ -155,17 +156,28 @@ class Wal:
         """Add a frame. It is in order behind those before, and on disk after the next `sync`."""
         data, self._crc = form.frame(self._crc, body)
         self._queue.append(data)
+        self._added += len(data)
         self.size += len(data)
 
-    def sync(self) -> None:
+    def sync(self) -> bool:
         """Have everything on disk that was added before.
+
+        Who comes while others sync waits for one sync more, however many wait: it has what all of them added.
+
+        Returns:
+            Whether all is on disk that is owed. Else it is what was added before, and whoever added the rest
+            syncs it.
 
         Raises:
             OSError: it is not. The next call tries again, in order.
         """
+        upto = self._added
         with self._syncing:
+            if self._synced >= upto and self.owes:
+                return False
             self._take()
             self._write()
+            return True
 
     def roll(self, capture: Callable[[int], T]) -> T:
         """Begin the next file. `capture` is called with its number, with all before added and nothing behind.
@@ -218,6 +230,7 @@ class Wal:
         mark = Mark(number, position + len(data), form.frame_crc(self._pending[-1]))
         self._put_mark(mark)
         self._mark, self._pending = mark, []
+        self._synced += len(data)
 
     def _put_mark(self, mark: Mark) -> None:
         self._turn ^= 1

@@ -92,10 +92,10 @@ REFUSED_TOPIC = frozenset(
 REFUSED_RECORD = frozenset(
     (
         KafkaError.INVALID_MSG, KafkaError.INVALID_MSG_SIZE, KafkaError.INVALID_RECORD,
-        KafkaError.INVALID_TIMESTAMP, KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE,
     )
 )  # fmt: skip
-"""Of what is REFUSED: a record, for what it is."""
+"""Of what is REFUSED: a record, for what it is. Not for when it was: a clock can be set right."""
 
 KINDS: dict[int, Kind] = {
     # A code that another version of librdkafka does not know cannot come from it.
@@ -117,6 +117,8 @@ def kind_of(error: KafkaError) -> Kind:
 
 
 _NO_CAUSE = "returned NULL without setting"
+_TOO_EARLY = "Invalid timestamp"
+"""By its text: an appender's error is that there would be a gap, and says in words why."""
 
 
 def behind(error: Exception) -> KafkaException | None:
@@ -144,6 +146,8 @@ def passes(error: KafkaError) -> bool:
 def log_error(error: KafkaError, bootstrap: str, doing: str) -> LogError:
     """The error of the tree for one of librdkafka's."""
     said = f"{error.str()} [{error.name()}]"
+    if _TOO_EARLY in said:
+        said += "; the clock of this machine is far from the brokers': synchronise the clocks (NTP)"
     match kind_of(error):
         case Kind.FENCED:
             return Fenced(f"{doing}: a newer owner has taken over ({said})")
