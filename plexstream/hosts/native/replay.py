@@ -92,9 +92,10 @@ class Replay:
         """Begin, feed everything, and return what is not recorded yet."""
         outcome: Outcome | None = None
         turn = self._task.turn
+        seen = False  # whether it is on the log that it began: what others did then is not in its first state
         for i, step in enumerate(self._history):
             if step.status == MEANWHILE:
-                if outcome is not None:  # before, the state with which it began has it
+                if seen:
                     self._task.instance.reader.apply(step.patch)
                     self._task.instance.apply(step.patch)
                 continue
@@ -104,6 +105,9 @@ class Replay:
                 if outcome is not None:
                     self._keep(step)
                 continue
+            seen = True
+            if outcome is None and self._only_begins(i):
+                continue  # nothing that it did is on the log: it begins now, on the state as it is
             turn.restarts = self._plan.before[i]
             if outcome is None:
                 outcome = self._take(begin())
@@ -115,8 +119,6 @@ class Replay:
                 return self._ended_early(outcome, step, i, missed)
             if step.status == WAITING:
                 if type(outcome) is not Suspended:
-                    if self._only_begins(i):
-                        continue  # the process ended before what it came to was on the log
                     return self._ended_early(outcome, step, i)
                 if differs := self._compare(step, i):
                     self._task.drop()
