@@ -27,12 +27,12 @@ from plexstream.model.text import said
 from plexstream.processor.actors import Actor, Refusal, Waiting
 from plexstream.processor.calls import OUTS, pending, take
 from plexstream.processor.fold import MAILBOX, TIMER
-from plexstream.processor.kept import Kept, answer_out, result_out
+from plexstream.processor.kept import OVERLOADED, Kept, answer_out, result_out
 from plexstream.processor.ledger import Ledger
 from plexstream.processor.lives import OVERTAKES, WAKE, Ruling, life_change
 from plexstream.processor.records import Answer, BadRecord, Group, error_body
 from plexstream.processor.recurring import again, arm
-from plexstream.processor.refusals import bad_record, plain_turn, refusal, tried_turn
+from plexstream.processor.refusals import bad_record, plain_turn, refusal, same_calls_full, tried_turn
 from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.commands import system
 from plexstream.processor.waiting.invocation import PARKED, Cause, Invocation, Opening, cause_of
@@ -388,6 +388,8 @@ class Handling(Ledger):
         known = idempotency.digest_of(first.begin.idempotency_key)
         if idempotency.differs(known, idempotency.digest_of(e.idempotency_key)):
             self._conflict(topic, offset, e, inv)
+        elif inv is None and (full := same_calls_full(len(first.behind), first.behind_bytes)):
+            self._refuse(topic, offset, e, OVERLOADED, f"{first.reference()}: {full}", None, 1)
         else:
             self.invocations.attach(first, actor, topic, offset, e, inv)
         return True
@@ -402,6 +404,9 @@ class Handling(Ledger):
             return False
         if idempotency.differs(call.digest, idempotency.digest_of(e.idempotency_key)):
             self._conflict(topic, offset, e, inv)
+            return True
+        if inv is None and e.kind == ASK and (full := same_calls_full(len(call.calls))):
+            self._refuse(topic, offset, e, OVERLOADED, f"{actor.address}.{e.handler}: {full}", None, 1)
             return True
         patch = call.joined(outcome, call_name(e.id, e.reply_to)) if e.kind == ASK else []
         if inv is not None:

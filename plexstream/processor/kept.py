@@ -21,9 +21,12 @@ class Kept(NamedTuple):
     digest: str
 
 
+OVERLOADED = "overloaded"
+
+
 def is_kept(kind: int, code: str) -> bool:
     """Whether what a call came to is kept: not where an ask may be tried again, nor over that of another."""
-    return code != CONFLICT and (kind == TELL or code in ("", "rejected"))
+    return code not in (CONFLICT, OVERLOADED) and (kind == TELL or code in ("", "rejected"))
 
 
 def kept_out(payload: bytes, failed: bool) -> Out:

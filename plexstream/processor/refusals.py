@@ -10,9 +10,21 @@ from plexstream.model.text import text
 from plexstream.processor.fold import MAILBOX, TIMER, TRIED
 from plexstream.processor.kept import is_kept, kept_out
 from plexstream.processor.records import BadRecord, error_body
+from plexstream.processor.waiting import limits
 
 MAX_DETAIL = 4_000
 _ERROR, _DEAD, _TELL = OutKind.ERROR.value, OutKind.DEADLETTER.value, OutKind.TELL.value
+
+
+def same_calls_full(count: int, size: int = 0) -> str:
+    """Why no more repetitions of a call may wait for its outcome; empty: they may."""
+    if count < limits.SAME_CALLS and size < limits.SAME_BYTES:
+        return ""
+    return (
+        f"{count} calls with this idempotency key ({size} bytes) wait for its outcome already, at most "
+        f"{limits.SAME_CALLS} ({limits.SAME_BYTES} bytes) may: look for it by GET /v1/invocations/…, or "
+        "call again once it has ended"
+    )
 
 
 def refusal(

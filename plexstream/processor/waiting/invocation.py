@@ -332,6 +332,11 @@ class Invocation:
 
     # Looking
 
+    @property
+    def behind_bytes(self) -> int:
+        """Of the messages of those who wait for its outcome."""
+        return sum(len(same.begin.payload) for same in self.behind)
+
     def number_in_flight(self, number: int) -> bool:
         """Whether a command is to be carried out."""
         return number in self.outstanding and number not in self.running

@@ -10,5 +10,9 @@ PROBE_AFTER = 1_000
 """After so long asks that wait for a waiting handler look for a circle, again and again."""
 PARK_AFTER = 5_000
 """After so long a message that waits for a waiting handler or its next try is copied into the journal."""
+SAME_CALLS = 1_000
+"""So many repetitions of a call (by its key) wait for its outcome, each copied into the journal."""
+SAME_BYTES = 16 << 20
+"""And so many bytes of them."""
 STUCK_RETRY = 10_000
 """After so long a handler whose code does not fit, or whose actor cannot be loaded, is tried again."""
