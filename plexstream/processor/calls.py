@@ -22,6 +22,7 @@ _REPLY, _ERROR, _LATER = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.LATER
 OUTS = frozenset((_REPLY, _ERROR, _LATER))
 """Kinds of outs of a handler that `take` is for."""
 _SET = b"true"
+TOLD = ""
 
 
 class Taken(NamedTuple):
@@ -34,7 +35,7 @@ class Taken(NamedTuple):
 
 class Pending(NamedTuple):
     """A call with an idempotency key that is answered later: its handler, the digest of its arguments, and
-    the names of all calls that get its answer."""
+    the names of all calls that get its answer; `TOLD` among them, where tells were as well."""
 
     handler: str
     digest: str
@@ -43,6 +44,13 @@ class Pending(NamedTuple):
     def joined(self, outcome: str, call: str) -> list[Change]:
         """What an actor keeps where another call waits for the same outcome, by the outcome's name."""
         return _waits(self._replace(calls=list(dict.fromkeys([*self.calls, call]))), outcome, call)
+
+
+    def told(self, outcome: str) -> list[Change]:
+        """What an actor keeps where a tell came to the same: its sender may look for the outcome."""
+        if TOLD in self.calls:
+            return []
+        return [Change(KEYED, outcome, json.dumps(self._replace(calls=[*self.calls, TOLD])).encode())]
 
 
 def pending(pieces: Pieces, address: str, outcome: str) -> Pending | None:
@@ -113,9 +121,17 @@ def take(
                 forget(CALLS, other)
                 id, reply_to = read_call(other)
                 kept.append(out._replace(id=id, target=reply_to, note=SAME))
-        if is_kept(ASK, "" if out.kind == _REPLY else error_of(out.payload)[0]):
+        if TOLD in call.calls or is_kept(ASK, "" if out.kind == _REPLY else error_of(out.payload)[0]):
             kept.append(later_out(outcome, call.digest, out.payload, out.kind == _ERROR))
     return Taken(kept, list(changes.values()), later)
+
+
+def unanswered_outcome(outcome: str, data: bytes, why: str) -> list[Out]:
+    """What a tell comes to that found a call which nobody will answer any more."""
+    call = Pending(*json.loads(data))
+    if TOLD not in call.calls:
+        return []  # asks may be tried again
+    return [later_out(outcome, call.digest, error_body("stopped", why, None), True)]
 
 
 def unanswered(name: str, why: str) -> Out:

@@ -408,7 +408,7 @@ class Handling(Ledger):
         if inv is None and e.kind == ASK and (full := same_calls_full(len(call.calls))):
             self._refuse(topic, offset, e, OVERLOADED, f"{actor.address}.{e.handler}: {full}", None, 1)
             return True
-        patch = call.joined(outcome, call_name(e.id, e.reply_to)) if e.kind == ASK else []
+        patch = call.joined(outcome, call_name(e.id, e.reply_to)) if e.kind == ASK else call.told(outcome)
         if inv is not None:
             self.invocations.finish(inv, [], patch)
         elif patch:

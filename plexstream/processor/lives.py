@@ -47,7 +47,7 @@ from plexstream.model.life import (
 from plexstream.model.message import ASK, Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.model.timer import CRON, decode_timer
-from plexstream.processor.calls import unanswered
+from plexstream.processor.calls import unanswered, unanswered_outcome
 from plexstream.processor.pieces import Pieces
 
 _ENTRY = Piece.ENTRY.value
@@ -334,6 +334,9 @@ class Lives:
                 outs.append(_out(json.loads(value), DOWN, ref=key, reason=reason))
             elif field == CALLS:
                 outs.append(unanswered(key, f"{address} has ended before it answered: {reason}"))
+            elif field == KEYED:
+                why = f"{address} has ended before it answered: {reason}"
+                outs += unanswered_outcome(key, value, why)
             elif field == WATCHING:
                 outs.append(_out(json.loads(value), DEMONITOR, ref=key))
         return Ruling(None, changes, outs)

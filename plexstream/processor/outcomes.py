@@ -116,7 +116,8 @@ class Outcomes:
             if key and idempotency.names(e.handler, key, wanted.name, wanted.digest):
                 return _body("retrying" if tried is not None else "queued", e.handler, tried)
         raise UnknownInvocation(
-            f"{wanted.address} knows of no such invocation: it never was, or has ended too long ago"
+            f"{wanted.address} knows of no such invocation: it never was, has ended too long ago, or was an "
+            "ask that failed, of which nothing is kept, so that it may be tried again"
         )
 
     def live(self, address: str, name: str, digest: str) -> Invocation | None:

@@ -187,6 +187,41 @@ def test_many_at_once_with_one_key_and_two_sets_of_arguments(site):
     assert site.ask_http(target, "total").json() == good[0]
 
 
+@pytest.mark.parametrize("handler", ["later", "break", "wait"])
+def test_each_id_that_was_given_is_found_though_an_ask_with_its_key_has_failed(site, handler):
+    target = till()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(site.ask_http, target, handler, "k")
+        if handler == "break":
+            assert asked.result(20).status_code == 500
+        else:
+            wanted = make_id(full(target), handler, mark("k", b"{}"))
+            eventually(lambda: site.web.get(f"/v1/invocations/{wanted}").status_code == 200)
+        id = site.send(target, handler, "k")
+        if handler == "later":
+            assert site.look(id, wait=0)["status"] == "waiting"
+            site.ask_http(target, "leave")
+            assert asked.result(20).json()["code"] == "stopped"
+        elif handler == "wait":
+            eventually(lambda: len(live(site, target)) == 2)
+            site.client.kill(f"{target}#1")
+            assert asked.result(20).json()["code"] == "killed"
+            site.client.resolve_promise(target, "go", 1)  # the tell is handled itself
+    found = site.look(id)
+    code = {"later": "stopped", "break": "failed"}.get(handler)
+    assert found["status"] == ("failed" if code else "done")
+    assert found.get("error", {}).get("code") == code
+
+
+def test_an_ask_that_failed_may_be_tried_again_and_who_looks_hears_why_nothing_is_kept(site):
+    target = till()
+    for _ in range(2):
+        assert site.ask_http(target, "break", "k").status_code == 500
+    id = make_id(full(target), "break", mark("k", b"{}"))
+    found = site.web.get(f"/v1/invocations/{id}")
+    assert "so that it may be tried again" in problem(found, 404, "unknown_invocation")["detail"]
+
+
 def test_a_long_poll_ends_when_it_does(site):
     target = till()
     id = site.send(target, "wait")

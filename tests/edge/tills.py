@@ -31,6 +31,14 @@ class Till:
     async def wait(self, name: str = "go") -> object:
         return await host.promise(name)
 
+    @handler("later")
+    def later(self) -> None:
+        host.reply_later()
+
+    @handler("leave")
+    def leave(self) -> None:
+        host.exit("done for today")
+
     @handler("total", read_only=True)
     def total(self) -> int:
         return self.n

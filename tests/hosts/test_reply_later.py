@@ -300,6 +300,27 @@ def test_an_end_forgets_keyed_calls(world):
     assert world.links("desk/1") == []
 
 
+@pytest.mark.parametrize("tells", [0, 1, 3])
+@pytest.mark.parametrize("how", ["serve", "leave"])
+def test_what_a_tell_came_to_that_found_the_call_is_known_whatever_that_is(world, tells, how):
+    keyed(world, what="tea")
+    for _ in range(tells):
+        world.tell("desk/1", "order", _key="k", what="tea")
+        world.run()
+    mark = idempotency.mark("k", b'{"what":"tea"}')
+    wanted = {"name": idempotency.name("order", mark), "digest": idempotency.digest_of(mark)}
+    assert world.ask("desk/1", RESULT, **wanted)["status"] == "waiting"
+    world.ask("desk/1", how)
+    found = world.ask("desk/1", RESULT, **wanted)
+    if how == "serve":
+        assert found == {"status": "done", "result": {"here is": "tea"}}
+    elif tells:
+        assert (found["status"], found["error"]["code"]) == ("failed", "stopped")
+    else:
+        assert found == "unknown_invocation", "asks may be tried again, and have been told no id"
+    assert world.links("desk/1") == []
+
+
 @actor(name="waiter", retry=Retry(attempts=1))
 class Waiter:
     """Answers between two waits: what it sends is compared when it runs again."""
