@@ -26,6 +26,8 @@ class Entries(Protocol):
         """What is stored for a value that is what the type hint says, and the value as it is read back."""
 
     def decode(self, data: bytes) -> Any: ...
+    def restored(self, data: bytes) -> bytes:
+        """How this code stores what is stored as `data`."""
 
 
 class _Cells:

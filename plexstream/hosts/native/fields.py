@@ -10,6 +10,7 @@ import msgspec
 from plexstream.hosts.native.values import BadValue, ValueCodec, describe_value, encode_value
 from plexstream.model.errors import TooLarge
 from plexstream.model.journal import Change
+from plexstream.model.text import said
 from plexstream.sdk.errors import DeclarationError
 from plexstream.sdk.spec import ActorType, Field
 
@@ -27,7 +28,7 @@ class BadState(TypeError):
 class FieldCodec:
     """One plain field: its name, its initial value, how it is checked and read back."""
 
-    __slots__ = ("_values", "decode", "exact", "field", "initial", "name", "number", "where")
+    __slots__ = ("_values", "decode", "exact", "field", "initial", "name", "number", "restored", "where")
 
     def __init__(self, field: Field, where: str) -> None:
         self.name = field.name
@@ -37,14 +38,17 @@ class FieldCodec:
         self.exact = self._values.exact
         self.number = self.exact in (int, bool)  # any value of the right type can be stored
         self.decode = self._values.decode
-        initial = field.initial()
+        self.restored = self._values.restored
+        try:
+            initial = field.initial()
+        except Exception as error:
+            raise DeclarationError(f"{where}: its default_factory raised {said(error)}") from error
         try:
             self.initial = self._values.seal(initial)[0]
-        except BadValue:  # a default may be what the hint leaves out, as None for what is set later
-            try:
-                self.initial = encode_value(initial)
-            except BadValue as error:
+        except BadValue as error:
+            if initial is not None:  # that may be what the hint leaves out, and is set later
                 raise DeclarationError(f"{where}: its default cannot be stored: {error}") from None
+            self.initial = encode_value(initial)
 
     def seal(self, value: Any) -> tuple[bytes, Any]:
         """The encoding of a value that may have changed, and the value as it will be read back.
@@ -70,6 +74,7 @@ class PlainFields:
             FieldCodec(f, f"{spec.name}.{f.name}") for f in spec.fields.values() if f.kind == "plain"
         ]
         self.names = frozenset(codec.name for codec in self.codecs)
+        self.composed = frozenset(codec.name for codec in self.codecs if codec.exact is None)
         self.max_state = spec.max_state
 
     def load(self, attributes: dict[str, Any], encoded: Mapping[str, bytes]) -> None:
@@ -98,11 +103,13 @@ class PlainFields:
             ) from None
 
     def changes(
-        self, attributes: dict[str, Any], before: dict[str, Any], encoded: dict[str, bytes], total: int
-    ) -> tuple[list[Change], list[Any], int]:
+        self, attributes: dict[str, Any], before: dict[str, Any], encoded: dict[str, bytes], total: int,
+        foreign: set[str],
+    ) -> tuple[list[Change], list[Any], int]:  # fmt: skip
         """What differs from `before` and `encoded`, the new values as they will be read back, their bytes.
 
-        `total` are the bytes of `encoded`.
+        `total` are the bytes of `encoded`. `foreign` names fields that other code may have stored: where they
+        seem to differ, `encoded` is made what this code would have stored, and the name is taken out.
 
         Raises:
             BadState: a value that cannot be stored, or a field that was deleted.
@@ -123,7 +130,11 @@ class PlainFields:
                 data = _encode(value)
             else:
                 data, value = codec.seal(value)
-            if data != encoded.get(name, codec.initial):
+            stored = encoded.get(name, codec.initial)
+            if data != stored and name in foreign:
+                foreign.discard(name)
+                stored = encoded[name] = codec.restored(stored)
+            if data != stored:
                 patch.append(_new(Change, (name, None, data)))
                 values.append(value)
                 size += len(data)

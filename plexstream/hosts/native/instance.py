@@ -55,6 +55,9 @@ class FieldEntries:
             )
         return data, value
 
+    def restored(self, data: bytes) -> bytes:
+        return self._values.restored(data)
+
     def decode(self, data: bytes) -> Any:
         try:
             return self._values.decode(data)
@@ -69,12 +72,17 @@ class Instance:
     """An actor object with what is needed to find its changes and to take them back."""
 
     __slots__ = (
-        "address", "attributes", "before", "cells", "encoded", "migrated", "object", "plain", "reader",
-        "total", "type",
+        "address", "attributes", "before", "cells", "encoded", "foreign", "migrated", "object", "plain",
+        "reader", "total", "type",
     )  # fmt: skip
 
     def __init__(
-        self, type: Any, obj: Any, address: str, plain: PlainFields, encoded: Mapping[str, bytes],
+        self,
+        type: Any,
+        obj: Any,
+        address: str,
+        plain: PlainFields,
+        encoded: Mapping[str, bytes],
         reader: Reader,
     ) -> None:
         self.reader = reader
@@ -86,6 +94,7 @@ class Instance:
         self.cells: list[tuple[str, _Cells]] = []
         self.attributes: dict[str, Any] = obj.__dict__
         self.encoded, self.migrated = bring_up(type.spec, plain, obj, self.attributes, encoded)
+        self.foreign = {name for name in plain.composed if name in self.encoded}
         self.total = sum(map(len, self.encoded.values()))
         self.before = dict(self.attributes)
         self._forget_factories()
@@ -136,6 +145,7 @@ class Instance:
             else:
                 self.encoded[field] = value
         self.total = sum(map(len, self.encoded.values()))
+        self.foreign |= {change.field for change in patch} & self.plain.composed & self.encoded.keys()
         plain = {change.field for change in patch if change.key is None}
         fresh: dict[str, Any] = {}
         self.plain.load(fresh, self.encoded)
@@ -148,7 +158,7 @@ class Instance:
         A plain value that can be changed inside becomes what it will be read back as, so that an actor
         does not notice whether it was loaded anew. Raises BadState, TooLarge.
         """
-        patch, values, size = self.plain.changes(self.attributes, self.before, self.encoded, self.total)
+        patch, values, size = self._plain_changes()
         room -= size
         for name, cells in self.cells:
             if self.attributes[name] is not self.before[name]:
@@ -177,9 +187,27 @@ class Instance:
             self.migrated = []
         return patch
 
+    def restored(self, field: str, key: str | None, data: bytes) -> bytes:
+        """How this code stores what is stored as `data`; that itself, where it cannot read it."""
+        if key is None:
+            codecs = [codec.restored for codec in self.plain.codecs if codec.name == field]
+        else:
+            codecs = [cells.entries.restored for name, cells in self.cells if name == field]
+        try:
+            return codecs[0](data) if codecs else data
+        except BadValue:
+            return data
+
+    def _plain_changes(self) -> tuple[list[Change], list[Any], int]:
+        before = len(self.foreign)
+        found = self.plain.changes(self.attributes, self.before, self.encoded, self.total, self.foreign)
+        if len(self.foreign) != before:
+            self.total = sum(map(len, self.encoded.values()))
+        return found
+
     def changed(self) -> list[str]:
         """Names of the fields that differ from the base."""
-        patch = self.plain.changes(self.attributes, self.before, self.encoded, self.total)[0]
+        patch = self._plain_changes()[0]
         if not patch and not self.cells:
             return []
         names = [c.field for c in patch]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -19,6 +19,8 @@ _TELL, _ASK, _REPLY, _ERROR, _TIMER, _CANCEL, _DEAD, _TICK, _LATER, _KEPT = (
         OutKind.DEADLETTER, OutKind.TICK, OutKind.LATER, OutKind.KEPT,
     )
 )  # fmt: skip
+Restored = Callable[[str, str | None, bytes], bytes]
+"""What is stored of a field, or of an entry of a collection, in the form of today's code."""
 _NOTICES = frozenset((STARTED, EXITED, DOWN, "$cancel", "$end"))
 _WAKE = "$wake"
 _LONG = 200
@@ -118,10 +120,11 @@ def _apart(old: bytes, new: bytes) -> tuple[str, str]:
 # Changes of state that others see
 
 
-def changes_differ(step: Step, now: Sequence[Change], settled: str) -> str:
+def changes_differ(step: Step, now: Sequence[Change], settled: str, restored: Restored) -> str:
     """The first difference between what a step has changed and what the code changes now, or "".
 
-    `settled`: the collection of promises, which keep the first value that they get from anybody.
+    `settled`: the collection of promises, which keep the first value that they get from anybody; `restored`:
+    how today's code stores what older code has stored.
     """
     dropped = {(c.field, c.key) for c in step.patch if c.value is None} if step.fresh else set()
     old = {(c.field, c.key): c.value for c in step.patch if c.field[:1] != "$"}
@@ -133,7 +136,7 @@ def changes_differ(step: Step, now: Sequence[Change], settled: str) -> str:
         if spot not in old and field == settled:
             continue
         said, does = old.get(spot, _NOTHING), new.get(spot, _NOTHING)
-        if said != does and not (said and does and _equal(said, does)):
+        if said != does and not (said and does and _equal(restored(field, key, said), does)):
             name = field if key is None else f"{field}[{key}]"
             return f"{name} is recorded as {_value(said)}, but the handler now makes it {_value(does)}"
     return ""

@@ -169,7 +169,7 @@ class Replay:
             recorded = recorded[: len(now)]
         differs = left.differs(recorded, now, self._count)
         if self._compares_state and not (differs or cuts or self._cut):
-            differs = left.changes_differ(step, self._patch, PROMISES)
+            differs = left.changes_differ(step, self._patch, PROMISES, self._task.instance.restored)
         self._count += len(now)
         self._cut = bool(cuts)
         again = {n for undone in cuts for n in undone.again}

@@ -62,13 +62,13 @@ class ValueCodec:
         decode: what was sealed. Raises msgspec.ValidationError where the hint has changed since.
     """
 
-    __slots__ = ("_sure", "decode", "exact")
+    __slots__ = ("_restless", "_sure", "decode", "exact")
 
     def __init__(self, annotation: Any, where: str) -> None:
         self.exact = annotation if annotation in _SCALARS else None
         try:
             self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(annotation).decode
-            check_hint(annotation)
+            self._restless = any(map(_runs_code, check_hint(annotation)))
             self._sure = _is_sure(types.type_info(annotation))
         except Exception as error:
             raise DeclarationError(f"{where}: its type hint cannot be stored: {error}") from error
@@ -81,7 +81,17 @@ class ValueCodec:
                     raise BadValue(f"{describe_value(value)} is no {self.exact.__name__}")
                 return _encode(value), value
             value = self.decode(self.encode(value))
-            return self.encode(value), value
+            data = self.encode(value)
+            if self._restless and self.restored(data) != data:
+                raise BadValue("it is another whenever it is read: __post_init__ or a converter changes it")
+            return data, value
+        except Exception as error:
+            raise _bad(error) from None
+
+    def restored(self, data: bytes) -> bytes:
+        """How a value is stored today that was stored as `data`, perhaps by other code. Raises BadValue."""
+        try:
+            return self.encode(self.decode(data))
         except Exception as error:
             raise _bad(error) from None
 
@@ -117,8 +127,8 @@ def _too_deep() -> BadValue:
     return BadValue(f"it is nested more than {MAX_DEPTH} deep, or contains itself")
 
 
-def check_hint(annotation: Any) -> None:
-    """Raises TypeError where a type hint names a type that nothing can be read back as."""
+def check_hint(annotation: Any) -> set[Any]:
+    """The classes that a type hint names. Raises TypeError for one that nothing can be read back as."""
     seen: set[Any] = set()
 
     def look(info: Any) -> None:
@@ -139,6 +149,13 @@ def check_hint(annotation: Any) -> None:
                 look(inner)
 
     look(types.type_info(annotation))
+    return seen
+
+
+def _runs_code(cls: Any) -> bool:
+    """Whether code of a class's own runs whenever one is read."""
+    own = any(hasattr(cls, name) for name in ("__post_init__", "__attrs_post_init__"))
+    return own or any(a.converter is not None for a in getattr(cls, "__attrs_attrs__", ()))
 
 
 def _holds_json(cls: Any) -> bool:
@@ -184,9 +201,11 @@ def _fixed(value: Any, depth: int) -> Any:
     if isinstance(value, enum.Enum):
         _fixed(value.value, depth + 1)
         return value
-    names = _attributes(value)
-    inside = {name: getattr(value, name) for name in names}
+    inside = {name: getattr(value, name) for name in _attributes(value)}
     changed = {n: new for n, item in inside.items() if (new := _fixed(item, depth + 1)) is not item}
+    if dataclasses.is_dataclass(value) and (own := getattr(value, "__dict__", inside)) is not inside:
+        # Read from what lacks them, its defaults are those of the class, which the encoder leaves out.
+        changed |= {name: inside[name] for name in inside if name not in own and name not in changed}
     return _with(value, changed) if changed else value
 
 
