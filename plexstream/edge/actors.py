@@ -47,22 +47,27 @@ class Actors:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begin = perf_counter()
         kind = "ask"
-        key = request_id = prefer = length = b""
+        request_id = prefer = length = b""
+        keys: list[bytes] = []
+        expects = False
         for name, value in scope["headers"]:
             if name == b"idempotency-key":
-                key = value
+                keys.append(value)
             elif name == b"x-request-id":
                 request_id = value
             elif name == b"content-length":
                 length = value
             elif name == b"prefer":
                 prefer = value
+            elif name == b"expect":
+                expects = True
         try:
+            key = _key(keys)
             target, handler, tell = route(scope["raw_path"])
             method = scope["method"]
             headers = None
             if method == "POST":
-                payload = await read_body(receive, self._max_body, length) or b"{}"
+                payload = await read_body(receive, self._max_body, length, expects=expects) or b"{}"
                 check_arguments(payload)
                 timeout = timeout_of(scope["query_string"], prefer)
                 kind = "tell" if tell else "ask"
@@ -122,21 +127,36 @@ class Actors:
         await send({"type": "http.response.body", "body": b""})
 
 
-async def read_body(receive: Receive, limit: int, length: bytes = b"") -> bytes:
+def _key(keys: list[bytes]) -> bytes:
+    """The idempotency key of a request, empty without one. Raises Problem: a call is not to lose it."""
+    if len(keys) > 1:
+        raise Problem(400, "bad_request", "there are two Idempotency-Key headers: send one")
+    if keys == [b""]:
+        raise Problem(422, "bad_arguments", "the idempotency key is empty: use 1 to 256 printable characters")
+    return keys[0] if keys else b""
+
+
+async def read_body(receive: Receive, limit: int, length: bytes = b"", *, expects: bool = False) -> bytes:
     """The body of a request.
+
+    Args:
+        length: what the request declares, if it does.
+        expects: whether the client sends it only when it is told to go on.
 
     Raises:
         Problem: 413 if it has more than `limit` bytes. What follows is still taken off the connection, up
             to four times the limit: a client that is still sending would not read the answer.
         ConnectionError: the client went away.
     """
+    declared = int(length) if length.isdigit() else 0
+    if declared > (limit if expects else 4 * limit):  # known before any of it has come
+        raise _body_too_large(declared, limit, ((b"connection", b"close"),))
     message = await receive()
     body: bytes = message.get("body", b"")
     size = len(body)
     if message.get("more_body"):
         parts = [body]
-        declared = int(length) if length.isdigit() else 0
-        while message.get("more_body") and size <= 4 * limit and declared <= 4 * limit:
+        while message.get("more_body") and size <= 4 * limit:
             message = await receive()
             part = message.get("body", b"")
             size += len(part)

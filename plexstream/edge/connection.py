@@ -244,9 +244,21 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self.url[:1] != b"/":
             self._take_host_of_url()
+        self._check_what_it_speaks()
         self._in_head = False
         self._held.append(0)
         super().on_headers_complete()
+
+    def _check_what_it_speaks(self) -> None:
+        """The parser takes other versions for 1.1, and leaves codings that it does not know in the body."""
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            raise self._found(Problem(400, "bad_request", f"HTTP/{version} is not spoken here: use HTTP/1.1"))
+        for name, value in self.headers:
+            if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+                coding = value[:80].decode("latin-1")
+                detail = f"Transfer-Encoding {coding!r} is not supported: use chunked alone"
+                raise self._found(Problem(501, "not_supported", detail))
 
     def _take_host_of_url(self) -> None:
         """Where the whole URL is given, its host counts, and not the header's."""

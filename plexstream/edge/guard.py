@@ -9,6 +9,7 @@ type, or another header, that a page cannot send to another site without being a
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from plexstream.edge.problems import Problem
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _JSON = frozenset({b"application/json", b"application/x-ndjson", b"application/ndjson", b"application/jsonl"})
 _NOT_OF_PAGES = frozenset({b"idempotency-key", b"x-request-id"})
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:]+))(?::[0-9]{0,5})?")
 _SECRET_IN_PATH = b"/v1/awakeables/"
 """A webhook sends whatever type it likes; the id that it knows is a secret."""
 
@@ -48,6 +50,8 @@ class Guard:
                     raise Problem(400, "bad_request", "there are two Host headers: send one")
                 host = value
             elif name == b"origin":
+                if origin is not None:
+                    raise Problem(400, "bad_request", "there are two Origin headers: send one")
                 origin = value
             elif name == b"content-type":
                 media = value
@@ -110,11 +114,9 @@ def is_loopback(name: str) -> bool:
 
 
 def _name(host: bytes) -> str:
-    """The name in a Host header, without the port."""
-    text = host.decode("latin-1").strip().lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0]
+    """The name in a Host header, without the port; empty where it is none."""
+    found = _HOST.fullmatch(host.decode("latin-1").strip().lower())
+    return found[1] or found[2] if found else ""
 
 
 def _is_json(media: bytes) -> bool:

@@ -176,8 +176,7 @@ class _Pages:
         begin = perf_counter()
         outcome = ""
         try:
-            length = request.headers.get("content-length", "").encode()
-            body = await read_body(request.receive, self._calls.max_payload, length)
+            body = await _body(request, self._calls.max_payload)
             order = control.order(request.scope["raw_path"], body)
             timeout = timeout_of(request.scope["query_string"], request.headers.get("prefer", "").encode())
             on_loop = LoopCalls(self._calls)
@@ -213,8 +212,7 @@ class _Pages:
     async def _publish(self, request: Request) -> Response:
         name = request.path_params["name"]
         self._allowed.check(name, write=True)
-        length = request.headers.get("content-length", "").encode()
-        body = await read_body(request.receive, self._max_ndjson, length)
+        body = await _body(request, self._max_ndjson)
         lines = parse_lines(body, self._calls.max_payload)
         if lines:
             loop = asyncio.get_running_loop()
@@ -242,6 +240,11 @@ class _Pages:
             self._pool, read_topic, self._log, name, partition, start, limit or 0
         )
         return Response(body, media_type="application/x-ndjson", headers=_echo(request))
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    length = request.headers.get("content-length", "").encode()
+    return await read_body(request.receive, limit, length, expects="expect" in request.headers)
 
 
 async def _while_there(request: Request, work: Coroutine[Any, Any, bytes]) -> bytes:

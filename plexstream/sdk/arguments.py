@@ -27,7 +27,7 @@ class Arguments:
             if p.name in self.names:
                 hint = hints.get(p.name, Any)
                 fields[p.name] = hint if p.default is p.empty else NotRequired[hint]
-        self._type: Any = TypedDict("Arguments", fields)  # type: ignore[misc]
+        self.type: Any = TypedDict("Arguments", fields)  # type: ignore[misc]
 
     def by_name(self, args: tuple[Any, ...], rest: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of a call by position, by their names."""
@@ -43,5 +43,5 @@ class Arguments:
         spare = {name: value for name, value in given.items() if name not in self.names}
         if spare and strict and not self.rest:
             raise ValueError(f"there is no {', '.join(spare)}; there is {', '.join(self.names) or 'nothing'}")
-        bound: dict[str, Any] = typed(wanted, self._type)
+        bound: dict[str, Any] = typed(wanted, self.type)
         return {**bound, **spare} if self.rest else bound

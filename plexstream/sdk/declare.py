@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, overload
 
+from plexstream.sdk.checks import check_class, check_hook, check_number, check_takes, check_told, texts_of
 from plexstream.sdk.errors import DeclarationError
 from plexstream.sdk.facets import Facet, read_facets
 from plexstream.sdk.fields import fields_of, plain_init
@@ -32,6 +34,7 @@ from plexstream.sdk.spec import (
     Subscription,
     check_retry,
 )
+from plexstream.sdk.time import CRON_MARK
 from plexstream.sdk.wrap import SENDER, by_name, with_sender, without_result
 
 OPTIONS = (
@@ -42,6 +45,7 @@ OPTIONS = (
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound=Callable[..., Any])
 
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _INVOCATIONS = ("call", "cast")
 _ON_STUCK = ("wait", "fail", "kill")
 
@@ -100,60 +104,54 @@ def handler(
         raise DeclarationError(f"handler invocation {invocation!r}: write 'call' or 'cast'")
     if read_only and invocation == "cast":
         raise DeclarationError("a handler that is read_only and a cast would do nothing: write one of them")
+    states = texts_of("handler", "states", states)
+    postpone_in = texts_of("handler", "postpone_in", postpone_in)
     if shared and (read_only or states or postpone_in):
         raise DeclarationError("a shared handler is neither read_only nor of a state: write one of them")
 
     def put(function: F) -> F:
         own = tuple(given) or (method_name("handler", function),)
         check_name("handler", own[0])
-        mark = HandlerMark(
-            own, read_only, invocation, tuple(states), tuple(postpone_in), retry=retry, shared=shared
-        )
+        mark = HandlerMark(own, read_only, invocation, states, postpone_in, retry=retry, shared=shared)
         put_mark(function, mark)
         return function
 
     return put
 
 
-def init_handler(function: F) -> F:
+def _hook(moment: str, function: Any) -> Any:
+    if function is None:
+        return lambda f: _hook(moment, f)  # with parentheses
+    put_mark(function, HookMark(moment))
+    return function
+
+
+def init_handler(function: F | None = None, /) -> Any:
     """Declare a method that runs once, in an actor's very first turn and before its handler."""
-    put_mark(function, HookMark("init"))
-    return function
+    return _hook("init", function)
 
 
-def on_activate(function: F) -> F:
+def on_activate(function: F | None = None, /) -> Any:
     """Declare a method that runs whenever the actor is loaded into memory. It must not change state."""
-    put_mark(function, HookMark("activate"))
-    return function
+    return _hook("activate", function)
 
 
-def on_deactivate(function: F) -> F:
+def on_deactivate(function: F | None = None, /) -> Any:
     """Declare a method that runs before the actor is evicted from memory. It must not change state."""
-    put_mark(function, HookMark("deactivate"))
-    return function
+    return _hook("deactivate", function)
 
 
-def on_crash(function: F) -> F:
+def on_crash(function: F | None = None, /) -> Any:
     """Declare a method that runs when a failure ends the actor's life: ``def crashed(self, reason: str)``.
 
     It sees the state from before the message that failed, and may tell and emit, which leaves with the record
     of the failure. What it changes goes with the life. It does not run for an actor that nobody has started
     or linked, which a failure does not end; nor where the message has killed its process.
     """
-    _check_parameters(function, 1, "def crashed(self, reason: str)")
-    put_mark(function, HookMark("crash"))
-    return function
+    return _hook("crash", function)
 
 
-def _check_parameters(function: object, count: int, like: str) -> None:
-    """Raises DeclarationError where a hook does not take what it is given."""
-    if inspect.isfunction(function):
-        own = [p for p in inspect.signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
-        if len(own) != count + 1 and not any(p.kind is p.VAR_POSITIONAL for p in own):
-            raise DeclarationError(f"{function.__qualname__}: write {like}")
-
-
-def migrate(function: F) -> F:
+def migrate(function: F | None = None, /) -> Any:
     """Declare a method that takes over state which older code stored: ``def up(self, stored: dict) -> None``.
 
     It runs when an actor is loaded that has plain fields which are no longer declared, or not of their type
@@ -161,8 +159,7 @@ def migrate(function: F) -> F:
     the journal with the actor's next turn, and what it was given goes away. Of the latter kind it must set
     each. It must depend on nothing else: until that turn it runs at each loading.
     """
-    put_mark(function, HookMark("migrate"))
-    return function
+    return _hook("migrate", function)
 
 
 def subscribe(
@@ -177,6 +174,8 @@ def subscribe(
             None: the record's key.
         into: the parameter that gets the whole value; None: the value's fields are the arguments.
     """
+
+    _check_subscription(topic, key, handler, into)
 
     def mark(cls: C) -> C:
         pending = list(cls.__dict__.get("__plexstream_subscriptions__", ()))
@@ -245,6 +244,7 @@ def declare(
     Raises:
         DeclarationError: it cannot work as it is declared.
     """
+    check_class("the decorator", cls)
     type_name = name if name is not None else cls.__name__.lower()
     check_name("actor type", type_name)
     if "__init__" in cls.__dict__:
@@ -266,8 +266,13 @@ def declare(
         if isinstance(mark, HookMark):
             if getattr(spec, mark.moment) is not None:
                 raise DeclarationError(f"{where}: a second {mark.moment} hook; one is allowed")
+            check_hook(where, mark.moment, function)
             setattr(spec, mark.moment, function)
     fill(spec, [m for m in found if not isinstance(m[2], HookMark)])
+    for declared in spec.handlers.values():
+        check_told(f"{cls.__name__}.{declared.name}", declared.name, declared.function)
+        if getattr(declared.function, CRON_MARK, None) is not None:
+            check_takes(f"{cls.__name__}.{declared.name}, by @cron,", declared.function, ())
     spec.subscriptions.extend(cls.__dict__.get("__plexstream_subscriptions__", ()))
     _check_subscriptions(spec)
     cls.__plexstream__ = spec  # type: ignore[attr-defined]
@@ -301,10 +306,18 @@ def compose(spec: ActorType, found: list[Marked], roles: bool = False) -> None:
 def _check_options(spec: ActorType) -> None:
     name = spec.cls.__name__
     _check_retry(name, spec.retry)
-    for option in ("idle_timeout", "max_active", "state_ttl", "max_state"):
+    for option in ("idle_timeout", "state_ttl"):
+        check_number(name, option, getattr(spec, option))
+    for option in ("max_active", "max_state"):
+        check_number(name, option, getattr(spec, option), least=1, whole=True)
+    for option, known in (("snapshots", Snapshots), ("events", EventLog)):
         value: object = getattr(spec, option)
-        if not isinstance(value, int | float) or not value >= 0:
-            raise DeclarationError(f"{name}: {option}={value!r}: give a number, seconds where it is a time")
+        if not isinstance(value, known):
+            like = f"{option}={known.__name__}(…)"
+            raise DeclarationError(f"{name}: {option}={value!r} is none: write {like}")
+    check_number(name, "snapshots.turns", spec.snapshots.turns, whole=True)
+    if spec.snapshots.seconds is not None:
+        check_number(name, "snapshots.seconds", spec.snapshots.seconds)
 
 
 def _check_retry(where: str, retry: object) -> None:
@@ -327,8 +340,30 @@ def as_handler(name: str, function: Callable[..., Any], mark: HandlerMark) -> Ha
     return Handler(name, run, mark.read_only, mark.invocation, mark.role, mark.retry, mark.shared)
 
 
+def _check_subscription(topic: object, key: object, handler: object, into: object) -> None:
+    where = f"@subscribe({topic!r}, …)"
+    if not isinstance(topic, str) or not _TOPIC.fullmatch(topic) or topic in (".", ".."):
+        raise DeclarationError(
+            f"{where}: no name of a topic: use letters, digits, '.', '_' and '-', at most 249 of them"
+        )
+    if not isinstance(handler, str):
+        raise DeclarationError(f"{where}: handler={handler!r}: give the name of a handler, as text")
+    if not (key is None or isinstance(key, str) or callable(key)):
+        raise DeclarationError(f"{where}: key={key!r}: give the name of a field, or a function of the value")
+    if not (into is None or isinstance(into, str)):
+        raise DeclarationError(f"{where}: into={into!r}: give the name of a parameter, as text")
+
+
 def _check_subscriptions(spec: ActorType) -> None:
     for subscription in spec.subscriptions:
+        found = spec.handlers.get(subscription.handler)
+        if found is not None and subscription.into is not None:
+            own = list(inspect.signature(found.function).parameters.values())[1:]
+            if not any(p.name == subscription.into or p.kind is p.VAR_KEYWORD for p in own):
+                raise DeclarationError(
+                    f"@subscribe({subscription.topic!r}, into={subscription.into!r}): {spec.cls.__name__}."
+                    f"{found.name} has no such parameter; it has {', '.join(p.name for p in own) or 'none'}"
+                )
         if subscription.handler not in spec.handlers:
             known = ", ".join(sorted(spec.handlers)) or "none"
             raise DeclarationError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, get_origin, get_type_hints
 
+from plexstream.sdk.checks import check_collection
 from plexstream.sdk.errors import DeclarationError, DeclarationWarning
 from plexstream.sdk.options import refuse_unknown
 from plexstream.sdk.spec import ActorType, Field, FieldKind
@@ -47,6 +49,11 @@ def state(
     journal and load entry by entry.
     """
     refuse_unknown("state", unknown, ("default", "default_factory", "was"))
+    if default_factory is not None and (default is not None or not callable(default_factory)):
+        what = "is there beside default" if default is not None else "is called: give a function, as in list"
+        raise DeclarationError(f"state(default_factory={default_factory!r}): it {what}")
+    if was is not None and not isinstance(was, str):
+        raise DeclarationError(f"state(was={was!r}): give the name that the field had, as text")
     if not _hashes(default):
         raise DeclarationError(
             f"state(default={default!r}): a mutable default would be shared; write state(default_factory=…)"
@@ -54,14 +61,23 @@ def state(
     return _State("plain", default, default_factory, was)
 
 
-def state_map() -> Any:
+def state_map(**unknown: Any) -> Any:
     """Declare a durable dict that is journaled and loaded by key: it may be larger than memory."""
+    _refuse_options("state_map", unknown)
     return _State("map")
 
 
-def state_list() -> Any:
+def state_list(**unknown: Any) -> Any:
     """Declare a durable list that is journaled and loaded by item; it grows and shrinks at both ends."""
+    _refuse_options("state_list", unknown)
     return _State("list")
+
+
+def _refuse_options(what: str, given: dict[str, Any]) -> None:
+    if given:
+        raise DeclarationError(
+            f"{what}({min(given)}=…): it takes nothing: it begins empty, and keeps the name of its field"
+        )
 
 
 def fields_of(cls: type) -> dict[str, Field]:
@@ -74,6 +90,8 @@ def fields_of(cls: type) -> dict[str, Field]:
     for owner in reversed(cls.__mro__):
         for name, value in list(vars(owner).items()):
             if isinstance(value, _State):
+                if value.kind != "plain" and name in hints:
+                    check_collection(f"{cls.__name__}.{name}", value.kind, hints[name])
                 fields[name] = Field(
                     name, value.kind, hints.get(name, Any), value.default, value.factory, value.was
                 )
@@ -82,7 +100,13 @@ def fields_of(cls: type) -> dict[str, Field]:
         inherited = vars(owner).get("__plexstream__")
         if inherited is not None and owner is not cls:
             fields.update(inherited.fields)
+    _check_hidden(cls, hints, fields)
+    earlier: dict[str, str] = {}
     for field in fields.values():
+        if field.was is not None and (other := earlier.setdefault(field.was, field.name)) != field.name:
+            raise DeclarationError(
+                f"{cls.__name__}.{field.name}: was={field.was!r}, and so was {other}: leave one out"
+            )
         if field.was in fields:
             raise DeclarationError(
                 f"{cls.__name__}.{field.name}: was={field.was!r}, but that is declared, too: leave one out"
@@ -91,9 +115,32 @@ def fields_of(cls: type) -> dict[str, Field]:
     return fields
 
 
+def _check_hidden(cls: type, hints: dict[str, Any], fields: dict[str, Field]) -> None:
+    """Raises DeclarationError where something else has the name of a field, which would be lost."""
+    for name in inspect.get_annotations(cls):
+        value = vars(cls).get(name)
+        if inspect.isfunction(value) and name not in fields and not _is_constant(hints.get(name)):
+            what = (
+                f"the method {name}" if value.__qualname__ == f"{cls.__qualname__}.{name}" else "a function"
+            )
+            call = f"{value.__name__}()" if value in (state, state_map, state_list) else "state(…)"
+            raise DeclarationError(
+                f"{cls.__name__}.{name} is annotated like a field, and is {what}: write {name} = {call}, "
+                "under a name that nothing else has"
+            )
+    for owner in cls.__mro__[:-1]:
+        for name in vars(owner).keys() & fields.keys():
+            own = vars(owner)[name]
+            if not isinstance(own, _State) and not (isinstance(own, property) and name == "fsm_state"):
+                raise DeclarationError(
+                    f"{owner.__name__}.{name} takes the place of a field of that name: write "
+                    f"{name} = state(…), or give it another name"
+                )
+
+
 def _warn_of_attributes(cls: type, hints: dict[str, Any], fields: dict[str, Field]) -> None:
     """A class attribute with a hint is most often meant as state, and would be lost with the process."""
-    for name in inspect.get_annotations(cls):
+    for name in [*inspect.get_annotations(cls), *_assigned(cls)]:
         if name in fields or name.startswith("_") or name.isupper() or _is_constant(hints.get(name)):
             continue
         value = vars(cls).get(name, _NOTHING)
@@ -110,6 +157,20 @@ def _warn_of_attributes(cls: type, hints: dict[str, Any], fields: dict[str, Fiel
             DeclarationWarning,
             stacklevel=5,
         )
+
+
+def _assigned(cls: type) -> list[str]:
+    """Attributes without a hint that are no constants: a method sets them, or they are empty collections."""
+    methods = [value for value in vars(cls).values() if inspect.isfunction(value)]
+    stored = {i.argval for m in methods for i in dis.get_instructions(m) if i.opname == "STORE_ATTR"}
+    plain = vars(cls).keys() - inspect.get_annotations(cls).keys()
+    return [
+        name
+        for name, value in vars(cls).items()
+        if name in plain
+        and not (callable(value) or hasattr(type(value), "__get__"))
+        and (name in stored or (isinstance(value, list | dict | set) and not value))
+    ]
 
 
 _NOTHING: Any = object()

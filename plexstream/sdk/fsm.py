@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from plexstream.sdk.arguments import Arguments
+from plexstream.sdk.checks import check_class, texts_of
 from plexstream.sdk.clocks import EVENT_TIMEOUT, MAX_SECONDS, MEMORY, TIMEOUT, Clocks, Method, Timeouts
 from plexstream.sdk.declare import as_handler, declare
 from plexstream.sdk.errors import DeclarationError
@@ -59,7 +60,7 @@ def state_enter(*states: str) -> Callable[[F], F]:
     Parameters:
         states: declared ones.
     """
-    return _mark(EnterMark(states))
+    return _mark(EnterMark(texts_of("state_enter", "states", states)))
 
 
 def _mark(mark: Any) -> Callable[[F], F]:
@@ -71,9 +72,9 @@ def _mark(mark: Any) -> Callable[[F], F]:
 
 
 def fsm_actor(
-    *,
-    states: Iterable[str],
-    initial: str,
+    *misplaced: Any,
+    states: Iterable[str] | None = None,
+    initial: str = "",
     transitions: Mapping[str, Iterable[str]] | None = None,
     max_postponed: int | None = None,
     facets: Iterable[Facet] = (),
@@ -92,15 +93,29 @@ def fsm_actor(
         max_postponed: how many events one actor keeps for later, 256 by default; one more is rejected.
         facets, options: as for `actor`.
     """
-    names = tuple(states)
+    if misplaced or states is None or not initial:
+        raise DeclarationError(
+            "fsm_actor needs its states: write @fsm_actor(states=['new', …], initial='new')"
+        )
+    names = texts_of("fsm_actor", "states", states)
+    if transitions is not None:
+        if not isinstance(transitions, Mapping):
+            raise DeclarationError(
+                f"fsm_actor: transitions={transitions!r}: give a dict, as in {{'new': ['paid', 'cancelled']}}"
+            )
+        transitions = {
+            of: texts_of("fsm_actor", f"transitions[{of!r}]", to) for of, to in transitions.items()
+        }
 
     def build(cls: C) -> C:
+        check_class("fsm_actor", cls)
         if issubclass(cls, EventSourced):
             raise DeclarationError(f"{cls.__name__}: an EventSourced actor cannot be an FSM: write @actor")
         default = cls.__dict__.get(STATE, initial)
         if default != initial:
+            what = f"begins as {default!r}" if isinstance(default, str) else "is a field of its own"
             raise DeclarationError(
-                f"{cls.__name__}.fsm_state begins as {default!r}, but initial is {initial!r}"
+                f"{cls.__name__}.fsm_state {what}, but initial is {initial!r}: leave fsm_state out"
             )
         allowed = _allowed(cls, names, initial, transitions)
         limit = MAX_POSTPONED if max_postponed is None else max_postponed
@@ -196,7 +211,9 @@ def _add_timeout(machine: Machine, where: str, function: Method, mark: TimeoutMa
     _check_states(machine, where, (mark.state,))
     if mark.state in known:
         raise DeclarationError(f"{where}: a second {what} of the state {mark.state!r}; one is allowed")
-    if not callable(mark.after) and not 0 <= mark.after <= MAX_SECONDS:
+    after: object = mark.after
+    is_time = isinstance(after, int | float) and not isinstance(after, bool) and 0 <= after <= MAX_SECONDS
+    if not callable(after) and not is_time:
         raise DeclarationError(f"{where}: after={mark.after!r}: give seconds, from 0 to {MAX_SECONDS:.0f}")
     if len(inspect.signature(function).parameters) != 1:
         raise DeclarationError(f"{where}: a {what} takes no arguments but self")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from plexstream.sdk.arguments import Arguments
+from plexstream.sdk.checks import check_class
 from plexstream.sdk.current import current
 from plexstream.sdk.declare import compose, declare
 from plexstream.sdk.errors import DeclarationError, Reject
@@ -40,6 +41,12 @@ class _Kind:
     methods: dict[str, _Method]  # by event
     init: _Method | None
 
+    def hints(self) -> list[tuple[str, Any]]:
+        """What is read back: fields and arguments, each with where it stands."""
+        own = [*self.methods.values(), *([self.init] if self.init is not None else [])]
+        found = [(f"{self.cls.__name__}.{f.name}", f.annotation) for f in self.fields.values()]
+        return found + [(f"{self.cls.__name__}.{run.__name__}", arguments.type) for run, arguments in own]
+
 
 @overload
 def event_actor(cls: C, /) -> C: ...
@@ -61,11 +68,16 @@ def event_actor(cls: Any = None, /, *, handlers: Iterable[type] = (), **options:
             `init_handler` gets the arguments with which one is added.
         options: as for `actor`.
     """
+    if isinstance(handlers, type) or not isinstance(handlers, Iterable):
+        raise DeclarationError(f"event_actor: handlers={handlers!r}: give a list, as in handlers=[Revenue]")
     kinds = [_kind(handler) for handler in handlers]
 
     def build(cls: C) -> C:
+        check_class("event_actor", cls)
         setattr(cls, _KINDS, {kind.name: kind for kind in kinds})
         declare(cls, _compose, **options)
+        spec: ActorType = cls.__plexstream__  # type: ignore[attr-defined]
+        spec.hints.extend(hint for kind in kinds for hint in kind.hints())
         return cls
 
     return build if cls is None else build(cls)
@@ -85,6 +97,8 @@ def _compose(spec: ActorType, found: list[Marked]) -> None:
 
 
 def _kind(cls: type) -> _Kind:
+    if not isinstance(cls, type):
+        raise DeclarationError(f"event_actor: handlers has {cls!r}, which is no class of event handlers")
     known: _Kind | None = cls.__dict__.get(_KIND)
     if known is not None:  # another manager has it, too
         return known
@@ -243,9 +257,8 @@ def _state(self: Any, kind: _Kind, obj: Any) -> dict[str, Any]:
     """The state of an event handler, to be kept. Raises where its actor could not keep it."""
     state: dict[str, Any] = {}
     for name, field in kind.fields.items():
-        state[name] = plain(obj.__dict__[name])
         try:
-            typed(state[name], field.annotation)
+            state[name] = plain(typed(plain(obj.__dict__[name]), field.annotation))  # as it will be read back
         except ValueError as error:
             raise TypeError(
                 f"{kind.cls.__name__}.{name} was set to what its type hint forbids: {error}"

@@ -68,7 +68,13 @@ Marked = tuple[str, Callable[..., Any], Mark]
 
 def put_mark(function: Any, mark: Mark) -> None:
     """Leave `mark` on a method. Raises DeclarationError where it is none."""
-    method_name("the decorator", function)
+    name = method_name("the decorator", function)
+    before: Mark | None = vars(function).get(_MARK)
+    if before is not None and before != mark:
+        raise DeclarationError(
+            f"{name} has two decorators of which one would be lost: give a handler several names, as in "
+            "@handler('a', 'b'), or write two methods"
+        )
     setattr(function, _MARK, mark)
 
 

@@ -173,6 +173,7 @@ def event_sourced(spec: ActorType, found: list[Marked]) -> list[Marked]:
             fold = _fold(where, function, mark)
             if fold.name in folds.by_name or fold.type in folds.by_type:
                 raise DeclarationError(f"{where}: a second fold of {fold.name}; one is allowed")
+            spec.hints.append((where, fold.type))
             folds.by_name[fold.name] = folds.by_type[fold.type] = fold
         elif isinstance(mark, HandlerMark) and not mark.read_only:
             rest.append((where, _guarded(function), mark))
@@ -197,7 +198,13 @@ def event_sourced(spec: ActorType, found: list[Marked]) -> list[Marked]:
 
 def _fold(where: str, function: Callable[..., Any], mark: EventMark) -> Fold:
     parameters = list(inspect.signature(function).parameters)
-    hint = get_type_hints(function, include_extras=True).get(parameters[1]) if len(parameters) == 2 else None
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except Exception as error:
+        raise DeclarationError(
+            f"{where}: its type hints cannot be read: {error}: import what they name, or define it above"
+        ) from error
+    hint = hints.get(parameters[1]) if len(parameters) == 2 else None
     if not isinstance(hint, type):
         raise DeclarationError(
             f"{where}: a fold takes one event, and says its class: def {function.__name__}(self, event: Paid)"

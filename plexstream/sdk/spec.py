@@ -170,3 +170,4 @@ class ActorType:
     facets: tuple[str, ...] = ()
     kind: Kind = "object"
     on_stuck: OnStuck = "wait"
+    hints: list[tuple[str, Any]] = field(default_factory=list)  # what else is read back, and where it stands

@@ -159,6 +159,10 @@ def cron(expression: str, *, tz: str = "UTC", misfire: Misfire = "once") -> Call
         tz, misfire: as those of `host.remind`.
     """
 
+    given: object = expression
+    if not isinstance(given, str):
+        raise DeclarationError(f"@cron was given {given!r}: write @cron('0 3 * * *'), with an expression")
+
     def mark(function: F) -> F:
         if getattr(function, CRON_MARK, None) is not None:
             raise DeclarationError(

@@ -133,3 +133,18 @@ def test_a_signature_that_no_call_fits(tester, signature):
     exec(f"class Bad:\n    @handler('h')\n    def h({signature}): ...", scope)
     with pytest.raises(DeclarationError, match=r"bad\.h"):
         tester(actor(scope["Bad"]))
+
+
+def test_an_argument_that_is_called_as_the_actor_itself(tester):
+    @actor(name="a")
+    class Rest:
+        @handler
+        def rest(this, **rest): ...
+
+        @handler
+        def plain(self, *, n: int = 0, **rest): ...
+
+    t = tester(Rest)
+    assert t.call("rest", b'{"this": 1}').detail.startswith("a.rest: an argument cannot be called 'this'")
+    assert t.call("plain", b'{"self": 1, "n": 2}').code == "bad_arguments"
+    assert t.ok("rest", b'{"self": 1}')

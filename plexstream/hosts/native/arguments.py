@@ -32,6 +32,7 @@ def binder(function: Callable[..., Any], where: str) -> Bind:
     parameters = list(inspect.signature(function).parameters.values())
     if not parameters:
         raise DeclarationError(f"{where}: it takes no self: write def {function.__name__}(self, …)")
+    own = parameters[0].name  # in a call, a second argument of that name cannot be told from the actor
     parameters = parameters[1:]
     try:
         hints = get_type_hints(function, include_extras=True)
@@ -64,7 +65,7 @@ def binder(function: Callable[..., Any], where: str) -> Bind:
         raise DeclarationError(f"{where}: a type hint cannot be checked: {error}") from error
     names = [f[0] for f in fields]
     if rest is not None:
-        return _with_rest(decoder, names)
+        return _with_rest(decoder, names, own)
     # Without a payload the defaults are the arguments; those that a handler could change are made anew.
     constant = all(len(f) == 3 and type(f[2]) in _IMMUTABLE for f in fields)
     empty = msgspec.structs.astuple(struct()) if constant else None
@@ -103,7 +104,7 @@ def _wrong(error: Exception) -> WrongArguments:
     return WrongArguments(said(error))
 
 
-def _with_rest(decoder: msgspec.json.Decoder[Any], names: list[str]) -> Bind:
+def _with_rest(decoder: msgspec.json.Decoder[Any], names: list[str], own: str) -> Bind:
     def bind(payload: bytes) -> tuple[Any, ...]:
         try:
             named = decoder.decode(payload or b"{}")
@@ -111,6 +112,8 @@ def _with_rest(decoder: msgspec.json.Decoder[Any], names: list[str]) -> Bind:
         except Exception as error:
             raise _wrong(error) from None
         rest = {k: v for k, v in everything.items() if k not in names}
+        if own in rest:
+            raise WrongArguments(f"an argument cannot be called {own!r}, as the actor itself is: rename it")
         return (*msgspec.structs.astuple(named), rest)
 
     bind.__dict__["rest"] = True

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from plexstream.hosts.native.host import NativeHost
+from plexstream.hosts.native.twice import declared_twice
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.model.errors import ConfigError
 from plexstream.model.text import said
@@ -65,12 +66,21 @@ def load_actors(path: str | Path, *, strict: bool = False) -> Loaded:
             spec.loader.exec_module(module)
     except (DeclarationError, DeclarationWarning) as error:
         raise ConfigError(f"{path}{_line(error, file)}: {error}") from error
+    except SystemExit as error:
+        raise ConfigError(
+            f"{path}{_line(error, file)}: importing it ended the process, as sys.exit() does: put what "
+            "a script does under if __name__ == '__main__'"
+        ) from error
     except Exception as error:
         what = f"importing it raised {said(error)}"
         raise ConfigError(f"{path}{_line(error, file)}: {what}") from error
     types = actor_types(module)
     if not types:
         raise ConfigError(f"{path}: declares no actor; decorate a class with @actor")
+    for line, what in declared_twice(file.read_bytes()):
+        if strict:
+            raise ConfigError(f"{path}:{line}: {what}")
+        warnings.warn_explicit(what, DeclarationWarning, str(file), line)
     for declared in types.values():
         if not declared.handlers:
             what = f"{declared.cls.__name__} has no handler: nobody can call it; mark a method with @handler"

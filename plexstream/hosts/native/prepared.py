@@ -11,6 +11,7 @@ from plexstream.hosts.native.fields import PlainFields
 from plexstream.hosts.native.instance import entry_codec
 from plexstream.hosts.native.start import starter
 from plexstream.hosts.native.time import crons_of
+from plexstream.hosts.native.values import ValueCodec
 from plexstream.model.host import RetryInfo, TypeInfo
 from plexstream.model.life import HOOKS, START
 from plexstream.sdk.spec import ActorType, Handler, Retry
@@ -51,6 +52,8 @@ class Type:
         self.collections = [
             (f, entry_codec(f, f"{spec.name}.{f.name}")) for f in spec.fields.values() if f.kind != "plain"
         ]
+        for where, hint in spec.hints:
+            ValueCodec(hint, where)
         self.info = TypeInfo(
             spec.name, version, round(spec.idle_timeout * 1000), spec.max_active,
             round(spec.state_ttl * 1000), _retry_info(spec.retry), spec.snapshots.turns,

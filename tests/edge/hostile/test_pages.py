@@ -18,7 +18,10 @@ ROUTES = [
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_a_name_that_is_rebound_is_no_name_of_this_server(node, method, path):
-    for host in ("evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", ""):
+    for host in (
+        "evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "",
+        "[::1]evil.example", "[::1", "localhost:80:evil.example", "localhost:evil.example", "[::1]:x",
+    ):  # fmt: skip
         data = request(method, path, JSON, host="x").replace(b"host: x", b"host: " + host.encode())
         answer = say(node, data, method)
         assert (answer.status, answer.code) == (403, "forbidden_host"), host

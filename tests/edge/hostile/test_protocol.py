@@ -61,6 +61,10 @@ def test_the_same_answers_whatever_the_version(node, name):
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET /\r\n\r\n",
         b"GET / HTTP/3.0\r\nhost: localhost\r\n\r\n",
+        post(version="2.0"),
+        post(version="0.9"),
+        post(b"{}", "idempotency-key: a", "idempotency-key: b"),
+        post(b"{}", "origin: http://localhost", "origin: http://localhost"),
         b"\x00" * 50,
         b"GET / HTTP/1.1\r\nhost : localhost\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost: localhost\r\n folded: x\r\n\r\n",
@@ -106,6 +110,38 @@ def test_a_body_behind_an_upgrade_is_not_swallowed(node):
         connection.sendall(request("GET", "/health/live", "connection: upgrade", "upgrade: websocket"))
         assert read(connection, "GET").status == 200
         assert is_closed(connection)
+
+
+@pytest.mark.parametrize("coding", ["gzip, chunked", "deflate,chunked", "x;q=1, chunked"])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_coding_that_is_not_known_is_not_taken_for_the_body(node, coding, version):
+    body = b"2\r\n{}\r\n0\r\n\r\n"
+    data = request("POST", PATH, JSON, f"transfer-encoding: {coding}", body=body, version=version)
+    answer = say(node, data)
+    assert (answer.status, answer.code) == (501, "not_supported")
+    assert not node.responder.seen
+
+
+def test_an_empty_key_is_none(node):
+    answer = say(node, post(b"{}", "idempotency-key:"))
+    assert (answer.status, answer.code) == (422, "bad_arguments")
+    assert not node.responder.seen
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/topics/orders", "/v1/awakeables/x/resolve"])
+@pytest.mark.parametrize("expect", [(), ("expect: 100-continue",)])
+def test_who_declares_too_much_need_not_send_it(node, path, expect):
+    with connect(node) as connection:
+        connection.sendall(request("POST", path, JSON, "content-length: 999999999", *expect))
+        answer = read(connection)
+        assert (answer.status, answer.code) == (413, "too_large")
+        assert is_closed(connection)
+
+
+def test_who_waits_for_a_word_is_told_before_it_sends_too_much(node):
+    with connect(node) as connection:
+        connection.sendall(request("POST", PATH, JSON, "content-length: 20000", "expect: 100-continue"))
+        assert read(connection).status == 413
 
 
 def test_what_follows_a_body_is_no_header(node):
