@@ -2,10 +2,11 @@
 
 import json
 import logging
+from dataclasses import dataclass
 
 import pytest
 
-from plexstream import EventSourced, actor, event, handler, migrate, state
+from plexstream import EventSourced, actor, event, handler, migrate, state, state_map
 from plexstream.hosts.native import NativeHost, migration
 from plexstream.sdk.errors import DeclarationError
 
@@ -128,6 +129,55 @@ def test_a_hook_that_does_not_do_it(tester, body):
 
     with pytest.raises(TypeError, match=r"a\.cents is stored as|the migrate hook raised KeyError"):
         upgraded(tester, New)
+
+
+@dataclass
+class Cents:
+    cents: int
+
+    def __post_init__(self):
+        raise {"key": KeyError("x"), "deep": RecursionError(), "odd": ValueError("y")}[HOW[0]]
+
+
+HOW = ["key"]
+
+
+@pytest.mark.parametrize("how", ["key", "deep", "odd"])
+def test_whatever_reading_raises_is_told_of_its_field_and_can_be_taken_over(tester, how):
+    HOW[:] = [how]
+
+    @actor(name="a")
+    class Stored:
+        one: dict = state(default_factory=dict)
+        many: dict[str, dict] = state_map()
+
+        @handler
+        def set(self):
+            self.one = self.many["k"] = {"cents": 1}
+
+    class Read:
+        one: Cents | None = state()
+        many: dict[str, Cents] = state_map()
+
+        @handler
+        def look(self):
+            return self.many["k"]
+
+    @actor(name="a")
+    class Moved(Read):
+        @migrate
+        def up(self, stored):
+            assert stored["one"] == {"cents": 1}
+            self.one = None
+
+    t = tester(Stored)
+    t.ok("set")
+    t.host = NativeHost({"a": actor(name="a")(Read).__plexstream__})
+    with pytest.raises(TypeError, match=r"a.one is stored as .*@migrate hook"):
+        t.load()
+    t.host = NativeHost({"a": Moved.__plexstream__})
+    t.load()
+    assert "a.many has an entry b'{\"cents\":1}'" in t.call("look").detail
 
 
 def test_what_cannot_be():

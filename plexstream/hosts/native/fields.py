@@ -25,6 +25,11 @@ class BadState(TypeError):
     """A state field got a value that its type hint or JSON does not allow."""
 
 
+def why(error: Exception) -> str:
+    """Why a value cannot be read back, for an error's text."""
+    return str(error) if isinstance(error, msgspec.ValidationError) else said(error)
+
+
 class FieldCodec:
     """One plain field: its name, its initial value, how it is checked and read back."""
 
@@ -95,10 +100,10 @@ class PlainFields:
             return
         try:
             attributes[codec.name] = codec.decode(data)
-        except msgspec.ValidationError as error:
+        except Exception as error:  # a __post_init__ raises what it likes
             stored = data[:80].decode(errors="replace")
             raise BadState(
-                f"{codec.where} is stored as {stored}, which its type hint forbids ({error}): "
+                f"{codec.where} is stored as {stored}, which its type hint forbids ({why(error)}): "
                 "widen the hint, or set the field in a @migrate hook, which is given what is stored"
             ) from None
 

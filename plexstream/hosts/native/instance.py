@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from plexstream.hosts.native.fields import BadState, PlainFields
+from plexstream.hosts.native.fields import BadState, PlainFields, why
 from plexstream.hosts.native.migration import bring_up
 from plexstream.hosts.native.values import BadValue, ValueCodec
 from plexstream.model.errors import TooLarge
@@ -61,9 +59,9 @@ class FieldEntries:
     def decode(self, data: bytes) -> Any:
         try:
             return self._values.decode(data)
-        except msgspec.ValidationError as error:
+        except Exception as error:
             raise BadState(
-                f"{self._where} has an entry {data[:80]!r}, which its type hint forbids ({error}): "
+                f"{self._where} has an entry {data[:80]!r}, which its type hint forbids ({why(error)}): "
                 "widen the hint or migrate the state"
             ) from None
 
