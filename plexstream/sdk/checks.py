@@ -5,15 +5,15 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from plexstream.sdk.collections import StateList, StateMap
 from plexstream.sdk.errors import DeclarationError
 
 MAX_SECONDS = 100 * 365 * 86400
 """Of an option that is a time: a hundred years, which is for ever."""
-_MAPS = frozenset({dict, Mapping, MutableMapping, StateMap, Any})
-_LISTS = frozenset({list, Sequence, MutableSequence, StateList, Any})
+_MAPS = frozenset({dict, Mapping, MutableMapping, StateMap, Any, object})
+_LISTS = frozenset({list, Sequence, MutableSequence, StateList, Any, object})
 _TOLD = {
     "__exit__": ("address", "reason"), "__down__": ("address", "ref", "reason"), "__stop__": ("reason",),
     "__alarm__": (),
@@ -60,6 +60,8 @@ def texts_of(where: str, option: str, given: Iterable[Any]) -> tuple[str, ...]:
 
 def check_collection(where: str, kind: str, annotation: Any) -> None:
     """Raises DeclarationError where the hint of a state_map or state_list is that of something else."""
+    if get_origin(annotation) is Annotated:
+        annotation = annotation.__origin__
     origin, args = get_origin(annotation) or annotation, get_args(annotation)
     known, like = (_MAPS, "dict[str, …]") if kind == "map" else (_LISTS, "list[…]")
     if origin not in known:

@@ -122,6 +122,8 @@ def handler(
 def _hook(moment: str, function: Any) -> Any:
     if function is None:
         return lambda f: _hook(moment, f)  # with parentheses
+    if inspect.isfunction(function):
+        check_hook(function.__qualname__, moment, function)
     put_mark(function, HookMark(moment))
     return function
 

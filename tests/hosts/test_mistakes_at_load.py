@@ -6,7 +6,12 @@ from plexstream import DeclarationWarning
 from plexstream.hosts.native.load import load_actors
 from plexstream.model.errors import ConfigError
 
-HEAD = "import datetime, sys\nfrom dataclasses import dataclass\nfrom plexstream import *\n\n"
+HEAD = """import sys
+from dataclasses import dataclass
+from typing import Annotated
+from plexstream import *
+
+"""
 X = "    @handler\n    def x(self, a: int = 0): ...\n"
 EVENT = "@dataclass\nclass E:\n    c: complex\n"
 FSM = "@fsm_actor(states=['a', 'b'], initial='a')\nclass A:\n"
@@ -40,6 +45,7 @@ MISTAKES = {
     of_class("n: list = state(default_factory=lambda: 1 / 0)"):
         "a.n: its default_factory raised ZeroDivision",
     of_class("n: list[int] = state_map()"): r"A.n: state_map\(\) with the hint list.*state_list\(\)",
+    of_class("n: dict[str, int] | None = state_map()"): r"A.n: state_map\(\) with the hint dict.*None",
     of_class("n: int = state_map()"): r"A.n: state_map\(\) with the hint int.*state\(…\)",
     of_class("n: dict[str, int] = state_list()"): r"A.n: state_list\(\) with the hint dict.*state_map\(\)",
     of_class("n: dict[int, int] = state_map()"):
@@ -118,20 +124,21 @@ MISTAKES = {
     "@actor\nclass A(EventSourced):\n    @event\n    def e(self, e: 'Nope'): ...\n" + X:
         "A.e: its type hints .*'Nope'",
     # The file.
-    "sys.exit(0)\n": r":5: importing it ended the process.*__name__ == '__main__'",
+    "sys.exit(0)\n": r":6: importing it ended the process.*__name__ == '__main__'",
 }  # fmt: skip
 
 SUSPECT = {
     of_class("n = 0\n    @handler\n    def y(self): self.n += 1"):
         r"A.n is a plain class attribute.*state\(default=0\)",
     of_class("items = []"): r"A.items is a plain class attribute.*default_factory=lambda: \[\]",
-    f"@actor\nclass A:\n{X}@actor\nclass A:\n{X}": "A takes the place of the one in line 6, which is lost",
-    f"@actor\nclass A:\n{X}{X}": r"A.x takes the place of the one in line 8.*another name",
+    f"@actor\nclass A:\n{X}@actor\nclass A:\n{X}": "A takes the place of the one in line 7, which is lost",
+    f"@actor\nclass A:\n{X}{X}": r"A.x takes the place of the one in line 9.*another name",
 }  # fmt: skip
 FINE = [
     of_class("n: dict = state_map()"),
     of_class("n: dict[str, list[int]] = state_map()"),
     of_class("m: StateMap[int] = state_map()\n    k = state_map()"),
+    of_class("n: object = state_map()\n    m: Annotated[dict[str, int], 'x'] = state_map()"),
     of_class("n: StateList = state_list()\n    m: list[dict] = state_list()"),
     of_class("n: str | None = state()\n    m: int = state(default=None)"),
     of_class("@init_handler()\n    def up(self): ..."),
@@ -172,3 +179,11 @@ def test_what_is_most_often_a_mistake_is_warned_of(tmp_path, code):
 @pytest.mark.parametrize("code", FINE)
 def test_what_is_right_is_taken(tmp_path, code):
     assert load(tmp_path, code, strict=True).types
+
+
+def test_what_is_annotated_holds_entries_of_its_kind(tmp_path, tester):
+    annotated = "n: Annotated[dict[str, int], 'x'] = state_map()"
+    put = "@handler\n    def put(self, v=1):\n        self.n['k'] = v"
+    t = tester(load(tmp_path, of_class(f"{annotated}\n    {put}")).types["a"].cls)
+    t.ok("put")
+    assert "got an entry that cannot be stored" in t.call("put", b'{"v": {"a": 1}}').detail

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from plexstream.hosts.native.fields import BadState, PlainFields, why
 from plexstream.hosts.native.migration import bring_up
@@ -232,5 +232,8 @@ _any = ValueCodec(Any, "a value")
 
 def entry_codec(field: Field, where: str) -> ValueCodec:
     """Of the entries of a collection, by the hint's value type: ``StateMap[V]``, ``list[V]``"""
-    args = getattr(field.annotation, "__args__", ())
+    hint = field.annotation
+    if get_origin(hint) is Annotated:
+        hint = hint.__origin__
+    args = get_args(hint)
     return ValueCodec(args[-1] if args and not hasattr(args[-1], "__constraints__") else Any, where)
