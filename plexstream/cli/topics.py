@@ -90,12 +90,14 @@ def accept(
 ) -> None:
     """Go on with partitions of a topic that have lost records, and are refused for that.
 
-    What was lost stays lost. What comes from then on counts as new. Nodes that run heed it within seconds.
+    What was lost stays lost. What comes from then on counts as new. Nodes that run heed it within a minute.
+    Of a journal whose snapshots need records that are gone, it is to go on with the state that is left.
 
     [bold]Examples[/]
 
       plexstream topics accept orders --kafka localhost:9092
       plexstream topics accept plex.mailbox --kafka localhost:9092
+      plexstream topics accept plex.journal --kafka localhost:9092
     """
     from plexstream.cli.logs import load, open_installation, partitions_of, where
     from plexstream.log.installation import Control
@@ -110,11 +112,13 @@ def accept(
             waiting = sorted({place[0] for place, _ in control.refused()})
             raise ConfigError(_nothing_to_accept(topic, waiting, log, where(chosen), chosen.topics().prefix))
     for (_, number), short in found:
-        out.print(
-            f"[yellow]accepted[/]  {topic}[{number}]: it goes on from offset {short.end}; "
-            f"it was known up to {short.position}",
-            soft_wrap=True,
-        )
+        goes_on = f"it goes on from offset {short.end}; it was known up to {short.position}"
+        if topic == chosen.topics().journal:
+            goes_on = (
+                f"the partition goes on with the state that is left, as of offset {short.position} or later: "
+                "of the first node that takes it over, or of the snapshots"
+            )
+        out.print(f"[yellow]accepted[/]  {topic}[{number}]: {goes_on}", soft_wrap=True)
 
 
 @app.command("list")

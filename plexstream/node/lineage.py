@@ -34,6 +34,7 @@ class Lineage(msgspec.Struct, frozen=True, omit_defaults=True):
         since: offset in that topic below which its pieces are of another life.
         claim, token: the claim in force at the sum's end.
         tail: digest of the last journal record that the sum reflects.
+        anew: whether the snapshot topic may lack pieces that no journal record tells of.
     """
 
     partition: int
@@ -44,6 +45,7 @@ class Lineage(msgspec.Struct, frozen=True, omit_defaults=True):
     claim: int = -1
     token: str = ""
     tail: str = ""
+    anew: bool = False
 
     def piece(self, offset: int) -> Snapshot:
         """As a piece of state, to be written together with the sum."""
@@ -60,6 +62,7 @@ class Facts(NamedTuple):
     mailbox_first: int
     mailbox_end: int
     short: Short | None  # what is said of the mailbox as it is now
+    gone: Short | None  # and of the journal
     origin: str  # of mails: what receivers know the journal by
 
     @property
@@ -80,7 +83,7 @@ class Unfit(NamedTuple):
     upto: int = 0
 
 
-NOTHING = Facts("", "", "", 0, 0, 0, None, "")
+NOTHING = Facts("", "", "", 0, 0, 0, None, None, "")
 
 
 def look(control: Control, partition: int) -> Facts:
@@ -94,11 +97,12 @@ def look(control: Control, partition: int) -> Facts:
     first, _ = log.range((topics.journal, partition))
     place = (topics.mailbox, partition)
     mailbox_first, mailbox_end = log.range(place)
-    short = control.short(place)
+    short, gone = control.short(place), control.short((topics.journal, partition))
     name = f"journal/{partition}"
     return Facts(
         journal, mailbox, snapshot, first, mailbox_first, mailbox_end,
         short if short is not None and short.life == mailbox else None,
+        gone if gone is not None and gone.life == journal else None,
         name if control.unnamed(topics.journal, journal) else f"{name}@{journal}",
     )  # fmt: skip
 

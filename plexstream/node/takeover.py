@@ -11,10 +11,11 @@ from functools import partial
 import msgspec
 
 from plexstream.log.base import Place, Record
-from plexstream.model.errors import Fenced, HistoryGone, LogError, Malformed, StoreCorrupt, StoreUnavailable
+from plexstream.model.errors import Fenced, LogError, Malformed, StoreCorrupt, StoreUnavailable
 from plexstream.model.journal import Claim, Mark, Partition, Step, Turn
 from plexstream.model.snapshot import Snapshot
 from plexstream.node.encode import journal_items
+from plexstream.node.gone import Gone, Remains
 from plexstream.node.lanes import Lane
 from plexstream.node.lineage import (
     LIFE_KEY,
@@ -107,6 +108,7 @@ class Takeover:
         self.claim = -1
         self.unsaved = 0
         self.mailbox = Mailbox(services, partition, owner)
+        self.gone = Gone(services, partition, owner)
         self.journal: Place = (services.topics.journal, partition)
         self.snapshots: Place = (services.topics.snapshot, partition)
         self._token = uuid.uuid4().hex
@@ -129,6 +131,10 @@ class Takeover:
         self._folded_token = ""  # of the last claim
         self._loads = 0
         self._first = 0  # of the journal, as was seen last
+        self._partition = Partition()  # the sum that stands with the snapshots
+        self._sentinel_offset = 0
+        self._given_up = False  # what the journal has lost, by an operator's word
+        self._sum_to_take: Partition | None = None
         self._proving = False  # the snapshots are read to see whether they may replace the store
         self._seen = 0  # of the snapshot topic, up to this offset
         self._sentinel = -1  # the number of its batch in the lane
@@ -205,6 +211,9 @@ class Takeover:
         if lineage is not None and lineage.snapshot and found.snapshot:
             self.save_all = lineage.snapshot != found.snapshot
             self.since = 0 if self.save_all else lineage.since
+            # Who has begun to save all anew may have died before the end. And where somebody has deleted all
+            # that the store reflects, no record tells what the snapshots lack.
+            self.save_all = self.save_all or lineage.anew or 0 < stored.start <= found.first
         self._known_lineage = lineage
         same = lineage is not None and bool(lineage.journal) and lineage.journal == found.journal
         self._comparison = Comparison(stored, lineage, same)
@@ -348,6 +357,14 @@ class Takeover:
         assert self.store is not None
         lineage = self._sum_lineage
         partition = decode_partition(self._sum.data) if self._sum else Partition()
+        self._partition, self._sentinel_offset = partition, sentinel
+        if self._given_up:
+            self.s.snapshots.release(self.snapshots)
+            self._write_loaded()
+            self._known_lineage = lineage
+            assert self._sum_to_take is not None
+            self._start_restore(self._sum_to_take, exact=False)
+            return
         if other_life(lineage, self.facts):
             assert lineage is not None
             _log.warning(
@@ -430,7 +447,9 @@ class Takeover:
         """The journal begins at `first`, beyond what is needed: load the snapshots that stand in for it.
 
         Raises:
-            HistoryGone: none do.
+            Fenced: a newer owner has trimmed it.
+
+        Where none do, it is refused until an operator goes on with what is left.
         """
         self._first = first
         self.s.journal.release(self.journal)
@@ -438,20 +457,30 @@ class Takeover:
         if self._loads > 1:
             # The second sentinel stood behind all that a former owner committed, and committing it would have
             # failed had a newer owner trimmed: so nobody did who had saved it.
-            raise HistoryGone(
-                f"{self.journal[0]}[{self.partition}] begins at offset {first}, and the snapshots in "
-                f"{self.snapshots[0]} need it from {needed} on: was it trimmed by something else than "
-                f"plexstream, such as a retention of the topic? {self._left()}See `plexstream doctor`"
-            )
+            self.phase = Phase.REFUSED
+            remains = Remains(self._found, self._partition, needed, first)
+            self.gone.check(remains, self.facts, self.claim, self._go_on_with)
+            return
         # A former owner trimmed it by its snapshots, after the range was looked at; or a newer one has.
         if not self._proving:
             _log.warning("partition %d: the store is rebuilt: the journal was trimmed", self.partition)
         self._start_load()
 
-    def _left(self) -> str:
-        if self._found is None:
-            return ""
-        return f"The state store of this node, which reflects it up to {self._found.start}, is kept. "
+    def _go_on_with(self, partition: Partition, from_store: bool) -> None:
+        """An operator goes on with what is left, and nothing below this claim counts any more."""
+        self._given_up = True
+        self._comparison = None
+        self.save_all = True
+        self.unsaved = self.claim
+        if self._proving and not from_store:
+            self._proving = False
+            self._sum_to_take = partition
+            self._load_again()
+            self.phase = Phase.LOADING
+            return
+        if from_store:
+            self.since = self._sentinel_offset  # what the snapshots have is older, or of other turns
+        self._start_restore(partition, exact=from_store)
 
     def saved(self, batch: int) -> None:
         """The lane has committed its batches up to this one."""
@@ -543,9 +572,14 @@ class Takeover:
 
     def _end(self) -> None:
         """All is folded: the partition may start, if its mailbox is what it was."""
-        assert self.restore is not None
+        restore = self.restore
+        assert restore is not None
+        if self._given_up:
+            # Before anything is acknowledged that rests on it: what was accepted is accepted once.
+            partition = restore.fold.partition(self.unsaved)
+            restore.pieces.flush(partition_piece(partition), self.lineage(partition.start))
         self.phase = Phase.REFUSED
-        if self.mailbox.check(self.restore.fold, self.claim, self._known_lineage, self.facts):
+        if self.mailbox.check(restore.fold, self.claim, self._known_lineage, self.facts):
             self.phase = Phase.DONE
 
     def _differs(self, comparison: Comparison, record: Record) -> str:
@@ -567,5 +601,5 @@ class Takeover:
         assert self.restore is not None
         return Lineage(
             self.partition, journal, mailbox, snapshot, self.since, self.restore.fold.claim,
-            self._folded_token, self._tail if tail is None else tail,
+            self._folded_token, self._tail if tail is None else tail, self.save_all,
         ).piece(start)  # fmt: skip

@@ -43,10 +43,11 @@ class Upkeep:
         self._takeover = takeover
         if takeover.save_all:
             _log.warning(
-                "partition %d: the topic of snapshots is another one than the state was saved to: all of it "
-                "is saved anew", takeover.partition,
+                "partition %d: the topic of snapshots lacks what no journal record tells: all state is saved "
+                "anew", takeover.partition,
             )  # fmt: skip
-            processor.pieces.all_unsaved(takeover.facts.first)
+            # Who has them before that is done needs records that are gone, and so does not take them for all.
+            processor.pieces.all_unsaved(max(0, takeover.facts.first - 1))
         self._journal = takeover.journal
         self._mailbox: Place = (services.topics.mailbox, takeover.partition)
         self.flushed_at = services.now()
@@ -204,6 +205,9 @@ class Upkeep:
             return  # another's: of the sentinel of the takeover
         (_, partition), self._saving, self._saving_from = self._saving, None, None
         self.processor.pieces.saved()
+        oldest = self.processor.pieces.oldest_unsaved()
+        if oldest is None or oldest >= self._takeover.facts.first:
+            self._takeover.save_all = False
         if self._more:
             self.snapshot(self.s.now())  # while it is behind, one batch follows the other
         # The last record that a store reflects stays: by it a takeover tells whether the store is its own.

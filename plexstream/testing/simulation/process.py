@@ -276,6 +276,8 @@ class SimProcess:
                     self.hits["an answer too late"] += 1
                 try:
                     question.owner.answered(question.then, question.result)
+                except HistoryGone as error:
+                    raise Violation(f"{self.node}: turns are lost: {error}") from None
                 except (StoreCorrupt, StoreUnavailable, LogError) as error:
                     question.owner.lose(str(error))
                 except Exception as error:
