@@ -68,6 +68,22 @@ def unproven(place: Place) -> LogUnavailable:
     )
 
 
+def believed(place: Place, found: tuple[int, int], contradicted: bool | None) -> tuple[int, int]:
+    """The range of a partition as its leader has told it, if the others take that one for the leader.
+
+    Parameters:
+        contradicted: whether most of them name another, asked after it had answered; None: too few say.
+
+    Raises:
+        LogUnavailable: it is none that proves anything. Who leads no more tells what once was so.
+    """
+    if contradicted is None:
+        raise LogUnavailable(f"too few say who leads {place[0]}[{place[1]}]: are they up?")
+    if contradicted:
+        raise LogUnavailable(f"most brokers say that another leads {place[0]}[{place[1]}]: ask again")
+    return found
+
+
 def known_offset(offset: int, doing: str) -> int:
     """An offset as a broker has answered it: the one place that takes its word. librdkafka may answer -1001.
 

@@ -300,3 +300,25 @@ def test_asking_for_the_id_of_a_topic_never_creates_it():
             log.topic_id("absent")
         assert log.topics() == {}
         log.close()
+
+
+@pytest.mark.kafka
+def test_nothing_waits_behind_a_trim(log, topic, monkeypatch):
+    """A leader answers it when all replicas have done it, and nothing else of its connection before."""
+    attempt, asked = kafka_admin.Admin._attempt, []
+
+    def noted(self, client, *question):
+        asked.append(client)
+        return attempt(self, client, *question)
+
+    place = topic, 0
+    fill(log, place, b"first", b"second")
+    monkeypatch.setattr(kafka_admin.Admin, "_attempt", noted)
+    log.range(place)
+    others = list(asked)
+    asked.clear()
+    log.trim(place, 1, 2)
+    assert others
+    assert asked
+    assert not {id(client) for client in others} & {id(client) for client in asked}
+    assert log.range(place) == (1, 2)

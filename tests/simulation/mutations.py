@@ -233,6 +233,10 @@ def negative_offsets_are_numbers(patch):
     patch.setattr(network, "known_offset", lambda offset, doing: offset)
 
 
+def leaders_of_before_believed(patch):
+    patch.setattr(network, "believed", lambda place, found, contradicted: found)
+
+
 def trimmed_before_the_commit(patch):
     snapshot = Upkeep.snapshot
 

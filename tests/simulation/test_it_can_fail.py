@@ -48,6 +48,10 @@ FOCUS = {
     mutations.other_lives_taken: _MIX,
     mutations.positions_before_what_they_stand_for: _FED,
     mutations.sources_without_numbers: _FED,
+    mutations.leaders_of_before_believed: {
+        "astray": 0.5, "crash": 0.03, "partitions": 1, "no_offset": 0.0, "answer": 0.0, "mix": 0.0,
+        "steps": 780,
+    },
     mutations.questions_asked_once_only: {"answer": 0.6, "commit": 0.0},
     mutations.reads_without_proof: _ZOMBIES,
     mutations.trimmed_before_the_commit: {

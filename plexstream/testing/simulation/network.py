@@ -10,7 +10,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
-from plexstream.log.base import Ack, Appender, Item, Place, Record, TopicSpec, appended, failed, known_offset
+from plexstream.log.base import (
+    Ack,
+    Appender,
+    Item,
+    Place,
+    Record,
+    TopicSpec,
+    appended,
+    believed,
+    failed,
+    known_offset,
+)
 from plexstream.log.kafka.pace import PacedAppender
 from plexstream.log.limits import check_group
 from plexstream.log.local import LocalReader
@@ -80,6 +91,8 @@ class Network:
         self.odds_split = 0.2
         self._late: list[tuple[int, str, int, Mapping[Place, int] | None, str]] = []
         self.odds_late_answer = 0.0
+        self.odds_astray = 0.0  # that a question for a range is answered by who led before
+        self.astray = Random(0)
         self.apart = random  # what it decides leaves the rest of a schedule as it was
 
     def create(self, topics: Iterable[TopicSpec]) -> None:
@@ -177,6 +190,11 @@ class Network:
                 self.note(f"transaction {id} ends late")
             except Fenced:
                 pass
+
+    def range_of_before(self, first: int, end: int) -> tuple[int, int]:
+        """What a broker says of a partition that it leads no more: what may once have been its range."""
+        before = end - self.astray.randrange(end + 1)
+        return min(before, first - self.astray.randrange(first + 1)), before
 
     def compact(self, place: Place) -> None:
         """Drop every record that a newer one with its key replaces, as the broker's cleaner does."""
@@ -417,11 +435,16 @@ class SimLog:
         network = self.network
         network.check_up(place)
         first, end = network.log.range(place)
+        contradicted: bool | None = False
+        if network.astray.random() < network.odds_astray:
+            first, end = network.range_of_before(first, end)
+            network.note(f"{place} is answered for by a broker that led it before: {first} to {end}")
+            contradicted = network.astray.choice((True, None))
         if network.apart.random() < network.odds_no_offset:
             network.note(f"asked for its offsets, {place} answers -1001")
             first, end = network.apart.choice(((first, -1001), (-1001, end), (-1001, -1001)))
         doing = f"asking for the offsets of {place[0]}[{place[1]}]"
-        return known_offset(first, doing), known_offset(end, doing)
+        return believed(place, (known_offset(first, doing), known_offset(end, doing)), contradicted)
 
     def trim(self, place: Place, before: int, end: int) -> None:
         self.network.check_up(place)

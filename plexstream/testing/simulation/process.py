@@ -358,6 +358,9 @@ class SimProcess:
             driver.lose(str(error))
         except Exception as error:
             raise Violation(f"{self.node}, partition {partition}: {what} failed: {error!r}") from error
+        refused = driver.state is State.TAKEOVER and driver.takeover.phase is Phase.REFUSED
+        if refused and partition not in self.strange:
+            raise Violation(f"{self.node}: partition {partition} is refused, though nothing is lost")
         if before is State.TAKEOVER and driver.state is State.ACTIVE:
             self._activated(partition, driver, phase)
         if driver._paused:

@@ -83,6 +83,8 @@ class Simulation:
         drawn["mix"] = lives.choice((0.0,) * 7 + (0.5,))
         if drawn["mix"]:  # long enough for stores to be written, copied and mistaken
             drawn.update(steps=3 * steps, crash=0.03, wipe=0.0)
+        astray = Random(f"astray {seed}")
+        drawn["astray"] = astray.choice((0.0, 0.0, 0.1, 0.3))
         drawn["fed"] = Random(f"fed {seed}").choice((0.0, 0.0, 0.0, 0.1))
         self.mixer = Mixer(lives)
         self.plan: Plan = plan(self.random, steps)._replace(**{**drawn, **(change or {})})
@@ -101,6 +103,7 @@ class Simulation:
         self.network.odds_commit = p.commit
         self.network.odds_no_offset = p.no_offset
         self.network.odds_answer = p.answer
+        self.network.odds_astray, self.network.astray = p.astray, astray
         self.network.apart = Random(f"answers {seed}")
         self.network.odds_late_answer = self.network.apart.choice((0.0, 0.1, 0.5))
         names = [getattr(self.topics, kind) for kind in COPARTITIONED]
@@ -396,6 +399,7 @@ class Simulation:
         network.away.clear()
         network.stuck.clear()
         flying.WINDOW = relay.KEPT = 1 << 20  # probes of deadlocks would pile up for ever
+        network.odds_astray = 0.0
         network.odds_no_offset = network.odds_commit = network.odds_unknown_offset = network.odds_answer = 0.0
         for process in self.processes:
             process.fill_disk(False)
