@@ -77,6 +77,7 @@ class Membership:
         self._assign = assign
         self._let_go = let_go
         self._have: frozenset[int] = frozenset()
+        self._have_until: float | None = None  # of an earlier membership; None: they are this one's
         self._views = views
         self._stop = threading.Event()
         self._leaving = False
@@ -111,6 +112,8 @@ class Membership:
                         if kind_of(error) in (Kind.ANEW, Kind.FENCED):
                             raise KafkaException(error)
                         self._outage.error(error)
+                    if self._have_until is not None and time.monotonic() >= self._have_until:
+                        self._change(frozenset(), False)
                     if time.monotonic() >= look_at:
                         doubts = doubts + 1 if self._in_doubt(consumer) else 0
                         if doubts > 1:
@@ -122,7 +125,13 @@ class Membership:
                 said = error.args[0].str() if isinstance(error, KafkaException) else repr(error)
                 _log.warning("membership begins anew: %s", said)
                 self._leaving = True
-                self._change(frozenset(), False)
+                if isinstance(error, KafkaException) and kind_of(error.args[0]) is Kind.FENCED:
+                    self._change(frozenset(), False)
+                else:
+                    # They are this member's until its session ends: to let go of them, and to take them over
+                    # again when it has joined, would take them out of service. Claims protect the others.
+                    self._have_until = self._have_until or time.monotonic() + SESSION_MS / 1000
+                    self._assign(self._have, False)
                 self._stop.wait(RETRY_S)
             finally:
                 if consumer is not None:
@@ -142,13 +151,15 @@ class Membership:
 
     def _change(self, have: frozenset[int], known: bool = True) -> None:
         self._have = have
+        self._have_until = None
         self._assign(have, known)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
         if partitions:
             consumer.pause(partitions)
-        self._change(self._have | {p.partition for p in partitions})  # be it nothing: that is known now
+        had = self._have if self._have_until is None else frozenset()
+        self._change(had | {p.partition for p in partitions})  # be it nothing: that is known now
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         gone = {p.partition for p in partitions}
@@ -161,7 +172,8 @@ class Membership:
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         _log.warning("membership: lost partitions %s", sorted(p.partition for p in partitions))
-        self._change(self._have - {p.partition for p in partitions}, False)
+        if not self._leaving:
+            self._change(self._have - {p.partition for p in partitions}, False)
         consumer.incremental_unassign(partitions)
 
 

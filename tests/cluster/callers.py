@@ -16,6 +16,7 @@ from confluent_kafka import Message, Producer
 from serving import PARTITIONS, until
 
 from plexstream import AsyncClient
+from plexstream.log.kafka.settings import PROMPT
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable, Overloaded, TimedOut
 
@@ -244,7 +245,8 @@ class Callers:
             try:
                 result = await call(op.target, handler, arguments, timeout=ATTEMPT_S, idempotency_key=key)
             except (TimedOut, LogUnavailable, Overloaded) as error:
-                op.errors.append(f"{way}: {type(error).__name__} {error}")
+                after = time.monotonic() - op.begun
+                op.errors.append(f"{way} at {after:.1f} s: {type(error).__name__} {error}")
             else:
                 op.end(OK, result)
                 return
@@ -259,9 +261,7 @@ class Callers:
         """Appends to the source topic, one record after the other, each surely acknowledged or not known."""
         producer = Producer(
             {"bootstrap.servers": self._brokers, "acks": "all", "enable.idempotence": True, "log_level": 0,
-             "message.timeout.ms": 0, "linger.ms": 0, "topic.metadata.refresh.interval.ms": 2000,
-             "socket.timeout.ms": 5000,
-             "partitioner": "murmur2"}
+             "message.timeout.ms": 0, "linger.ms": 0, **PROMPT, "partitioner": "murmur2"}
         )  # fmt: skip
         numbers: dict[str, int] = {}
         for i in itertools.count():

@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from callers import KINDS, OK, Operation
+from room import Installation
+
+from plexstream.log.installation import names
+from plexstream.testing.errors import KafkaUnavailableError
 
 _found: list[str] = []
 
 
-def keep(fault: str, history: Iterable[Operation], struck: float, undone: float) -> None:
-    """Take note of a history, with the times at which the fault began and was undone."""
+def keep(fault: str, history: Iterable[Operation], struck: float, serves: float, undone: float) -> None:
+    """Take note of a history, with the times at which a fault began, at which the cluster could serve again
+    what it befell (others lead, or enough replicas are in sync), and at which it was undone.
+    """
     history = list(history)
-    waits = [f"{longest(history, struck, kind):10.1f}" for kind in KINDS]
-    _found.append(f"{fault:28}{''.join(waits)}{longest(history, undone):10.1f}")
+    waits = [longest(history, struck, kind) for kind in KINDS]
+    waits += [serves - struck, longest(history, serves), longest(history, undone)]
+    _found.append(f"{fault:28}{''.join(f'{wait:10.1f}' for wait in waits)}")
+
+
+class Watch:
+    """Looks, from now on and beside others, when the cluster can serve: every partition has a leader, and
+    enough replicas in sync. What brokers need to start again is no stall of ours.
+    """
+
+    def __init__(self, on: Installation) -> None:
+        self._on = on
+        self._at = 0.0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def served_at(self) -> float:
+        """When it could for the first time."""
+        self._thread.join(60)
+        assert self._at, "there are too few replicas, or no leaders"
+        return self._at
+
+    def _run(self) -> None:
+        topics = names(self._on.topics)
+        while not self._at:
+            with suppress(KafkaUnavailableError):
+                found = [s for topic in topics for s in self._on.brokers.partitions(topic).values()]
+                if all(state.leader >= 0 and len(state.in_sync) >= 2 for state in found):
+                    self._at = time.monotonic()
+            time.sleep(0.05)
 
 
 def longest(history: Iterable[Operation], since: float, kind: str = "") -> float:
@@ -23,8 +60,10 @@ def longest(history: Iterable[Operation], since: float, kind: str = "") -> float
 
 
 def table() -> list[str]:
-    """Seconds by fault and kind, and of all kinds from the end of the fault on; nothing if there are none."""
+    """Seconds by fault and kind; until the cluster could serve again, and of all kinds from then on, and from
+    the end of the fault on. Nothing if there are none.
+    """
     if not _found:
         return []
-    heads = "".join(f"{kind[:9]:>10}" for kind in (*KINDS, "afterwards"))
+    heads = "".join(f"{kind[:9]:>10}" for kind in (*KINDS, "serves at", "from then", "undone"))
     return ["longest wait for an acknowledgement from the fault on, in seconds:", f"{'':28}{heads}", *_found]

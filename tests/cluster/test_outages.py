@@ -9,7 +9,7 @@ import time
 
 import pytest
 import stalls
-from callers import Callers
+from callers import KINDS, Callers
 from outages import OUTAGES, Outage
 from reckoning import all_of
 from room import Installation, Room
@@ -28,13 +28,16 @@ def test_what_is_acknowledged_stays(room: Room, outage: Outage) -> None:
             callers.more("before the fault")
             struck = time.monotonic()
             undo = outage.strike(on)
+            serves = time.monotonic()
             try:
                 callers.more("during the fault", outage.goes_on)
             finally:
+                watch = None if outage.goes_on == KINDS else stalls.Watch(on)
                 undo()
             undone = time.monotonic()
             callers.more("after the fault")
-        stalls.keep(outage.name, callers.history, struck, undone)
+            serves = serves if watch is None else watch.served_at()
+        stalls.keep(outage.name, callers.history, struck, serves, undone)
         reckon(on, callers)
     except BaseException:
         for node in on.nodes:

@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient, ClusterMetadata
 
 from plexstream.log.kafka.errors import Kind, kind_of, log_error
 from plexstream.log.kafka.outage import Outage
-from plexstream.log.kafka.settings import client_settings, connect, logger
+from plexstream.log.kafka.settings import PROMPT, client_settings, connect, logger
 from plexstream.log.kafka.undertaker import watch
 from plexstream.model.errors import LogUnavailable, TopicMissing
 
@@ -30,7 +30,7 @@ Question = Callable[[AdminClient, float], T]
 TIMEOUT_S = 15.0
 """Of every question. Longer than a broker's restart (4 to 11 s as measured), so that one is no error."""
 
-ATTEMPT_S = 4.0
+ATTEMPT_S = 2.5
 """When one that may be repeated is asked again: its broker may be gone, and another have its place."""
 
 MISSING_S = 2.0
@@ -55,7 +55,7 @@ class Admin:
         self.bootstrap = bootstrap
         self._outage = Outage(f"Kafka at {bootstrap}")
         # So that to list a topic by its name never creates it.
-        own = {"allow.auto.create.topics": False}
+        own = PROMPT | {"allow.auto.create.topics": False}
         self._settings = client_settings(bootstrap, own, settings, "admin", self._outage.error)
         self._sound = sound or (lambda: bootstrap)
         self._lock = threading.Lock()

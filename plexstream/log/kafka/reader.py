@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from plexstream.log.base import Place, Record
 from plexstream.log.kafka.errors import Kind, kind_of, log_error, passes
 from plexstream.log.kafka.outage import Outage
-from plexstream.log.kafka.settings import READER, client_settings, connect, logger
+from plexstream.log.kafka.settings import PROMPT, READER, client_settings, connect, logger
 from plexstream.log.kafka.views import AGAIN_S, LOOK_S
 from plexstream.log.local import beyond_end
 from plexstream.model.errors import LogError, LogUnavailable, Unreadable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WAKE_S = 0.02
 """How late a `wake` may come: nothing interrupts librdkafka's poll. 50 idle polls a second cost 0.1 % CPU."""
 
-_LOOK_AROUND_S = 2.0
+_LOOK_AROUND_S = 1.0
 """How often a reader that has nothing to read looks whether whom it asks does lead."""
 
 _LOOK_UP_S = 1.0
@@ -46,7 +46,7 @@ class KafkaReader:
     def __init__(self, log: KafkaLog, committed: bool) -> None:
         self._log = log
         self._outage = Outage(f"Kafka at {log.bootstrap}, reader")
-        own = READER | {"isolation.level": "read_committed" if committed else "read_uncommitted"}
+        own = READER | PROMPT | {"isolation.level": "read_committed" if committed else "read_uncommitted"}
         self._settings = client_settings(log.views.sound, own, log.settings, "consumer", self._on_error)
         self._consumer = connect(Consumer, self._settings)
         self._positions: dict[Place, int] = {}

@@ -37,6 +37,14 @@ _COMMON: dict[str, Any] = {
     "socket.nagle.disable": True,
 }
 
+PROMPT: dict[str, Any] = {
+    # Of appenders, readers and questions, for which callers wait. A leader that stands still, or that waits
+    # for a replica which does, holds back what was sent to it for so long, however soon another one leads:
+    # none of it is sent there before. What it has taken is known by its sequence number when it comes again.
+    "socket.timeout.ms": 2500,
+    "topic.metadata.refresh.interval.ms": 1000,
+}
+
 _PRODUCER: dict[str, Any] = {
     "batch.size": BATCH_BYTES,
     # The topic's own limit is checked before a record is handed over; this one only must not be lower.
@@ -50,6 +58,7 @@ _PRODUCER: dict[str, Any] = {
 
 APPENDER: dict[str, Any] = {
     **_PRODUCER,
+    **PROMPT,
     "acks": "all",
     "enable.idempotence": True,
     # A batch that fails for good stops the producer: no group is appended without its predecessors.

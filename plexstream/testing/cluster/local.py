@@ -252,7 +252,11 @@ class LocalCluster:
             KafkaUnavailableError: no broker answers.
             KeyError: there is no such partition.
         """
-        return self._state().topics[topic][partition]
+        return self.partitions(topic)[partition]
+
+    def partitions(self, topic: str) -> dict[int, PartitionState]:
+        """The same for all partitions of a topic, by number."""
+        return dict(self._state().topics[topic])
 
     def leader(self, topic: str, partition: int) -> int:
         """The number of the broker that leads a partition, -1 if there is none; errors as of `partition`."""
@@ -260,7 +264,7 @@ class LocalCluster:
 
     def leaders(self, topic: str) -> dict[int, int]:
         """The leader of each partition of a topic; errors as of `partition`."""
-        return {number: state.leader for number, state in self._state().topics[topic].items()}
+        return {number: state.leader for number, state in self.partitions(topic).items()}
 
     def move_leader(self, topic: str, partition: int, to: int | None = None, timeout: float = 30.0) -> int:
         """Let another replica lead a partition.
