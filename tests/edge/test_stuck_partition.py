@@ -11,6 +11,8 @@ from echo import LONG, Responder, create_topics, eventually
 from plexstream.edge import calls as calls_module
 from plexstream.edge import sender as sender_module
 from plexstream.edge.calls import Calls
+from plexstream.edge.sender import Sender, Sending
+from plexstream.log.base import appended
 from plexstream.log.memory import MemoryAppender, MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable
@@ -96,6 +98,49 @@ def test_calls_to_the_others_are_served_and_those_to_it_get_log_unavailable_in_t
         assert [call.result(LONG) for call in lost] == [None] * len(lost)
         assert calls.ask(stuck, "c", b"again").result(LONG) == b"again"
         assert calls.appender_failures == 0
+
+
+class OneByOne(MemoryAppender):
+    """Acknowledges a group when it is told to."""
+
+    def __init__(self, log):
+        super().__init__(log)
+        self.tokens = []
+
+    def append(self, place, items, token):
+        self.tokens.append((place, token))
+
+    def poll(self, timeout):
+        time.sleep(0.001)
+        acks = []
+        while self.tokens and self._log.let_go:
+            self._log.let_go -= 1
+            place, token = self.tokens.pop(0)
+            acks.append(appended(place, token, 0))
+        return acks
+
+
+def test_a_partition_that_is_always_busy_and_acknowledges_is_not_stuck():
+    log = MemoryLog()
+    log.let_go = 0
+    log.appender = lambda: OneByOne(log)
+    done = []
+    sender = Sender(log, lambda ids, error: done.extend(ids), name="test")
+    place, began = ("m", 0), time.monotonic()
+    for n in range(3):
+        # The first one waits for as long as makes a partition stuck; those behind it have only just come.
+        since = began - 10 * sender_module.STUCK_S if n == 0 else began
+        sender.put(Sending(place, [(b"k", b"v")], f"{n}", True, began + 1e6, since))
+        eventually(lambda n=n: place in sender.ways and len(sender.ways[place].flying) == n + 1)
+    way = sender.ways[place]
+    assert way.stuck(began)
+    log.let_go = 1
+    eventually(lambda: done == ["0"])
+    assert len(way.flying) == 2
+    assert not way.stuck(began)
+    log.let_go = 2
+    eventually(lambda: done == ["0", "1", "2"])
+    sender.close(1.0)
 
 
 def test_an_ask_whose_message_the_log_has_not_taken_says_so(topics, log, calls):
