@@ -350,6 +350,10 @@ CALL_ERRORS: dict[str, type[CallError]] = {
     )
 }  # fmt: skip
 
+FAILURES = frozenset((Failed.code, StepFailed.code, TimedOut.code, Deadlock.code, "error"))
+"""Codes of what is a handler's own failure: what it raised, or has let pass of its waits. It is tried again
+as `Retry` says, and told to supervisors. All others are refusals, or somebody has ended it."""
+
 
 def call_error(code: str, detail: str, data: Any = None) -> CallError:
     """The error of the tree that `code` names; a plain CallError for a code this version does not know."""

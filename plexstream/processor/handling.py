@@ -11,7 +11,7 @@ from plexstream.model import idempotency
 from plexstream.model.address import type_of
 from plexstream.model.attempt import FIELD, encode_attempt
 from plexstream.model.control import RESULT
-from plexstream.model.errors import Failed
+from plexstream.model.errors import FAILURES, Failed
 from plexstream.model.host import Result
 from plexstream.model.journal import (
     DONE,
@@ -41,7 +41,6 @@ _OUT_REPLY, _OUT_ERROR = OutKind.REPLY.value, OutKind.ERROR.value
 _OUT_CANCEL, _OUT_TICK = OutKind.CANCEL.value, OutKind.TICK.value
 _TAKEN = OUTS | {_OUT_TICK}
 """Outs of a handler that do not leave, or not only."""
-_RETRIED = frozenset(("failed", "error"))
 _ENDS = frozenset(("poisoned", "stopped"))  # also a series of timers
 _LOOKED_AT = 1_000
 """Messages that wait for their trial among which one is looked for that is due."""
@@ -441,7 +440,7 @@ class Handling(Ledger):
         retry = info.retried.get(e.handler, info.retry)
         tried = self.actors.tried(actor, e)
         attempts, began = (1, self.now) if tried is None else (tried.number + 1, tried.began)
-        retried = result.code in _RETRIED and e.handler != START and attempts < retry.attempts
+        retried = result.code in FAILURES and e.handler != START and attempts < retry.attempts
         shared = e.handler in info.shared and (info.concurrent or actor.holder is not None)
         long = retried and self.now + retry.delay(attempts, e.id) - began >= limits.PARK_AFTER
         if result.patch or (retried and (waits or (e.kind == TELL and (shared or long)))):

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from plexstream.model.address import parse
+from plexstream.model.errors import FAILURES
 from plexstream.model.host import TypeInfo
 from plexstream.model.journal import Change, Out, OutKind
 from plexstream.model.life import (
@@ -52,7 +53,7 @@ from plexstream.processor.pieces import Pieces
 
 _ENTRY = Piece.ENTRY.value
 _TELL, _TIMER, _CANCEL = OutKind.TELL.value, OutKind.TIMER.value, OutKind.CANCEL.value
-_FATAL = frozenset(("failed", "error", "too_large", "poisoned"))
+_FATAL = FAILURES | {"too_large", "poisoned"}
 """Errors that are the actor's own. The others are its callers'."""
 _MAX_REASON = 500
 _SET = b"true"

@@ -103,8 +103,13 @@ def retries_are_forgotten(patch):
     patch.setattr(Handling, "_failed", mutant)
 
 
+def steps_that_fail_are_final(patch):
+    for where in (handling, lifecycle):
+        patch.setattr(where, "FAILURES", frozenset(("failed", "error")))
+
+
 def signals_that_fail_are_lost(patch):
-    patch.setattr(handling, "_RETRIED", frozenset())
+    patch.setattr(handling, "FAILURES", frozenset())
 
 
 def state_never_expires(patch):

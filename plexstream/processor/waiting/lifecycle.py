@@ -7,6 +7,7 @@ import logging
 from collections import deque
 
 from plexstream.model.attempt import Attempt
+from plexstream.model.errors import FAILURES
 from plexstream.model.host import Again, Outcome, Result, Suspended
 from plexstream.model.journal import (
     DONE,
@@ -52,7 +53,6 @@ _log = logging.getLogger("plexstream.processor")
 _LATER = OutKind.LATER.value
 _RUN, _SLEEP = CommandKind.RUN.value, CommandKind.SLEEP.value
 _REPLY, _ERROR, _DEAD = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.DEADLETTER.value
-_RETRIED = ("failed", "error")
 
 
 class Lifecycle:
@@ -394,7 +394,7 @@ class Lifecycle:
         retried = b.kind == TELL or b.handler in info.retried
         retry = info.retried.get(b.handler, info.retry)
         number, now = inv.attempts() + 1, self._partition.now
-        if not retried or result.code not in _RETRIED or number >= retry.attempts or b.handler == START:
+        if not retried or result.code not in FAILURES or number >= retry.attempts or b.handler == START:
             return None
         began = inv.tried[-1].began if -1 in inv.tried else now
         due = now + retry.delay(number, inv.reference())

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from plexstream.model.errors import StepFailed
 from plexstream.sdk.actions import fsm
 from plexstream.sdk.declare import handler
 from plexstream.sdk.fields import state, state_list, state_map
@@ -113,10 +112,7 @@ class Machine:
         if ms:
             await host.sleep(ms / 1000)
         if fails:  # a step: after one that was kept has failed the turn goes on, and may have to run again
-            try:
-                await host.run("fail", outside.effect, f"{sid}.{at} {name}", fails, retry=_ONCE)
-            except StepFailed as why:
-                raise RuntimeError("as told") from why
+            await host.run("fail", outside.effect, f"{sid}.{at} {name}", fails, retry=_ONCE)
         self._write("event", sid, at, name, before, set_at)
         return [name, before, self.fsm_state]
 
@@ -196,7 +192,8 @@ class Event(Kind):
         """With which errors it may end for good."""
         found = ["rejected"] if said.name == "only" else []
         # What was kept is tried once, and so is what is asked.
-        return [*found, "failed"] if said.fails and (said.asks or said.name in ("keep", "later")) else found
+        once = said.fails and (said.asks or said.name in ("keep", "later"))
+        return [*found, "failed", "step_failed"] if once else found
 
     def whole(self, known: Any) -> None:
         for address, log in known.logs("machine/"):
