@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from plexstream.model.errors import CallError
 from plexstream.sdk.arguments import Arguments
 from plexstream.sdk.clocks import MEMORY, Clocks, Method
 from plexstream.sdk.current import current
@@ -285,7 +286,10 @@ class Machine:
         return ""
 
     async def _handle_kept(self, running: Running, number: str) -> None:
-        """Handle one event that was kept. One that fails tells its caller, or a dead letter."""
+        """Handle one event that was kept. One that fails tells its caller, or a dead letter.
+
+        Raises Cancelled where the turn is in which it is handled: that is not its own.
+        """
         actor = running.actor
         kept = actor.__dict__[POSTPONED][number]
         name, arguments, call = kept["event"], kept["arguments"], kept.get("call", "")
@@ -307,6 +311,10 @@ class Machine:
             return
         except Reject as error:
             code, why, data = "rejected", error.reason, error.data
+        except CallError as error:
+            if current.turn is not None and error is current.turn.task().cancellation:
+                raise
+            code, why, data = error.code, error.detail, error.data
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
         before.restore()

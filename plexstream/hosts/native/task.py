@@ -74,6 +74,7 @@ class Task:
         self.greenlet: greenlet | None = None
         self.waiting: Waitable[Any] | None = None
         self.error: CallError | None = None  # raised where it waits
+        self.cancellation: CallError | None = None
         self.refusal = ""  # why it may not wait
         self.retry = Retry()
         self.bound: Any = None
@@ -348,7 +349,7 @@ class Task:
         self.turn.at(now)
         if completion.number == _CANCEL:
             body = msgspec.json.decode(completion.value)
-            self.error = call_error(body["code"], body["detail"])
+            self.error = self.cancellation = call_error(body["code"], body["detail"])
         elif completion.number >= 0:
             self._settle(completion)
         return self.error is not None or (self.waiting is not None and self.waiting.done())

@@ -176,7 +176,7 @@ class Event(Kind):
         letters = known.letters(came.sid, at) or []
         again = known.again(came.sid)
         if not said.asks:
-            once = len(entries) + len(letters) == 1
+            once = len(entries) + len(letters) == 1 or (not known.alone and not entries)
             came.claim(again or once, f"{entries} came of it, and was put aside: {letters}")
             return
         code = error(came.value)
