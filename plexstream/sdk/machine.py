@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from plexstream.model.errors import CallError
 from plexstream.sdk.arguments import Arguments
 from plexstream.sdk.clocks import MEMORY, Clocks, Method
 from plexstream.sdk.current import current
@@ -311,12 +310,11 @@ class Machine:
             return
         except Reject as error:
             code, why, data = "rejected", error.reason, error.data
-        except CallError as error:
-            if current.turn is not None and error is current.turn.task().cancellation:
-                raise
-            code, why, data = error.code, error.detail, error.data
         except Exception as error:
-            why = f"{type(error).__name__}: {error}"
+            of_call = None if current.turn is None else current.turn.of_call(error)
+            if of_call is not None and error is current.turn.task().cancellation:
+                raise
+            code, why, data = of_call or (code, f"{type(error).__name__}: {error}", None)
         before.restore()
         running.inserted, running.postponed, running.repeats, running.enters = inserted, False, False, False
         self._forget(actor, number)

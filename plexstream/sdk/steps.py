@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from plexstream.model.errors import CallError
 from plexstream.sdk.current import current
 from plexstream.sdk.errors import OutsideHandler
 from plexstream.sdk.spec import MAX_SECONDS, Retry
@@ -22,7 +21,7 @@ class TaskApi(Protocol):
 
     blocking: bool
     """Whether the handler is a plain ``def``, and waits inside the call."""
-    cancellation: CallError | None
+    cancellation: Exception | None
     """What was raised in the handler as its own invocation was cancelled, and not one that it asks for."""
 
     def wait(self, waitable: Waitable[Any]) -> None: ...

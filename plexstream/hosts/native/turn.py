@@ -16,7 +16,7 @@ from plexstream.hosts.native.time import TurnTime
 from plexstream.hosts.native.values import BadValue, encode_value, plain_value
 from plexstream.model.address import full, parse
 from plexstream.model.awakeable import make_id, read_id
-from plexstream.model.errors import TooLarge
+from plexstream.model.errors import CallError, TooLarge
 from plexstream.model.journal import Change, Out, OutKind
 from plexstream.model.life import read_call
 from plexstream.model.text import text
@@ -282,6 +282,9 @@ class Turn:
 
     def sender(self) -> str:
         return parse(self._sender).short if self._sender else ""
+
+    def of_call(self, error: Exception) -> tuple[str, str, Any] | None:
+        return (error.code, error.detail, error.data) if isinstance(error, CallError) else None
 
     def now(self) -> int:
         return self._time

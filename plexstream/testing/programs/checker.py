@@ -198,7 +198,7 @@ class Known:
     def _killed_from_above(self, script: Script) -> int:
         """When one of those that wait for a script was killed, in ms since the epoch."""
         found = [1 << 60]
-        while script.parent and not script.detached:
+        while script.parent and not script.detached and script.parent not in self._ended:
             script = self._r.scripts[script.parent]
             if script.sid not in self._ended and not self._more(script.sid):
                 found += [
