@@ -30,7 +30,7 @@ Question = Callable[[AdminClient, float], T]
 TIMEOUT_S = 15.0
 """Of every question. Longer than a broker's restart (4 to 11 s as measured), so that one is no error."""
 
-ATTEMPT_S = 2.5
+ATTEMPT_S = 3.5
 """When one that may be repeated is asked again: its broker may be gone, and another have its place."""
 
 MISSING_S = 2.0

@@ -41,7 +41,8 @@ PROMPT: dict[str, Any] = {
     # Of appenders, readers and questions, for which callers wait. A leader that stands still, or that waits
     # for a replica which does, holds back what was sent to it for so long, however soon another one leads:
     # none of it is sent there before. What it has taken is known by its sequence number when it comes again.
-    "socket.timeout.ms": 2500,
+    # Not shorter: brokers without CPU take seconds, and each time everything is sent again (seen at 2.5 s).
+    "socket.timeout.ms": 3500,
     "topic.metadata.refresh.interval.ms": 1000,
 }
 
