@@ -143,6 +143,9 @@ class Reader(Protocol):
 
     def get(self, field: str, key: str) -> bytes | None: ...
     def scan(self, field: str) -> Iterator[tuple[str, bytes]]: ...
+    def fields(self) -> Mapping[str, bytes]:
+        """The plain fields as of the latest turn or step."""
+
     def apply(self, patch: Sequence[Change]) -> None:
         """What has changed while a handler runs again from a state of before; else nothing is to be done."""
 

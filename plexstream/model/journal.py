@@ -119,6 +119,7 @@ class Control(IntEnum):
     STUCK = -6  # its code does not fit what is recorded; `value`: what differs, as text
     LED = -8  # how many of the step's outgoing items, its first ones, its handler has not sent
     INIT = -7  # whether the actor's init hook ran before the handler, where that cannot be seen otherwise
+    SEEN = -9  # what of its actor's state the stretch has seen, where others go on beside it
     NOTED = -4  # the step only takes note: the handler did not go on with it; with an error: of an `Attempt`
 
 

@@ -1,4 +1,6 @@
-"""What a workflow keeps of its run: names that hosts and processors share."""
+"""What a workflow keeps of its run, and actors of their promises: names that hosts and processors share."""
 
 WORKFLOW, RESULT = "@workflow", "result"
 """Collection and key under which a workflow keeps what its run has come to."""
+PROMISES = "@promise"
+"""Collection in which any actor keeps its promises."""

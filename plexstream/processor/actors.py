@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plexstream.model.address import parse, partition_of
@@ -15,6 +15,7 @@ from plexstream.model.life import START, Life
 from plexstream.model.message import Envelope
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.text import said
+from plexstream.model.workflow import PROMISES
 from plexstream.processor.lives import Lives, life_change
 from plexstream.processor.pieces import Pieces
 
@@ -98,6 +99,9 @@ class EntryReader:
             return iter(())
         return ((key, value) for _, key, value in self._pieces.entries(self._address, field))
 
+    def fields(self) -> Mapping[str, bytes]:
+        return {} if self.hidden else self._pieces.core(self._address).fields
+
     def timer(self, id: str) -> Snapshot | None:
         return self._pieces.newest_timer(self._address, id)
 
@@ -109,13 +113,25 @@ class EntryReader:
 
 
 class PastReader:
-    """How a host reads collections while a handler runs again from a state of before; then `now` is asked."""
+    """How a host reads collections while a handler runs again from a state of before; then `now` is asked.
 
-    __slots__ = ("_entries", "now")
+    Promises are read as they are: what the handler has seen of them before is recorded, look by look, and
+    others may have settled them who do not show in its records.
 
-    def __init__(self, base: Sequence[Change]) -> None:
+    Parameters:
+        base: the state of before.
+        present: None: promises are read as they were.
+    """
+
+    __slots__ = ("_entries", "_present", "now")
+
+    def __init__(self, base: Sequence[Change], present: EntryReader | None = None) -> None:
         self._entries = {(c.field, c.key): c.value for c in base if c.key is not None and c.value is not None}
+        self._present = present
         self.now: EntryReader | None = None
+
+    def fields(self) -> Mapping[str, bytes]:
+        return {} if self.now is None else self.now.fields()
 
     def timer(self, id: str) -> Snapshot | None:
         return None if self.now is None else self.now.timer(id)
@@ -124,7 +140,8 @@ class PastReader:
         return iter(()) if self.now is None else self.now.timers()
 
     def get(self, field: str, key: str) -> bytes | None:
-        return self._entries.get((field, key)) if self.now is None else self.now.get(field, key)
+        reader = self._present if self.now is None and field == PROMISES else self.now
+        return self._entries.get((field, key)) if reader is None else reader.get(field, key)
 
     def scan(self, field: str) -> Iterator[tuple[str, bytes]]:
         if self.now is not None:
@@ -238,7 +255,7 @@ class Actors:
     def past(self, actor: Actor, base: Sequence[Change]) -> PastReader:
         """Give an actor the instance that it was at an earlier time."""
         fields = {c.field: c.value for c in base if c.key is None and c.value is not None}
-        reader = PastReader(base)
+        reader = PastReader(base, actor.reader)
         actor.instance = self._host.activate(actor.info.name, actor.address, fields, reader)
         return reader
 

@@ -175,7 +175,7 @@ class Handling(Ledger):
         seq = actor.seq + 1 if inv is None else inv.number
         if actor.instance is None:
             self.actors.twin(actor)
-        init = fresh or actor.raw
+        init = fresh or (actor.raw and (inv is actor.holder or not self._is_initialising(actor)))
         if handler:
             result = self.host.invoke(
                 actor.instance, handler, payload, seq, now, e.sender, e.id, must_read,
@@ -235,7 +235,7 @@ class Handling(Ledger):
                 actor.armed = True
                 outs.extend(arm(actor.info, actor.address, self.pieces, now))
             if actor.raw and handler:
-                ran = self.actors.mark_raw(actor) if read_only else self.actors.initialised(actor)
+                ran = self.actors.mark_raw(actor) if read_only or not init else self.actors.initialised(actor)
                 patch = [*patch, *ran]
             if kind == ASK and not later:
                 outs.append(_new(Out, (_OUT_REPLY, e.id, e.reply_to, "", value, "", "", 0)))
@@ -275,6 +275,12 @@ class Handling(Ledger):
         if patch and actor.address in self.invocations.live:
             self.invocations.settled(actor, patch)
         return True
+
+    @staticmethod
+    def _is_initialising(actor: Actor) -> bool:
+        """Whether the init hook has run before a handler that waits, and others do not see that yet."""
+        holder = actor.holder
+        return holder is not None and (holder.begun or holder.task is not None)
 
     def _opening(
         self, actor: Actor, e: Envelope, ruling: Ruling | None, dropped: list[Change] | None, init: bool
@@ -516,18 +522,35 @@ class Handling(Ledger):
             if head.topic == TIMER and not self.timers.live(e.sender, e.id, e.origin_seq):
                 continue  # taken back while it waited
             if head.topic == PARKED:
-                if self.invocations.unpark(actor, head.parked):
+                if self.invocations.unpark(actor, head.parked) and actor.holder is not None:
                     self.actors.busy.pop(actor.address, None)
+                    self.let_pass(actor)
                     return  # it has the actor
                 continue
             if not self._invoke(actor, head.topic, head.offset, head.envelope, False):
                 return  # it put itself back at the head
             if actor.holder is not None:
                 self.invocations.crowd(actor)
+                self.let_pass(actor)
                 return  # it waits
             self.inbox.finish(head.offset)
         actor.queue = None
         self.actors.busy.pop(actor.address, None)
+
+    def let_pass(self, actor: Actor) -> None:
+        """A handler has the actor: messages in its queue that run beside it need not wait for its end."""
+        shared = actor.info.shared
+        for waiting in [w for w in actor.queue or () if w.envelope.handler in shared]:
+            if actor.holder is None or waiting not in (actor.queue or ()) or self._care.left:
+                return  # the queue goes on by itself, or is tried one by one
+            assert actor.queue is not None
+            actor.queue.remove(waiting)
+            e = waiting.envelope
+            if waiting.topic == PARKED:
+                self.invocations.unpark(actor, waiting.parked)
+            elif waiting.topic != TIMER or self.timers.live(e.sender, e.id, e.origin_seq):
+                self._invoke(actor, waiting.topic, waiting.offset, e, False)
+                self.inbox.finish(waiting.offset)
 
     def _may_try(self, actor: Actor, head: Waiting) -> bool:
         """Whether the head of a queue is handled now: while care is taken it is announced first."""

@@ -29,10 +29,6 @@ class Door:
         return self.n
 
     @handler(shared=True)
-    async def waits(self):
-        await host.sleep(1)
-
-    @handler(shared=True)
     def changes_at_once(self):
         self.n += 100
 
@@ -64,12 +60,6 @@ def test_what_is_not_shared_waits_for_its_turn():
     world.ask("door/1", "open", v=5)
     world.run()
     assert (world.replies[first], world.replies[queued]) == (["me", 5, 1], 11)
-
-
-def test_it_cannot_wait():
-    world = World(Door)
-    id = world.start("door/1", "waits")
-    assert "door.waits is a shared handler, which cannot wait" in world.errors[id]["detail"]
 
 
 def test_it_changes_no_state():

@@ -10,7 +10,9 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from plexstream.hosts.native.arguments import WrongArguments
+from plexstream.hosts.native.beside import Beside, changed_beside, first_sight, stand_beside
 from plexstream.hosts.native.dropped import close, drive
+from plexstream.hosts.native.ends import NeedsGreenlet
 from plexstream.hosts.native.failures import ASYNCIO, explain, failure, is_fatal
 from plexstream.hosts.native.forgotten import forgotten
 from plexstream.hosts.native.hook import HookTurn
@@ -18,7 +20,7 @@ from plexstream.hosts.native.instance import FieldEntries, Instance
 from plexstream.hosts.native.plan import plan_of
 from plexstream.hosts.native.prepared import Type
 from plexstream.hosts.native.replay import Replay, init_ran, new_task
-from plexstream.hosts.native.task import PROMISES, Task
+from plexstream.hosts.native.task import Task
 from plexstream.hosts.native.turn import Turn
 from plexstream.hosts.native.values import BadValue, encode_value
 from plexstream.model.errors import Failed, TooLarge
@@ -198,14 +200,18 @@ class NativeHost:
                 except StopIteration as stop:
                     value = stop.value
                 else:
-                    return self._suspend(turn, coroutine, waiting)
+                    if not (bound.beside and isinstance(waiting, Waitable)):
+                        return self._suspend(turn, coroutine, waiting)
+                    close(coroutine)
+                    turn.task().needs_greenlet = True  # it runs again, and sees what is recorded
+                    raise NeedsGreenlet
             return self._finish(turn, value)
         except BaseException as error:
             task = turn.waits()
             if task is None or not task.needs_greenlet:
                 return self._fail(turn, error)
             instance.roll_back()
-            bound.waits = not bound.is_async
+            bound.waits = bound.beside or not bound.is_async
             base, firing, caller = turn.base, turn.firing, turn.caller
             turn.begin(instance, bound, seq, now, sender, chain)
             turn.base, turn.firing, turn.caller, turn.fresh = base, firing, caller, init
@@ -238,12 +244,10 @@ class NativeHost:
             if instance.cells:
                 instance.end_reading()
             return _new(Result, ("", data, [], [], True, "", None, None))
-        if bound.shared and (own := [n for n in instance.changed() if n != PROMISES]):
-            raise TypeError(
-                f"{_where(turn)} is shared, but changed {', '.join(own)}: it runs beside others, and may "
-                "resolve promises and send"
-            )
-        patch = instance.take_changes(turn.room - len(data))
+        if bound.beside:
+            patch = changed_beside(turn, turn.room - len(data))
+        else:
+            patch = instance.take_changes(turn.room - len(data))
         return _new(Result, ("", data, patch, turn.outs, False, "", None, None))
 
     def _fail(self, turn: Turn, error: BaseException) -> Outcome:
@@ -277,7 +281,13 @@ class NativeHost:
     # Handlers that wait
 
     def _begin_task(self, turn: Turn, arguments: tuple[Any, ...]) -> Outcome:
-        task, bound, instance = turn.task(), turn.bound, turn.instance
+        bound = turn.bound
+        if bound.beside and turn.beside is None:
+            try:
+                stand_beside(turn, Beside(turn.instance.reader), self.activate)
+            except Exception as error:  # the user's hook
+                return self._fail(turn, error)
+        task, instance = turn.task(), turn.instance
         rest = arguments[-1] if bound.rest else {}
         plain = arguments[:-1] if bound.rest else arguments
 
@@ -321,9 +331,14 @@ class NativeHost:
             outcome = self._fail(turn, task.ended or TypeError(task.refusal))
             task.drop()
             return outcome
-        if instance.type.info.visible:
+        if turn.beside is not None or instance.type.info.visible:
             try:
-                patch = instance.take_changes(turn.room)
+                if turn.beside is None:
+                    patch = instance.take_changes(turn.room)
+                else:
+                    turn.beside.waits = True
+                    patch = changed_beside(turn, turn.room)
+                    task.done += turn.beside.seen(turn.room)
             except Exception as error:
                 task.drop()
                 return self._fail(turn, error)
@@ -335,6 +350,8 @@ class NativeHost:
         turn = task.turn
         current.turn = turn
         try:
+            if turn.beside is not None:
+                turn.beside.refresh(turn.instance)
             while True:
                 error, task.error = task.error, None
                 if task.coroutine is not None:
@@ -390,11 +407,16 @@ class NativeHost:
         if begin.kind == ASK:
             turn.caller = call_name(begin.id, begin.reply_to)
         bound.waits = True
-        task = turn.task()
         plan = plan_of(history, now)
+        if bound.beside:
+            try:
+                stand_beside(turn, first_sight(instance.reader, history, plan), self.activate)
+            except Exception as error:  # the user's hook
+                return failure("non_deterministic", f"{_where(turn)}: {said(error)}")
+        task = turn.task()
         task.expect(plan, now)
         # Others have seen its changes, in the form of then.
-        seen = t.info.visible and begin.base is not None and not instance.migrated
+        seen = bound.beside or (t.info.visible and begin.base is not None and not instance.migrated)
         replay = Replay(self, task, history, plan, now, seen)
         return replay.run(lambda: self._begin_task(turn, arguments))
 
@@ -409,6 +431,11 @@ def _init(turn: Turn) -> None:
     if spec.init is None or bound.read_only or bound.name == START:
         return
     turn.initialising = True
+    if bound.beside:
+        turn.task().refusal = (
+            f"the init hook of {instance.type.name} cannot wait before {bound.name}, a shared handler: "
+            "let a handler that is not shared be the first"
+        )
     if (task := turn.waits()) is not None:
         task.blocking = True
     try:
@@ -417,6 +444,10 @@ def _init(turn: Turn) -> None:
         turn.initialising = False
         if (task := turn.waits()) is not None:
             task.blocking = not bound.is_async
+        if bound.beside:
+            turn.task().refusal = ""
+    if bound.beside:
+        turn.opening = instance.changes()
 
 
 def _may_leave(out: Out) -> bool:

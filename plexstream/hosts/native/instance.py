@@ -211,6 +211,21 @@ class Instance:
         names = [c.field for c in patch]
         return names + [name for name, cells in self.cells if cells.dirty and cells.changes()]
 
+    def changes(self) -> list[Change]:
+        """What differs from the base."""
+        patch = self._plain_changes()[0]
+        for name, cells in self.cells:
+            if cells.dirty:
+                patch += [Change(name, key, value) for key, value in cells.changes()]
+        return patch
+
+    def renew(self, stored: Mapping[str, bytes]) -> None:
+        """Become what the actor is by now, with the plain fields that are `stored`."""
+        self.encoded = bring_up(self.type.spec, self.plain, self.object, self.attributes, stored)[0]
+        self.foreign = {name for name in self.plain.composed if name in self.encoded}
+        self.total = sum(map(len, self.encoded.values()))
+        self.roll_back()
+
     def end_reading(self) -> None:
         """A turn that changed nothing is over."""
         for _, cells in self.cells:

@@ -21,16 +21,19 @@ class Bound:
     """A handler with its arguments' check."""
 
     __slots__ = (
-        "bind", "function", "is_async", "name", "read_only", "rest", "retry", "role", "shared", "waits",
+        "beside", "bind", "function", "is_async", "name", "read_only", "rest", "retry", "role", "shared",
+        "waits",
     )  # fmt: skip
 
-    def __init__(self, handler: Handler, where: str, retry: Retry) -> None:
+    def __init__(self, handler: Handler, where: str, retry: Retry, concurrent: bool = False) -> None:
         function = handler.function
         self.function = function
         self.name = handler.name
         self.read_only = handler.read_only
         self.role = handler.role
         self.shared = handler.shared
+        # Others go on beside it, and may change the state that it reads.
+        self.beside = not concurrent and (handler.shared or handler.role == "signal")
         self.retry = handler.retry or retry
         self.waits = False  # known once it has waited, if it is a plain def
         self.bind: Bind = binder(function, where)
@@ -45,7 +48,10 @@ class Type:
         self.name = spec.name
         self.spec = spec
         self.plain = PlainFields(spec)
-        self.handlers = {n: Bound(h, f"{spec.name}.{n}", spec.retry) for n, h in spec.handlers.items()}
+        concurrent = spec.kind == "service"
+        self.handlers = {
+            n: Bound(h, f"{spec.name}.{n}", spec.retry, concurrent) for n, h in spec.handlers.items()
+        }
         self.handlers[START] = Bound(Handler(START, starter(spec), False), f"{spec.name}.{START}", spec.retry)
         self.crash = None if spec.crash is None else _hook("on_crash", spec.crash, spec)
         self.init_config = spec.init is not None and len(inspect.signature(spec.init).parameters) > 1

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from plexstream.hosts.native import left
+from plexstream.hosts.native.beside import sights_at
 from plexstream.hosts.native.plan import Plan, is_note
 from plexstream.hosts.native.task import PROMISES, Task
 from plexstream.hosts.native.turn import Turn
@@ -36,13 +37,13 @@ def new_task(turn: Turn) -> Task:
     task = Task(turn, instance, where, turn.initialising or not bound.is_async, turn.max_message)
     task.bound = bound
     task.retry = bound.retry
-    beside = bound.shared and not instance.type.info.concurrent  # the state may be another when it goes on
-    if bound.read_only or beside or bound.role in ("signal", "query"):
-        what = bound.role or ("shared" if beside else "read_only")
+    if bound.read_only:
         task.refusal = (
-            f"{where} is a {what} handler, which cannot wait, as others go on beside it: who is to hear of "
-            "something later asks for the result of what waits, or gives the id of an awakeable of its own"
+            f"{where} is a {bound.role or 'read_only'} handler, which cannot wait, as it leaves no record: a "
+            "shared handler or a signal may; or give the id of an awakeable of your own"
         )
+    if turn.beside is not None:
+        turn.beside.task = task
     return task
 
 
@@ -109,6 +110,8 @@ class Replay:
             if outcome is None and self._only_begins(i):
                 continue  # nothing that it did is on the log: it begins now, on the state as it is
             turn.restarts = self._plan.before[i]
+            if turn.beside is not None:
+                turn.beside.enter(*sights_at(self._history, self._plan, i))
             if outcome is None:
                 outcome = self._take(begin())
             for completion in [*self._take_noted(), *news]:
@@ -123,8 +126,10 @@ class Replay:
                 if differs := self._compare(step, i):
                     self._task.drop()
                     return self._misfit(differs)
-                self._patch.clear()
+                self._settle_patch(step, i)
         turn.restarts = self._plan.undone
+        if turn.beside is not None:
+            turn.beside.enter([], True)
         ran = outcome is None
         if outcome is None:
             outcome = self._take(begin())
@@ -141,6 +146,11 @@ class Replay:
         step, later = self._history[place], self._history[place + 1 :]
         empty = step.begin is not None and not (step.commands or step.outs)
         return empty and all(s.status == MEANWHILE or is_note(s) for s in later)
+
+    def _settle_patch(self, step: Step, place: int) -> None:
+        """What a stretch changed is on the log, but for promises that it settles where its end was undone."""
+        cut = self._task.turn.beside is not None and place in self._plan.cuts
+        self._patch[:] = [c for c in self._patch if c not in step.patch] if cut else []
 
     def _keep(self, step: Step) -> None:
         """What a stretch that was undone did to collections stays: what came later is on top of it."""

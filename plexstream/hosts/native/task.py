@@ -34,6 +34,7 @@ from plexstream.model.errors import (
 from plexstream.model.journal import Command, CommandKind, Completion, Control, Out, OutKind, Step
 from plexstream.model.life import START
 from plexstream.model.text import check_text
+from plexstream.model.workflow import PROMISES as PROMISES
 from plexstream.sdk.current import current
 from plexstream.sdk.spec import Retry, check_retry
 from plexstream.sdk.waiting import Handle, Waitable
@@ -42,7 +43,6 @@ _log = logging.getLogger("plexstream.actor")
 _ASK, _RUN, _SLEEP, _AWAKEABLE, _PROMISE, _VALUE = (k.value for k in CommandKind)
 _CANCEL = Control.CANCEL.value
 _OUT_ASK = OutKind.ASK.value
-PROMISES = "@promise"
 WARN_HISTORY = 10_000
 MAX_HISTORY = 50_000
 """Commands of one invocation: as many are read again whenever it comes back into memory."""
@@ -309,6 +309,10 @@ class Task:
         completion = Completion(handle.index, state == "e", encode_value(value))
         self.done.append(completion)
         self._settle(completion)
+
+    def stray(self, what: str) -> None:
+        """The handler does something that is not recorded. Ends its run."""
+        self._end(what)
 
     def _end(self, what: str) -> None:
         error = NonDeterministic(

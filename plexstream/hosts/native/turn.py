@@ -23,6 +23,7 @@ from plexstream.model.text import text
 from plexstream.sdk.values import milliseconds
 
 if TYPE_CHECKING:
+    from plexstream.hosts.native.beside import Beside
     from plexstream.hosts.native.task import Task
 
 _log = logging.getLogger("plexstream.actor")
@@ -60,9 +61,11 @@ class Turn:
         "_sender",
         "_task",
         "_time",
+        "actor",
         "address",
         "base",
         "behaviour",
+        "beside",
         "bound",
         "caller",
         "chain",
@@ -72,6 +75,7 @@ class Turn:
         "initialising",
         "instance",
         "max_message",
+        "opening",
         "outs",
         "restarts",
         "room",
@@ -91,6 +95,9 @@ class Turn:
         self.bound: Any = None
         self.chain = ""
         self.behaviour: Any = None  # what the actor's behaviour knows of the handler
+        self.beside: Beside | None = None  # how it reads where others run beside it
+        self.actor: Any = None  # then: the actor's own instance, as long as nothing was changed
+        self.opening: list[Change] = []  # then: what the init hook changed before it
         self.caller = ""  # who waits for the answer, as `call_name` says; "": nobody
         self.base: list[Change] | None = None  # a workflow's fields when it began
         self.room = max_turn
@@ -114,7 +121,8 @@ class Turn:
         self.forgotten = []
         self._task = None
         self._base = self.restarts = 0
-        self.base = self.behaviour = None
+        self.base = self.behaviour = self.beside = self.actor = None
+        self.opening = []
         self.caller = ""
 
     # Steps

@@ -11,6 +11,7 @@ from plexstream.model.attempt import Attempt, Undone, decode_attempt, encode_att
 from plexstream.model.journal import Begin, Change, Command, CommandKind, Completion, Control, Out, Step
 from plexstream.model.life import Life
 from plexstream.model.message import TELL, Envelope
+from plexstream.model.workflow import PROMISES as PROMISES
 from plexstream.processor.waiting.machine import State
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ _RUN, _PROMISE = CommandKind.RUN.value, CommandKind.PROMISE.value
 TRIAL = "#~"
 PARKED = "parked"
 """Where a message comes from that waits in the journal for its actor."""
-PROMISES = "@promise"
-"""Collection in which an actor keeps its promises."""
 NOTED = Completion(Control.NOTED, False, b"null")
 CONTINUED = Completion(Control.NOTED, False, b'"continued"')
 """What the first record of a run says that goes on from another: its turn has come already."""
@@ -124,7 +123,7 @@ def _until(history: list[Step], undone: Undone) -> list[Step]:
 
 
 _MEANWHILE = 4
-_KEPT = frozenset((Control.NOTED, Control.INIT, Control.RESTART, Control.LED))
+_KEPT = frozenset((Control.NOTED, Control.INIT, Control.RESTART, Control.LED, Control.SEEN))
 
 
 def _known(step: Step, undone: Undone, more: tuple[Completion, ...]) -> Step:

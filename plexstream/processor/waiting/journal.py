@@ -149,7 +149,9 @@ class Journal:
             holder.steps += 1
             holder.group = p.group_number
         if actor is not None and actor.raw and not actor.reader.hidden:  # else the journal has what expired
-            begun = inv.init and actor.info.visible and inv.begun
+            beside = inv.number in actor.shared and not actor.info.concurrent
+            seen_at_once = actor.info.visible or beside
+            begun = inv.init and seen_at_once and inv.begun
             patch = [*patch, *(p.actors.initialised(actor) if begun else p.actors.mark_raw(actor))]
         step = Step(
             p.claim, inv.address, seq, cause.topic, cause.offset, p.now, status, fresh, key, patch,

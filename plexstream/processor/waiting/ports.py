@@ -41,6 +41,9 @@ class Partition(Protocol):
     def is_known(self, inv: Any) -> bool:
         """Whether what a message of the journal comes to is kept, so that nothing runs for it."""
 
+    def let_pass(self, actor: Actor) -> None:
+        """A handler has the actor: messages in its queue that run beside it need not wait for its end."""
+
     def go_on(self, actor: Actor) -> None:
         """Nobody holds the actor any more: others get their turn."""
 

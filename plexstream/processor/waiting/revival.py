@@ -171,6 +171,8 @@ class Revival:
         try:
             if begin.base is not None:
                 past = p.actors.past(actor, begin.base)
+            elif inv.number in actor.shared and not actor.info.concurrent:
+                p.actors.twin(actor)
             elif inv.number in actor.shared or (before is None and inv.instance is not None):
                 actor.instance = inv.instance
                 p.actors.twin(actor)
@@ -182,14 +184,18 @@ class Revival:
             move(inv, Event.ABSENT)
             self._agenda.later(inv, p.now + limits.STUCK_RETRY)
             return
-        inv.instance = actor.instance
-        fields = [] if past is not None else p.host.fields(inv.instance)
-        outcome = p.host.replay(inv.instance, begin, inv.number, history, p.now)
+        beside = inv.number in actor.shared and not actor.info.concurrent
+        instance = actor.instance
+        inv.instance = None if beside else instance
+        fields = [] if past is not None or beside else p.host.fields(instance)
+        outcome = p.host.replay(instance, begin, inv.number, history, p.now)
         good = type(outcome) is not Result or not outcome.code
         if past is not None:
             past.now = actor.reader
             if not good:
                 inv.instance = actor.instance = before  # what others see is as it was
+        elif beside:
+            pass  # its host has given it another
         elif inv.number in actor.shared:
             actor.instance = before
         elif good:

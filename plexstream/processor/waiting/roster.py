@@ -120,7 +120,12 @@ class Roster:
         self._partition.actors.busy.pop(actor.address, None)
 
     def take_instance(self, actor: Actor, inv: Invocation) -> None:
-        """The handler that waits keeps the instance that it runs with; others get another."""
+        """The handler that waits keeps the instance that it runs with; others get another.
+
+        One that others run beside has one of its host's own.
+        """
+        if actor.holder is not inv and not actor.info.concurrent:
+            return
         inv.instance = actor.instance
         if not actor.info.visible:
             actor.instance = None  # others read the state as it was
@@ -193,10 +198,13 @@ class Roster:
         if inv is None:
             return None
         inv.actor = actor
-        actor.holder = inv
+        if self.shares(actor, inv.begin.handler):
+            actor.shared[inv.number] = inv
+        else:
+            actor.holder = inv
         if inv.state in (State.PARKED, State.PAUSED):
             move(inv, Event.FREE)
-        if actor.queue:
+        if actor.queue and actor.holder is not None:
             self.crowded[actor.address] = actor
         return inv
 
@@ -227,6 +235,7 @@ class Roster:
                 del self.crowded[address]
                 continue
             if probe:
+                p.let_pass(actor)
                 self._probe(p, actor)
             if park:
                 self.park_queue(actor)
