@@ -86,8 +86,8 @@ def handler(
         postpone_in: the states in which an `fsm_actor` keeps them for later.
         retry: how it is tried again when it raises, from its latest step; its callers wait meanwhile.
             Default: tells as the actor's `retry` says, asks not at all.
-        shared: it runs while another handler of the actor waits, whose changes it does not see. It may
-            resolve promises and send; it must not change the state, and cannot wait.
+        shared: it runs while other handlers of the actor wait, whose changes it does not see, and may wait
+            itself. It may read the state, resolve promises and send; it must not change the state.
     """
     known = ("read_only", "invocation", "states", "postpone_in", "retry", "shared")
     refuse_unknown("handler", unknown, known)

@@ -72,7 +72,9 @@ def signal_handler(*names: str) -> Callable[[F], F]: ...
 
 
 def signal_handler(*names: Any) -> Any:
-    """Declare a method of a workflow that takes a message while it runs; it may change state, not wait.
+    """Declare a method of a workflow that takes a message while it runs. It may change state, or wait.
+
+    One that waits runs beside the run, and changes nothing but promises.
 
     Parameters:
         names: of messages; default: the method's name.

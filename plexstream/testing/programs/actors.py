@@ -15,7 +15,7 @@ from plexstream.sdk.fields import state, state_list, state_map
 from plexstream.sdk.host import host
 from plexstream.sdk.spec import Retry
 from plexstream.sdk.workflows import query_handler, run_handler, service, signal_handler, workflow
-from plexstream.testing.programs import changes, sends  # noqa: F401  they add their kinds
+from plexstream.testing.programs import changes, sends, shared  # noqa: F401  they add their kinds
 from plexstream.testing.programs.expiry import Brief
 from plexstream.testing.programs.guests import Guest, Lodger, hears
 from plexstream.testing.programs.kinds import ALL, Me, Play
@@ -86,6 +86,11 @@ class _Object(_Player):
     note = _note(handler)
     rang = _rang(handler)
 
+    @handler("give", shared=True)
+    async def give(self, sid: str, at: int, waits: list[float], fails: int) -> None:
+        """Give a script what it waits for, beside it."""
+        await shared.give(self, sid, at, waits, fails)
+
     @handler("look", read_only=True)
     def look(self) -> dict[str, Any]:
         """All that there is."""
@@ -151,6 +156,11 @@ class _Workflow(_Player):
         except AlreadyDone:
             return "already done"
         return "settled"
+
+    @signal_handler("give")
+    async def give(self, sid: str, at: int, waits: list[float], fails: int) -> None:
+        """Give a script what it waits for, beside it."""
+        await shared.give(self, sid, at, waits, fails)
 
     @query_handler("look")
     def look(self) -> dict[str, Any]:

@@ -122,6 +122,21 @@ class Known:
             codes = self._codes(sid)
             came.claim(error(came.value) in codes, f"{sid} has not ended, and may have failed with {codes}")
 
+    def was(self, came: Came, state: list[Any], length: int) -> None:
+        """Raise Violation unless an actor's state is what so many changes of it make."""
+        to = self._r.scripts[came.sid].to
+        n, m, items = 0, dict[str, Any](), list[Any]()
+        for what, _, sid, at, _ in self._logs[to][:length]:
+            op: Op = self._r.scripts[sid].ops[at] if what == "did" else [""]
+            n += what == "note" or op[0] == "add"
+            if op[0] == "change":
+                for thing in op[1]:
+                    apply(thing, m, items)
+        if is_workflow(to):
+            n = state[0]  # a restart makes it that of a step
+        right = json.loads(json.dumps([n, m, items]))
+        came.claim(state == right, f"of {state} seen beside, {length} changes of {to} make {right}")
+
     # Checks
 
     def check(self) -> None:

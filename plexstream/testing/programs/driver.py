@@ -14,6 +14,7 @@ from plexstream.testing.programs.kinds import ALL
 from plexstream.testing.programs.outside import outside
 from plexstream.testing.programs.partition import START, OnePartition, limited
 from plexstream.testing.programs.program import CALLS, Move, Program, Script, is_workflow, scripts
+from plexstream.testing.programs.shared import SUFFIX
 from plexstream.testing.simulation.errors import Violation
 
 _ROUNDS = 400
@@ -190,7 +191,8 @@ class _Playing:
     def _promises(self) -> list[tuple[str, str]]:
         return [
             (inv.address, command.name) for inv in self._stage.waits()
-            for command in inv.outstanding.values() if command.kind == CommandKind.PROMISE
+            for command in inv.outstanding.values()
+            if command.kind == CommandKind.PROMISE and not command.name.endswith(SUFFIX)
         ]  # fmt: skip
 
     def _resolve(self, address: str, name: str) -> None:
