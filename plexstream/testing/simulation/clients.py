@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from random import Random
 from typing import Any
+from zlib import crc32
 
 from plexstream.log.base import Item, Place
 from plexstream.model import idempotency
@@ -159,6 +160,8 @@ class SimClient:
         if roll < 0.85:
             script = waiting.script(random, op, number, self.plan.waiters)
             handler, arguments = random.choice(("work", "toil")), {"op": op, "script": script}
+            if crc32(op.encode()) % 4 == 0:
+                handler = "beside"
             for address, name in waiting.promises(script, target):
                 self._number += 1
                 settled = {"error": "no"} if random.random() < 0.2 else {"value": name}

@@ -13,6 +13,7 @@ from plexstream.model import idempotency
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import DONE, WAITING, Begin, Claim, Out, OutKind, Step, Turn
 from plexstream.model.message import ASK, Envelope
+from plexstream.model.workflow import PROMISES
 from plexstream.processor.fold import TRIED
 from plexstream.schema.codec import decode_envelope, decode_journal
 from plexstream.testing.simulation.actors import ALWAYS, EVERY, bad_time
@@ -215,8 +216,7 @@ class Model:
             self.keyed.keep(t, kept, own)
         if t.status == DONE:
             for change in t.patch:
-                if change.field == "seen" and change.key:
-                    op = change.key.rpartition(" ")[0]
+                if change.field in ("seen", PROMISES) and (op := (change.key or "").rpartition(" ")[0]):
                     self.ops[op] = self.ops.get(op, 0) + 1
         self._outs(offset, t)
 
@@ -237,7 +237,7 @@ class Model:
         _claim_that(sent not in self.arrived, f"{sent} takes effect a second time")
         self.arrived[sent] = t.cause_offset
         refused = is_waiting(t.actor) and type(t) is Turn and t.status != DONE
-        if refused or e.kind > ASK or e.handler[:1] == "$" or e.handler == "look":
+        if refused or e.kind > ASK or e.handler[:1] == "$" or e.handler in ("look", "beside"):
             return  # these do not wait for the ones before
         latest = self._latest.get((t.actor, origin), (-1, -1))
         _claim_that((seq, index) > latest, f"{sent} comes after {latest}")

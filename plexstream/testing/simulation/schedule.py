@@ -186,6 +186,8 @@ class Simulation:
                 self.hits["parked behind a handler"] += model.waits.parked
             if model.attempts.parked:
                 self.hits["parked for a retry"] += model.attempts.parked
+            if model.waits.beside:
+                self.hits["a handler waited beside others"] += model.waits.beside
             if model.waits.cancelled:
                 self.hits["a handler cancelled"] += model.waits.cancelled
             if any("deadlock" in map(_last, twin.got) for t in model.waits.ended.values() for twin in t):

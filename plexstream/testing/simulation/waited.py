@@ -24,7 +24,7 @@ from plexstream.model.message import ASK, ERROR, REPLY, Envelope
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.waiting import Script, world
 
-_EXCLUSIVE = ("work", "toil", "serve")
+_PLAYERS = ("work", "toil", "beside")
 _FROM_OUTSIDE = ("killed", "poisoned")
 """Codes of ends that no script says; crashes in a row may be blamed on any handler."""
 _NEVER = 1 << 60
@@ -44,6 +44,10 @@ class Told:
         self.values: dict[int, Any] = {}  # ["ok", value] or ["no", code]
         self.retries: dict[int, int] = {}  # of commands that have failed, -1 for all of it: when to try again
         self.cancelled = self.paused = self.parked = False
+
+    def holds(self) -> bool:
+        """Whether it keeps its actor from others."""
+        return not self.parked and self.begin is not None and self.begin.handler != "beside"
 
     def value(self, number: int) -> Any:
         return self.values[number]
@@ -154,6 +158,7 @@ class Waits:
     Attributes:
         ended: the invocations of each call, as they ought to have gone.
         parked, cancelled: how many invocations were.
+        beside: how many ended that had run beside others.
     """
 
     def __init__(self) -> None:
@@ -163,7 +168,7 @@ class Waits:
         self.ended: dict[str, list[Twin]] = {}
         self.unwanted: set[str] = set()  # asks whose handlers were cancelled
         self.given_up: set[str] = set()  # asks that were cancelled, though nobody has cancelled them
-        self.parked = self.cancelled = 0
+        self.parked = self.cancelled = self.beside = 0
 
     def pending(self) -> Pending:
         """The invocations that have not ended, by address and number."""
@@ -171,7 +176,7 @@ class Waits:
 
     def holds(self, address: str) -> bool:
         """Whether a handler that has begun keeps an actor from others."""
-        return any(a == address and not told.parked for (a, _), told in self._told.items())
+        return any(a == address and told.holds() for (a, _), told in self._told.items())
 
     def late(self, now: int, answered: set[str]) -> Iterator[str]:
         """Handlers that could have gone on, where all is quiet at `now` and asks `answered` have come."""
@@ -220,7 +225,7 @@ class Waits:
             self._turn(t, e)
 
     def _turn(self, t: Turn, e: Envelope) -> None:
-        if t.handler not in ("work", "toil") or t.status != DONE or not t.patch:
+        if t.handler not in _PLAYERS or t.status != DONE or not t.patch:
             return
         # It has not waited at all.
         self._result(t.outs, Twin(Told(), json.loads(e.payload)["script"]), e.kind == ASK)
@@ -309,7 +314,8 @@ class Waits:
         codes = {_code(o.payload) for o in s.outs if o.kind == OutKind.ERROR and o.id == b.id}
         codes |= {o.key for o in s.outs if o.kind == OutKind.DEADLETTER}
         if s.status == DONE:
-            if b.handler in ("work", "toil"):
+            if b.handler in _PLAYERS:
+                self.beside += b.handler == "beside" and bool(twin.got)
                 self._result(s.outs, twin, b.kind == ASK)
         elif codes.isdisjoint(_FROM_OUTSIDE) and (b.kind == ASK or codes):
             may = twin.ends

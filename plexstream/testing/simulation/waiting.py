@@ -120,9 +120,11 @@ def _play(op: str, script: Script) -> Play:
     return got
 
 
-async def _play_async(play: Play) -> list[Any]:
+async def _play_async(play: Play, look: Callable[[], None] = lambda: None) -> list[Any]:
+    """Play in a coroutine; `look` is called between two waits."""
     given: Callable[[], Waitable[Any]] = lambda: next(play)  # noqa: E731
     while True:
+        look()
         try:
             waitable = given()
         except StopIteration as stop:
@@ -185,6 +187,18 @@ class Waiter:
         was = self.n
         got = _play_blocking(_play(op, script))
         return {"n": self._note(op, was), "got": got}
+
+    @handler("beside", shared=True)
+    async def beside(self, op: str, script: list[Any]) -> dict[str, Any]:
+        """Play a script beside the actor's other handlers, and settle a promise of it."""
+        got = await _play_async(_play(op, script), self._agree)
+        host.promise(f"{op} {host.uuid()}").resolve(self.n)
+        return {"n": self.n, "got": got}
+
+    def _agree(self) -> None:
+        """Two things that every turn changes together are of one time."""
+        if self.n != len(self.seen):
+            raise AssertionError(f"n is {self.n}, and {len(self.seen)} are seen")
 
     @handler("serve")
     def serve(self, op: str, fate: str) -> dict[str, Any]:
