@@ -154,9 +154,21 @@ def _completion(c: Completion) -> str:
         return f"restart from {c.value.decode(errors='replace')}"
     if c.number == Control.STUCK:
         return f"stuck: {c.value.decode(errors='replace')}"
+    if c.number == Control.SEEN:
+        return _seen(c)
     if c.number < 0:
         return Control(c.number).name.lower()
     return f"← {c.number} {'failed: ' + failure_of(c) if c.failed else _short(c.value)}"
+
+
+def _seen(c: Completion) -> str:
+    """What a handler beside others has seen of its actor's state."""
+    sight = msgspec.json.decode(c.value)
+    whole = sight.get("whole", [])
+    names = [*sight.get("fields", {}), *(f"all of {field}" for field in whole)]
+    for field, entries in sight.get("entries", {}).items():
+        names += [f"{field}[{key}]" for key in entries if field not in whole]
+    return f"saw {', '.join(names)}" if names else "saw no state"
 
 
 def _attempt(c: Completion) -> str:

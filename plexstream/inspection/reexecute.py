@@ -126,7 +126,7 @@ class _Again:
             if turn.status == MEANWHILE and not turn.next:
                 self._turn(offset, Turn(*turn[:18])._replace(status=DONE), pieces)
                 self._loaded.pop(turn.actor, None)
-            elif turn.status not in (WAITING, MEANWHILE):
+            elif turn.status != WAITING:
                 self._step(offset, turn, pieces)
             return
         assert type(turn) is Turn
@@ -171,13 +171,16 @@ class _Again:
         if type_of(step.actor) not in self._types:
             self.unknown += 1
             return
-        what = self._waited.ended(step, pieces)
+        number = step.invocation
+        if step.status == MEANWHILE:  # within a workflow's run, whose history has no more than that it ended
+            number = step.next
+            what = self._waited.waits(step.actor, number, pieces)
+        else:
+            what = self._waited.ended(step, pieces)
         self.waited += what is not None
         self.ended += what is None
         if what:
-            raise _Found(
-                TurnDiffers(self._partition, offset, step.actor, step.invocation, step.handler, what)
-            )
+            raise _Found(TurnDiffers(self._partition, offset, step.actor, number, step.handler, what))
 
     def _turn(self, offset: int, turn: Turn, pieces: Pieces) -> None:
         handled = turn.seq and turn.handler and turn.cause_topic in (MAILBOX, TIMER)
