@@ -620,7 +620,7 @@ class Handling(Ledger):
         info = self.host.type_info(type_of(e.target)) if waiting else None
         if not waiting or info is None or e.handler in info.shared:
             return False
-        return info.visible or any(inv.begin.handler not in info.shared for inv in waiting.values())
+        return any(inv.begin.handler not in info.shared for inv in waiting.values())
 
     def _next_held(self) -> Waiting | None:
         """The first message that may be tried now: none overtakes another one of its actor."""

@@ -125,6 +125,40 @@ def fails(times):
     return len(failed) <= times
 
 
+@actor(name="brief", state_ttl=10, max_active=1)
+class Brief:
+    n: int = state(default=0)
+    rows: dict[str, int] = state_map()
+
+    @handler()
+    def add(self):
+        self.n += 1
+        self.rows[str(self.n)] = self.n
+        return self.n
+
+    @handler(shared=True)
+    async def waits(self, seconds: float):
+        before = [self.n, len(self.rows)]
+        await host.sleep(seconds)
+        return [before, [self.n, len(self.rows)]]
+
+
+@actor(name="store")
+class Store:
+    rows: dict[str, str] = state_map()
+
+    @handler()
+    def put(self, key: str, size: int):
+        self.rows[key] = "x" * size
+
+    @handler(shared=True)
+    async def loops(self, waits: bool):
+        size = sum(map(len, self.rows.values()))
+        if waits:
+            await host.sleep(1)
+        return size
+
+
 @pytest.fixture(autouse=True)
 def _clean():
     failed.clear()
@@ -411,6 +445,58 @@ def test_code_that_reads_what_it_had_not_is_stuck(monkeypatch):
     monkeypatch.setattr(world.host._types["desk"].handlers["awaits"], "function", reads)
     world.run(10_000)
     assert world.replies[id] == [1, 0]
+
+
+@pytest.mark.parametrize("crash_every", [0, 1, 2])
+def test_state_does_not_expire_while_one_waits_and_what_has_expired_is_not_seen(crash_every):
+    world = World(Brief, crash_every=crash_every)
+    world.ask("brief/1", "add")
+    world.run(11_000)
+    expired = world.start("brief/1", "waits", seconds=60)
+    assert world.ask("brief/1", "add") == 1, "it had expired"
+    world.run(30_000)
+    assert world.ask("brief/1", "add") == 2
+    world.run(31_000)
+    assert world.replies[expired] == [[0, 0], [2, 2]]
+    world.run(20_000)
+    assert world.ask("brief/1", "add") == 1, "and it expires again"
+
+
+def test_what_it_reads_between_two_waits_has_a_bound():
+    world = World(Store)
+    for key in "abcdef":
+        world.ask("store/1", "put", key=key, size=900_000)
+    assert world.ask("store/1", "loops", waits=False) == 5_400_000, "what is not recorded has none"
+    id = world.start("store/1", "loops", waits=True)
+    assert "it has read 5400" in world.errors[id]["detail"]
+    assert "ask a read_only handler" in world.errors[id]["detail"]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_call_made_twice_with_its_key_is_one(crash):
+    world = World(Desk, Other)
+    first = world.tell("desk/1", "opens", _kind=1, _key="k", after=10, value=1)
+    world.run()
+    if crash:
+        world.restart()
+    second = world.tell("desk/1", "opens", _kind=1, _key="k", after=10, value=1)
+    world.run()
+    world.run(11_000)
+    assert world.replies[first] == world.replies[second] == [[0, 0, {}, []]] * 2
+    assert len([s for s in world.steps("opens") if s.commands and s.number == 0]) == 1
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_it_ends_with_its_actors_life(crash):
+    world = World(Desk, Other)
+    id = world.start("desk/1", "takes_long")
+    world.ask("desk/1", "add")
+    if crash:
+        world.restart()
+    world.tell("desk/1", "$stop", reason="shutdown", ref="r")
+    world.run()
+    assert world.replies[id] == "killed"
+    assert world.waiting() == []
 
 
 # Queues

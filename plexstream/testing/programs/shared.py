@@ -31,8 +31,8 @@ async def give(actor: Any, sid: str, at: int, waits: list[float], fails: int) ->
 
 
 def _seen(actor: Any) -> list[Any]:
-    """The state, and how long the list is of all that has changed it."""
-    return [actor.n, dict(actor.m), list(actor.items), len(actor.log)]
+    """The state, how long the list is of all that has changed it, and when."""
+    return [actor.n, dict(actor.m), list(actor.items), len(actor.log), host.now()]
 
 
 @kind
@@ -54,8 +54,9 @@ class Given(Kind):
     def judge(self, op: Op, came: Came) -> None:
         saw = came.value
         came.claim(isinstance(saw, list) and len(saw) == len(op[1]) + 1, "it saw the state once more often")
-        came.claim(came.over - came.began >= sum(op[1]) * 1000, "it is given before its time")
-        for *state, length in saw:
+        before, soonest = 0, 0
+        for (*state, length, now), seconds in zip(saw, (*op[1], 0), strict=True):
             came.known.was(came, state, length)
-        lengths = [length for *_, length in saw]
-        came.claim(lengths == sorted(lengths), "what it sees goes back")
+            came.claim(length >= before, "what it sees goes back")
+            came.claim(soonest <= now <= came.over, f"it sees it at {now}, and {soonest} was the soonest")
+            before, soonest = length, now + round(seconds * 1000)
