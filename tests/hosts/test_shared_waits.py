@@ -97,6 +97,14 @@ class Desk:
         host.promise("open").resolve(n)
 
     @handler(shared=True)
+    async def runs(self):
+        before = self.n
+        await host.run("something", list)
+        after = self.n
+        await host.sleep(60)
+        return [before, after, self.n]
+
+    @handler(shared=True)
     async def takes_long(self):
         await host.sleep(3600)
 
@@ -306,6 +314,21 @@ def test_what_it_saw_stands_in_the_journal_and_is_what_it_sees_again():
         [10, 1, {"r10": 10}, ["l10"]],
         [20, 2, {"r10": 10, "r20": 20}, ["l10", "l20"]],
     ]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_what_it_saw_before_an_effect_is_not_what_it_saw_after_it(crash):
+    world = World(Desk, Other)
+    world.hold_effects = True
+    id = world.start("desk/1", "runs")
+    world.ask("desk/1", "add")
+    world.hold_effects = False
+    world.run()
+    world.ask("desk/1", "add")
+    if crash:
+        world.restart()
+    world.run(60_000)
+    assert world.replies[id] == [0, 10, 20]
 
 
 def test_it_may_have_settled_promises_long_before_its_end():
