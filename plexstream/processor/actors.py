@@ -82,13 +82,19 @@ class EntryReader:
     """How a host reads an actor's collections and timers.
 
     `hidden`: they have expired, and no turn has said so yet.
+
+    Parameters:
+        fields: finds the plain fields of an actor, be they acknowledged or not; None: all are.
     """
 
-    __slots__ = ("_address", "_pieces", "hidden")
+    __slots__ = ("_address", "_fields", "_pieces", "hidden")
 
-    def __init__(self, pieces: Pieces, address: str) -> None:
+    def __init__(
+        self, pieces: Pieces, address: str, fields: Callable[[str], Mapping[str, bytes]] | None = None
+    ) -> None:
         self._pieces = pieces
         self._address = address
+        self._fields = fields
         self.hidden = False
 
     def get(self, field: str, key: str) -> bytes | None:
@@ -100,7 +106,11 @@ class EntryReader:
         return ((key, value) for _, key, value in self._pieces.entries(self._address, field))
 
     def fields(self) -> Mapping[str, bytes]:
-        return {} if self.hidden else self._pieces.core(self._address).fields
+        if self.hidden:
+            return {}
+        if self._fields is not None:
+            return self._fields(self._address)
+        return self._pieces.core(self._address).fields
 
     def timer(self, id: str) -> Snapshot | None:
         return self._pieces.newest_timer(self._address, id)
@@ -180,7 +190,7 @@ class Actors:
         info = self._host.type_info(parts.type)
         assert info is not None
         core = self._pieces.core(address)
-        reader = EntryReader(self._pieces, address)
+        reader = EntryReader(self._pieces, address, self._fields)
         try:
             instance = self._host.activate(parts.type, address, core.fields, reader)
         except Exception as error:  # the user's hook, or state that the code no longer accepts
@@ -230,8 +240,18 @@ class Actors:
             actor.instance = self._host.twin(actor.holder.instance)
         elif actor.instance is None:
             fields = self._pieces.core(actor.address).fields
-            actor.reader = EntryReader(self._pieces, actor.address)
+            actor.reader = EntryReader(self._pieces, actor.address, self._fields)
             actor.instance = self._host.activate(actor.info.name, actor.address, fields, actor.reader)
+
+    def _fields(self, address: str) -> Mapping[str, bytes]:
+        """The plain fields of an actor as of its latest turn: not all of that is in the pieces yet."""
+        actor = self.active.get(address)
+        instance = None if actor is None else actor.instance
+        if instance is None and actor is not None and actor.holder is not None:
+            instance = actor.holder.instance
+        if instance is None:
+            return self._pieces.core(address).fields
+        return {c.field: c.value for c in self._host.fields(instance) if c.value is not None}
 
     def make(self, actor: Actor, fields: Sequence[Change]) -> Any:
         """An instance with these plain fields."""
@@ -261,7 +281,7 @@ class Actors:
 
     def renew(self, actor: Actor) -> None:
         """Make an actor's state that of a new one; its turn numbers go on."""
-        actor.reader = EntryReader(self._pieces, actor.address)
+        actor.reader = EntryReader(self._pieces, actor.address, self._fields)
         actor.reader.hidden = True
         actor.instance = self._host.activate(actor.info.name, actor.address, {}, actor.reader)
         actor.raw, actor.marked = actor.info.init, False

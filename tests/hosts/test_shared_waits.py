@@ -22,7 +22,9 @@ from plexstream import (
     state_map,
     workflow,
 )
+from plexstream.processor import Processor
 from plexstream.processor.waiting import limits
+from plexstream.processor.waiting.machine import State
 
 
 @actor(name="desk", retry=Retry(attempts=5, interval=0.1, factor=1, jitter=0))
@@ -95,6 +97,14 @@ class Desk:
         if fails(times):
             raise RuntimeError("again")
         host.promise("open").resolve(n)
+
+    @handler(shared=True)
+    async def peeks(self, name: str):
+        await host.sleep(1)
+        known = host.promise(name).peek()
+        row = self.rows.get(str(known))
+        await host.sleep(60)
+        return [known, row]
 
     @handler(shared=True)
     async def runs(self):
@@ -341,6 +351,26 @@ def test_it_may_have_settled_promises_long_before_its_end():
     assert world.replies[other] == 1
 
 
+def test_it_sees_what_is_not_acknowledged_yet_and_takes_nothing_from_others():
+    """Messages that come in one batch: no record of the first is on the log when the second is handled."""
+    world = World(Desk, Other)
+    world.ask("other/1", "count", by=1)
+    ids = [
+        world.tell("desk/1", "add", _kind=1),
+        world.tell("desk/1", "opens", _kind=1, after=1, value=1),
+        world.tell("desk/1", "opens_plainly", _kind=1, after=1, value=1),
+        world.tell("desk/1", "add", _kind=1),
+    ]
+    first = world.p.position
+    world.p.receive(list(enumerate(world.mailbox))[first:], world.now)
+    world.run()
+    assert [world.replies[ids[i]] for i in (0, 3)] == [10, 20]
+    world.run(1_000)
+    came = [world.replies[i] for i in ids[1:3]]
+    assert [[10, 1, {"r10": 10}, ["l10"]], [20, 2, {"r10": 10, "r20": 20}, ["l10", "l20"]]] in came
+    assert "already_done" in came
+
+
 # What it may not
 
 
@@ -437,6 +467,21 @@ def test_it_is_restarted_from_a_step(at, crash_every):
         assert rows == {f"r{i}": i for i in range(1, n + 1)}
         assert (tags, log) == (n, [f"l{i}" for i in range(1, n + 1)])
     assert last[0] == 3
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_what_it_reads_after_a_restart_is_what_it_reads_again(crash):
+    world = World(Desk, Other)
+    world.ask("desk/1", "add")
+    id = world.start("desk/1", "peeks", name="p")
+    world.run(1_000)
+    world.ask("desk/1", "$promise", name="p", value="r10")
+    world.ask("desk/1", "$restart", invocation=dict(world.waiting())["peeks"], **{"from": 1})
+    world.ask("desk/1", "add")
+    if crash:
+        world.restart()
+    world.run(61_000)
+    assert world.replies[id] == ["r10", 10]
 
 
 def test_it_leaves_memory_and_comes_back(monkeypatch):
@@ -542,6 +587,53 @@ def test_one_in_the_queue_of_an_actor_whose_next_handler_waits_does_not_wait_for
     assert world.replies[waits] == ["me", 5, 1]
     assert opens in world.replies
     assert world.waiting() == []
+
+
+def _behind_a_retry(world, after):
+    """Two in the queue of a tell that is tried again: an exclusive one that waits, and what it waits for."""
+    world.tell("desk/1", "fails_first", times=1)
+    world.run()
+    waits = world.tell("desk/1", "enter", _kind=1, who="me")
+    opens = world.tell("desk/1", "opens", _kind=1, after=after, value=5)
+    world.run(0)
+    return waits, opens
+
+
+def test_it_goes_on_as_soon_as_one_before_it_waits():
+    world = World(Desk, Other)
+    waits, _ = _behind_a_retry(world, after=0)
+    world.run(100)
+    assert world.replies[waits] == ["me", 5, 1]
+
+
+def test_one_that_was_left_in_the_queue_goes_on_in_time(monkeypatch):
+    passes, calls = Processor.let_pass, []
+    monkeypatch.setattr(Processor, "let_pass", lambda p, a: passes(p, a) if calls else calls.append(1))
+    world = World(Desk, Other)
+    waits, _ = _behind_a_retry(world, after=0)
+    world.run(100)
+    assert waits not in world.replies, "as while care is taken after crashes"
+    world.run(limits.PROBE_AFTER)
+    assert world.replies[waits] == ["me", 5, 1]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_one_that_was_parked_holds_nobody(monkeypatch, crash):
+    monkeypatch.setattr(Processor, "let_pass", lambda *_: None)
+    world = World(Desk, Other)
+    waits, opens = _behind_a_retry(world, after=60)
+    for _ in range(8):
+        world.run(1_000)
+    assert [inv.state for f in world.p.invocations.live.values() for inv in f.values()][1] == State.PARKED
+    if crash:
+        world.restart()
+        world.run()
+    world.ask("desk/1", "$promise", name="open", value=1)
+    world.run()
+    assert world.replies[waits] == ["me", 1, 1]
+    assert world.ask("desk/1", "add") == 11, "nobody has the actor"
+    world.run(60_000)
+    assert world.replies[opens] == "already_done"
 
 
 # The init hook

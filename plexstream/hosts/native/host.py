@@ -411,6 +411,7 @@ class NativeHost:
         if bound.beside:
             try:
                 stand_beside(turn, first_sight(instance.reader, history, plan), self.activate)
+                turn.actor = None  # it has what the first stretch changed
             except Exception as error:  # the user's hook
                 return failure("non_deterministic", f"{_where(turn)}: {said(error)}")
         task = turn.task()
