@@ -484,6 +484,20 @@ def test_what_it_reads_after_a_restart_is_what_it_reads_again(crash):
     assert world.replies[id] == ["r10", 10]
 
 
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_restart_from_its_beginning_finds_what_it_found_then(crash):
+    world = World(Desk, Other)
+    world.ask("desk/1", "add")
+    id = world.start("desk/1", "opens", after=60, value=1)
+    world.ask("desk/1", "add")
+    world.ask("desk/1", "$restart", invocation=dict(world.waiting())["opens"], **{"from": 0})
+    if crash:
+        world.restart()
+    world.run(61_000)
+    then, now = [10, 1, {"r10": 10}, ["l10"]], [20, 2, {"r10": 10, "r20": 20}, ["l10", "l20"]]
+    assert world.replies[id] == [then, now]
+
+
 def test_it_leaves_memory_and_comes_back(monkeypatch):
     monkeypatch.setattr(limits, "KEPT_TASKS", 1)
     world = World(Desk, Other)

@@ -107,7 +107,7 @@ class Replay:
                     self._keep(step)
                 continue
             seen = True
-            if outcome is None and self._only_begins(i):
+            if outcome is None and turn.beside is None and self._only_begins(i):
                 continue  # nothing that it did is on the log: it begins now, on the state as it is
             turn.restarts = self._plan.before[i]
             if turn.beside is not None:
