@@ -210,12 +210,18 @@ class Page:
         return await clicked
 
 
-@pytest.mark.parametrize("what", ["waits", "answers_later"])
-def test_a_signal_that_would_wait_hears_of_another_way(what):
+def test_a_signal_that_would_answer_later_hears_of_another_way():
     world = World(Letter, Page)
     world.start("letter/a", "run")
-    id = world.start("letter/a", what)
+    id = world.start("letter/a", "answers_later")
     assert "the id of an awakeable" in world.errors[id]["detail"]
+
+
+def test_a_signal_waits_for_what_the_run_waits_for():
+    world = World(Letter, Page)
+    ids = [world.start("letter/a", name) for name in ("run", "waits")]
+    world.ask("letter/a", "click", value="here")
+    assert [world.replies[id] for id in ids] == ["here", "here"]
 
 
 @pytest.mark.parametrize("crash", [False, True])
