@@ -6,6 +6,8 @@ import copy
 from collections.abc import Iterator, MutableMapping, MutableSequence
 from typing import Any, Generic, Protocol, TypeVar, overload
 
+from plexstream.sdk.identity import held, settle
+
 V = TypeVar("V")
 
 _MISSING: Any = object()
@@ -41,6 +43,7 @@ class _Cells:
         self.ends: tuple[int, int] | None = None  # of a list; not looked up yet
         self.moved = False  # whether `ends` has changed
         self.writes = 0  # how often `set` was called
+        self.live = False  # whether handlers hold what they were handed while others take their turns
         self.kept = 0  # bytes of `values`, as far as they have been read, or changed by turns that ended
 
     @property
@@ -103,28 +106,57 @@ class _Cells:
         changes = [*((key, data) for key, data, _ in sealed), *self._moved()]
         for key, data, value in sealed:
             self.kept += _OBJECT + (0 if data is None else len(data))
-            self.values[key] = value  # read back, it may be another: a tuple becomes a list
+            # Read back, it may be another: a tuple becomes a list.
+            self.values[key] = settle(self.values[key], value) if self.live else value
+            if self.live and data is not None:
+                self.read[key] = data
         self.changed.clear()
         self.moved = False
         self.end_reading()
         return changes
 
     def end_reading(self) -> None:
-        """The turn ends: what it was handed is not looked at any more, and too much is not kept."""
-        self.read.clear()
+        """The turn ends: what it was handed is not looked at any more, and too much is not kept.
+
+        But for what somebody holds: it may be changed inside behind a wait.
+        """
+        self._watch_what_is_held()
         if self.kept > _KEEP:
             self._forget()
 
-    def _forget(self) -> None:
+    def _watch_what_is_held(self) -> None:
+        values = self.values
+        self.read = (
+            {key: data for key, data in self.read.items() if key in values and held(values[key], 1)}
+            if self.live and self.read
+            else {}
+        )
+
+    def renew(self) -> None:
+        """Others have changed entries: look them up again. Who holds one sees that."""
+        self._watch_what_is_held()
+        holds = {key: self.values[key] for key in self.read}
         self.values.clear()
-        self.kept = 0
+        self.kept, self.ends = 0, None
+        for key, value in holds.items():
+            data = self.entries.get(key)
+            if data is None:
+                del self.read[key]
+                continue
+            self.read[key] = data
+            self.values[key] = settle(value, self.entries.decode(data))
+            self.kept += _OBJECT + len(data)
+
+    def _forget(self) -> None:
+        holds = {key: self.values[key] for key in self.read}
+        self.values.clear()
+        self.values.update(holds)
+        self.kept = _OBJECT * len(holds)
 
     def roll_back(self) -> None:
-        self._forget()
-        self.read.clear()
         self.changed.clear()
-        self.ends = None
         self.moved = False
+        self.renew()
 
     def fingerprint(self) -> Any:
         """What is equal later if, and only if, nothing was changed in between."""

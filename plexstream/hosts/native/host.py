@@ -247,7 +247,7 @@ class NativeHost:
         if bound.beside:
             patch = changed_beside(turn, turn.room - len(data))
         else:
-            patch = instance.take_changes(turn.room - len(data))
+            patch = instance.take_changes(turn.room - len(data), turn.waits() is not None)
         return _new(Result, ("", data, patch, turn.outs, False, "", None, None))
 
     def _fail(self, turn: Turn, error: BaseException) -> Outcome:
@@ -334,7 +334,7 @@ class NativeHost:
         if turn.beside is not None or instance.type.info.visible:
             try:
                 if turn.beside is None:
-                    patch = instance.take_changes(turn.room)
+                    patch = instance.take_changes(turn.room, True)
                 else:
                     turn.beside.waits = True
                     patch = changed_beside(turn, turn.room)

@@ -12,6 +12,7 @@ from plexstream.model.errors import TooLarge
 from plexstream.model.host import Reader
 from plexstream.model.journal import Change
 from plexstream.sdk.collections import StateList, StateMap, _Cells
+from plexstream.sdk.identity import held, settle
 from plexstream.sdk.spec import Field
 
 _CHANGE = 8
@@ -70,8 +71,8 @@ class Instance:
     """An actor object with what is needed to find its changes and to take them back."""
 
     __slots__ = (
-        "address", "attributes", "before", "cells", "encoded", "foreign", "migrated", "object", "plain",
-        "reader", "total", "type",
+        "address", "assigned", "attributes", "before", "cells", "encoded", "foreign", "migrated", "object",
+        "own", "plain", "reader", "total", "type",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +96,9 @@ class Instance:
         self.foreign = {name for name in plain.composed if name in self.encoded}
         self.total = sum(map(len, self.encoded.values()))
         self.before = dict(self.attributes)
+        # Where others see a handler's state while it waits, what it holds stays what the state has.
+        self.own = dict(self.attributes) if type.info.visible else None
+        self.assigned: list[tuple[str, Any, bytes]] = []  # held by somebody, and no longer the field's
         self._forget_factories()
 
     def _forget_factories(self) -> None:
@@ -108,6 +112,7 @@ class Instance:
         value: Any = StateMap(entries) if field.kind == "map" else StateList(entries)
         self.attributes[field.name] = value
         self.before[field.name] = value
+        value._cells.live = self.own is not None
         self.cells.append((field.name, value._cells))
 
     def read_all(self) -> None:
@@ -148,14 +153,38 @@ class Instance:
         fresh: dict[str, Any] = {}
         self.plain.load(fresh, self.encoded)
         for name in plain & fresh.keys():
-            self.attributes[name] = self.before[name] = fresh[name]
+            value = self._settle(name, self.attributes.get(name), fresh[name])
+            self.attributes[name] = self.before[name] = value
 
-    def take_changes(self, room: int) -> list[Change]:
+    def _settle(self, name: str, old: Any, new: Any) -> Any:
+        """The value of a plain field from now on: the object that it was, if that was the field's own."""
+        if self.own is None:
+            return new
+        if old is self.own.get(name, self):
+            new = settle(old, new)
+        self.own[name] = new
+        return new
+
+    def _check_assigned(self) -> None:
+        """Raises BadState where the handler changes what it has assigned, and the state has a copy of."""
+        self.assigned = [entry for entry in self.assigned if held(entry[1], 1)]
+        codecs = {codec.name: codec for codec in self.plain.codecs}
+        for name, value, data in self.assigned:
+            if codecs[name].seal(value)[0] != data:
+                raise BadState(
+                    f"{self.type.name}.{name} was assigned a value that the handler has changed behind a "
+                    f"wait: the state has a copy of it since then, so change self.{name} itself"
+                )
+
+    def take_changes(self, room: int, waits: bool = False) -> list[Change]:
         """The changes since the last turn, which become the new base, if they have at most `room` bytes.
 
         A plain value that can be changed inside becomes what it will be read back as, so that an actor
-        does not notice whether it was loaded anew. Raises BadState, TooLarge.
+        does not notice whether it was loaded anew. `waits`: the turn is that of a handler that waits, or has.
+        Raises BadState, TooLarge.
         """
+        if waits and self.assigned:
+            self._check_assigned()
         patch, values, size = self._plain_changes()
         room -= size
         for name, cells in self.cells:
@@ -178,7 +207,10 @@ class Instance:
             assert data is not None
             self.total += len(data) - len(self.encoded.get(name, b""))
             self.encoded[name] = data
-            self.attributes[name] = self.before[name] = value
+            old = self.attributes[name]
+            if self.own is not None and waits and old is not self.own.get(name, self) and held(old, 2):
+                self.assigned.append((name, old, data))
+            self.attributes[name] = self.before[name] = self._settle(name, old, value)
         if self.migrated:
             own = {change.field for change in patch if change.key is None}
             patch += [change for change in self.migrated if change.field not in own]
@@ -233,7 +265,12 @@ class Instance:
 
     def roll_back(self) -> None:
         """Make the state what it was after the last turn. Attributes that are no state stay."""
+        self.assigned = []
+        held_ones = dict(self.own or ())
         self.plain.load(self.attributes, self.encoded)
+        for name, value in held_ones.items():
+            if name in self.plain.names:
+                self.attributes[name] = self._settle(name, value, self.attributes[name])
         for name, cells in self.cells:
             cells.roll_back()
             self.attributes[name] = self.before[name]

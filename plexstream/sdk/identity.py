@@ -1,0 +1,67 @@
+"""Mutable values that a handler holds across its waits stay those that the state has."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Any
+
+_ATOMS = frozenset((int, str, bool, float, type(None), bytes))
+_CONTAINERS = (list, dict, set)
+
+
+def settle(old: Any, new: Any) -> Any:
+    """The object that stands for `new` from now on: `old` with its content, where that can be.
+
+    Parts of it stay what they are, too: entries by their key, elements by their place.
+    """
+    kind = type(old)
+    if old is new or kind is not type(new) or kind in _ATOMS:
+        return new
+    if kind is list:
+        now = [settle(a, b) for a, b in zip(old, new, strict=False)] + new[len(old) :]
+        if len(now) != len(old) or any(a is not b for a, b in zip(old, now, strict=True)):
+            old[:] = now
+    elif kind is dict:
+        entries = {key: settle(old[key], value) if key in old else value for key, value in new.items()}
+        if [(type(k), k) for k in old] != [(type(k), k) for k in new]:
+            old.clear()  # another order, other keys
+        for key, value in entries.items():
+            if key not in old or old[key] is not value:
+                old[key] = value
+    elif kind is set:
+        if old != new:
+            old.clear()
+            old.update(new)
+    elif (names := _fields(kind)) is not None:
+        for name in names:
+            setattr(old, name, settle(getattr(old, name, None), getattr(new, name)))
+    else:
+        return new
+    return old
+
+
+def _fields(kind: Any) -> list[str] | None:
+    """The names of the fields of a record that can be changed."""
+    if dataclasses.is_dataclass(kind):
+        frozen = getattr(kind, "__dataclass_params__").frozen  # noqa: B009 - it is in no stub
+        return None if frozen else [field.name for field in dataclasses.fields(kind)]
+    if hasattr(kind, "__struct_config__") and not kind.__struct_config__.frozen:  # msgspec's
+        return list(kind.__struct_fields__)
+    return None
+
+
+def held(value: Any, own: int = 2) -> bool:
+    """Whether anybody else has a reference to a mutable value, or to a part of it.
+
+    `own`: how many references to it the caller has, with that of its argument.
+    """
+    if type(value) in _ATOMS:
+        return False
+    if sys.getrefcount(value) > own + 2:  # and this function's, and getrefcount's
+        return True
+    if isinstance(value, dict):
+        return any(held(part) for part in value.values())
+    if isinstance(value, list | tuple):
+        return any(held(part) for part in value)
+    return not isinstance(value, _CONTAINERS)  # an object: who knows
