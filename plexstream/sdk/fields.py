@@ -118,15 +118,17 @@ def fields_of(cls: type) -> dict[str, Field]:
 def _check_hidden(cls: type, hints: dict[str, Any], fields: dict[str, Field]) -> None:
     """Raises DeclarationError where something else has the name of a field, which would be lost."""
     for name in inspect.get_annotations(cls):
-        value = vars(cls).get(name)
-        if inspect.isfunction(value) and name not in fields and not _is_constant(hints.get(name)):
-            what = (
-                f"the method {name}" if value.__qualname__ == f"{cls.__qualname__}.{name}" else "a function"
-            )
-            call = f"{value.__name__}()" if value in (state, state_map, state_list) else "state(…)"
+        value: Any = vars(cls).get(name)
+        if not inspect.isfunction(value) or name in fields or _is_constant(hints.get(name)):
+            continue
+        if value in (state, state_map, state_list):
             raise DeclarationError(
-                f"{cls.__name__}.{name} is annotated like a field, and is {what}: write {name} = {call}, "
-                "under a name that nothing else has"
+                f"{cls.__name__}.{name} is the function {value.__name__}: write {name} = {value.__name__}()"
+            )
+        if value.__qualname__ == f"{cls.__qualname__}.{name}":
+            raise DeclarationError(
+                f"{cls.__name__}.{name} is annotated like a field, and is the method {name}: give one of "
+                "them another name"
             )
     for owner in cls.__mro__[:-1]:
         for name in vars(owner).keys() & fields.keys():
@@ -162,7 +164,7 @@ def _warn_of_attributes(cls: type, hints: dict[str, Any], fields: dict[str, Fiel
 def _assigned(cls: type) -> list[str]:
     """Attributes without a hint that are no constants: a method sets them, or they are empty collections."""
     methods = [value for value in vars(cls).values() if inspect.isfunction(value)]
-    stored = {i.argval for m in methods for i in dis.get_instructions(m) if i.opname == "STORE_ATTR"}
+    stored = set().union(*map(_sets, methods))
     plain = vars(cls).keys() - inspect.get_annotations(cls).keys()
     return [
         name
@@ -171,6 +173,18 @@ def _assigned(cls: type) -> list[str]:
         and not (callable(value) or hasattr(type(value), "__get__"))
         and (name in stored or (isinstance(value, list | dict | set) and not value))
     ]
+
+
+def _sets(method: Any) -> set[str]:
+    """The attributes of its first argument that a method sets."""
+    own, found, before = method.__code__.co_varnames[:1], set(), None
+    for step in dis.get_instructions(method):
+        if step.opname == "STORE_ATTR" and before is not None:
+            loaded = before.argval if isinstance(before.argval, tuple) else (before.argval,)
+            if loaded[-1:] == own or before.opname == "SWAP":  # the latter: self.n += 1
+                found.add(step.argval)
+        before = step
+    return found
 
 
 _NOTHING: Any = object()

@@ -18,7 +18,7 @@ from plexstream.sdk.fields import fields_of
 from plexstream.sdk.host import host
 from plexstream.sdk.marks import HandlerMark, HookMark, Marked, marked
 from plexstream.sdk.spec import ActorType, Field, Handler
-from plexstream.sdk.values import plain, typed
+from plexstream.sdk.values import initial, plain, typed
 
 C = TypeVar("C", bound=type)
 
@@ -152,7 +152,7 @@ def _add_handler(
         host.tell(report_to, "handler_removed", {})
         current.turn.take_back(sent)
     new: Any = object.__new__(kind.cls)
-    new.__dict__.update((field.name, field.initial()) for field in kind.fields.values())
+    new.__dict__.update((field.name, initial(field)) for field in kind.fields.values())
     try:
         if kind.init is not None:
             init, shape = kind.init
@@ -245,7 +245,7 @@ def _handle(
     obj: Any = object.__new__(kind.cls)
     try:
         for name, field in kind.fields.items():
-            obj.__dict__[name] = typed(state[name], field.annotation) if name in state else field.initial()
+            obj.__dict__[name] = typed(state[name], field.annotation) if name in state else initial(field)
         bound = shape.bind(arguments)
     except ValueError as error:
         raise Reject(str(error)) from error

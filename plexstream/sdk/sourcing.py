@@ -14,7 +14,7 @@ from plexstream.sdk.current import current
 from plexstream.sdk.errors import DeclarationError, FoldError
 from plexstream.sdk.marks import EventMark, HandlerMark, Marked, check_name, put_mark
 from plexstream.sdk.spec import ActorType, EventLog, Field
-from plexstream.sdk.values import plain, typed
+from plexstream.sdk.values import initial, plain, typed
 from plexstream.sdk.wrap import finish, like
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -245,7 +245,7 @@ def fold_anew(actor: EventSourced) -> None:
         )
     for name, field in _own_fields(actor).items():
         if field.kind == "plain":
-            actor.__dict__[name] = field.initial()
+            actor.__dict__[name] = initial(field)
         else:
             actor.__dict__[name].clear()
     for entry in _kept(actor, 0):

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 from plexstream.sdk.current import current
+from plexstream.sdk.spec import Field
 
 
 def arguments_of(what: str, payload: Any, named: dict[str, Any]) -> Any:
@@ -38,3 +39,12 @@ def typed(value: Any, hint: Any) -> Any:
     """What JSON holds as a value of the type `hint`, nothing coerced. Raises ValueError where it is none."""
     # A copy: what the hint leaves open would be the same object, and a change of it one of what is kept.
     return value if current.turn is None else current.turn.typed(copy.deepcopy(value), hint)
+
+
+def initial(field: Field) -> Any:
+    """The value of a field in a new actor, as it would be read back."""
+    value = field.initial()
+    try:
+        return typed(plain(value), field.annotation)
+    except (TypeError, ValueError):  # None, which the hint leaves out
+        return value

@@ -52,7 +52,7 @@ MISTAKES = {
         r"A.n: the keys of a state_map are texts, not int.*str\(key\)",
     of_class("n: dict = state_map(default={})"): r"state_map\(default=…\): it takes nothing",
     of_class("n: list = state_list(was='m')"): r"state_list\(was=…\): .*keeps the name of its field",
-    of_class("n: int = state"): r"A.n is annotated like a field, and is a function: write n = state\(\)",
+    of_class("n: int = state"): r"A.n is the function state: write n = state\(\)",
     of_class("n: dict = state_map"): r"write n = state_map\(\)",
     of_class("x: int = state(default=0)"): "A.x is annotated like a field, and is the method x",
     of_class("n: int = state(default=0, was=5)"): r"state\(was=5\): give the name that the field had",
@@ -130,6 +130,7 @@ MISTAKES = {
 SUSPECT = {
     of_class("n = 0\n    @handler\n    def y(self): self.n += 1"):
         r"A.n is a plain class attribute.*state\(default=0\)",
+    of_class("n = 0\n    @handler\n    def y(self, m: int): self.n = m"): r"A.n is a plain class attribute",
     of_class("items = []"): r"A.items is a plain class attribute.*default_factory=lambda: \[\]",
     f"@actor\nclass A:\n{X}@actor\nclass A:\n{X}": "A takes the place of the one in line 7, which is lost",
     f"@actor\nclass A:\n{X}{X}": r"A.x takes the place of the one in line 9.*another name",
@@ -147,6 +148,8 @@ FINE = [
     of_class("@handler('__down__')\n    def y(self, reason, address, ref, more=1): ..."),
     of_class("@cron('* * * * *')\n    @handler\n    def y(self, a=1): ..."),
     of_class("table = {'a': 1}\n    names = ()\n    kind = 'x'"),
+    of_class("n = 5\n    @handler\n    def y(self, a=1): other = self; a.n = 3; return self.n"),
+    of_class("key: object = lambda value: value"),
     of_class("@property\n    def p(self): ...\n    @p.setter\n    def p(self, v): ..."),
     of_options("idle_timeout=0, state_ttl=86400.5, max_active=1"),
     "@subscribe('t', handler='x', into='a')\n" + of_class(""),

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from world import World
 
 from plexstream import (
+    EventLog,
     EventSourced,
     StateList,
     StateMap,
@@ -29,6 +30,7 @@ from plexstream import (
     state_list,
     state_map,
 )
+from plexstream.hosts.native import NativeHost
 from plexstream.hosts.native.values import (
     MAX_DEPTH,
     BadValue,
@@ -389,3 +391,67 @@ def test_what_is_plain_needs_no_second_look(value):
         assert not is_plain(value, MAX_DEPTH)
     else:
         assert not is_plain(value, MAX_DEPTH) or fixed is value
+
+
+@pytest.mark.parametrize(
+    ("hint", "default"),
+    [(Decimal, 0), (float, 0), (float | None, 1), (Color, "red"), (list[Decimal], lambda: [1]), (int, None),
+     (dict[int, float], lambda: {1: 1}), (Any, lambda: {1: (2,)}), (set[str], list), (list[int], (1, 2)),
+     (Point, lambda: Point(1)), (list, list), (Typed, lambda: {"x": 1, "n": 2, "z": 3})],
+)  # fmt: skip
+def test_a_default_is_seen_as_it_would_be_read_back(hint, default):
+    given = {"default_factory": default} if callable(default) else {"default": default}
+    seen = []
+
+    @actor(name="a")
+    class Holder:
+        value: hint = state(**given)
+
+        @handler(read_only=True)
+        def look(self):
+            seen.append(self.value)
+
+        @handler
+        def same(self):
+            seen.append(self.value)
+            self.value = default() if callable(default) else default
+
+    world = World(Holder)
+    for what in ("look", "same", "look"):
+        world.restart()
+        world.ask("a/1", what)
+    assert [t.patch for t in world.turns()] == [[]] or default is None
+    first = default() if callable(default) else default
+    expected = None if default is None else ValueCodec(hint, "x").seal(first)[1]
+    assert [repr(value) for value in seen] == [repr(expected)] * 3
+
+
+def test_a_default_is_so_in_what_is_folded_anew_too():
+    @dataclass
+    class Paid:
+        cents: int
+
+    def sourced(version):
+        @actor(name="e", events=EventLog(fold=version))
+        class Sourced(EventSourced):
+            total: Decimal = state(default=0)
+            half: Decimal | None = state()
+
+            @event
+            def paid(self, paid: Paid):
+                self.half = self.total / 2 + 1
+                self.total += paid.cents
+
+            @handler
+            def pay(self):
+                self.apply(Paid(5))
+                return str(type(self.half))
+
+        return Sourced
+
+    world = World(sourced(1))
+    assert "Decimal" in world.ask("e/1", "pay")
+    world.host = NativeHost({"e": sourced(2).__plexstream__})
+    world.restart()
+    assert "Decimal" in world.ask("e/1", "pay")
+    assert (world.field("e/1", "total"), world.errors) == ("10", {})

@@ -30,10 +30,16 @@ def why(error: Exception) -> str:
     return str(error) if isinstance(error, msgspec.ValidationError) else said(error)
 
 
+class _Other:
+    """The type of no value."""
+
+
 class FieldCodec:
     """One plain field: its name, its initial value, how it is checked and read back."""
 
-    __slots__ = ("_values", "decode", "exact", "field", "initial", "name", "number", "restored", "where")
+    __slots__ = (
+        "_as_it_is", "_values", "decode", "exact", "field", "initial", "name", "number", "restored", "where",
+    )  # fmt: skip
 
     def __init__(self, field: Field, where: str) -> None:
         self.name = field.name
@@ -48,12 +54,26 @@ class FieldCodec:
             initial = field.initial()
         except Exception as error:
             raise DeclarationError(f"{where}: its default_factory raised {said(error)}") from error
+        self._as_it_is = type(initial)
         try:
-            self.initial = self._values.seal(initial)[0]
+            self.initial, value = self._values.seal(initial)
+            if type(value) is not type(initial):
+                self._as_it_is = _Other
         except BadValue as error:
             if initial is not None:  # that may be what the hint leaves out, and is set later
                 raise DeclarationError(f"{where}: its default cannot be stored: {error}") from None
             self.initial = encode_value(initial)
+
+    def fresh(self) -> Any:
+        """The value in a new actor, as it would be read back: of a Decimal whose default is 0, a Decimal."""
+        value = self.field.initial()
+        kind = type(value)
+        if kind is self._as_it_is and (kind in _IMMUTABLE or not value):
+            return value
+        try:
+            return self._values.seal(value)[1]
+        except BadValue:  # told where it is to be stored
+            return value
 
     def seal(self, value: Any) -> tuple[bytes, Any]:
         """The encoding of a value that may have changed, and the value as it will be read back.
@@ -96,7 +116,7 @@ class PlainFields:
         """The same for one field."""
         data = encoded.get(codec.name)
         if data is None:
-            attributes[codec.name] = codec.field.initial()
+            attributes[codec.name] = codec.fresh()
             return
         try:
             attributes[codec.name] = codec.decode(data)
