@@ -125,7 +125,7 @@ class Membership:
                 said = error.args[0].str() if isinstance(error, KafkaException) else repr(error)
                 _log.warning("membership begins anew: %s", said)
                 self._leaving = True
-                if isinstance(error, KafkaException) and kind_of(error.args[0]) is Kind.FENCED:
+                if isinstance(error, KafkaException) and _fenced(error.args[0]):
                     self._change(frozenset(), False)
                 else:
                     # They are this member's until its session ends: to let go of them, and to take them over
@@ -175,6 +175,11 @@ class Membership:
         if not self._leaving:
             self._change(self._have - {p.partition for p in partitions}, False)
         consumer.incremental_unassign(partitions)
+
+
+def _fenced(error: KafkaError) -> bool:
+    """Whether another has joined under this name: the one fatal error that a member's consumer has."""
+    return kind_of(error) is Kind.FENCED or error.code() == KafkaError._FATAL
 
 
 def _close(consumer: Consumer) -> None:

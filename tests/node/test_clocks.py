@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from installation import Installation
 
 from plexstream.log.base import TopicSpec
@@ -11,8 +12,8 @@ from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import LogError, Refused
 from plexstream.node.clocks import FAR_MS, Clocks
-from plexstream.testing.broker import LocalBroker
 
+SET, TOPIC = AlterConfigOpType.SET, ConfigResource.Type.TOPIC
 NOW = 1_700_000_000_000
 
 
@@ -80,17 +81,27 @@ def test_whoever_is_ahead_of_the_broker_says_so(tmp_path, told):
 
 
 @pytest.mark.kafka
-def test_a_node_whose_clock_is_far_from_the_brokers_serves_all_the_same(tmp_path):
-    """To this broker every clock is wrong, as that of a node to others that is an hour ahead."""
-    with LocalBroker(settings={"log.message.timestamp.before.max.ms": "0"}) as broker:
-        log = KafkaLog(broker.address)
-        with Installation(log, tmp_path) as i:
-            assert i.ask("account/alice", "deposit", amount=5) == {"balance": 5}
-            assert i.end(0) + i.end(1) > 0
-        log.create([TopicSpec("theirs", 1)])
-        transaction = log.transaction("relay")
-        with pytest.raises(LogError, match="NTP") as refused:
-            transaction.commit([("theirs", 0, b"k", b"v" * 1000)], {})
-        assert not isinstance(refused.value, Refused), "a clock can be set right: it is no dead letter"
-        transaction.close()
-        log.close()
+def test_a_node_whose_clock_is_far_from_the_brokers_serves_all_the_same(tmp_path, kafka):
+    """To these topics every clock is wrong, as that of a node is to others that is an hour ahead."""
+    wrong = {"message.timestamp.before.max.ms": "0"}
+    log = KafkaLog(kafka)
+    prefix = f"clocks{time.time_ns()}."
+    installation = Installation(log, tmp_path, prefix=prefix)
+    admin = AdminClient({"bootstrap.servers": kafka})
+    entries = [ConfigEntry(name, value, incremental_operation=SET) for name, value in wrong.items()]
+    own = [name for name in log.topics() if name.startswith(prefix)]
+    resources = [ConfigResource(TOPIC, name, incremental_configs=entries) for name in own]
+    altered = admin.incremental_alter_configs(resources)
+    for done in altered.values():
+        done.result(30)
+    with installation as i:
+        assert i.ask("account/alice", "deposit", amount=5) == {"balance": 5}
+        assert i.end(0) + i.end(1) > 0
+    theirs = f"{prefix}theirs"
+    log.create([TopicSpec(theirs, 1, wrong)])
+    transaction = log.transaction(f"{prefix}relay")
+    with pytest.raises(LogError, match="NTP") as refused:
+        transaction.commit([(theirs, 0, b"k", b"v" * 1000)], {})
+    assert not isinstance(refused.value, Refused), "a clock can be set right: it is no dead letter"
+    transaction.close()
+    log.close()

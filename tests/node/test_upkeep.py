@@ -9,6 +9,7 @@ from plexstream.processor import Settings
 from plexstream.processor.fold import MAILBOX
 
 JOURNAL, MAIL = ("journal", 0), ("mailbox", 0)
+NOTHING_UNSAVED = {"pieces.oldest_unsaved.return_value": None}
 
 
 def answer(ask):
@@ -20,8 +21,8 @@ def answer(ask):
 
 def test_what_could_not_be_trimmed_is_trimmed_with_the_next_snapshots():
     services = Mock(settings=Settings(), **{"topics.mailbox": MAIL[0], "now.return_value": 0})
-    takeover = Mock(restore=None, unsaved=0, partition=0, journal=JOURNAL)
-    processor = Mock(**{"fold.next": 20, "position": 5, "inbox.known": 0})
+    takeover = Mock(restore=None, unsaved=0, partition=0, journal=JOURNAL, save_all=False)
+    processor = Mock(**{"fold.next": 20, "position": 5, "inbox.known": 0, **NOTHING_UNSAVED})
     upkeep = Upkeep(services, takeover, processor, Mock())
     upkeep._flushed_next = 20
     services.ask.side_effect = lambda owner, partition, ask, then: then(answer(ask))
@@ -36,8 +37,9 @@ def test_what_could_not_be_trimmed_is_trimmed_with_the_next_snapshots():
 
 def test_what_an_earlier_reign_has_done_may_go_before_this_one_has_come_to_it():
     services = Mock(settings=Settings(), **{"topics.mailbox": MAIL[0], "now.return_value": 0})
-    takeover = Mock(restore=None, unsaved=0, partition=0, journal=JOURNAL)
-    upkeep = Upkeep(services, takeover, Mock(**{"fold.next": 20, "position": 2, "inbox.known": 3}), Mock())
+    takeover = Mock(restore=None, unsaved=0, partition=0, journal=JOURNAL, save_all=False)
+    processor = Mock(**{"fold.next": 20, "position": 2, "inbox.known": 3, **NOTHING_UNSAVED})
+    upkeep = Upkeep(services, takeover, processor, Mock())
     upkeep._flushed_next = 20
     services.ask.side_effect = lambda owner, partition, ask, then: then(answer(ask))
     upkeep._saving = 1, Partition(start=9, floor=7, unsaved=8, inboxes=(Inbox(MAILBOX, 3, 3, (), ()),))
