@@ -127,7 +127,10 @@ class _Cells:
     def _watch_what_is_held(self) -> None:
         values = self.values
         self.read = (
-            {key: data for key, data in self.read.items() if key in values and held(values[key], 1)}
+            {
+                key: data for key, data in self.read.items()
+                if values.get(key, _MISSING) is not _MISSING and held(values[key], 1)
+            }
             if self.live and self.read
             else {}
         )

@@ -18,6 +18,7 @@ from plexstream import (
     run_handler,
     signal_handler,
     state,
+    state_list,
     state_map,
     workflow,
 )
@@ -231,3 +232,33 @@ def test_a_constant_that_is_assigned_stays_one():
         world.start(f"defaults/{n}", "run")
         assert world.ask(f"defaults/{n}", "add") == ["default", "more"]
     assert DEFAULTS == ["default"]
+
+
+@workflow(name="drops")
+class Drops:
+    notes: dict[str, list] = state_map()
+    items: list[list] = state_list()
+
+    @run_handler
+    async def run(self):
+        self.notes["kept"] = [1]
+        self.notes["n"] = [1]
+        self.items.append([1])
+        await host.sleep(1)
+        note, item = self.notes.pop("n"), self.items.pop()
+        await host.sleep(1)
+        note.append(2)
+        item.append(2)
+        await host.sleep(1)
+        return [dict(self.notes), list(self.items)]
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_what_was_taken_out_is_nobodys(crash):
+    world = World(Drops)
+    id = world.start("drops/1", "run")
+    for _ in range(3):
+        world.run(1000)
+        if crash:
+            world.restart()
+    assert world.replies[id] == [{"kept": [1]}, []]
