@@ -231,6 +231,8 @@ class Checks:
         told = self._tells[call.op.split()[1]]
         said = json.loads(payload)
         if kind == ERROR:
+            if (kind, payload) in model.answers.get(call.envelope.id, ()) and said["code"] == "poisoned":
+                return  # the look itself was what several processes did last
             known = 0 <= told.acked_at < call.sent and told.envelope.id not in model.conflicts
             if known or said["code"] != "unknown_invocation":
                 raise Violation(f"{call.op}: nothing is known of {told.envelope}: {said}")

@@ -171,6 +171,12 @@ class SimClient:
         mode, kind = random.choice((("keyed", ASK), ("keyed", TELL), ("origin", TELL), ("plain", ASK)))
         return self._send_new(mode, kind, op, target, handler, arguments, step)
 
+    def resume(self, address: str, number: int, step: int) -> None:
+        """Let one handler go on that is paused."""
+        self._number += 1
+        op = f"{self.name}:{self._number} {number} on"
+        self._send_new("origin", TELL, op, address, "$resume", {"invocation": number}, step)
+
     def plant(self, step: int) -> None:
         """Declare the tree of supervisors."""
         self._number += 1

@@ -42,6 +42,8 @@ _SOON = 30_000
 """After so many ms without faults, and when nothing happens any more, whoever has its answer has gone on."""
 _QUIET = 60
 """Rounds without a record after which nothing happens any more."""
+_LOOKS_FOR_PAUSED = 20
+"""Rounds without a record after which somebody looks for handlers that are still paused."""
 _WAITS = {
     "KEPT_TASKS": "kept_tasks", "PARK_AFTER": "park_after", "RUN_ANNOUNCED": "announced_after",
     "PROBE_AFTER": "probe_after",
@@ -429,6 +431,8 @@ class Simulation:
             if self._at_rest():
                 return
             quiet = 0 if self._moved() else quiet + 1
+            if quiet % _LOOKS_FOR_PAUSED == 1:
+                self._resume_paused()
             pause = min(2 * pause, _PATIENT if looked else 1000) if quiet > 10 else _ROUND
             if self._now - began > _SOON and not looked:
                 for client in self.clients:
@@ -438,6 +442,15 @@ class Simulation:
                     self.hits["waits for its time alone"] += 1
                     looked = True
         raise Violation(f"{when} nothing comes to rest: {self._restless()}")
+
+    def _resume_paused(self) -> None:
+        """Let go on what is still paused: a resume that named nobody may have meant another handler."""
+        for process in self.processes:
+            for found in process.drivers.values() if process.alive else ():
+                live = found.processor.invocations.live if found.processor is not None else {}
+                for inv in (inv for of in live.values() for inv in of.values() if inv.paused):
+                    self.clients[0].resume(inv.address, inv.number, self.step)
+                    self.hits["resumed by its number"] += 1
 
     def _round(self, pause: int) -> None:
         self.step += 1
