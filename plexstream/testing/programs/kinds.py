@@ -105,6 +105,10 @@ class Kind:
         """To whom something goes when it has been done, and what they write down of it."""
         return iter(())
 
+    def may_send(self, op: Op, sender: str, sid: str, at: int) -> Iterator[tuple[str, Entry]]:
+        """What may go besides, or need not, where it may have been done more than once."""
+        return iter(())
+
     def puts_aside(self, op: Op, sender: str, code: str, again: bool) -> bool:
         """Whether a message of one may be put aside with an error.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from plexstream.model.errors import CallError, Cancelled
+from plexstream.model.errors import AlreadyStarted, CallError, Cancelled
 from plexstream.sdk.declare import actor, handler, init_handler
 from plexstream.sdk.errors import Reject
 from plexstream.sdk.fields import state
@@ -141,8 +141,11 @@ class Office(Kind):
         address = f"supervisor/{said.id(key)}"
         found: list[Any] = []
         table = said.table(key, {"sid": me.sid, "at": me.at})
-        started = host.spawn("supervisor", said.id(key), table, wait=True)
-        found.append(started if isinstance(started, str) else (yield started))
+        try:
+            started = host.spawn("supervisor", said.id(key), table, wait=True)
+            found.append(started if isinstance(started, str) else (yield started))
+        except AlreadyStarted as error:  # who is restarted finds the office that it has opened
+            found.append(error.code)
         yield from _at_rest(address)
         for number, what in said.shocks:
             child = said.child(key, number)
@@ -163,6 +166,11 @@ class Office(Kind):
     def sends(self, op: Op, sender: str, sid: str, at: int) -> Iterator[tuple[str, Entry]]:
         said = _Said(*op[1:])
         if not is_workflow(sender) and (said.end == "stop" or _Tree(said, f"{sid}.{at}").gave_up):
+            yield sender, ("down", f"supervisor/{said.id(f'{sid}.{at}')}", sid, at)
+
+    def may_send(self, op: Op, sender: str, sid: str, at: int) -> Iterator[tuple[str, Entry]]:
+        said = _Said(*op[1:])
+        if not is_workflow(sender) and said.end != "stop":  # what befalls it twice may be too much
             yield sender, ("down", f"supervisor/{said.id(f'{sid}.{at}')}", sid, at)
 
     def puts_aside(self, op: Op, sender: str, code: str, again: bool) -> bool:
