@@ -14,7 +14,7 @@ from plexstream.log.base import Place, Record
 from plexstream.log.kafka.errors import Kind, kind_of, log_error, passes
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import PROMPT, READER, client_settings, connect, logger
-from plexstream.log.kafka.views import AGAIN_S, LOOK_S
+from plexstream.log.kafka.views import AGAIN_S
 from plexstream.log.local import beyond_end
 from plexstream.model.errors import LogError, LogUnavailable, Unreadable
 from plexstream.model.threads import passing
@@ -28,8 +28,11 @@ WAKE_S = 0.02
 _LOOK_AROUND_S = 1.0
 """How often a reader that has nothing to read looks whether whom it asks does lead."""
 
-_LOOK_UP_S = 1.0
-"""How long librdkafka would wait by itself before it asks for the leaders of a topic that is new to it."""
+_UNANSWERED_S = 5.0
+"""When it looks again if the broker that it asks does not answer: then it takes nobody for a leader."""
+
+_LOOK_UP_S = 0.5
+"""How long a consumer is asked for leaders: confluent-kafka lets no other call of it go on meanwhile."""
 _new = tuple.__new__  # a named tuple's own costs twice the time
 _OUT_OF_RANGE = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION}
 
@@ -167,8 +170,9 @@ class KafkaReader:
 
         def look() -> None:
             try:
-                own = {topic: consumer.list_topics(topic, LOOK_S) for topic in places}
+                own = {topic: consumer.list_topics(topic, _LOOK_UP_S) for topic in places}
             except KafkaException:  # it knows that it knows nothing
+                self._look_at = time.monotonic() + _UNANSWERED_S
                 return
             finally:
                 self._looked.set()
