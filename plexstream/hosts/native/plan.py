@@ -19,6 +19,7 @@ class Plan:
     Attributes:
         recorded: what it has asked for, by number.
         early: what was known as it was asked for, by number.
+        early_at: the place of the step that has that, by number.
         again: those of `recorded` that a retry asks for again.
         undone: how often something had been undone, in all.
         after: the same when a command was asked for, by number, if it was not 0.
@@ -30,6 +31,7 @@ class Plan:
 
     recorded: dict[int, Command] = field(default_factory=dict)
     early: dict[int, Completion] = field(default_factory=dict)
+    early_at: dict[int, int] = field(default_factory=dict)
     again: set[int] = field(default_factory=set)
     undone: int = 0
     after: dict[int, int] = field(default_factory=dict)
@@ -67,7 +69,9 @@ def plan_of(history: Sequence[Step], now: int) -> Plan:
                 plan.after[command.number] = plan.undone
             if command.kind in _AT_ONCE:
                 at_once.add(command.number)
-        plan.early.update((c.number, c) for c in step.completions if c.number in at_once)
+        known = [c for c in step.completions if c.number in at_once]
+        plan.early.update((c.number, c) for c in known)
+        plan.early_at.update((c.number, place) for c in known)
     plan.moments.update((at, (now, plan.undone)) for at in restarted)
     return plan
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from plexstream.hosts.native import left
 from plexstream.hosts.native.beside import sights_at
 from plexstream.hosts.native.plan import Plan, is_note
-from plexstream.hosts.native.task import PROMISES, Task
+from plexstream.hosts.native.task import NOW, PROMISES, Task
 from plexstream.hosts.native.turn import Turn
 from plexstream.model.errors import NonDeterministic
 from plexstream.model.host import Effect, Outcome, Result, Suspended
@@ -112,9 +112,11 @@ class Replay:
             turn.restarts = self._plan.before[i]
             if turn.beside is not None:
                 turn.beside.enter(*sights_at(self._history, self._plan, i))
+            self._task.place = i
             if outcome is None:
                 outcome = self._take(begin())
-            for completion in [*self._take_noted(), *news]:
+            late = [c for c in step.completions if self._task.is_behind(c.number)]
+            for completion in [*self._take_noted(), *late, *news]:
                 if type(outcome) is not Suspended:
                     return self._ended_early(outcome, step, i)
                 outcome = self._take(self._host.resume(self._task, completion, step.time))
@@ -128,6 +130,7 @@ class Replay:
                     return self._misfit(differs)
                 self._settle_patch(step, i)
         turn.restarts = self._plan.undone
+        self._task.place = NOW
         if turn.beside is not None:
             turn.beside.enter([], True)
         ran = outcome is None
@@ -139,6 +142,11 @@ class Replay:
             if self._task.feed(completion, self._now):
                 ran = True
                 outcome = self._take(self._host.go_on(self._task))
+        while type(outcome) is Suspended and self._task.catch_up(self._now):
+            ran = True
+            outcome = self._take(self._host.go_on(self._task))
+        if type(outcome) is Suspended:  # with a promise that it does not wait for alone
+            self._done.extend(self._task.take()[1])
         return self._rest(outcome, ran)
 
     def _only_begins(self, place: int) -> bool:

@@ -52,6 +52,8 @@ _NO_ENTRY: Any = object()
 _AGAIN = frozenset((_ASK, _RUN, _SLEEP))
 """What a retry asks for again; what others decide, as the value of a promise, stays."""
 NO_PLAN = Plan()
+NOW = 1 << 60
+"""The place in the history behind all that is recorded."""
 _decode = msgspec.json.Decoder().decode
 
 
@@ -63,6 +65,8 @@ class Task:
         commands, done, effects: since the last `take`.
         plan: what the journal has of it, where it runs again.
         reached: how much it had sent when it came to a command from which on it was restarted, by number.
+        place: of the step of its history with which it goes on. A promise is looked at no earlier than that
+            is recorded, or now: what a restarted handler does next is done on the state of then.
     """
 
     def __init__(self, turn: Turn, instance: Instance, where: str, blocking: bool, max_result: int) -> None:
@@ -83,6 +87,7 @@ class Task:
         self.effects: dict[int, NativeEffect] = {}
         self.plan = NO_PLAN
         self.reached: dict[int, int] = {}
+        self.place = NOW
         self.failures = Failures()
         self._handles: dict[int, Handle[Any]] = {}  # not settled
         self._unused: dict[int, Command] = {}  # that nobody has waited for
@@ -194,11 +199,28 @@ class Task:
 
     def promise(self, name: str) -> Handle[Any]:
         handle = self._command(_PROMISE, _promise_name(name))
-        if handle.order < 0 and handle.index not in self.plan.recorded:
-            entry = self._promise(name)
-            if entry is not _NO_ENTRY:
-                self._known(handle, entry)
+        if self.place == NOW:
+            self._look_at(handle)
         return handle
+
+    def _look_at(self, handle: Handle[Any]) -> bool:
+        """Settle a promise that is not recorded, and has its value."""
+        if handle.order >= 0 or handle.index in self.plan.recorded:
+            return False
+        entry = self._promise(handle.name)
+        if entry is not _NO_ENTRY:
+            self._known(handle, entry)
+        return entry is not _NO_ENTRY
+
+    def catch_up(self, now: int) -> bool:
+        """Look at promises that it came to while it was behind; returns whether it can go on with one."""
+        self.turn.at(now)
+        waits = [h for _, h in sorted(self._handles.items()) if h.kind == _PROMISE]
+        return any(self._look_at(h) and self.waiting is not None and self.waiting.done() for h in waits)
+
+    def is_behind(self, number: int) -> bool:
+        """Whether it has come to a command before the step that says what was known of that."""
+        return number in self.plan.early and number in self._handles
 
     def _promise(self, name: str) -> Any:
         """What a promise has come to: by this handler itself, or by others meanwhile."""
@@ -291,7 +313,7 @@ class Task:
         if kind in (_ASK, _RUN, _SLEEP) and not (kind == _ASK and due):  # one that is detached may be left
             self._unused[index] = Command(index, kind, name, due)
         early = self.plan.early.get(index)
-        if early is not None:
+        if early is not None and (kind != _PROMISE or self.plan.early_at[index] <= self.place):
             self._settle(early)
         return handle
 
