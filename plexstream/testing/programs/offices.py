@@ -226,10 +226,11 @@ class _Tree:
         self._restarts = 0
         self.gave_up = False
         for number, kid in enumerate(self._kids):
-            if kid.broken and (kid.on_failure == "stop" or kid.restart == "temporary"):
+            lasts = kid.restart != "temporary" and kid.on_failure != "stop"
+            if kid.broken and (lasts or kid.on_failure == "escalate"):
+                self.gave_up = True  # at once, or when it was tried once too often
+            elif kid.broken:
                 self._end(number, again=False)
-            elif kid.broken:  # it is tried again until that is once too often
-                self.gave_up = True
         self.found: list[Any] = [f"supervisor/{said.id(key)}"]
         for number, what in said.shocks:
             of_clerk = what in ("work", "crash", "refuse", "leave")
