@@ -14,8 +14,8 @@ import broken
 
 SEEDS = 1000
 KNOWN = {
-    broken.killed_workflows_run_again: 91,
-    broken.promises_outlive_their_run: 280,
+    broken.killed_workflows_run_again: 51,
+    broken.promises_outlive_their_run: 209,
     broken.revive_forgets_answers_with_timeouts: 84,
     broken.states_that_were_left_time_out: 46,
 }
