@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections import Counter
 
 import pytest
 from confluent_kafka import KafkaError, Producer
@@ -79,7 +80,8 @@ REFUSALS = [
 def test_librdkafka_reports_a_batch_as_delivered_that_is_nowhere(proxy, direct, topic):
     """Why one record has to be alone: if this fails one day, that can go."""
     proxy.rule = Once(topic, Answer(KafkaError.NOT_ENOUGH_REPLICAS, after=1.5))
-    producer = Producer({**APPENDER, "bootstrap.servers": proxy.address})
+    several = {"max.in.flight.requests.per.connection": 5}
+    producer = Producer({**APPENDER, **several, "bootstrap.servers": proxy.address})
     producer.list_topics(topic, 10)
     reports = []
     deadline = time.monotonic() + 30
@@ -105,6 +107,50 @@ def test_what_is_acknowledged_is_on_the_log_if_the_first_batch_was_refused(log, 
     assert [(ack.offset, ack.error) for ack in found] == [(1, None), (3, None), (5, None), (7, None)]
     values = [record.value for record in read_all(direct, (topic, 0), 8)]
     assert values == [b"%d%s" % (n, part) for n in range(4) for part in (b"", b"'")]
+
+
+class Unanswered:
+    """One batch is appended and not confirmed, and refused when it comes again; later ones are refused, too.
+
+    As of a leader that loses its followers, and then leads no more. It ends after a while.
+    """
+
+    def __init__(self, topic, unanswered, refused):
+        self.topic, self.unanswered, self.refused = topic, unanswered, refused
+        self.asked = Counter()
+
+    def __call__(self, asked: Asked) -> Answer | None:
+        at = asked.partition, asked.sequence
+        if asked.api != PRODUCE or asked.topic != self.topic or asked.epoch:
+            return None
+        self.asked[at] += 1
+        if at == self.unanswered and self.asked[at] == 1:
+            return Answer(KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND, after=0.3, passed=True)
+        refused = at in (self.unanswered, self.refused) and self.asked[at] < 4
+        return Answer(KafkaError.NOT_ENOUGH_REPLICAS) if refused else None
+
+
+def append_behind_the_unanswered(proxy, topic, appender, across):
+    """Three records, of which the first is appended without an answer, and the second refused."""
+    for partition in (0, 1):
+        append(appender, (topic, partition), items(b"warm"))
+    first, others = ((topic, 1), (topic, 0)) if across else ((topic, 0), (topic, 0))
+    proxy.rule = Unanswered(topic, (first[1], 1), (0, 1 if across else 2))
+    for place, value in ((first, b"A"), (others, b"B"), (others, b"C")):
+        appender.append(place, items(value), value)
+        appender.poll(0)
+        time.sleep(0.03)
+
+
+@pytest.mark.parametrize("across", [False, True], ids=["one partition", "two partitions"])
+def test_what_was_appended_without_an_answer_is_there_once(log, proxy, direct, topic, across):
+    appender = log.appender()
+    append_behind_the_unanswered(proxy, topic, appender, across)
+    assert [ack.error for ack in acks(appender, 3)] == [None] * 3
+    appender.close()
+    places = [(topic, 0), (topic, 1)]
+    there = [r.value for place in places for r in read_all(direct, place, direct.range(place)[1])]
+    assert sorted(there) == [b"A", b"B", b"C", b"warm", b"warm"]
 
 
 @pytest.mark.parametrize("sequence", [1, 2])

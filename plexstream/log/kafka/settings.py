@@ -64,6 +64,9 @@ APPENDER: dict[str, Any] = {
     "enable.idempotence": True,
     # A batch that fails for good stops the producer: no group is appended without its predecessors.
     "enable.gapless.guarantee": True,
+    # With more of them, one that a broker refuses out of order makes librdkafka begin a new epoch, in which
+    # it sends again what has arrived and was not answered: brokers know repetitions within an epoch only.
+    "max.in.flight.requests.per.connection": 1,
     # No time limit: a record given up after others were sent would be a gap.
     "message.timeout.ms": 0,
     "linger.ms": 0,
@@ -102,7 +105,8 @@ FIXED = frozenset(
     {
         "acks", "auto.offset.reset", "batch.size", "bootstrap.servers", "enable.auto.commit",
         "enable.auto.offset.store", "enable.gapless.guarantee", "enable.idempotence", "group.id",
-        "isolation.level", "message.timeout.ms", "partitioner", "queue.buffering.max.kbytes",
+        "isolation.level", "max.in.flight", "max.in.flight.requests.per.connection", "message.timeout.ms",
+        "partitioner", "queue.buffering.max.kbytes",
         "queue.buffering.max.messages", "transactional.id",
     }
 )  # fmt: skip
