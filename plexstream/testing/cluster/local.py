@@ -50,6 +50,7 @@ SETTINGS: Mapping[str, str] = {
 
 _ADVICE = "end what listens on ports from 20000 on"
 _POLL_S = 0.05
+_HEARD_S = 5.0
 
 
 class Cut(enum.Enum):
@@ -255,8 +256,14 @@ class LocalCluster:
         return self.partitions(topic)[partition]
 
     def partitions(self, topic: str) -> dict[int, PartitionState]:
-        """The same for all partitions of a topic, by number."""
-        return dict(self._state().topics[topic])
+        """The same for all partitions of a topic, by number.
+
+        One that was just made is waited for: brokers hear of it one after the other.
+        """
+        end = time.monotonic() + _HEARD_S
+        while topic not in (there := self._state().topics) and time.monotonic() < end:
+            time.sleep(_POLL_S)
+        return dict(there[topic])
 
     def leader(self, topic: str, partition: int) -> int:
         """The number of the broker that leads a partition, -1 if there is none; errors as of `partition`."""
