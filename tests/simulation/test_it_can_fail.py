@@ -24,7 +24,7 @@ KNOWN = {
     mutations.other_lives_taken: 48,
     mutations.reads_without_proof: 247,
     mutations.repetitions_overwrite_what_is_kept: 275,
-    mutations.revive_forgets_answers_with_timeouts: 89,
+    mutations.revive_forgets_answers_with_timeouts: 50,
     mutations.series_end_with_a_failure: 101,
     mutations.transactions_without_fencing: 50,
     mutations.trimmed_before_the_commit: 43,
@@ -59,7 +59,7 @@ FOCUS = {
         "mix": 0.0, "stuck": 0.0, "away": 0.0,
     },
     mutations.revive_forgets_answers_with_timeouts: {
-        "waiters": 2, "burst": 0.02, "partitions": 1, "processes": 2,
+        "waiters": 2, "workers": 0, "burst": 0.1, "partitions": 1, "processes": 2, "steps": 780,
     },
 }
 """Parts of the plan under which a rare one shows in a few seeds, whatever else changes."""
