@@ -109,7 +109,7 @@ def told(monkeypatch, *lives):
 
 
 def test_what_a_member_has_stays_while_it_joins_again(monkeypatch):
-    member, found = told(monkeypatch, [{0, 1}, KafkaError._FATAL], [None] * 5 + [{0}])
+    member, found = told(monkeypatch, [{0, 1}, KafkaError._STATE], [None] * 5 + [{0}])
     wait_until(lambda: found[-1:] == [({0}, True)])
     member.stop()
     assert found[:3] == [({0, 1}, True), ({0, 1}, False), ({0}, True)]
@@ -117,13 +117,14 @@ def test_what_a_member_has_stays_while_it_joins_again(monkeypatch):
 
 def test_it_stays_no_longer_than_a_session(monkeypatch):
     monkeypatch.setattr(membership, "SESSION_MS", 100)
-    member, found = told(monkeypatch, [{0, 1}, KafkaError._FATAL], [KafkaError._FATAL])
+    member, found = told(monkeypatch, [{0, 1}, KafkaError._STATE], [KafkaError._STATE])
     wait_until(lambda: found[-1:] == [(set(), False)])
     member.stop()
 
 
-def test_nothing_stays_where_another_process_has_joined_under_its_name(monkeypatch):
-    member, found = told(monkeypatch, [{0, 1}, KafkaError._FENCED])
+@pytest.mark.parametrize("code", [KafkaError._FENCED, KafkaError._FATAL])
+def test_nothing_stays_where_another_process_has_joined_under_its_name(monkeypatch, code):
+    member, found = told(monkeypatch, [{0, 1}, code])
     wait_until(lambda: len(found) > 1)
     member.stop()
     assert found[:2] == [({0, 1}, True), (set(), False)]
