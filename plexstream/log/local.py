@@ -223,6 +223,13 @@ def missing(place: Place, partitions: int | None) -> TopicMissing:
     return TopicMissing(f"topic {topic!r} has no partition {partition}: it has {partitions}, from 0 on")
 
 
+def check_there(topics: Iterable[str], partitions: Callable[[str], int | None]) -> None:
+    """Raises TopicMissing for the first topic that has no number of partitions."""
+    for topic in topics:
+        if partitions(topic) is None:
+            raise missing((topic, 0), None)
+
+
 def beyond_end(place: Place, offset: int, end: int) -> Shortened:
     """The error for an offset after the end, which happens only if records were lost."""
     return Shortened(*place, offset, end)

@@ -20,6 +20,7 @@ from plexstream.log.local import (
     by_place,
     check_new,
     check_same,
+    check_there,
     check_trim,
     missing,
     of_this_life,
@@ -115,9 +116,7 @@ class MemoryLog:
             return self._ids[topic]
 
     def prepare(self, topics: Iterable[str]) -> None:
-        for topic in topics:
-            if self.partitions(topic) is None:
-                raise missing((topic, 0), None)
+        check_there(topics, self.partitions)
 
     def range(self, place: Place) -> tuple[int, int]:
         with self.changed:

@@ -12,16 +12,10 @@ _METHODS = frozenset(
 )  # fmt: skip
 _CLASSES = frozenset(
     {
-        "actor",
-        "gen_server_actor",
-        "fsm_actor",
-        "event_actor",
-        "service",
-        "workflow",
-        "workflow_actor",
+        "actor", "gen_server_actor", "fsm_actor", "event_actor", "service", "workflow", "workflow_actor",
         "subscribe",
     }
-)
+)  # fmt: skip
 _Named = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
