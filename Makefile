@@ -1,6 +1,8 @@
 # Every target sets up .venv by itself, once, from requirements/dev.lock.
 PYTHON ?= python3
 BIN := .venv/bin
+# So many processes run files of tests, each with a broker of its own; most of a test's time is waiting.
+JOBS ?= 2
 READY := .venv/.ready
 PATHS := $(wildcard plexstream tests tools bench examples)
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
@@ -20,9 +22,9 @@ lint: $(READY)  ## formatting rules, types, and which package may import which
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## lint, then every test, against a real Kafka broker (ARGS="-k word" for some)
+test: lint  ## lint, then every test, against a real Kafka broker (ARGS="-k word" for some; JOBS=1: one by one)
 	tools/need kafka
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 demo: $(READY)  ## the flights example, end to end
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/flights/run $(ARGS)

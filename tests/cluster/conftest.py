@@ -29,5 +29,7 @@ def room(brokers: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for line in stalls.table():
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    calls = [report for report in reports if getattr(report, "when", "") == "call"]
+    for line in stalls.table(dict(report.user_properties) for report in calls):
         terminalreporter.write_line(line)

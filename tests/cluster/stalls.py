@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from callers import KINDS, OK, Operation
@@ -13,17 +13,17 @@ from room import Installation
 from plexstream.log.installation import names
 from plexstream.testing.errors import KafkaUnavailableError
 
-_found: list[str] = []
+NAME = "stalls"  # of the property of a test's report
 
 
-def keep(fault: str, history: Iterable[Operation], struck: float, serves: float, undone: float) -> None:
-    """Take note of a history, with the times at which a fault began, at which the cluster could serve again
+def row(fault: str, history: Iterable[Operation], struck: float, serves: float, undone: float) -> str:
+    """The row of a history, with the times at which a fault began, at which the cluster could serve again
     what it befell (others lead, or enough replicas are in sync), and at which it was undone.
     """
     history = list(history)
     waits = [longest(history, struck, kind) for kind in KINDS]
     waits += [serves - struck, longest(history, serves), longest(history, undone)]
-    _found.append(f"{fault:28}{''.join(f'{wait:10.1f}' for wait in waits)}")
+    return f"{fault:28}{''.join(f'{wait:10.1f}' for wait in waits)}"
 
 
 class Watch:
@@ -59,11 +59,15 @@ def longest(history: Iterable[Operation], since: float, kind: str = "") -> float
     return max((op.ended - max(op.begun, since) for op in done), default=0.0)
 
 
-def table() -> list[str]:
+def table(properties: Iterable[Mapping[str, object]]) -> list[str]:
     """Seconds by fault and kind; until the cluster could serve again, and of all kinds from then on, and from
     the end of the fault on. Nothing if there are none.
+
+    Args:
+        properties: of the reports of tests, by name.
     """
-    if not _found:
+    found = [str(of[NAME]) for of in properties if NAME in of]
+    if not found:
         return []
     heads = "".join(f"{kind[:9]:>10}" for kind in (*KINDS, "serves at", "from then", "undone"))
-    return ["longest wait for an acknowledgement from the fault on, in seconds:", f"{'':28}{heads}", *_found]
+    return ["longest wait for an acknowledgement from the fault on, in seconds:", f"{'':28}{heads}", *found]

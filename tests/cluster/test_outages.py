@@ -6,6 +6,7 @@ All faults befall the same installation: whatever one of them leaves behind, the
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 import stalls
@@ -20,7 +21,9 @@ SETTLED_S = 60.0
 
 
 @pytest.mark.parametrize("outage", OUTAGES, ids=[outage.id for outage in OUTAGES])
-def test_what_is_acknowledged_stays(room: Room, outage: Outage) -> None:
+def test_what_is_acknowledged_stays(
+    room: Room, outage: Outage, record_property: Callable[[str, object], None]
+) -> None:
     on = room.give()
     name = f"{OUTAGES.index(outage)}x"
     try:
@@ -37,7 +40,7 @@ def test_what_is_acknowledged_stays(room: Room, outage: Outage) -> None:
             undone = time.monotonic()
             callers.more("after the fault")
             serves = serves if watch is None else watch.served_at()
-        stalls.keep(outage.name, callers.history, struck, serves, undone)
+        record_property(stalls.NAME, stalls.row(outage.name, callers.history, struck, serves, undone))
         reckon(on, callers)
     except BaseException:
         for node in on.nodes:

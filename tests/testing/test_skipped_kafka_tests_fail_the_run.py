@@ -9,11 +9,17 @@ import pytest
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 
 
-def run(folder, text):
+@pytest.fixture(params=[0, 2], ids=["in one process", "in two"])
+def processes(request):
+    return request.param
+
+
+def run(folder, text, processes):
     (folder / "conftest.py").write_text(CONFTEST.read_text())
     (folder / "test_it.py").write_text(f"import pytest\n{text}\n")
     (folder / "test_other.py").write_text("def test_y(): pass\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", folder, folder]
+    command += ["--numprocesses", str(processes)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     return done.returncode, done.stdout
 
@@ -27,8 +33,8 @@ def run(folder, text):
     ],
     ids=["marked", "called", "module"],
 )
-def test_a_skipped_kafka_test_fails_the_run(tmp_path, text):
-    status, output = run(tmp_path, text)
+def test_a_skipped_kafka_test_fails_the_run(tmp_path, text, processes):
+    status, output = run(tmp_path, text, processes)
     assert (status, "FAILED RUN" in output) == (1, True)
 
 
@@ -40,6 +46,6 @@ def test_a_skipped_kafka_test_fails_the_run(tmp_path, text):
     ],
     ids=["without Kafka", "expected to fail"],
 )
-def test_other_skips_do_not(tmp_path, text):
-    status, output = run(tmp_path, text)
+def test_other_skips_do_not(tmp_path, text, processes):
+    status, output = run(tmp_path, text, processes)
     assert (status, "FAILED RUN" in output) == (0, False)
