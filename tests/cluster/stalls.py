@@ -13,7 +13,9 @@ from room import Installation
 from plexstream.log.installation import names
 from plexstream.testing.errors import KafkaUnavailableError
 
-NAME = "stalls"  # of the property of a test's report
+# Properties of a test's report
+NAME = "stalls"
+RESTARTED = "brokers restarted"
 
 
 def row(fault: str, history: Iterable[Operation], struck: float, serves: float, undone: float) -> str:
@@ -66,7 +68,7 @@ def table(properties: Iterable[Mapping[str, object]]) -> list[str]:
     Args:
         properties: of the reports of tests, by name.
     """
-    found = [str(of[NAME]) for of in properties if NAME in of]
+    found = [str(of[name]) for of in properties for name in (RESTARTED, NAME) if name in of]
     if not found:
         return []
     heads = "".join(f"{kind[:9]:>10}" for kind in (*KINDS, "serves at", "from then", "undone"))

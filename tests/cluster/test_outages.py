@@ -24,7 +24,7 @@ SETTLED_S = 60.0
 def test_what_is_acknowledged_stays(
     room: Room, outage: Outage, record_property: Callable[[str, object], None]
 ) -> None:
-    on = room.give()
+    on = room.give(lambda why: record_property(stalls.RESTARTED, why))
     name = f"{OUTAGES.index(outage)}x"
     try:
         with on.callers(name) as callers:

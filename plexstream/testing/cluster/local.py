@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from plexstream.testing import broker
+from plexstream.testing.cluster.lagging import lagging, last_words
 from plexstream.testing.cluster.wires import Wire, Wires
 from plexstream.testing.distribution import Distribution
 from plexstream.testing.errors import KafkaUnavailableError
@@ -242,9 +243,15 @@ class LocalCluster:
         """Wait until every broker says that all run and every replica of every partition is in sync.
 
         Raises:
-            KafkaUnavailableError: they did not within `timeout` seconds; the message says what lags.
+            KafkaUnavailableError: they did not within `timeout` seconds; the message says what lags, and what
+                the brokers logged last.
         """
-        self._wait("every replica in sync", self._lagging, timeout)
+        brokers = {number: node.direct for number, node in self._nodes.items()}
+        try:
+            self._wait("every replica in sync", lambda: lagging(brokers), timeout)
+        except KafkaUnavailableError as error:
+            logs = {number: self.log(number) for number in self._nodes}
+            raise KafkaUnavailableError("\n".join([str(error), *last_words(logs)])) from None
 
     def partition(self, topic: str, partition: int) -> PartitionState:
         """Leader and replicas of a partition, as a broker that runs and is not cut off knows them.
@@ -390,21 +397,6 @@ class LocalCluster:
 
     def _state(self) -> ClusterState:
         return cluster_state(self._some())
-
-    def _lagging(self) -> str:
-        """What is not in sync; "" if all is."""
-        for number, node in self._nodes.items():
-            try:
-                state = cluster_state(node.direct)
-            except (OSError, struct.error) as error:
-                return f"broker {number} does not answer ({error})"
-            if len(state.brokers) < len(self._nodes):
-                return f"broker {number} knows of {sorted(state.brokers)} alone"
-            for topic, partitions in state.topics.items():
-                for partition, found in partitions.items():
-                    if found.leader < 0 or set(found.in_sync) != set(found.replicas):
-                        return f"broker {number} says {topic}[{partition}]: {found}"
-        return ""
 
     def _retry(self, what: str, timeout: float, request: Callable[[Target], int]) -> None:
         def refused() -> str:
