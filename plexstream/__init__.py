@@ -1,53 +1,13 @@
 """plexstream: durable actors on Kafka.
 
-What actor code needs is loaded at once and has no dependencies; the rest is loaded on first use,
-so that a WASM guest, or a script that only calls actors, pays for nothing else.
+Names are loaded on first use: a WASM guest, a script that only calls actors, and the command line pay for
+nothing else. What actor code needs has no dependencies.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
-
-from plexstream.sdk.actions import fsm
-from plexstream.sdk.collections import StateList, StateMap
-from plexstream.sdk.declare import (
-    actor,
-    handler,
-    init_handler,
-    migrate,
-    on_activate,
-    on_crash,
-    on_deactivate,
-    subscribe,
-)
-from plexstream.sdk.errors import (
-    DeclarationError,
-    DeclarationWarning,
-    FoldError,
-    Ignore,
-    Reject,
-    SagaFailed,
-    TerminalError,
-    TransitionError,
-)
-from plexstream.sdk.fields import state, state_list, state_map
-from plexstream.sdk.fsm import event_timeout, fsm_actor, state_enter, state_timeout
-from plexstream.sdk.host import host
-from plexstream.sdk.managers import event_actor
-from plexstream.sdk.servers import gen_server_actor
-from plexstream.sdk.sourcing import EventSourced, event
-from plexstream.sdk.spec import EventLog, Retry, Snapshots
-from plexstream.sdk.supervision import Child, Supervisor
-from plexstream.sdk.time import Reminder, cron
-from plexstream.sdk.workflows import (
-    query_handler,
-    run_handler,
-    service,
-    signal_handler,
-    workflow,
-    workflow_actor,
-)
 
 if TYPE_CHECKING:
     from plexstream.client import AsyncClient, Client
@@ -65,18 +25,76 @@ if TYPE_CHECKING:
         Stopped,
         TimedOut,
     )
+    from plexstream.sdk.actions import fsm
+    from plexstream.sdk.collections import StateList, StateMap
+    from plexstream.sdk.declare import (
+        actor,
+        handler,
+        init_handler,
+        migrate,
+        on_activate,
+        on_crash,
+        on_deactivate,
+        subscribe,
+    )
+    from plexstream.sdk.errors import (
+        DeclarationError,
+        DeclarationWarning,
+        FoldError,
+        Ignore,
+        Reject,
+        SagaFailed,
+        TerminalError,
+        TransitionError,
+    )
+    from plexstream.sdk.fields import state, state_list, state_map
+    from plexstream.sdk.fsm import event_timeout, fsm_actor, state_enter, state_timeout
+    from plexstream.sdk.host import host
+    from plexstream.sdk.managers import event_actor
+    from plexstream.sdk.servers import gen_server_actor
+    from plexstream.sdk.sourcing import EventSourced, event
+    from plexstream.sdk.spec import EventLog, Retry, Snapshots
+    from plexstream.sdk.supervision import Child, Supervisor
+    from plexstream.sdk.time import Reminder, cron
+    from plexstream.sdk.workflows import (
+        query_handler,
+        run_handler,
+        service,
+        signal_handler,
+        workflow,
+        workflow_actor,
+    )
 
 __version__ = "0.1.0"
 
-_ERRORS = (
-    "AlreadyDone", "AlreadyStarted", "CallError", "Cancelled", "Deadlock", "Failed", "Ignored", "Killed",
-    "Rejected", "StepFailed", "Stopped", "TimedOut",
-)  # fmt: skip
-_LAZY = {
-    "AsyncClient": "plexstream.client",
-    "Client": "plexstream.client",
-    **dict.fromkeys(_ERRORS, "plexstream.model.errors"),
+_FROM = {
+    "plexstream.client": "AsyncClient Client",
+    "plexstream.model.errors": (
+        "AlreadyDone AlreadyStarted CallError Cancelled Deadlock Failed Ignored Killed Rejected StepFailed "
+        "Stopped TimedOut"
+    ),
+    "plexstream.sdk.actions": "fsm",
+    "plexstream.sdk.collections": "StateList StateMap",
+    "plexstream.sdk.declare": (
+        "actor handler init_handler migrate on_activate "
+        "on_crash on_deactivate subscribe"
+    ),
+    "plexstream.sdk.errors": (
+        "DeclarationError DeclarationWarning FoldError Ignore Reject "
+        "SagaFailed TerminalError TransitionError"
+    ),
+    "plexstream.sdk.fields": "state state_list state_map",
+    "plexstream.sdk.fsm": "event_timeout fsm_actor state_enter state_timeout",
+    "plexstream.sdk.host": "host",
+    "plexstream.sdk.managers": "event_actor",
+    "plexstream.sdk.servers": "gen_server_actor",
+    "plexstream.sdk.sourcing": "event EventSourced",
+    "plexstream.sdk.spec": "EventLog Retry Snapshots",
+    "plexstream.sdk.supervision": "Child Supervisor",
+    "plexstream.sdk.time": "cron Reminder",
+    "plexstream.sdk.workflows": "query_handler run_handler service signal_handler workflow workflow_actor",
 }
+_LAZY = {name: module for module, names in _FROM.items() for name in names.split()}
 
 __all__ = [
     "AlreadyDone",
@@ -142,7 +160,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+        globals()[name] = found = getattr(importlib.import_module(_LAZY[name]), name)
+        return found
     raise AttributeError(f"module 'plexstream' has no attribute {name!r}")
 
 
