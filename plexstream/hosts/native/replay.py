@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from plexstream.hosts.native import left
-from plexstream.hosts.native.beside import sights_at
+from plexstream.hosts.native.beside import is_stretch, sights_at
 from plexstream.hosts.native.plan import Plan, is_note
 from plexstream.hosts.native.task import NOW, PROMISES, Task
 from plexstream.hosts.native.turn import Turn
 from plexstream.model.errors import NonDeterministic
-from plexstream.model.host import Effect, Outcome, Result, Suspended
+from plexstream.model.host import Again, Effect, Outcome, Result, Suspended
 from plexstream.model.journal import (
     MEANWHILE,
     WAITING,
@@ -88,6 +89,8 @@ class Replay:
         self._from = 0  # of `_all`: where the stretch begins
         self._count = 0  # of items in the stretches before
         self._cut = False  # what the stretch before did was undone in part
+        self._ahead = 0  # up to where the history is in the state that the handler sees
+        task.at_restart = self._at_restart
 
     def run(self, begin: Callable[[], Outcome]) -> Outcome:
         """Begin, feed everything, and return what is not recorded yet."""
@@ -96,14 +99,13 @@ class Replay:
         seen = False  # whether it is on the log that it began: what others did then is not in its first state
         for i, step in enumerate(self._history):
             if step.status == MEANWHILE:
-                if seen:
-                    self._task.instance.reader.apply(step.patch)
-                    self._task.instance.apply(step.patch)
+                if seen and i >= self._ahead:
+                    self._apply(step.patch)
                 continue
             news = [c for c in step.completions if self._is_news(c)]
             if is_note(step):
                 self._noted += news
-                if outcome is not None:
+                if outcome is not None and i >= self._ahead:
                     self._keep(step)
                 continue
             seen = True
@@ -116,11 +118,13 @@ class Replay:
             if outcome is None:
                 outcome = self._take(begin())
             late = [c for c in step.completions if self._task.is_behind(c.number)]
-            for completion in [*self._take_noted(), *late, *news]:
-                if type(outcome) is not Suspended:
-                    return self._ended_early(outcome, step, i)
-                outcome = self._take(self._host.resume(self._task, completion, step.time))
-            if missed := self._task.missed(step):
+            left = deque([*self._take_noted(), *late, *news])
+            while left and type(outcome) is Suspended:
+                outcome = self._take(self._host.resume(self._task, left.popleft(), step.time))
+            missed = self._task.missed(step)
+            if type(outcome) is not Suspended and not missed and self._is_restarted_at(i):
+                return self._ended_anew(outcome, step, i)
+            if missed or left:
                 return self._ended_early(outcome, step, i, missed)
             if step.status == WAITING:
                 if type(outcome) is not Suspended:
@@ -155,16 +159,53 @@ class Replay:
         empty = step.begin is not None and not (step.commands or step.outs)
         return empty and all(s.status == MEANWHILE or is_note(s) for s in later)
 
+    def _at_restart(self) -> None:
+        """The handler comes to what it does again: on the state of then, where others see what it changes."""
+        place, turn = self._task.place, self._task.turn
+        if place == NOW or turn.beside is not None or not self._task.instance.type.info.visible:
+            return
+        self._task.instance.reader.apply(self._task.instance.take_changes(turn.room, True))
+        self._patch.clear()
+        first = max(place, self._ahead)
+        for i, step in enumerate(self._history[first:], first):
+            if i > first and is_stretch(step):
+                break
+            if step.status == MEANWHILE:
+                self._apply(step.patch)
+            else:
+                self._keep(step)
+            self._ahead = i + 1
+
+    def _is_restarted_at(self, place: int) -> bool:
+        """Whether it has come to what it does again in this stretch, and nothing of that is recorded."""
+        again = [undone.at for undone in self._plan.cuts.get(place, ()) if undone.sent < 0]
+        recorded = any(is_stretch(step) for step in self._history[place + 1 :])
+        return not recorded and any(at in self._task.reached for at in again)
+
+    def _ended_anew(self, outcome: Outcome, step: Step, place: int) -> Outcome:
+        """It has ended in a stretch whose end was undone."""
+        if type(outcome) is Suspended or (type(outcome) is Result and outcome.code):
+            return outcome
+        self._all.extend(outcome.outs)
+        if differs := self._compare(step, place):
+            return self._misfit(differs)
+        return self._rest(outcome._replace(outs=[]), True)
+
     def _settle_patch(self, step: Step, place: int) -> None:
         """What a stretch changed is on the log, but for promises that it settles where its end was undone."""
+        if place < self._ahead:
+            return  # it was restarted here: what it has changed since goes with the next record
         cut = self._task.turn.beside is not None and place in self._plan.cuts
         self._patch[:] = [c for c in self._patch if c not in step.patch] if cut else []
 
     def _keep(self, step: Step) -> None:
         """What a stretch that was undone did to collections stays: what came later is on top of it."""
         if stays := [c for c in step.patch if c.key is not None]:
-            self._task.instance.reader.apply(stays)
-            self._task.instance.apply(stays)
+            self._apply(stays)
+
+    def _apply(self, patch: Sequence[Change]) -> None:
+        self._task.instance.reader.apply(patch)
+        self._task.instance.apply(patch)
 
     def _is_news(self, completion: Completion) -> bool:
         number = completion.number
@@ -202,7 +243,7 @@ class Replay:
                 commands=self._commands, done=self._done, effects=self._effects, patch=self._patch,
                 outs=outs, ran=ran or bool(self._commands or outs),
             )  # fmt: skip
-        if type(outcome) is Result and not outcome.code:
+        if type(outcome) is Again or (type(outcome) is Result and not outcome.code):
             return outcome._replace(patch=[*self._patch, *outcome.patch], outs=[*outs, *outcome.outs])
         return outcome
 

@@ -67,6 +67,7 @@ class Task:
         reached: how much it had sent when it came to a command from which on it was restarted, by number.
         place: of the step of its history with which it goes on. A promise is looked at no earlier than that
             is recorded, or now: what a restarted handler does next is done on the state of then.
+        at_restart: is called where the handler comes to what a restart has it do again.
     """
 
     def __init__(self, turn: Turn, instance: Instance, where: str, blocking: bool, max_result: int) -> None:
@@ -88,6 +89,7 @@ class Task:
         self.plan = NO_PLAN
         self.reached: dict[int, int] = {}
         self.place = NOW
+        self.at_restart: Callable[[], None] = lambda: None
         self.failures = Failures()
         self._handles: dict[int, Handle[Any]] = {}  # not settled
         self._unused: dict[int, Command] = {}  # that nobody has waited for
@@ -324,6 +326,7 @@ class Task:
             self.reached[index] = self.turn.sent_in_all()
             self.turn.at(moment[0])
             self.turn.restarts = moment[1]
+            self.at_restart()
 
     def _known(self, handle: Handle[Any], entry: Any) -> None:
         """The command is completed as it is asked for."""

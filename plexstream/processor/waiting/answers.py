@@ -100,7 +100,7 @@ class Answers:
         try:
             while self._settled:
                 address, change = self._settled.popleft()
-                for inv in self._roster.of(address):
+                for inv in self._roster.fulfilled(address, change.key or ""):
                     self._fulfil(inv, change.key or "", change.value or b"")
         finally:
             self._telling = False

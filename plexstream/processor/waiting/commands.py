@@ -158,12 +158,12 @@ def _from_above(
     p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any], code: str
 ) -> None:
     """``{"ask": id}``, of who asked: its handler was cancelled or killed, and needs no answer any more."""
-    for inv in p.invocations.roster.of(actor.address):
-        if inv.begin.id == body["ask"] and inv.begin.sender == e.sender:
-            inv.actor = actor
-            end = p.invocations.controls.cancel if code == "cancelled" else p.invocations.controls.kill
-            end(inv, cause, [])
-            return
+    inv = p.invocations.roster.asked.get((actor.address, str(body["ask"])))
+    if inv is not None and inv.begin.sender == e.sender:
+        inv.actor = actor
+        end = p.invocations.controls.cancel if code == "cancelled" else p.invocations.controls.kill
+        end(inv, cause, [])
+        return
     waiting = p.invocations.roster.take_from_queue(
         actor, lambda m: m.kind == ASK and m.id == body["ask"] and m.sender == e.sender
     )

@@ -171,14 +171,15 @@ class Invocation:
         retry_at: when the handler is tried again after a failure; 0: it has not failed, or runs again.
         stuck: why its code cannot go on with its history.
         name: under which its outcome is kept; empty: it is not.
+        promised: the names of promises that it has asked for; None: of none yet.
         behind: the same calls (by idempotency key), which wait for its outcome.
     """
 
     __slots__ = (
         "actor", "address", "asked", "begin", "begun", "behind", "cancelled", "cause", "commands",
         "continued", "group", "init", "instance", "name", "news", "number", "opening", "outstanding",
-        "restarted", "restarts", "retry_at", "running", "since", "state", "steps", "stuck", "task",
-        "told_stuck", "tried", "unrecorded",
+        "promised", "restarted", "restarts", "retry_at", "running", "since", "state", "steps", "stuck",
+        "task", "told_stuck", "tried", "unrecorded",
     )  # fmt: skip
 
     def __init__(self, address: str, number: int, begin: Begin, steps: int) -> None:
@@ -212,6 +213,7 @@ class Invocation:
         self.restarted = False
         self.restarts = 0
         self.asked: dict[int, int] = {}
+        self.promised: dict[str, None] | None = None
         self.behind: deque[Invocation] = deque()
 
     @property

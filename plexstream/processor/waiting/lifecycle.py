@@ -143,7 +143,7 @@ class Lifecycle:
         waits = bool(inv.outstanding)
         for command in s.commands:
             if command.number not in known:
-                inv.wait_for(command)
+                self._roster.wait_for(inv, command)
         inv.has_asked(s.commands)
         inv.unrecorded.extend(s.commands)
         assert inv.actor is not None

@@ -203,11 +203,13 @@ class Revival:
         else:
             inv.instance = None
             actor.instance = p.actors.make(actor, fields)
+        if good and past is not None and inv.restarted:
+            # What others see is the state of the step that it goes on from.
+            outcome = outcome._replace(patch=self._undone(inv, outcome.patch))
+            if type(outcome) is Suspended:
+                outcome = outcome._replace(ran=True)
         if type(outcome) is Suspended:
             move(inv, Event.RUN)
-            if past is not None and inv.restarted:
-                # What others see is the state of the step that it goes on from.
-                outcome = outcome._replace(patch=self._undone(inv, outcome.patch), ran=True)
             inv.restarted = False
         self._lifecycle.outcome(inv, outcome, [], no_cause())
 

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from plexstream.model import idempotency
-from plexstream.model.message import Envelope
+from plexstream.model.journal import Command, CommandKind
+from plexstream.model.message import ASK, Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.processor.actors import Actor, Refusal, Waiting
 from plexstream.processor.fold import MAILBOX
@@ -27,6 +28,7 @@ from plexstream.processor.waiting.machine import Event, State, move
 from plexstream.processor.waiting.ports import Partition
 
 _STEP = Piece.STEP.value
+_PROMISE = CommandKind.PROMISE.value
 
 
 class Roster:
@@ -35,6 +37,9 @@ class Roster:
     Attributes:
         live: by address and number.
         keyed: those with an idempotency key, by address and the name of their outcome, and by number.
+        asked: those that somebody has asked for, by address and the id of the answer.
+        promised: those that have asked for a promise, by address and its name, and by number; some do not
+            wait for it any more.
         crowded: actors at which messages wait for their waiting handlers.
     """
 
@@ -46,6 +51,8 @@ class Roster:
         self._probe = probe
         self.live: dict[str, dict[int, Invocation]] = {}
         self.keyed: dict[tuple[str, str], dict[int, Invocation]] = {}
+        self.asked: dict[tuple[str, str], Invocation] = {}
+        self.promised: dict[tuple[str, str], dict[int, Invocation]] = {}
         self.crowded: dict[str, Actor] = {}
         self._parked_at = self._probed_at = partition.now
 
@@ -53,11 +60,36 @@ class Roster:
         self.live.setdefault(inv.address, {})[inv.number] = inv
         if inv.name:
             self.keyed.setdefault((inv.address, inv.name), {})[inv.number] = inv
+        if inv.begin.kind == ASK:
+            self.asked[inv.address, inv.begin.id] = inv
 
     def remove(self, inv: Invocation) -> None:
         _remove(self.live, inv.address, inv.number)
         if inv.name:
             _remove(self.keyed, (inv.address, inv.name), inv.number)
+        if self.asked.get((inv.address, inv.begin.id)) is inv:
+            del self.asked[inv.address, inv.begin.id]
+        for name in inv.promised or ():
+            _remove(self.promised, (inv.address, name), inv.number)
+
+    def wait_for(self, inv: Invocation, command: Command) -> None:
+        """A handler has asked for this, and it is not done."""
+        inv.wait_for(command)
+        self._note_promise(inv, command)
+
+    def _note_promise(self, inv: Invocation, command: Command) -> None:
+        if command.kind == _PROMISE:
+            inv.promised = inv.promised if inv.promised is not None else {}
+            inv.promised[command.name] = None
+            self.promised.setdefault((inv.address, command.name), {})[inv.number] = inv
+
+    def fulfilled(self, address: str, name: str) -> list[Invocation]:
+        """A promise has its value: those that may wait for it, the oldest first."""
+        found = [inv for _, inv in sorted(self.promised.pop((address, name), {}).items())]
+        for inv in found:
+            if inv.promised is not None:
+                del inv.promised[name]
+        return found
 
     def of(self, address: str) -> list[Invocation]:
         """Those of an actor, the oldest first."""
@@ -256,6 +288,8 @@ class Roster:
                 inv = Invocation(address, number, pending[number].begin, pending[number].steps)
                 self.add(inv)
                 inv.restore(histories.read(address, number), partial(self._settled, address))
+                for command in inv.outstanding.values():
+                    self._note_promise(inv, command)
                 yield inv
 
     def _settled(self, address: str, name: str) -> bool:
