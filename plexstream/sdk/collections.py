@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, MutableMapping, MutableSequence
 from typing import Any, Generic, Protocol, TypeVar, overload
 
-from plexstream.sdk.identity import held, settle
+from plexstream.sdk.identity import ATOMS, held, settle
 
 V = TypeVar("V")
 
@@ -88,12 +88,17 @@ class _Cells:
 
     def _sealed(self) -> list[tuple[str, bytes | None, Any]]:
         """Changed entries: key, what is stored, and the value as it will be read back."""
+        entries, values, inside = self.entries, self.values, dict[str, tuple[bytes, Any]]()
         for key, before in self.read.items():
-            if key not in self.changed and self.entries.encode(self.values[key]) != before:
-                self.changed[key] = None
-        values = self.values
+            if key not in self.changed and entries.encode(values[key]) != before:
+                found = entries.seal(values[key])
+                if found[0] != before:  # else it is the same as its type: 1 for 1.0
+                    self.changed[key] = None
+                    inside[key] = found
         return [
-            (key, None, _MISSING) if values[key] is _MISSING else (key, *self.entries.seal(values[key]))
+            (key, None, _MISSING)
+            if values[key] is _MISSING
+            else (key, *(inside.get(key) or entries.seal(values[key])))
             for key in self.changed
         ]
 
@@ -108,11 +113,13 @@ class _Cells:
             self.kept += _OBJECT + (0 if data is None else len(data))
             # Read back, it may be another: a tuple becomes a list.
             self.values[key] = settle(self.values[key], value) if self.live else value
-            if self.live and data is not None:
-                self.read[key] = data
+            self.read.pop(key, None)
         self.changed.clear()
         self.moved = False
-        self.end_reading()
+        self._read_back()
+        if self.live:
+            self.read.update((key, data) for key, data, _ in sealed if data is not None)
+        self._end_reading()
         return changes
 
     def end_reading(self) -> None:
@@ -120,6 +127,18 @@ class _Cells:
 
         But for what somebody holds: it may be changed inside behind a wait.
         """
+        self._read_back()
+        self._end_reading()
+
+    def _read_back(self) -> None:
+        """What was handed out and has the JSON of before may have other types inside: those of its hint."""
+        for key, data in self.read.items():
+            old = self.values[key]
+            if type(old) not in ATOMS:
+                value = self.entries.decode(data)
+                self.values[key] = settle(old, value) if self.live else value
+
+    def _end_reading(self) -> None:
         self._watch_what_is_held()
         if self.kept > _KEEP:
             self._forget()

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import sys
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-_ATOMS = frozenset((int, str, bool, float, type(None), bytes))
+ATOMS = frozenset(
+    (int, str, bool, float, type(None), bytes, Decimal, datetime, date, time, timedelta, UUID)
+)  # fmt: skip
+"""Types of values that nobody can change inside."""
 _CONTAINERS = (list, dict, set)
 
 
@@ -16,7 +23,7 @@ def settle(old: Any, new: Any) -> Any:
     Parts of it stay what they are, too: entries by their key, elements by their place.
     """
     kind = type(old)
-    if old is new or kind is not type(new) or kind in _ATOMS:
+    if old is new or kind is not type(new) or kind in ATOMS:
         return new
     if kind is list:
         now = [settle(a, b) for a, b in zip(old, new, strict=False)] + new[len(old) :]
@@ -30,7 +37,7 @@ def settle(old: Any, new: Any) -> Any:
             if key not in old or old[key] is not value:
                 old[key] = value
     elif kind is set:
-        if old != new:
+        if {(type(item), item) for item in old} != {(type(item), item) for item in new}:
             old.clear()
             old.update(new)
     elif (names := _fields(kind)) is not None:
@@ -41,12 +48,12 @@ def settle(old: Any, new: Any) -> Any:
     return old
 
 
-def _fields(kind: Any) -> list[str] | None:
-    """The names of the fields of a record that can be changed."""
+def _fields(kind: Any, frozen: bool = False) -> list[str] | None:
+    """The names of the fields of a record, if they can be changed. `frozen`: if not, too."""
     if dataclasses.is_dataclass(kind):
-        frozen = getattr(kind, "__dataclass_params__").frozen  # noqa: B009 - it is in no stub
-        return None if frozen else [field.name for field in dataclasses.fields(kind)]
-    if hasattr(kind, "__struct_config__") and not kind.__struct_config__.frozen:  # msgspec's
+        is_frozen = getattr(kind, "__dataclass_params__").frozen  # noqa: B009 - it is in no stub
+        return [field.name for field in dataclasses.fields(kind)] if frozen or not is_frozen else None
+    if hasattr(kind, "__struct_config__") and (frozen or not kind.__struct_config__.frozen):  # msgspec's
         return list(kind.__struct_fields__)
     return None
 
@@ -56,10 +63,14 @@ def held(value: Any, own: int = 2) -> bool:
 
     `own`: how many references to it the caller has, with that of its argument.
     """
-    if type(value) in _ATOMS:
+    if type(value) in ATOMS or isinstance(value, enum.Enum):
         return False
-    if sys.getrefcount(value) > own + 2:  # and this function's, and getrefcount's
+    names = _fields(type(value), frozen=True)
+    changes = names is None or _fields(type(value)) is not None
+    if changes and sys.getrefcount(value) > own + 2:  # and this function's, and getrefcount's
         return True
+    if names is not None:
+        return any(held(getattr(value, name, None), 1) for name in names)
     if isinstance(value, dict):
         return any(held(part) for part in value.values())
     if isinstance(value, list | tuple):

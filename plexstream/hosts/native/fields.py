@@ -130,8 +130,11 @@ class PlainFields:
     def changes(
         self, attributes: dict[str, Any], before: dict[str, Any], encoded: dict[str, bytes], total: int,
         foreign: set[str],
-    ) -> tuple[list[Change], list[Any], int]:  # fmt: skip
+    ) -> tuple[list[Change], list[Any], int, list[tuple[str, bytes, Any]] | None]:  # fmt: skip
         """What differs from `before` and `encoded`, the new values as they will be read back, their bytes.
+
+        At last the fields that may be other objects than what they are stored as is read back as: a text of
+        the same JSON as a Decimal, a list that is somebody else's. Their name, encoding and value.
 
         `total` are the bytes of `encoded`. `foreign` names fields that other code may have stored: where they
         seem to differ, `encoded` is made what this code would have stored, and the name is taken out.
@@ -143,6 +146,7 @@ class PlainFields:
         patch: list[Change] = []
         values: list[Any] = []
         size = 0
+        alike: list[tuple[str, bytes, Any]] | None = None
         for codec in self.codecs:
             name = codec.name
             try:
@@ -163,9 +167,13 @@ class PlainFields:
                 patch.append(_new(Change, (name, None, data)))
                 values.append(value)
                 size += len(data)
+            elif codec.exact is None:
+                if alike is None:
+                    alike = []
+                alike.append((name, data, value))
         if size + total > self.max_state and patch:
             self._check_size(encoded, patch)  # what is replaced was counted twice
-        return patch, values, size
+        return patch, values, size, alike
 
     def _check_size(self, encoded: dict[str, bytes], patch: list[Change]) -> None:
         sizes = {name: len(data) for name, data in encoded.items()}

@@ -156,6 +156,14 @@ class Instance:
             value = self._settle(name, self.attributes.get(name), fresh[name])
             self.attributes[name] = self.before[name] = value
 
+    def _become(self, name: str, data: bytes, value: Any, waits: bool) -> None:
+        """The same where handlers hold fields across waits. `waits`: as for `take_changes`."""
+        old = self.attributes[name]
+        assert self.own is not None
+        if waits and old is not self.own.get(name, self) and held(old, 2):
+            self.assigned.append((name, old, data))
+        self.attributes[name] = self.before[name] = self._settle(name, old, value)
+
     def _settle(self, name: str, old: Any, new: Any) -> Any:
         """The value of a plain field from now on: the object that it was, if that was the field's own."""
         if self.own is None:
@@ -185,7 +193,7 @@ class Instance:
         """
         if waits and self.assigned:
             self._check_assigned()
-        patch, values, size = self._plain_changes()
+        patch, values, size, alike = self._plain_changes()
         room -= size
         for name, cells in self.cells:
             if self.attributes[name] is not self.before[name]:
@@ -207,10 +215,16 @@ class Instance:
             assert data is not None
             self.total += len(data) - len(self.encoded.get(name, b""))
             self.encoded[name] = data
-            old = self.attributes[name]
-            if self.own is not None and waits and old is not self.own.get(name, self) and held(old, 2):
-                self.assigned.append((name, old, data))
-            self.attributes[name] = self.before[name] = self._settle(name, old, value)
+            if self.own is None:
+                self.attributes[name] = self.before[name] = value
+            else:
+                self._become(name, data, value, waits)
+        if alike is not None:
+            for name, data, value in alike:
+                if self.own is None:
+                    self.attributes[name] = self.before[name] = value
+                else:
+                    self._become(name, data, value, waits)
         if self.migrated:
             own = {change.field for change in patch if change.key is None}
             patch += [change for change in self.migrated if change.field not in own]
@@ -228,7 +242,9 @@ class Instance:
         except BadValue:
             return data
 
-    def _plain_changes(self) -> tuple[list[Change], list[Any], int]:
+    def _plain_changes(
+        self,
+    ) -> tuple[list[Change], list[Any], int, list[tuple[str, bytes, Any]] | None]:
         before = len(self.foreign)
         found = self.plain.changes(self.attributes, self.before, self.encoded, self.total, self.foreign)
         if len(self.foreign) != before:
@@ -236,8 +252,11 @@ class Instance:
         return found
 
     def changed(self) -> list[str]:
-        """Names of the fields that differ from the base."""
-        patch = self._plain_changes()[0]
+        """Names of the fields that differ from the base; the others become what they are read back as."""
+        patch, _, _, alike = self._plain_changes()
+        for name, _, value in alike or ():
+            old = self.attributes[name] if self.own is None else self.own[name]
+            self.attributes[name] = self.before[name] = self._settle(name, old, value)
         if not patch and not self.cells:
             return []
         names = [c.field for c in patch]
