@@ -55,7 +55,7 @@ def why(
         with open_installation(chosen) as log:
             partitions_of(log, chosen)
             with reading("reading the log") as progress:
-                found = look(log, chosen.topics(), address, progress)
+                found = look(log, chosen.topics(), address, progress, alone=not chosen.kafka)
     except LogError:  # the embedded log of the node that has just answered
         if not running:
             raise

@@ -19,11 +19,14 @@ from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
 from plexstream.node.snapshots import split_fields
 from plexstream.processor.fold import MAILBOX, Fold
+from plexstream.processor.ports import Settings
 from plexstream.processor.spans import holds
 from plexstream.schema.codec import decode_dead_letter, decode_envelope
 
 _ACTOR = Piece.ACTOR.value
 _LETTERS = 3
+CAREFUL = Settings().careful_turns
+"""Turns after which the deaths of earlier owners say nothing of the one that there is."""
 _DEEPEST = 20
 """Actors in a chain of asks that are followed."""
 
@@ -65,28 +68,35 @@ class Account(NamedTuple):
     asked: dict[str, Account]
 
 
-def why(log: Log, topics: Topics, address: str, progress: Progress | None = None) -> Account:
+def why(
+    log: Log, topics: Topics, address: str, progress: Progress | None = None, *, alone: bool = False
+) -> Account:
     """Look into an actor, and into those that it waits for.
+
+    Parameters:
+        alone: whether no node can be running, as where this process has the embedded log.
 
     Raises:
         BadAddress: `address` is none.
         HistoryGone: the log alone does not tell.
     """
-    return _account(log, topics, full(address), set(), progress)
+    return _account(log, topics, full(address), set(), progress, alone)
 
 
-def _account(log: Log, topics: Topics, address: str, seen: set[str], progress: Progress | None) -> Account:
+def _account(
+    log: Log, topics: Topics, address: str, seen: set[str], progress: Progress | None, alone: bool
+) -> Account:  # fmt: skip
     seen.add(address)
     partition = partition_of(address, count_of(log, topics) or 1)
     found = rebuild(log, topics, partition, wanted=address.__eq__, progress=progress)
     queue, backlog = _queue(log, topics, address, partition, found.fold)
     running = [*pending(found.store, address), *retried(found.store, address)]
-    reasons = [*_owner(log, topics, address, partition, found.fold), *_life(found, address)]
+    reasons = [*_owner(log, topics, address, partition, found.fold, alone), *_life(found, address)]
     asked: dict[str, Account] = {}
     for wait in (w for invocation in running for w in invocation.waits if w.kind == "ask"):
         target = target_of(wait.what)
         if target not in seen and len(seen) < _DEEPEST:
-            asked[target] = _account(log, topics, target, seen, progress)
+            asked[target] = _account(log, topics, target, seen, progress, alone)
     letters = list(_letters(log, topics, address, partition))
     return Account(address, partition, reasons, backlog, queue, running, letters, asked)
 
@@ -96,20 +106,27 @@ def target_of(ask: str) -> str:
     return ask.rpartition(" ")[0]
 
 
-def _owner(log: Log, topics: Topics, address: str, partition: int, fold: Fold) -> Iterator[Reason]:
+def _owner(
+    log: Log, topics: Topics, address: str, partition: int, fold: Fold, alone: bool
+) -> Iterator[Reason]:  # fmt: skip
     if fold.claim < 0:
         yield Reason(f"no node has ever taken partition {partition}", "start one: plexstream run FILE")
         return
     claims = entries(log, topics, partition, fold.claim, fold.claim + 1)
-    claim = next((e.record for e in claims if type(e.record) is Claim), None)
+    found = next((e for e in claims if type(e.record) is Claim), None)
+    claim = found.record if found is not None and type(found.record) is Claim else None
     node = claim.node if claim is not None else "its last owner"
     if fold.released:
         text = f"partition {partition} is in nobody's hands: {node} has let go of it in good order"
         yield Reason(text, "start a node, or see why none takes it: plexstream doctor")
-    if fold.crashes:
-        who = "the last owner" if fold.crashes == 1 else f"the last {fold.crashes} owners"
-        text = f"{who} of partition {partition} ended without letting go of it"
-        yield Reason(text, f"the log of {node} says why; /v1/status shows whether it is in service")
+    elif alone:
+        died = "" if fold.crashes == 0 else f", and so did {_owners(fold.crashes)} before it"
+        text = f"partition {partition} is in nobody's hands: {node} ended without letting go of it{died}"
+        yield Reason(text, "start a node; the log of the last one, if it has one, says why it ended")
+    elif fold.crashes and fold.turns < (1 if fold.crashes == 1 else CAREFUL):  # else it is past
+        text = f"{_owners(fold.crashes)} of partition {partition} before {node} ended without letting go of it"
+        more = f" ({node} has done {fold.turns} turns since)" if fold.turns else ""
+        yield Reason(text + more, f"the log of {node} says why; /v1/status shows whether it is in service")
     if fold.attempt >= 0:
         text = f"mailbox offset {fold.attempt} is tried with care, for the {_nth(len(fold.attempt_by))} time"
         yield Reason(text, "it may be what ends the process: see the log of the node")
@@ -117,6 +134,10 @@ def _owner(log: Log, topics: Topics, address: str, partition: int, fold: Fold) -
         known = ", ".join(sorted(claim.code)) or "none"
         text = f"{node} has no actor type {type_of(address)!r}; it has {known}"
         yield Reason(text, "deploy the code, or correct the address")
+
+
+def _owners(number: int) -> str:
+    return "the owner" if number == 1 else f"the {number} owners"
 
 
 def _nth(number: int) -> str:

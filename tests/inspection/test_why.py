@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from installation import PARTITIONS, WAITING, Installation, wait_until
 
-from plexstream.inspection.why import why
+from plexstream.inspection.why import CAREFUL, why
 from plexstream.log.memory import MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import BadAddress
-from plexstream.model.journal import Claim, Mark
+from plexstream.model.journal import Claim, Mark, Turn
 from plexstream.model.message import TELL, Envelope
 from plexstream.node.encode import journal_items
 from plexstream.schema.codec import encode_envelope
@@ -95,8 +95,8 @@ class Partition:
         appender.append((self.topics.mailbox, self.home), items, None)
         appender.poll(1.0)
 
-    def texts(self) -> list[str]:
-        return [r.text for r in why(self.log, self.topics, "account/x").reasons]
+    def texts(self, alone: bool = False) -> list[str]:
+        return [r.text for r in why(self.log, self.topics, "account/x", alone=alone).reasons]
 
 
 def test_a_partition_without_an_owner(tmp_path):
@@ -117,7 +117,30 @@ def test_owners_that_crash(tmp_path):
         p.journal(
             Claim("t", f"node-{reign}", 0, {"account": "1"}), Mark(2 * reign, 0, (), 0, 0, 0, "", False)
         )
-    assert p.texts() == [
-        f"the last 2 owners of partition {p.home} ended without letting go of it",
-        "mailbox offset 0 is tried with care, for the 3rd time",
-    ]
+    careful = "mailbox offset 0 is tried with care, for the 3rd time"
+    dead = f"the 2 owners of partition {p.home} before node-2 ended without letting go of it"
+    assert p.texts() == [dead, careful]
+    # Whoever has the embedded log open knows that no node runs.
+    nobody = f"partition {p.home} is in nobody's hands: node-2 ended without letting go of it, and so did"
+    assert p.texts(alone=True) == [f"{nobody} the 2 owners before it", careful]
+    p.journal(Mark(4, 0, (), 0, 0, -1, "", True))
+    good = f"partition {p.home} is in nobody's hands: node-2 has let go of it in good order"
+    assert [p.texts(alone=alone)[0] for alone in (False, True)] == [good, good]
+    assert not any("ended without" in text for text in p.texts())
+
+
+def test_deaths_of_before_are_past_once_their_successor_works(tmp_path):
+    p = Partition(tmp_path)
+    claim = Claim("t", "node-1", 0, {"account": "1"})
+    p.journal(claim, claim)
+    (text,) = p.texts()
+    assert text.startswith("the owner of partition")
+    turn = Turn(1, full("account/x"), 1, "mailbox", 0, 0, 0, False, "", (), "deposit", "m", "", 0, "", 0, 0, ())
+    p.journal(turn)
+    assert p.texts() == []
+    p.journal(claim, turn._replace(claim=3))
+    (text,) = p.texts()
+    assert "the 2 owners" in text
+    assert "(node-1 has done 1 turns since)" in text
+    p.journal(*[turn._replace(claim=3)] * CAREFUL)
+    assert p.texts() == []
