@@ -20,6 +20,7 @@ from plexstream.cli import (
     timers,
     topics,
     tree,
+    wait,
     why,
 )
 from plexstream.cli.output import Group
@@ -68,6 +69,7 @@ _SERVE, _CALL = "Serve", "Call"
 _add(serve.dev, _SERVE)
 _add(serve.run, _SERVE)
 _add(serve.edge, _SERVE)
+_add(wait.wait, _SERVE)
 _add(calls.call, _CALL)
 _add(calls.tell, _CALL)
 _add(calls.invocation, _CALL)

@@ -177,12 +177,11 @@ def served_at(config: Config) -> str:
     return f"http://{host}:{config.http_port}"
 
 
-def _check_listens(url: str) -> None:
-    """Say at once that nobody is there: a client would go on trying until the timeout."""
-    import socket
+def check_url(url: str) -> tuple[str, int]:
+    """Host and port of a node's URL. Raises ConfigError."""
     from urllib.parse import urlsplit
 
-    from plexstream.model.errors import ConfigError, LogUnavailable
+    from plexstream.model.errors import ConfigError
 
     try:
         parts = urlsplit(url)
@@ -191,6 +190,16 @@ def _check_listens(url: str) -> None:
         raise ConfigError(f"--url {url!r} is no URL: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"--url {url!r}: write http://HOST:PORT or https://HOST:PORT")
+    return place
+
+
+def _check_listens(url: str) -> None:
+    """Say at once that nobody is there: a client would go on trying until the timeout."""
+    import socket
+
+    from plexstream.model.errors import LogUnavailable
+
+    place = check_url(url)
     try:
         socket.create_connection(place, 5.0).close()
     except OSError as error:

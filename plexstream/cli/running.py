@@ -1,10 +1,30 @@
-"""What only a running node knows: which handler its worker is in."""
+"""What only a running node knows: whether it is ready, which handler its worker is in."""
 
 from __future__ import annotations
 
 from typing import Any
 
 ANSWER_S = 1.0
+
+
+def not_ready(url: str) -> str:
+    """Why the node at a URL takes no calls; "" where it does. Raises ConfigError: it is no URL."""
+    import urllib3
+
+    from plexstream.cli.calls import check_url
+
+    check_url(url)
+    try:
+        with urllib3.PoolManager(retries=False, timeout=ANSWER_S) as web:
+            answer = web.request("GET", f"{url.rstrip('/')}/health/ready")
+            if answer.status == 200:
+                return ""
+            found: Any = answer.json()
+    except urllib3.exceptions.HTTPError:
+        return "nobody answers there"
+    except ValueError:
+        return f"it answers {answer.status}"
+    return str(found.get("detail", "")) if isinstance(found, dict) else f"it answers {answer.status}"
 
 
 def held_up(url: str, address: str) -> list[str]:

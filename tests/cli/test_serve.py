@@ -9,20 +9,26 @@ from pathlib import Path
 import typer
 
 from plexstream.cli.app import app
+from plexstream.testing.ports import free_port
 
 BANK = str(Path(__file__).with_name("bank.py"))
 
 
-def test_a_killed_node_has_its_state_when_it_starts_again(dev):
+def test_a_killed_node_has_its_state_when_it_starts_again(dev, cli):
     assert dev.call("account/alice/deposit", amount=5) == {"balance": 5}
     assert dev.end(signal.SIGKILL) == -9
+    why = "why", "account/alice", "--data", str(dev.data)
+    assert "ended without letting go of it" in cli(*why).stdout
     dev.start()
     assert dev.call("account/alice/balance") == 5
     assert dev.call("account/alice/deposit", amount=1) == {"balance": 6}
 
 
-def test_signals_end_a_node_well(dev):
+def test_signals_end_a_node_well(dev, cli):
     assert dev.end(signal.SIGTERM) == 0
+    why = cli("why", "account/alice", "--data", str(dev.data)).stdout
+    assert "has let go of it in good order" in why
+    assert "ended without" not in why
     dev.start()
     assert dev.end(signal.SIGINT) == 0
     said = dev.out.read_text()
@@ -174,3 +180,10 @@ def test_following_ends_with_ctrl_c(used):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
+
+
+def test_waiting_for_a_node(dev, cli):
+    cli("wait", "--url", dev.url, "--timeout", "30")
+    said = cli("wait", "--url", f"http://127.0.0.1:{free_port()}", "--timeout", "0", code=3).stderr
+    assert "nobody answers there" in said
+    assert "http://HOST:PORT" in cli("wait", "--url", "localhost", code=2).stderr

@@ -3,7 +3,9 @@
 A comment before a fenced block says what to do with it; the blocks of a page share a folder, in order:
 
     <!-- file: NAME -->         write it to NAME
-    <!-- run: embedded -->      run its `$ commands` in one shell; the lines after each are its output
+    <!-- run: embedded -->      run its `$ commands` in one shell; the lines after each are its output.
+                                They are pasted: nothing waits but what the page says, and who reads from
+                                standard input gets the commands that come next
     <!-- run: kafka -->         likewise, with a broker at localhost:9092
     <!-- test -->               run it with pytest; `test: kafka` with a broker, `test: slow` on its own
 
@@ -124,17 +126,15 @@ def run_console(
         script.append(f"echo; echo STEP {number}")
         script.append(replace(command, words))
         if command.startswith("plexstream") and command.endswith("&"):
-            script[-1] = script[-1].removesuffix("&") + f">> node.out 2>&1 &\n{_WAIT.format(port=port)}"
-        elif command.startswith("kill"):
-            script.append("wait $! 2>/dev/null")
-    script.append("echo; echo STEP end")
-    (folder / "script").write_text("\n".join(script))
+            script[-1] = script[-1].removesuffix("&") + ">> node.out 2>&1 &"
+    script.append("echo; echo STEP end\n")
     environment = {
         **os.environ, "PYTHONPATH": str(ROOT), "PLEXSTREAM_HTTP_PORT": str(port), "COLUMNS": "200",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", **variables,
     }  # fmt: skip
     done = subprocess.run(
-        ["bash", "script"], cwd=folder, env=environment, capture_output=True, text=True, timeout=100
+        ["bash"], input="\n".join(script), cwd=folder, env=environment, capture_output=True, text=True,
+        timeout=100,
     )  # fmt: skip
     said = re.split(r"\nSTEP (?:\d+|end)\n", "\n" + done.stdout)[1:]
     log = (folder / "node.out").read_text() if (folder / "node.out").exists() else ""
@@ -145,13 +145,6 @@ def run_console(
             f"$ {command}\n{output.strip()}\nbut the page says\n" + "\n".join(expected)
             + f"\nstandard error:\n{done.stderr}\nthe node:\n{log}"
         )  # fmt: skip
-
-
-_WAIT = """
-for _ in $(seq 300); do
-    [ "$(curl -s -o /dev/null -w '%{{http_code}}' http://127.0.0.1:{port}/health/ready)" = 200 ] && break
-    sleep 0.1
-done"""
 
 
 def replace(text: str, words: dict[str, str]) -> str:
