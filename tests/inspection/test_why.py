@@ -135,7 +135,8 @@ def test_deaths_of_before_are_past_once_their_successor_works(tmp_path):
     p.journal(claim, claim)
     (text,) = p.texts()
     assert text.startswith("the owner of partition")
-    turn = Turn(1, full("account/x"), 1, "mailbox", 0, 0, 0, False, "", (), "deposit", "m", "", 0, "", 0, 0, ())
+    cause = 1, full("account/x"), 1, "mailbox", 0, 0, 0, False, "", (), "deposit", "m", "", 0, "", 0, 0, ()
+    turn = Turn(*cause)
     p.journal(turn)
     assert p.texts() == []
     p.journal(claim, turn._replace(claim=3))
