@@ -124,7 +124,8 @@ def _owner(
         text = f"partition {partition} is in nobody's hands: {node} ended without letting go of it{died}"
         yield Reason(text, "start a node; the log of the last one, if it has one, says why it ended")
     elif fold.crashes and fold.turns < (1 if fold.crashes == 1 else CAREFUL):  # else it is past
-        text = f"{_owners(fold.crashes)} of partition {partition} before {node} ended without letting go of it"
+        before = f"{_owners(fold.crashes)} of partition {partition} before {node}"
+        text = f"{before} ended without letting go of it"
         more = f" ({node} has done {fold.turns} turns since)" if fold.turns else ""
         yield Reason(text + more, f"the log of {node} says why; /v1/status shows whether it is in service")
     if fold.attempt >= 0:
