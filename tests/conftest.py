@@ -35,3 +35,17 @@ class Skipped:
         for name in self.names:
             line = f"FAILED RUN: {name} was skipped; tests with Kafka must run"
             terminalreporter.write_line(line, red=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable():
+    """What a test has logged may be no text that can be sent between processes: halves of surrogate pairs."""
+    return _sendable((yield))
+
+
+def _sendable(data):
+    if isinstance(data, str):
+        return data.encode(errors="backslashreplace").decode()
+    if isinstance(data, dict):
+        return {_sendable(key): _sendable(value) for key, value in data.items()}
+    return type(data)(map(_sendable, data)) if type(data) in (list, tuple) else data

@@ -49,3 +49,10 @@ def test_a_skipped_kafka_test_fails_the_run(tmp_path, text, processes):
 def test_other_skips_do_not(tmp_path, text, processes):
     status, output = run(tmp_path, text, processes)
     assert (status, "FAILED RUN" in output) == (0, False)
+
+
+def test_what_is_no_text_does_not_end_the_run(tmp_path, processes):
+    """A test logs half of a surrogate pair, and fails: that is told, and the others run."""
+    text = "def test_x():\n    print(chr(0xD800))\n    assert chr(0xD800) == 'a'"
+    status, output = run(tmp_path, text, processes)
+    assert (status, "1 failed, 1 passed" in output) == (1, True)
