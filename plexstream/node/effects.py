@@ -115,7 +115,7 @@ class Effects:
         self._look_at = 0.0
         self._pools: dict[str, _Pool] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._stopping: asyncio.Task[None] | None = None  # kept, so that it comes to its end
 
     def run(self, owner: object, call: EffectCall) -> None:
@@ -238,8 +238,8 @@ class Effects:
 
         assert self._loop is not None
         task = self._loop.create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
 
     def _stop(self, loop: asyncio.AbstractEventLoop) -> None:
         async def stop() -> None:

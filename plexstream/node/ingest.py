@@ -282,7 +282,7 @@ class Ingest:
     def _judge(self, reader: Reader, appender: Appender, records: list[Record]) -> None:
         """Feed what is of the lives that are known; the rest waits for what the log says."""
         fed: list[Record] = []
-        for topic, partition in {(record.topic, record.partition) for record in records}:
+        for topic, partition in dict.fromkeys((record.topic, record.partition) for record in records):
             source = self._sources.get((topic, partition))
             if source is not None and source.stage is Stage.READING:
                 own = [r for r in records if r.partition == partition and r.topic == topic]

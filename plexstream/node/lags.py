@@ -91,12 +91,12 @@ class Lags:
 
     def _look(self) -> None:
         counts: dict[str, int] = {}
-        for topic in self._subscribed:
+        for topic in sorted(self._subscribed):
             found = self._ask(lambda topic=topic: self._log.partitions(topic) or 0)  # type: ignore[misc]
             if found is not None:
                 counts[topic] = found
         sources = {(topic, q) for topic, count in counts.items() for q in range(count)}
-        for place in self._places | sources:
+        for place in sorted(self._places | sources):
             end = self._ask(lambda place=place: self._log.range(place)[1])  # type: ignore[misc]
             if end is None:
                 self._ends.pop(place, None)

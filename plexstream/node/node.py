@@ -230,7 +230,7 @@ class Node:
         None while the position or the end of one is not known: ingest may not have begun with it.
         """
         lag = 0
-        for topic in subscribed:
+        for topic in sorted(subscribed):
             count = self._lags.counts.get(topic)
             if count is None:
                 return None

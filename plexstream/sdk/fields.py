@@ -131,8 +131,9 @@ def _check_hidden(cls: type, hints: dict[str, Any], fields: dict[str, Field]) ->
                 "them another name"
             )
     for owner in cls.__mro__[:-1]:
-        for name in vars(owner).keys() & fields.keys():
-            own = vars(owner)[name]
+        for name, own in vars(owner).items():
+            if name not in fields:
+                continue
             if not isinstance(own, _State) and not (isinstance(own, property) and name == "fsm_state"):
                 raise DeclarationError(
                     f"{owner.__name__}.{name} takes the place of a field of that name: write "

@@ -103,7 +103,7 @@ class Beside:
         """The plain fields that the stretch sees."""
         if self._open and not self._sights:
             now = {name: v for name, v in self._present.fields().items() if name[:1] != "$"}
-            for name in now.keys() | self._fields.keys():
+            for name in dict.fromkeys((*now, *self._fields)):
                 if (value := now.get(name)) != self._fields.get(name):
                     self._new.fields[name] = _ABSENT if value is None else [msgspec.Raw(value)]
                     self._put(name, value)

@@ -152,7 +152,7 @@ class Instance:
         plain = {change.field for change in patch if change.key is None}
         fresh: dict[str, Any] = {}
         self.plain.load(fresh, self.encoded)
-        for name in plain & fresh.keys():
+        for name in filter(plain.__contains__, fresh):
             value = self._settle(name, self.attributes.get(name), fresh[name])
             self.attributes[name] = self.before[name] = value
 

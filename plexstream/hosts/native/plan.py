@@ -50,7 +50,7 @@ def plan_of(history: Sequence[Step], now: int) -> Plan:
             continue
         for undone in filter(None, map(undone_by, step.completions)):
             plan.undone += latest >= 0  # what has not begun has asked for nothing
-            plan.again = {n for n in (*plan.again, *undone.again) if n < undone.at}
+            plan.again = {n for n in plan.again.union(undone.again) if n < undone.at}
             if latest >= 0:
                 plan.cuts.setdefault(latest, []).append(undone)
             if undone.sent < 0:

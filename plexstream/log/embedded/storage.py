@@ -64,7 +64,7 @@ class Storage:
         self.changed = Arrivals()
         self.outage = Outage(str(self), self.changed, wake)
         self._closed = False
-        self._full: set[Partition] = set()  # whose newest records should be put into segments
+        self._full: dict[Partition, None] = {}  # whose newest records should be put into segments
         self._flushing = threading.Lock()
         self._garbage: list[segments.Segment] = []  # files that the manifest lists, and the log does not
         self._lock = disk.lock(self.path)
@@ -266,11 +266,11 @@ class Storage:
         try:
             while self._full:
                 with self.changed:
-                    partition = self._full.pop()
+                    partition, _ = self._full.popitem()
                 partition.flush()
         except OSError as error:
             with self.changed:
-                self._full.add(partition)
+                self._full[partition] = None
             raise self._refused(error) from error
         finally:
             self._flushing.release()
@@ -352,7 +352,7 @@ class Storage:
     def _extend(self, partition: Partition, records: list[Record], data: bytes) -> None:
         partition.extend(records, data)
         if partition.flush_due:
-            self._full.add(partition)
+            self._full[partition] = None
 
     def _capture(self, number: int) -> tuple[Manifest, list[segments.Segment]]:
         """What the manifest will tell, with the log number `number` behind it. With the lock."""

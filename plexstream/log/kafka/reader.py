@@ -164,7 +164,7 @@ class KafkaReader:
             return
         self._look_at = now + _LOOK_AROUND_S
         places: dict[str, list[int]] = {}
-        for topic, partition in self._assigned:
+        for topic, partition in sorted(self._assigned):
             places.setdefault(topic, []).append(partition)
         consumer = self._consumer
 
@@ -235,7 +235,7 @@ class KafkaReader:
     def _look_for_missing(self) -> None:
         """A topic that is deleted comes to no queue: librdkafka has its error callback told, in words."""
         said, self._missing = self._missing, []
-        for place in list(self._assigned):
+        for place in sorted(self._assigned):
             if any(text.startswith(f"{place[0]} [{place[1]}]:") for text in said):
                 self._ask_range(place)
 

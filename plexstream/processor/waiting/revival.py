@@ -218,7 +218,7 @@ class Revival:
         p = self._partition
         own = {c.field: c.value for c in p.host.fields(inv.instance)}
         seen = {f: v for f, v in p.pieces.core(inv.address).fields.items() if f[:1] != "$"}
-        gone = [Change(field, None, None) for field in seen.keys() - own.keys()]
+        gone = [Change(field, None, None) for field in seen if field not in own]
         plain = gone + [Change(f, None, value) for f, value in own.items() if seen.get(f) != value]
         return plain + [c for c in patch if c.key is not None]
 
