@@ -37,6 +37,7 @@ LASTING = {
 """Threads that are there as long as what they belong to, by the beginning of their names."""
 PASSING = {
     "desk": "asks the log something for a partition",
+    "disk": "opens, empties and closes the state store of a partition",
     "effect": "runs side effects that are plain functions",
     "effects": "runs side effects that are coroutines",
     "control": "reads the control topic again",

@@ -478,14 +478,14 @@ class Driver:
         """Let go of everything. Handlers of errors call it, too: whatever fails in here, the rest is done."""
         self.state = state
         self._arrived.clear()
-        lane, store, p, self.processor = self.takeover.lane, self.takeover.store, self.processor, None
+        lane, p, self.processor = self.takeover.lane, self.processor, None
         self._quietly(lambda: self.s.mailbox.release(self._mailbox))
         self._quietly(lambda: self.s.journal.release(self._journal))
         self._quietly(lambda: self.s.snapshots.release(self.takeover.snapshots))
         if lane is not None:
             self._quietly(lambda: self.s.close_lane(lane))
-        if store is not None:
-            self._quietly(store.close)
+        if self.takeover.claim >= 0:
+            self._quietly(lambda: self.s.close_store(self.partition))
         if p is not None:
             self._quietly(p.actors.abandon)
 

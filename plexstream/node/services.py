@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from plexstream.log.base import Appender, Log, Reader
 from plexstream.log.installation import Control
-from plexstream.model.errors import LogError
+from plexstream.model.errors import LogError, StoreUnavailable
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
 from plexstream.node.clocks import Clocks
@@ -23,6 +23,12 @@ class WipeableStore(Store, Protocol):
 
     def wipe(self) -> None: ...
     def close(self) -> None: ...
+
+
+Opened = WipeableStore | StoreUnavailable | LogError
+"""A store, or why there is none for now."""
+Wiped = StoreUnavailable | LogError | None
+"""None, or why a store is not empty."""
 
 
 class Services(Protocol):
@@ -43,7 +49,15 @@ class Services(Protocol):
     flying: Flying
     clocks: Clocks
 
-    def open_store(self, partition: int) -> WipeableStore: ...
+    def open_store(self, owner: object, partition: int, then: Callable[[Opened], None]) -> None:
+        """Have it opened on another thread; the owner gets it as from `ask`, and has to close it anyway."""
+
+    def wipe_store(self, owner: object, partition: int, then: Callable[[Wiped], None]) -> None:
+        """Have the open one emptied; it must not be used until the owner is told."""
+
+    def close_store(self, partition: int, wipe: bool = False) -> None:
+        """Have it closed, whether it is open or about to be. It must not be used any more."""
+
     def open_lane(self, partition: int) -> Lane: ...
     def close_lane(self, lane: Lane) -> None: ...
     def kick_lanes(self) -> None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from functools import partial
@@ -31,7 +32,7 @@ from plexstream.node.lineage import (
 )
 from plexstream.node.lineage import decode as decode_lineage
 from plexstream.node.mailbox import Mailbox
-from plexstream.node.services import Services, WipeableStore
+from plexstream.node.services import Opened, Services, WipeableStore, Wiped
 from plexstream.node.snapshots import (
     CODE_KEY,
     PARTITION_KEY,
@@ -158,18 +159,21 @@ class Takeover:
 
     def _open(self) -> None:
         self._look_at = 0.0
+        self.s.open_store(self.owner, self.partition, self._opened)
+
+    def _opened(self, store: Opened) -> None:
         try:
-            self.store = self.s.open_store(self.partition)
-            self._found = self._stored(self.store)
-        except StoreUnavailable as error:
-            if self.store is not None:
-                self.store.close()
-                self.store = None
+            if isinstance(store, StoreUnavailable | LogError):
+                raise store
+            self._found = self._stored(store)
+        except (StoreUnavailable, LogError) as error:
+            self.s.close_store(self.partition)
             self._look_at = self.s.elapsed() + STORE_AGAIN_S
             if not self._waits_for_store:
                 self._waits_for_store = True
                 _log.error("partition %d waits for its state store: %s", self.partition, error)
             return
+        self.store = store
         self.lane = self.s.open_lane(self.partition)
         self.lane.known = self.claim + 1
         self.phase = Phase.LOOKING
@@ -246,34 +250,52 @@ class Takeover:
             void: list[Turn | Step | Mark] = [Mark(NOBODY, self.s.now(), (), 0, 0, -1, "", False)]
             self.s.appender.append(self.journal, journal_items(void * count), (self.owner, "fill", None))
             return
-        assert self.store is not None
-        self.store.wipe()  # not before: it is what tells how far the lost history went
-        raise Fenced(f"{self.journal[0]}[{self.partition}] is claimed anew from {offset + 1} on")
+        # Not before: it is what tells how far the lost history went.
+        self._wipe(partial(self._claim_anew, offset + 1))
+
+    def _claim_anew(self, begin: int) -> None:
+        raise Fenced(f"{self.journal[0]}[{self.partition}] is claimed anew from {begin} on")
+
+    def _wipe(self, then: Callable[[], None]) -> None:
+        """Empty the store, and go on."""
+
+        def wiped(error: Wiped) -> None:
+            if error is not None:
+                raise error
+            then()
+
+        self.phase = Phase.OPENING
+        self.s.wipe_store(self.owner, self.partition, wiped)
 
     def _start_load(self) -> None:
-        assert self.store is not None
-        assert self.lane is not None
         # Where the journal does not have all, and the snapshots should not either, the store is what is left.
         self._first = max(self._first, self.facts.first)
         self._proving = self._found is not None and self._first > 0
-        self._forget_loaded()
         self._comparison = self._known_lineage = None
         self._loads += 1
+        self._forget_loaded(self._fence_and_load)
+
+    def _fence_and_load(self) -> None:
+        assert self.lane is not None
         # Nothing older comes behind this record: committing it fences a former owner's snapshots.
         value = f"{self.claim} {self.facts.journal}".strip().encode()
         self._sentinel = self.lane.save([(*self.snapshots, SENTINEL, value)])
         self._sentinel_on_log = False
         self.s.kick_lanes()
+        self._load_all()
+
+    def _load_all(self) -> None:
         self.s.snapshots.assign(self.snapshots, self._load_from)
         self.phase = Phase.LOADING
 
-    def _forget_loaded(self) -> None:
-        assert self.store is not None
-        if not self._proving:
-            self._found = None
-            self.store.wipe()
+    def _forget_loaded(self, then: Callable[[], None]) -> None:
         self._loaded, self._loaded_bytes = {}, 0
         self._sum = self._sum_lineage = None
+        if self._proving:
+            then()
+        else:
+            self._found = None
+            self._wipe(then)
 
     def _stored(self, store: WipeableStore) -> Partition | None:
         try:
@@ -354,7 +376,6 @@ class Takeover:
         self._loaded, self._loaded_bytes = {}, 0
 
     def _loaded_all(self, sentinel: int) -> None:
-        assert self.store is not None
         lineage = self._sum_lineage
         partition = decode_partition(self._sum.data) if self._sum else Partition()
         self._partition, self._sentinel_offset = partition, sentinel
@@ -372,18 +393,20 @@ class Takeover:
                 "nothing", self.partition, lineage.journal, self.facts.journal,
             )  # fmt: skip
             self.since = sentinel
-            self._forget_loaded()
-            partition = Partition()
-        elif lineage is not None and lineage.since > self._load_from:
+            self._forget_loaded(partial(self._use_loaded, Partition()))
+            return
+        if lineage is not None and lineage.since > self._load_from:
             # Only now is it known from where on they are of this life.
             self._load_from = self.since = lineage.since
             self._load_again()
             return
-        elif partition.start > self.claim and lineage is not None:
+        if partition.start > self.claim and lineage is not None:
             self._lost_history(partition.start, "the snapshots reflect it")
             return
-        else:
-            self._known_lineage = lineage
+        self._known_lineage = lineage
+        self._use_loaded(partition)
+
+    def _use_loaded(self, partition: Partition) -> None:
         if self._proving:
             if self._first > partition.unsaved:
                 self._missed(partition.unsaved, self._first)
@@ -398,8 +421,7 @@ class Takeover:
         self.unsaved = self.restore.begin
 
     def _load_again(self) -> None:
-        self._forget_loaded()
-        self.s.snapshots.assign(self.snapshots, self._load_from)
+        self._forget_loaded(self._load_all)
 
     def _look_beyond(self, latest: int) -> None:
         """A sentinel of a newer claim than this one's: somebody has claimed, or the journal has lost that."""
@@ -476,7 +498,6 @@ class Takeover:
             self._proving = False
             self._sum_to_take = partition
             self._load_again()
-            self.phase = Phase.LOADING
             return
         if from_store:
             self.since = self._sentinel_offset  # what the snapshots have is older, or of other turns

@@ -27,12 +27,12 @@ from plexstream.node.driver import RECLAIM_S, Driver, State
 from plexstream.node.effects import Effects
 from plexstream.node.flying import Flight, Flying
 from plexstream.node.lanes import Lane, Lanes
-from plexstream.node.leftovers import Leftovers, delete, store_path
+from plexstream.node.leftovers import Leftovers, delete
 from plexstream.node.repeated import Repeated
-from plexstream.node.services import WipeableStore
+from plexstream.node.services import Opened, Wiped
+from plexstream.node.stores import Stores
 from plexstream.processor import EffectCall, Settings
 from plexstream.sdk.current import current
-from plexstream.store.rocks import open_or_rebuild
 
 _log = logging.getLogger("plexstream.node")
 P = ParamSpec("P")
@@ -122,7 +122,6 @@ class Worker:
         self.node = node
         self.process = uuid.uuid4().hex
         self._clock = clock
-        self._state_dir = state_dir
         self._leftovers = Leftovers(state_dir, settings.store_keep)
         self._now = round(clock() * 1000)
         self.appender: Appender = log.appender()
@@ -136,6 +135,7 @@ class Worker:
         self._wanted: frozenset[int] = frozenset()
         self._assigned = False  # whether anybody has said what it is to have, be it nothing
         self._lost_at: dict[int, float] = {}
+        self._stores = Stores(state_dir, settings.store_memory, self.mailbox.wake)
         self._lanes = Lanes(log, topics, self.mailbox.wake)
         self._effects = Effects(EFFECT_THREADS, self.mailbox.wake)
         self.control = control or Control(log, topics)
@@ -162,11 +162,14 @@ class Worker:
         """Seconds of a clock that only goes forward."""
         return time.monotonic()
 
-    def open_store(self, partition: int) -> WipeableStore:
-        store, why = open_or_rebuild(store_path(self._state_dir, partition), self.settings.store_memory)
-        if why:
-            _log.warning("partition %d: the state store is rebuilt: %s", partition, why)
-        return store
+    def open_store(self, owner: object, partition: int, then: Callable[[Opened], None]) -> None:
+        self._stores.open(owner, partition, then)
+
+    def wipe_store(self, owner: object, partition: int, then: Callable[[Wiped], None]) -> None:
+        self._stores.wipe(owner, partition, then)
+
+    def close_store(self, partition: int, wipe: bool = False) -> None:
+        self._stores.close(partition, wipe)
 
     def open_lane(self, partition: int) -> Lane:
         return self._lanes.open(partition)
@@ -274,6 +277,7 @@ class Worker:
         self._lanes.close()
         self._effects.close()
         self._desk.close()
+        self._stores.end()
         for client in (self.mailbox, self.journal, self.snapshots, self.appender):
             client.close()
 
@@ -311,7 +315,7 @@ class Worker:
         for done in self._effects.take():
             assert type(done.owner) is Driver
             self._guard(done.owner, done.owner.effect_done, done.call, done.result)
-        for answer in self._desk.take():
+        for answer in [*self._desk.take(), *self._stores.take()]:
             if answer.owner is self:
                 answer.then(answer.result)
                 continue
@@ -386,7 +390,7 @@ class Worker:
     def _delete_leftovers(self) -> None:
         if self._stop.is_set() or not self._leftovers.due(self._wanted):
             return
-        aside = self._leftovers.set_aside({*self.drivers, *self._releasing})
+        aside = self._leftovers.set_aside({*self.drivers, *self._releasing, *self._stores.in_use()})
         if aside:
             self._desk.ask(self, _ALL, lambda: delete(aside), lambda _: None)
 
@@ -485,8 +489,7 @@ def _give_up(driver: Driver, what: str, error: Exception) -> None:
         driver.again_s = STORE_S
     elif isinstance(error, StoreCorrupt):
         _log.warning("partition %d: the state store is rebuilt: %s", driver.partition, error)
-        if driver.takeover.store is not None:
-            driver.takeover.store.wipe()
+        driver.s.close_store(driver.partition, wipe=True)
     elif not isinstance(error, LogError):
         _log.error("partition %d: %s failed", driver.partition, what, exc_info=error)
         error = RuntimeError(said(error))

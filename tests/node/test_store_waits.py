@@ -7,10 +7,10 @@ from installation import Installation, wait_until
 
 from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import StoreCorrupt, StoreUnavailable
+from plexstream.node import stores
 from plexstream.node import takeover as takeovers
 from plexstream.node.driver import Driver
 from plexstream.node.snapshots import PARTITION_KEY
-from plexstream.node.worker import Worker
 from plexstream.processor import Settings
 from plexstream.schema.codec import decode_partition
 from plexstream.store.rocks import RocksStore
@@ -43,15 +43,15 @@ def test_it_is_served_while_its_store_takes_nothing_and_written_when_it_does(tmp
 def test_one_that_cannot_be_opened_is_waited_for_under_the_same_claim(tmp_path, monkeypatch):
     monkeypatch.setattr(takeovers, "STORE_AGAIN_S", 0.02)
     opens = []
-    open_store = Worker.open_store
+    open_store = stores.open_or_rebuild
 
-    def none(self, partition):
-        opens.append(partition)
+    def none(path, memory):
+        opens.append(path)
         if len(opens) < 8:
             raise StoreUnavailable("no file descriptors")
-        return open_store(self, partition)
+        return open_store(path, memory)
 
-    monkeypatch.setattr(Worker, "open_store", none)
+    monkeypatch.setattr(stores, "open_or_rebuild", none)
     with Installation(MemoryLog(), tmp_path / "state", SETTINGS) as i:
         assert i.ask("account/a", "deposit", amount=1) == {"balance": 1}
         assert [d.processor.claim for d in i.worker.drivers.values()] == [0, 0]

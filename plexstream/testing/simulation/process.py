@@ -21,6 +21,7 @@ from plexstream.node.driver import Driver, State
 from plexstream.node.flying import Flight, Flying
 from plexstream.node.lanes import Lane, Way
 from plexstream.node.leaving import Saved
+from plexstream.node.services import Opened, Wiped
 from plexstream.node.takeover import Phase
 from plexstream.processor import EffectCall, Settings
 from plexstream.testing.simulation.errors import Killed, Violation
@@ -134,13 +135,18 @@ class SimProcess:
         # Time stands still while a process acts: how much is handled at once is the plan's.
         return self._clock() / 1000
 
-    def open_store(self, partition: int) -> CrashStore:
+    def open_store(self, owner: object, partition: int, then: Callable[[Opened], None]) -> None:
         store = self.stores.get(partition)
         if store is None:
             store = self.stores[partition] = CrashStore()
-        if self.full:
-            raise StoreUnavailable("there are no more file descriptors")
-        return store
+        then(StoreUnavailable("there are no more file descriptors") if self.full else store)
+
+    def wipe_store(self, owner: object, partition: int, then: Callable[[Wiped], None]) -> None:
+        self.stores[partition].wipe()
+        then(None)
+
+    def close_store(self, partition: int, wipe: bool = False) -> None:
+        """All of it is in memory."""
 
     def fill_disk(self, full: bool) -> None:
         """Its disk is full, or has room again: no state store can be opened or written."""
