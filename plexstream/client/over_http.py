@@ -22,6 +22,7 @@ from urllib.parse import quote
 import msgspec
 
 from plexstream.client.request import Request
+from plexstream.model.again import READS, next_step
 from plexstream.model.errors import CALL_ERRORS, CallError, LogUnavailable, TimedOut, TooLarge, call_error
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.25  # seconds; a node is back within one
@@ -124,7 +125,7 @@ def exchange(request: Request) -> Exchange:
         if not (refused or request.idempotency_key or request.looks):
             raise LogUnavailable(
                 f"{request.target}.{request.handler}: the connection broke ({answer.why}) and the outcome is "
-                "unknown; calls with an idempotency key are repeated"
+                f"unknown; {_then(request)}"
             )
         wait = pause * (0.5 + random.random() / 2)  # so that many clients do not come back all at once
         if time.monotonic() + wait >= end:
@@ -162,7 +163,7 @@ def _result(request: Request, answer: Answer) -> bytes:
     if answer.status == 504:
         raise TimedOut(detail)
     if answer.status in (502, 503):
-        raise LogUnavailable(f"{detail}; the outcome is unknown: repeat the call with its idempotency key")
+        raise LogUnavailable(f"{detail}; the outcome is unknown; {_then(request)}")
     raise CallError(f"{problem.code}: {detail}" if problem.code else detail, problem.data)
 
 
@@ -170,6 +171,9 @@ def _timed_out(request: Request) -> TimedOut:
     if request.looks:
         return TimedOut(f"nobody has said within {request.timeout:g} s how the invocation stands: ask again")
     return TimedOut(
-        f"no reply from {request.target}.{request.handler} within {request.timeout:g} s; the call may still "
-        "take effect: repeat it with its idempotency key"
+        f"no reply from {request.target}.{request.handler} within {request.timeout:g} s; {_then(request)}"
     )
+
+
+def _then(request: Request) -> str:
+    return READS if request.looks else next_step(request.handler, request.idempotency_key)

@@ -27,7 +27,7 @@ from plexstream.edge.waiters import FUTURES, Done, Pending, Sink, deliver
 from plexstream.log.base import Item, Log, Place
 from plexstream.log.installation import partitions_of
 from plexstream.log.limits import RecordTooLarge
-from plexstream.model import address, idempotency
+from plexstream.model import address, again, idempotency
 from plexstream.model.errors import (
     BadArguments,
     LogUnavailable,
@@ -182,7 +182,8 @@ class Calls:
         id = f"{self._prefix}{next(self._numbers)}"
         now = time.monotonic()
         deadline = now + timeout
-        self._pending[id] = (sink, waiter, deadline, TELL, f"records for {topic}/{partition}", timeout, place)
+        what = f"records for {topic}/{partition}"
+        self._pending[id] = (sink, waiter, deadline, TELL, what, timeout, place, again.RECORDS)
         self._put(Sending(place, items, id, True, deadline, now))
         self._deadlines.watch(deadline)
         if self._closed.is_set():
@@ -221,6 +222,7 @@ class Calls:
             )
         self._admit(place)
         id = f"{self._prefix}{next(self._numbers)}"
+        then = again.next_step(handler, idempotency_key, headers)
         if keep and not idempotency_key:
             idempotency_key = idempotency.own_mark(id)
         value = encode_envelope(
@@ -231,7 +233,7 @@ class Calls:
         )  # fmt: skip
         now = time.monotonic()
         deadline = now + timeout
-        self._pending[id] = (sink, waiter, deadline, kind, f"{full}.{handler}", timeout, place)
+        self._pending[id] = (sink, waiter, deadline, kind, f"{full}.{handler}", timeout, place, then)
         self._put(Sending(place, ((key, value),), id, kind == TELL, deadline, now))
         self._deadlines.watch(deadline)
         if self._closed.is_set():
@@ -242,11 +244,8 @@ class Calls:
 
     def _refuse_closed(self, id: str) -> None:
         """Take back a call that was made while this was closed, unless `close` has ended it."""
-        if self._pending.pop(id, None) is not None:
-            raise LogUnavailable(
-                "this client was closed meanwhile; the call may still take effect: repeat it with its "
-                "idempotency key, on a new client"
-            )
+        if (call := self._pending.pop(id, None)) is not None:
+            raise LogUnavailable(f"this client was closed meanwhile: open a new one; {call[7]}")
 
     def _admit(self, place: Place) -> None:
         if self._closed.is_set():
@@ -309,14 +308,14 @@ class Calls:
         failure: Exception | None = None
         if isinstance(error, RecordTooLarge):
             failure = TooLarge(str(error))
-        elif error is not None:
-            failure = LogUnavailable(
-                f"the log failed while the message was on its way: {error}. Whether it arrived is unknown: "
-                "repeat it with its idempotency key"
-            )
         for id in ids:
             call = self._pending.pop(id, None)
             if call is not None:
+                if error is not None and type(failure) is not TooLarge:
+                    failure = LogUnavailable(
+                        f"the log failed while the message was on its way: {error}. Whether it arrived is "
+                        f"unknown; {call[7]}"
+                    )
                 batches.setdefault(call[0], []).append((call[1], None, failure))
         deliver(batches)
 
@@ -342,14 +341,14 @@ class Calls:
         for id in ids:
             call = self._pending.pop(id, None)
             if call is not None:
-                sink, waiter, deadline, kind, what, timeout, place = call
+                sink, waiter, deadline, kind, what, timeout, place, then = call
                 way = self._ways.get(place)
                 stuck = 0.0 if way is None else way.stuck(time.monotonic())
                 error: Exception
                 if stuck and way is not None and way.since <= deadline - timeout:  # so it waits as well
-                    error = _not_taken(place, what, timeout, stuck)
+                    error = _not_taken(place, what, timeout, stuck, then)
                 else:
-                    error = _timed_out(kind, what, timeout, why)
+                    error = _timed_out(kind, what, timeout, why, then)
                 batches.setdefault(sink, []).append((waiter, None, error))
         deliver(batches)
 
@@ -360,23 +359,16 @@ def _check_handler(name: str) -> None:
         raise BadArguments(f"handler {name[:40]!r}: give a name of 1 to {MAX_NAME} printable characters")
 
 
-def _not_taken(place: Place, what: str, timeout: float, stuck: float) -> LogUnavailable:
+def _not_taken(place: Place, what: str, timeout: float, stuck: float, then: str) -> LogUnavailable:
     return LogUnavailable(
         f"{what}: the log has not acknowledged the message within {timeout:g} s ({place[0]}[{place[1]}] has "
-        f"acknowledged nothing for {stuck:.1f} s: are its brokers up and in sync?). It may still take "
-        "effect: repeat it with its idempotency key"
+        f"acknowledged nothing for {stuck:.1f} s: are its brokers up and in sync?); {then}"
     )
 
 
-def _timed_out(kind: int, what: str, timeout: float, why: str | None) -> TimedOut:
+def _timed_out(kind: int, what: str, timeout: float, why: str | None, then: str) -> TimedOut:
     if kind == ASK:
         reason = why or f"within {timeout:g} s"
-        return TimedOut(
-            f"no reply from {what} {'before ' if why else ''}{reason}; the call may still take effect: "
-            "repeat it with its idempotency key"
-        )
+        return TimedOut(f"no reply from {what} {'before ' if why else ''}{reason}; {then}")
     reason = why or f"{timeout:g} s have passed"
-    return TimedOut(
-        f"{what}: {reason} before the log acknowledged; it may still take effect: "
-        "repeat it with its idempotency key"
-    )
+    return TimedOut(f"{what}: {reason} before the log acknowledged; {then}")

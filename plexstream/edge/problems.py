@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from plexstream.model.again import STOPPED
 from plexstream.model.errors import BadAddress, CallError, LogError, LogUnavailable, TopicMissing
 
 Header = tuple[bytes, bytes]
@@ -58,9 +59,7 @@ def of(error: BaseException) -> Problem:
 def stopping() -> Problem:
     """The server ends before the request has its answer."""
     return Problem(
-        503, "shutting_down",
-        "this node is being stopped, and the outcome is unknown: repeat the call with its idempotency key, "
-        "here in a while or at another node", headers=(TRY_AGAIN,),
+        503, "shutting_down", f"this node is being stopped, and {STOPPED}", headers=(TRY_AGAIN,),
     )  # fmt: skip
 
 

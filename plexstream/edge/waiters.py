@@ -19,8 +19,9 @@ class Sink(Protocol):
     def deliver(self, done: list[Done]) -> None: ...
 
 
-Pending = tuple[Sink, Any, float, int, str, float, Place]
-"""A call that waits: sink, waiter, deadline, kind, what it is for people, timeout in seconds, partition."""
+Pending = tuple[Sink, Any, float, int, str, float, Place, str]
+"""A call that waits: sink, waiter, deadline, kind, what it is for people, timeout in seconds, partition, and
+what its caller can do without an answer."""
 
 
 def deliver(batches: dict[Sink, list[Done]]) -> None:

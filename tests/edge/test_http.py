@@ -15,6 +15,9 @@ from echo import LONG, error, eventually, reply
 from web import problem
 
 from plexstream.edge.server import HttpServer
+from plexstream.model import again
+from plexstream.model.again import next_step
+from plexstream.model.control import RESULT
 from plexstream.model.errors import CALL_ERRORS, ConfigError
 from plexstream.model.idempotency import make_id, mark, own_mark
 from plexstream.model.message import TELL
@@ -89,9 +92,15 @@ def test_every_call_error_is_a_problem_with_its_status(node, code):
 def test_a_deadline_is_a_504(node):
     node.responder.answer = lambda ask: None
     body = problem(node.web.post("/v1/actors/account/alice/x?timeout=0.05"), 504, "timed_out")
-    assert "idempotency key" in body["detail"]
+    assert "look whether it has before you repeat it" in body["detail"]
     answer = node.web.get("/v1/actors/account/alice/x", headers={"Prefer": "respond-async, wait=0.05"})
-    problem(answer, 504, "timed_out")
+    assert problem(answer, 504, "timed_out")["detail"].endswith("; it only looks: ask again")
+    keyed = {"Idempotency-Key": "k"}
+    answer = node.web.post("/v1/actors/account/alice/x?timeout=0.05", headers=keyed)
+    assert "repeat it with the same idempotency key" in problem(answer, 504, "timed_out")["detail"]
+    answer = node.web.post("/v1/promises/account/alice/p/resolve?timeout=0.05", json={"value": 1})
+    assert "plexstream why ADDRESS" in problem(answer, 504, "timed_out")["detail"]
+    assert next_step(RESULT, "") == again.READS  # how an invocation stands
 
 
 @pytest.mark.parametrize("timeout", ["0", "-1", "nan", "inf", "soon", "1e9"])
