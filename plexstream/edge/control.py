@@ -57,6 +57,8 @@ def order(raw_path: bytes, body: bytes) -> Order:
     if len(raw_path) > MAX_PATH:
         raise Problem(400, "bad_address", f"a path of {len(raw_path)} bytes; at most {MAX_PATH} are allowed")
     raw = raw_path[1:].split(b"/")
+    if not any(raw[2:]):
+        raise _no_route(raw[1].decode("latin-1"))
     name = _name(raw.pop(-2)) if raw[1] == b"promises" and len(raw) in (6, 8) else None
     _, what, *parts = parts_of(b"/".join(raw))
     verb = parts.pop() if parts else ""
@@ -124,6 +126,15 @@ def _number(text: str) -> int:
             400, "bad_address", f"{text[:40]!r} is no number of an invocation: `plexstream ps` lists them"
         )
     return int(text)
+
+
+def is_route(raw_path: bytes, allow: str) -> bool:
+    """Whether something is at a path that the methods `allow` take: of orders, which end in a verb."""
+    what, *rest = raw_path.split(b"/")[2:] or [b""]
+    if "GET" in allow or what.decode("latin-1") not in PATHS:
+        return True
+    verbs = ACTIONS if what == b"invocations" else ("resolve", "reject")
+    return len(rest) > 1 and unquote_to_bytes(rest[-1]).decode("latin-1") in verbs
 
 
 def _no_route(what: str) -> Problem:

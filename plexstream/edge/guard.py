@@ -40,8 +40,11 @@ class Guard:
         self._strict = bool(self._hosts) or is_loopback(host)
         self._known: dict[bytes, bool] = {}
 
-    def check(self, scope: Mapping[str, Any]) -> None:
-        """Raises Problem for a request that must not be answered: 400, 403, 415."""
+    def check(self, scope: Mapping[str, Any]) -> Problem | None:
+        """Raises Problem for a request that must not be answered: 400, 403.
+
+        Returns a 415 for one that may be a page's, if there is anything that takes its method.
+        """
         host = origin = media = None
         own = False
         for name, value in scope["headers"]:
@@ -73,11 +76,11 @@ class Guard:
                     "plexstream.toml if it may",
                 )  # fmt: skip
         if scope["method"] in _SAFE or own or (media is not None and _is_json(media)):
-            return
+            return None
         if scope["raw_path"].startswith(_SECRET_IN_PATH):
-            return
+            return None
         what = "no Content-Type" if media is None else f"Content-Type {_shown(media)}"
-        raise Problem(
+        return Problem(
             415, "unsupported_media_type",
             f"{what}: send `Content-Type: application/json` (curl: --json), or an Idempotency-Key or "
             "X-Request-Id header, so that it is known not to come from a web page",

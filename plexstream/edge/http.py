@@ -26,7 +26,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from plexstream.edge import control, invocations, problems
 from plexstream.edge.actors import Actors, Receive, Scope, Send, read_body, timeout_of
@@ -93,16 +93,24 @@ def app(
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            check(scope)
+            refusal = check(scope)
         except Problem as problem:
             await _refuse(scope, problem, send)
             return
-        if scope["type"] == "http" and scope["raw_path"].startswith(ACTORS):
+        to_actors = scope["type"] == "http" and scope["raw_path"].startswith(ACTORS)
+        if refusal is not None and (scope["method"] == "POST" if to_actors else _has_route(rest, scope)):
+            await _refuse(scope, refusal, send)
+        elif to_actors:
             await actors(scope, receive, send)
         else:
             await rest(scope, receive, send)
 
     return front
+
+
+def _has_route(app: Starlette, scope: Scope) -> bool:
+    """Whether anything takes a request with its method: else that is what its answer has to say."""
+    return any(route.matches(scope)[0] is Match.FULL for route in app.routes)
 
 
 async def _refuse(scope: Scope, problem: Problem, send: Send) -> None:
@@ -294,11 +302,11 @@ async def _on_http(request: Request, error: Exception) -> Response:
     allow = ", ".join(sorted({*headers["Allow"].split(", "), "OPTIONS"})) if "Allow" in headers else ""
     if request.method == "OPTIONS" and allow:
         return Response(status_code=204, headers={"allow": allow, **_echo(request)})
-    if error.status_code == 405:
+    if error.status_code == 405 and control.is_route(request.scope["raw_path"], allow):
         detail = f"{request.method} is not allowed here, but {allow}"
         problem = Problem(405, "method_not_allowed", detail, headers=((b"allow", allow.encode()),))
     else:
-        problem = Problem(error.status_code, "not_found", "no such route; actors are below /v1/actors/")
+        problem = Problem(404, "not_found", "no such route; actors are below /v1/actors/")
     return _on_problem(request, problem)
 
 

@@ -126,3 +126,31 @@ def test_a_browser_is_not_told_that_others_may_call(node):
     answer = node.web.options(PATH, headers={"Origin": "https://evil.example"})
     assert not [name for name in answer.headers if name.startswith("access-control")]
     assert isinstance(answer, httpx.Response)
+
+
+PATHS_OF_ANY_METHOD = [
+    "/v1/status", "/health/live", "/health/ready", "/metrics", "/v1/topics/x", "/v1/invocations/inv_x",
+    "/v1/promises/a/b/c/%72esolve", "/v1/invocations/a/b/1/kill", "/v1/promises/a/b/c/resolve",
+    "/v1/actors/a/b/c", "/v1/actors/a/b/c/send",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST"])
+@pytest.mark.parametrize("path", PATHS_OF_ANY_METHOD)
+def test_a_method_that_nothing_takes_is_told_before_its_content_type(node, path, method):
+    answer = say(node, request(method, path, "content-type: text/plain", body=b"{}"))
+    allowed = say(node, request("OPTIONS", path)).headers["allow"]
+    takes_orders = path == "/v1/invocations/inv_x" and method == "POST"  # longer ones
+    assert answer.status == (415 if takes_orders or method in allowed.split(", ") else 405)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/invocations/", "/v1/invocations", "/v1/promises/", "/v1/awakeables/", "/v1/promises/a/b",
+     "/v1/nothing", "/v1/invocations/kill"],
+)  # fmt: skip
+def test_where_nothing_is_no_method_is_refused(node, path, method):
+    answer = say(node, request(method, path, "content-type: application/json", body=b"{}"))
+    expected = 405 if (path, method) == ("/v1/invocations/kill", "PUT") else 404
+    assert answer.status == expected, answer
