@@ -127,6 +127,13 @@ def _run(
                 shown += 1
         if follow:
             _follow(log, topics, numbers, address, as_json)
+        elif not shown and address is not None:
+            rest = f" from offset {start} on" if start else ""
+            stderr().print(
+                f"the journal has no record of {address}{rest}: is the address right? `plexstream state list` "
+                "shows who there is"
+            )
+            raise typer.Exit(NO)
         elif not shown:
             stderr().print("no records")
 

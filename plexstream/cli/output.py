@@ -105,7 +105,9 @@ def counted(number: int, noun: str) -> str:
 
 
 def when(time_ms: int) -> str:
-    """A time for people: local, to the millisecond."""
+    """A time for people: local, to the millisecond. Of what has not been yet, as of a turn, there is none."""
     from datetime import datetime
 
+    if time_ms <= 0:
+        return "–"
     return datetime.fromtimestamp(time_ms / 1000).isoformat(" ", "milliseconds")

@@ -126,7 +126,7 @@ def list_actors(
                     if len(rows) < limit:
                         rows.append({
                             "address": parse(piece.address).short, "partition": number, "turn": piece.seq,
-                            "offset": piece.offset, "time": piece.time,
+                            "offset": piece.offset, "time": piece.time or None,
                         })  # fmt: skip
     if as_json:
         print_json(rows)
@@ -136,7 +136,7 @@ def list_actors(
     table = Table("actor", "partition", "turn", "offset", "at", box=None, pad_edge=False)
     for row in rows:
         table.add_row(
-            row["address"], str(row["partition"]), f"{row['turn']:,}", str(row["offset"]), when(row["time"])
+            row["address"], str(row["partition"]), f"{row['turn']:,}", str(row["offset"]), when(row["time"] or 0)
         )
     stdout().print(table)
     more = f"; {len(rows)} are shown, -n shows more" if total > len(rows) else ""

@@ -113,9 +113,12 @@ def read_id(id: str) -> InvocationId:
         if address.full(target) != target:
             raise ValueError
     except (ValueError, binascii.Error, BadAddress):
-        raise UnknownInvocation(
-            f"{id[:80]!r} is no id of an invocation: they begin with inv_, and a 202 or a tell gives them"
-        ) from None
+        what = "they begin with inv_, and a 202 or a tell gives them"
+        if id.startswith(PREFIX):
+            what = "it is not whole, or was changed; copy all of what a 202, a tell or call --detach gave"
+        elif "#" in id:
+            what = "it is the name of a handler that waits, which `plexstream ps` lists; they begin with inv_"
+        raise UnknownInvocation(f"{id[:80]!r} is no id of an invocation: {what}") from None
     return InvocationId(target, match[2], match[3] or "")
 
 

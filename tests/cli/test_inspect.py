@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+from plexstream.cli.output import when
+
 BANK = Path(__file__).with_name("bank.py")
 
 
@@ -15,6 +17,12 @@ def test_state(cli, used):
     listed = json.loads(cli("state", "list", "account", "--data", used, "--json").stdout)
     assert {row["address"]: row["turn"] for row in listed} == {"account/alice": 3, "account/bob": 1}
     assert "account/bob" in cli("state", "list", "--data", used).stdout
+
+
+def test_what_has_not_been_yet_has_no_time():
+    """Such as the turn of an actor whose start has failed."""
+    assert when(0) == "–"
+    assert when(1_000_000_000_000).startswith("2001-09-")
 
 
 def test_state_in_the_past(cli, used):
@@ -44,6 +52,9 @@ def test_journal(cli, used):
     only = cli("journal", "tail", "--actor", "account/alice", "-n", "1", "--data", used).stdout.splitlines()
     assert len(only) == 1
     assert "#3 deposit" in only[0]
+    for command in ("tail", "show"):
+        nobody = cli("journal", command, "--actor", "account/nobody", "--data", used, code=1).stderr
+        assert "no record of default/default/account/nobody" in nobody
     assert (
         "are the partitions 0 to 7"
         in cli("journal", "show", "--partition", "8", "--data", used, code=2).stderr

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import typer
 
 from plexstream.cli.app import app
@@ -187,3 +188,11 @@ def test_waiting_for_a_node(dev, cli):
     said = cli("wait", "--url", f"http://127.0.0.1:{free_port()}", "--timeout", "0", code=3).stderr
     assert "nobody answers there" in said
     assert "http://HOST:PORT" in cli("wait", "--url", "localhost", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("id", "said"),
+    [("inv_abc", "it is not whole, or was changed"), ("account/alice#1", "plexstream ps"), ("x", "inv_")],
+)
+def test_ids_that_are_none(dev, cli, id, said):
+    assert said in cli("invocation", id, "--url", dev.url, code=1).stderr
