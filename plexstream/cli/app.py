@@ -23,7 +23,7 @@ from plexstream.cli import (
     wait,
     why,
 )
-from plexstream.cli.output import Group
+from plexstream.cli.output import App
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the answer is no (the actor refused, a difference or a problem was found); "
@@ -31,9 +31,7 @@ EXIT_CODES = (
     "130 Ctrl-C."
 )
 
-app = typer.Typer(
-    cls=Group,
-    no_args_is_help=True,
+app = App(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     epilog=EXIT_CODES,

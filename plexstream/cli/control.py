@@ -8,13 +8,13 @@ import typer
 
 from plexstream.cli import options
 from plexstream.cli.calls import Address, Timeout, Url, parse_value, reaching
-from plexstream.cli.output import stdout
+from plexstream.cli.output import App, stdout
 
 if TYPE_CHECKING:
     from plexstream.client import Client
 
-awakeables = typer.Typer(no_args_is_help=True, help="Complete what a handler waits for, by its id.")
-promises = typer.Typer(no_args_is_help=True, help="Complete a promise of an actor, by its name.")
+awakeables = App(help="Complete what a handler waits for, by its id.")
+promises = App(help="Complete a promise of an actor, by its name.")
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="As host.awakeable().id gave it: awk_….")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the promise.")]

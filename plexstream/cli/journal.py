@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plexstream.cli import options
-from plexstream.cli.output import NO, print_json, reading, stderr, stdout, when
+from plexstream.cli.output import NO, App, print_json, reading, stderr, stdout, when
 
 if TYPE_CHECKING:
     from plexstream.inspection.history import Entry
     from plexstream.log.base import Log
     from plexstream.model.topics import Topics
 
-app = typer.Typer(no_args_is_help=True, help="Read the journal: what every turn and step did.")
+app = App(help="Read the journal: what every turn and step did.")
 
 ActorAddress = Annotated[
     str | None, typer.Option("--actor", metavar="ADDRESS", help="Only the turns of this actor.")
@@ -130,8 +130,8 @@ def _run(
         elif not shown and address is not None:
             rest = f" from offset {start} on" if start else ""
             stderr().print(
-                f"the journal has no record of {address}{rest}: is the address right? `plexstream state list` "
-                "shows who there is"
+                f"the journal has no record of {address}{rest}: is the address right? "
+                "`plexstream state list` shows who there is"
             )
             raise typer.Exit(NO)
         elif not shown:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from typer.core import TyperGroup
+from typer import Typer
+from typer.core import TyperCommand, TyperGroup
 
 from plexstream.model.errors import (
     BadAddress,
@@ -22,6 +23,8 @@ from plexstream.model.errors import (
 if TYPE_CHECKING:
     from rich.console import Console
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 NO, WRONG, AWAY, INTERRUPTED = 1, 2, 3, 130
 """Exit codes."""
 
@@ -29,8 +32,38 @@ _WIDE = 10_000
 """Columns, where other programs read."""
 
 
+def _named(params: list[Any]) -> list[Any]:
+    """Options that are switches, with no type in their help: they take no value."""
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params
+
+
+class Command(TyperCommand):
+    """One command."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _named(super().get_params(ctx))
+
+
+class App(Typer):
+    """Commands, and groups of them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(cls=Group, no_args_is_help=True, **options)
+
+    def command(
+        self, name: str | None = None, **options: Any
+    ) -> Callable[[F], F]:
+        return super().command(name, cls=Command, **options)
+
+
 class Group(TyperGroup):
     """Turns the errors that plexstream raises on purpose into one line and an exit code."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _named(super().get_params(ctx))
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **named: Any) -> Any:
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plexstream.cli import options
-from plexstream.cli.output import NO, counted, print_json, reading, stderr, stdout, when
+from plexstream.cli.output import NO, App, counted, print_json, reading, stderr, stdout, when
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from plexstream.model.snapshot import Snapshot
     from plexstream.model.topics import Topics
 
-app = typer.Typer(no_args_is_help=True, help="Look at the state of actors, now or in the past.")
+app = App(help="Look at the state of actors, now or in the past.")
 
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="type/id, or tenant/namespace/type/id.")]
 
@@ -136,8 +136,9 @@ def list_actors(
     table = Table("actor", "partition", "turn", "offset", "at", box=None, pad_edge=False)
     for row in rows:
         table.add_row(
-            row["address"], str(row["partition"]), f"{row['turn']:,}", str(row["offset"]), when(row["time"] or 0)
-        )
+            row["address"], str(row["partition"]), f"{row['turn']:,}", str(row["offset"]),
+            when(row["time"] or 0),
+        )  # fmt: skip
     stdout().print(table)
     more = f"; {len(rows)} are shown, -n shows more" if total > len(rows) else ""
     stderr().print(f"{counted(total, 'actor')}{more}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from plexstream.cli import options
-from plexstream.cli.output import NO, print_json, stderr, stdout
+from plexstream.cli.output import NO, App, print_json, stderr, stdout
 from plexstream.model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from plexstream.log.base import Log
     from plexstream.node.config import Config
 
-app = typer.Typer(no_args_is_help=True, help="Create and list the topics.")
+app = App(help="Create and list the topics.")
 
 
 @app.command()

@@ -196,3 +196,16 @@ def test_waiting_for_a_node(dev, cli):
 )
 def test_ids_that_are_none(dev, cli, id, said):
     assert said in cli("invocation", id, "--url", dev.url, code=1).stderr
+
+
+def commands(command, path=()):
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, (*path, name))
+
+
+@pytest.mark.parametrize("path", list(commands(typer.main.get_command(app))), ids=" ".join)
+def test_a_switch_takes_no_value_in_its_help(cli, path):
+    said = cli(*path, "--help").stdout
+    assert "--help" in said
+    assert "bool" not in said.lower()
