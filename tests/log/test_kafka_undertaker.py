@@ -12,9 +12,9 @@ from plexstream.log.kafka.admin import Admin
 
 gc.disable()
 asked = Admin(sys.argv[1], {})
-client = asked._client
+client = asked._free[0].handle
 if sys.argv[2] == "bare":
-    asked._ending.detach()  # as it was
+    asked._free[0].end.detach()  # as it was
 asked.itself = asked  # nobody has it any more, but for the collector
 future = client.create_topics([NewTopic(sys.argv[3], 0)])[sys.argv[3]]
 collected = threading.Event()

@@ -4,6 +4,9 @@ librdkafka's admin client keeps what it knows of a partition's leader for as lon
 leader has moved, or has had a pause and a new epoch, each question to it fails with FENCED_LEADER_EPOCH, or
 with _NOENT where there was no leader for a while (as of 2.16). To list all topics renews what it knows. To
 list one by its name would, too, but creates it on brokers that create topics by themselves.
+
+A client is used by one thread at a time. While `list_topics` waits for a broker, confluent-kafka lets no
+other call of the same client go on; and a broker answers what comes over one connection in its turn.
 """
 
 from __future__ import annotations
@@ -41,9 +44,23 @@ _ANEW = 3
 """After so many failures one after the other a new client is made, whatever they were: the broker that this
 one asks for metadata may be cut off from its peers, and know nothing new."""
 
+KEPT = 2
+"""Clients that stay, where nobody asks anything."""
+SHARE_S = 0.1
+"""How long to wait for one of these before another one is made. Where brokers answer, none is."""
+
+
+class _Client:
+    """One client, of whoever has taken it."""
+
+    def __init__(self, handle: AdminClient) -> None:
+        self.handle = handle
+        self.failures = 0  # one after the other, of whatever question
+        self.end = watch(self, handle)
+
 
 class Admin:
-    """An admin client that heals, or is replaced. Thread-safe.
+    """Admin clients that heal, or are replaced. Thread-safe: whoever asks has one alone.
 
     Parameters:
         sound: gives the bootstrap addresses for a new one.
@@ -58,10 +75,9 @@ class Admin:
         own = PROMPT | {"allow.auto.create.topics": False}
         self._settings = client_settings(bootstrap, own, settings, "admin", self._outage.error)
         self._sound = sound or (lambda: bootstrap)
-        self._lock = threading.Lock()
-        self._failures = 0  # one after the other, of whatever question
-        self._client = connect(AdminClient, self._settings)
-        self._ending = watch(self, self._client)
+        self._came_back = threading.Condition()
+        self._free = [_Client(connect(AdminClient, self._settings))]
+        self._there = 1  # free ones, and those that somebody has
 
     def ask(
         self,
@@ -85,24 +101,35 @@ class Admin:
             TopicMissing: there is no such topic.
             LogError: whatever else is the answer.
         """
+        client = self._take()
+        seconds = TIMEOUT_S if timeout is None else timeout
+        try:
+            return self._ask(client, doing, question, topic, attempt_s, seconds)
+        finally:
+            self._give_back(client)
+
+    def _ask(
+        self, client: _Client, doing: str, question: Question[T], topic: str, attempt_s: float, timeout: float
+    ) -> T:
         began = time.monotonic()
-        deadline = began + (TIMEOUT_S if timeout is None else timeout)
+        deadline = began + timeout
         pause = _FIRST_PAUSE_S
         while True:
-            client = self._client
-            failed = self._attempt(client, question, max(0.1, min(attempt_s, deadline - time.monotonic())))
+            seconds = max(0.1, min(attempt_s, deadline - time.monotonic()))
+            failed = self._attempt(client.handle, question, seconds)
             if not isinstance(failed, KafkaException):
-                self._failures = 0
+                client.failures = 0
                 return failed
             error: KafkaError = failed.args[0]
             kind = kind_of(error)
             now = time.monotonic()
             if now + pause >= deadline or kind in (Kind.FENCED, Kind.REFUSED, Kind.OURS):
                 raise log_error(error, self.bootstrap, doing) from failed
-            self._failures += 1
-            if kind is Kind.ANEW or self._failures % _ANEW == 0:
+            client.failures += 1
+            left = min(ATTEMPT_S, deadline - now)
+            if kind is Kind.ANEW or client.failures % _ANEW == 0:
                 self._replace(client, error)
-            elif not self._renew(client, topic, min(ATTEMPT_S, deadline - now)) and now - began >= MISSING_S:
+            elif not self._renew(client.handle, topic, left) and now - began >= MISSING_S:
                 raise TopicMissing(f"Kafka at {self.bootstrap}: {doing}: the topic {topic!r} does not exist")
             time.sleep(pause)
             pause = min(2 * pause, _LAST_PAUSE_S)
@@ -137,11 +164,37 @@ class Admin:
             return True
         return not topic or topic in found.topics
 
-    def _replace(self, old: AdminClient, why: KafkaError) -> None:
-        with self._lock:
-            if self._client is old:
-                logger.info("Kafka at %s: a new admin client, after %s", self.bootstrap, why.name())
-                self._settings["bootstrap.servers"] = self._sound()
-                self._client = connect(AdminClient, self._settings)
-                self._ending()
-                self._ending = watch(self, self._client)
+    def _take(self) -> _Client:
+        """A client that nobody has."""
+        with self._came_back:
+            if not self._free and self._there >= KEPT:
+                self._came_back.wait_for(lambda: self._free, SHARE_S)
+            if self._free:
+                return self._free.pop()
+            self._there += 1
+        try:
+            return _Client(self._connect())
+        except BaseException:
+            with self._came_back:
+                self._there -= 1
+            raise
+
+    def _give_back(self, client: _Client) -> None:
+        with self._came_back:
+            for idle in self._free:  # what librdkafka has to say of a broker that is away waits in the client
+                idle.handle.poll(0)
+            if len(self._free) < KEPT:
+                self._free.append(client)
+                self._came_back.notify()
+            else:
+                self._there -= 1
+                client.end()
+
+    def _replace(self, client: _Client, why: KafkaError) -> None:
+        logger.info("Kafka at %s: a new admin client, after %s", self.bootstrap, why.name())
+        client.end()
+        client.handle = self._connect()
+        client.end = watch(client, client.handle)
+
+    def _connect(self) -> AdminClient:
+        return connect(AdminClient, self._settings | {"bootstrap.servers": self._sound()})
