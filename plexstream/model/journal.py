@@ -67,7 +67,7 @@ class Claim(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """One message handled by one actor, all of it: it counts only under the latest claim before it."""
+    """One message handled by one actor, all of it. Counts only as the next record under the latest claim."""
 
     claim: int
     actor: str
@@ -87,6 +87,7 @@ class Turn(NamedTuple):
     cause_seq: int
     cause_index: int
     outs: tuple[Out, ...] | list[Out]
+    ordinal: int = 0  # its number in its reign, from 1; 0: on its way there, or written before there were such
 
 
 class CommandKind(IntEnum):
@@ -179,6 +180,7 @@ class Step(NamedTuple):
     begin: Begin | None
     commands: tuple[Command, ...] | list[Command]
     completions: tuple[Completion, ...] | list[Completion]
+    ordinal: int = 0
 
 
 class Origin(NamedTuple):
@@ -212,7 +214,7 @@ class Inbox(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Progress, ownership, and nothing else. Counts only under the latest claim before it."""
+    """Progress, ownership, and nothing else. Counts as a turn does."""
 
     claim: int
     time: int
@@ -223,13 +225,15 @@ class Mark(NamedTuple):
     timer: str  # timer (actor#id) about to be tried with care, or ""
     release: bool  # the owner lets go in good order
     alive: str = ""  # the process of `claim`, which has lost it and lives
+    ordinal: int = 0
 
 
 class Partition(NamedTuple):
     """The sum of a journal up to offset `start`.
 
     From `floor` on something may be owed; from `unsaved` on the snapshot topic may lack something.
-    `claims` says which claims were in force from the lower of them to `start`.
+    `claims` says which claims were in force from the lower of them to `start`, and `uncounted` which records
+    under them did not count.
     """
 
     start: int = 0
@@ -250,6 +254,9 @@ class Partition(NamedTuple):
     attempt_by: tuple[str, ...] = ()  # those of `attempts`
     timer_by: tuple[str, ...] = ()  # those of `timer_attempts`
     process: str = ""  # that of the reign in force
+    ordinal: int = -1  # of the last record of that reign that counted; -1: unknown, -2: one is missing
+    unread: int = 0  # records since then that could not be read
+    uncounted: tuple[Span, ...] = ()  # offsets of what was appended again, and of what follows a missing one
 
 
 JournalRecord = Claim | Turn | Step | Mark

@@ -13,6 +13,8 @@ _KNOWN = 100
 """More deaths than that make no difference to anybody."""
 CRASH_TURNS = 10_000
 """A reign with so many turns did not end because of its first message."""
+UNKNOWN, MISSING = -1, -2
+"""As the number of the last record of a reign that counted: it is not known; one is not there, and no more count."""
 
 
 class InboxFold:
@@ -62,7 +64,12 @@ class InboxFold:
 class Fold:
     """Folds one partition's journal from `partition` on.
 
-    Invariants: `next` is the offset of the record that comes; `claim` is the latest claim below it.
+    Invariants: `next` is the offset of the record that comes; `claim` is the latest claim below it, and `ordinal`
+    the number of the last record of that reign that counted.
+
+    Attributes:
+        broken: the latest reign of which something is missing: the offset of the first record that does not
+            count for that, the number it has, and the number that should stand there.
     """
 
     def __init__(self, partition: Partition = Partition()) -> None:  # noqa: B008  immutable
@@ -82,6 +89,10 @@ class Fold:
         self.timer = partition.timer
         self.timer_by = partition.timer_by or _unnamed(partition.timer_attempts)
         self.code: dict[str, str] = {}
+        self.ordinal = partition.ordinal
+        self.unread = partition.unread
+        self.uncounted = list(partition.uncounted)
+        self.broken: tuple[int, int, int] | None = None
 
     @property
     def crashes(self) -> int:
@@ -99,16 +110,18 @@ class Fold:
         return len(self.timer_by)
 
     def counted(self, offset: int, record: JournalRecord) -> bool:
-        """Whether a turn or mark below `next` counted: it names the latest claim before it."""
+        """Whether a turn or mark below `next` counted. Known as far back as `partition` says what is owed."""
         latest = max((c for c in self.claims if c < offset), default=-1)
-        return type(record) is not Claim and record.claim == latest and not beyond(offset, record)  # type: ignore[union-attr]
+        if isinstance(record, Claim) or record.claim != latest or beyond(offset, record):
+            return False
+        return not any(first <= offset < end for first, end in self.uncounted)
 
     def take(self, offset: int, record: JournalRecord) -> bool:
         """Fold the record at `offset`; returns whether it counts (a claim always does)."""
         assert offset >= self.next, f"offset {offset} after {self.next}: a journal is folded in order"
         self.next = offset + 1
         if type(record) is Turn or type(record) is Step:
-            if record.claim != self.claim:
+            if record.claim != self.claim or not self.follows(offset, record.ordinal):
                 return False
             self.turn(record)
             return True
@@ -116,14 +129,61 @@ class Fold:
             self._claim(offset, record)
             return True
         assert type(record) is Mark
-        if record.claim != self.claim:
+        if beyond(offset, record):
+            return False
+        if record.claim != self.claim or not self.follows(offset, record.ordinal):
             if record.alive:
                 self._heard_of(record.alive)
             return False
-        if beyond(offset, record):
-            return False
         self._mark(record)
         return True
+
+    def skip(self, offset: int) -> None:
+        """The record at `offset` cannot be read: it counts for nothing. It may have been of the reign."""
+        if offset >= self.next:
+            self.next = offset + 1
+            self.unread += 1
+
+    def follows(self, offset: int, ordinal: int) -> bool:
+        """Whether the record at `offset`, of the reign in force, is the next of it by its number.
+
+        One with a number that was there is that record, appended again. With one too high, something of the
+        reign is not there: what follows was made on top of it, and nothing of the reign counts any more.
+        """
+        last = self.ordinal
+        if ordinal == last + 1 > 0:
+            counts = True
+        elif last == MISSING:
+            counts = False
+        elif ordinal == 0:
+            counts = last <= 0  # all of the reign is of a version of before, whose records have no numbers
+        elif last == UNKNOWN or last < ordinal <= last + 1 + self.unread:
+            counts = True
+        else:
+            counts = False
+            if ordinal > last:
+                self.broken = offset, ordinal, last + 1
+        if counts:
+            self.ordinal = ordinal or last
+            self.unread = 0
+            return True
+        self._note(offset)
+        if self.broken is not None and self.broken[0] == offset:
+            self.ordinal = MISSING
+        return False
+
+    def repeated(self, offset: int) -> None:
+        """What stands at `offset` was appended again. For who folds what it has written."""
+        self._note(offset)
+        self.next = offset + 1
+
+    def _note(self, offset: int) -> None:
+        """The record at `offset` does not count. Behind a missing one, nothing does."""
+        spans = self.uncounted
+        if spans and (spans[-1].end == offset or self.ordinal == MISSING):
+            spans[-1] = Span(spans[-1].first, offset + 1)
+        else:
+            spans.append(Span(offset, offset + 1))
 
     def turn(self, turn: Turn | Step) -> None:
         """A turn or a step that counts finishes its cause."""
@@ -164,6 +224,7 @@ class Fold:
         self._heard_of(self.process)
         self.claim = offset
         self.claims.append(offset)
+        self.ordinal = self.unread = 0
         self.turns = 0
         self.released = False
         self.code = claim.code
@@ -198,11 +259,14 @@ class Fold:
         unsaved = self.next if unsaved is None else unsaved
         while len(self.claims) > 1 and self.claims[1] < min(floor, unsaved):
             del self.claims[0]
+        while self.uncounted and self.uncounted[0].end <= min(floor, unsaved):
+            del self.uncounted[0]
         return Partition(
             self.next, floor, unsaved, tuple(self.claims), tuple(i.plain(t) for t, i in self.inboxes.items()),
             self.relayed, self.emitted, self.crashes, self.turns, self.released,
             self.attempt, len(self.attempt_by), self.timer, self.timer_attempts,
             self.deaths, self.attempt_by, self.timer_by, self.process,
+            self.ordinal, self.unread, tuple(self.uncounted),
         )  # fmt: skip
 
 

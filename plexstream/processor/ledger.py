@@ -27,6 +27,7 @@ from plexstream.processor.ticks import Ticks
 from plexstream.processor.timers import Timers
 from plexstream.processor.waiting.invocations import Invocations
 
+_new = tuple.__new__  # a named tuple's own costs several times as much
 _OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
 
 
@@ -65,6 +66,7 @@ class Ledger:
         for offset, turn in restore.still_owed():
             self._owe(offset, turn)
         self._number = 1
+        self._ordinal = self.fold.ordinal  # of the last record that was handed out
         self._pending: list[Turn | Step | Mark] = []
         self._measured = self._measured_bytes = 0  # of what is pending
         self._pending_answers: list[Answer] = []
@@ -137,12 +139,14 @@ class Ledger:
                 return None
             self._pending.append(self._mark())
         self._measured = self._measured_bytes = 0
-        group = Group(self._number, self._pending, self._pending_answers)
+        numbered = [_numbered(record, self._ordinal + n) for n, record in enumerate(self._pending, 1)]
+        self._ordinal += len(numbered)
+        group = Group(self._number, self._pending, numbered, self._pending_answers)
         self.in_flight.append(group)
         self._pending = []
         self._pending_answers = []
         self._number += 1
-        return group.records
+        return numbered
 
     def pending_bytes(self) -> int:
         """About how large the group is that comes next: each record is measured once."""
@@ -182,9 +186,13 @@ class Ledger:
     def gap(self, records: Sequence[tuple[int, JournalRecord | None]]) -> None:
         """What stands in the journal around the oldest group; None for what cannot be read.
 
+        A group that was appended again, or one before it, stands there more often than it was sent: the first
+        of each number is the one that counts, for all who read the journal.
+
         Raises:
-            Fenced: another has claimed the partition.
+            Fenced: another has claimed the partition, or not all of the group is there.
         """
+        group = self.in_flight[0]
         mine: list[int] = []
         if not records or len(records) != records[-1][0] - self.fold.next + 1:
             # Only a newer owner trims what this one has not read, its claim perhaps.
@@ -192,21 +200,33 @@ class Ledger:
         for offset, record in records:
             if type(record) is Claim:
                 raise Fenced(f"partition {self.partition}: claimed by {record.node} at offset {offset}")
-            if isinstance(record, Turn | Step | Mark) and record.claim == self.claim:
+        fold, open = self.fold, deque(group.numbered)
+        for offset, record in records:
+            if not isinstance(record, Turn | Step | Mark) or record.claim != self.claim:
+                continue
+            if record.ordinal == open[0].ordinal:
                 mine.append(offset)
-        group = self.in_flight.popleft()
-        if len(mine) != len(group.records):
+                open.popleft()
+                if not open:
+                    break  # what comes then is looked at with the next group
+            elif 0 < record.ordinal < open[0].ordinal:
+                fold.repeated(offset)
+            else:
+                raise Fenced(f"partition {self.partition}: another record stands at offset {offset} than is due")
+        if open:
             found = f"{len(mine)} of {len(group.records)} records are in the journal"
             raise Fenced(f"partition {self.partition}: {found}")
+        self.in_flight.popleft()
         self._apply(group, mine)
 
     def _apply(self, group: Group, offsets: Sequence[int]) -> None:
         fold, pieces, active = self.fold, self.pieces, self.actors.active
         turns = 0
-        for offset, record in zip(offsets, group.records, strict=True):
+        for offset, record, numbered in zip(offsets, group.records, group.numbered, strict=True):
             if type(record) is Turn or type(record) is Step:
                 turns += 1
                 fold.next = offset + 1
+                fold.ordinal = numbered.ordinal
                 fold.turn(record)
                 pieces.apply(offset, record)
                 if record.cause_topic == TIMER:
@@ -219,8 +239,8 @@ class Ledger:
                     if every and record.seq % every == 0:
                         self.actors.to_save.append(record.actor)
             else:
-                fold.take(offset, record)
-        self.newest = group.records[-1]
+                fold.take(offset, numbered)
+        self.newest = group.numbered[-1]
         self.running_ahead -= turns
         self._since_mark += turns
         self.actors.acknowledged_group = group.number
@@ -258,3 +278,9 @@ class Ledger:
         self.fold.relayed = self.outbox.mails.done(self.fold.next)
         next = self.fold.next
         self.fold.emitted = min(self.outbox.emits.done(next), self.outbox.letters.done(next))
+
+
+def _numbered(record: Turn | Step | Mark, ordinal: int) -> Turn | Step | Mark:
+    """The record with its number in its reign."""
+    numbered: Turn | Step | Mark = _new(type(record), (*record[:-1], ordinal))
+    return numbered

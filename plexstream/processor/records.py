@@ -38,10 +38,16 @@ class Answer(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Records appended together, and the answers that their acknowledgement releases."""
+    """Records appended together, and the answers that their acknowledgement releases.
+
+    Attributes:
+        records: as they were made: what runs ahead of the log knows them by their identity.
+        numbered: as they are on the log.
+    """
 
     number: int
     records: list[Turn | Step | Mark]
+    numbered: list[Turn | Step | Mark]
     answers: list[Answer]
 
 

@@ -60,11 +60,11 @@ class Restore:
         Patches are absolute: folding one again is harmless. Raises Malformed: then `skip` it.
         """
         record = self._decode(data)
-        if type(record) is Mark and (why := beyond(offset, record)):
-            raise Malformed(why)
         self.next = offset + 1
         old = offset < self.start
         counts = self.fold.counted(offset, record) if old else self.fold.take(offset, record)
+        if type(record) is Mark and (why := beyond(offset, record)):
+            raise Malformed(why)
         if type(record) is Claim:
             self.on_claim(record)
         if not counts:
@@ -119,7 +119,7 @@ class Restore:
     def skip(self, offset: int) -> None:
         """The record at `offset` cannot be read: it counts for nothing."""
         self.next = offset + 1
-        self.fold.next = max(self.fold.next, offset + 1)
+        self.fold.skip(offset)
 
     def still_owed(self) -> Iterator[tuple[int, Turn | Step]]:
         """Turns whose outgoing items may not have arrived, in order; no messages if there is an `unseen`."""

@@ -8,11 +8,11 @@ from typing import Any
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import Claim, Inbox, JournalRecord, Mark, Origin, Partition, Span, Step, Turn
 from plexstream.schema import avro
-from plexstream.schema.avro import HEADER, prefix, prefixes
+from plexstream.schema.avro import HEADER, prefixes
 from plexstream.schema.step import decode_step, encode_step
 from plexstream.schema.turn import decode_turn, encode_turn
 
-_TURN, _STEP = prefix("Turn"), prefix("Step")
+_TURN, _STEP = prefixes("Turn"), prefixes("Step")
 _MARK, _CLAIM = prefixes("Mark"), prefixes("Claim")
 
 
@@ -35,8 +35,9 @@ def decode_journal(data: bytes, outs: bool = True) -> JournalRecord:
         Malformed: the bytes are no journal record.
     """
     head = data[:HEADER]
-    if head in (_TURN, _STEP):
-        name, decode = ("Turn", decode_turn) if head == _TURN else ("Step", decode_step)
+    turn = head in _TURN
+    if turn or head in _STEP:
+        name, decode = ("Turn", decode_turn) if turn else ("Step", decode_step)
         try:
             return decode(data, outs)
         except IndexError:
@@ -60,7 +61,11 @@ def encode_partition(partition: Partition) -> bytes:
     """Encode the sum of a journal's beginning."""
     return avro.encode(
         "Partition",
-        {**partition._asdict(), "inboxes": _inboxes_out(partition.inboxes)},
+        {
+            **partition._asdict(),
+            "inboxes": _inboxes_out(partition.inboxes),
+            "uncounted": _spans_out(partition.uncounted),
+        },
     )
 
 
@@ -68,7 +73,16 @@ def decode_partition(data: bytes) -> Partition:
     """Decode the sum of a journal's beginning. Raises Malformed."""
     fields = avro.decode("Partition", data)
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-    return Partition(**{**plain, "inboxes": _inboxes_in(fields["inboxes"])})
+    inboxes, uncounted = _inboxes_in(fields["inboxes"]), _spans_in(fields["uncounted"])
+    return Partition(**{**plain, "inboxes": inboxes, "uncounted": uncounted})
+
+
+def _spans_out(spans: Iterable[Span]) -> list[dict[str, int]]:
+    return [{"first": first, "end": end} for first, end in spans]
+
+
+def _spans_in(spans: list[dict[str, int]]) -> tuple[Span, ...]:
+    return tuple(Span(s["first"], s["end"]) for s in spans)
 
 
 def _inboxes_out(inboxes: Iterable[Inbox]) -> list[dict[str, Any]]:
@@ -76,7 +90,7 @@ def _inboxes_out(inboxes: Iterable[Inbox]) -> list[dict[str, Any]]:
         {
             **i._asdict(),
             "origins": [o._asdict() for o in i.origins],
-            "spans": [{"first": first, "end": end} for first, end in i.spans],
+            "spans": _spans_out(i.spans),
         }
         for i in inboxes
     ]
@@ -90,7 +104,7 @@ def _inboxes_in(inboxes: list[dict[str, Any]]) -> tuple[Inbox, ...]:
             i["next"],
             tuple(i["done"]),
             tuple(Origin(**o) for o in i["origins"]),
-            tuple(Span(s["first"], s["end"]) for s in i["spans"]),
+            _spans_in(i["spans"]),
         )
         for i in inboxes
     )

@@ -26,7 +26,7 @@ else:
 R = TypeVar("R")
 
 OUTS = Turn._fields.index("outs")
-"""The last field of a turn, which a restore passes over; a step has it in the same place."""
+"""What of a turn a restore passes over; a step has it in the same place."""
 
 
 def _records() -> dict[type, Record[Any]]:
@@ -41,8 +41,8 @@ def _records() -> dict[type, Record[Any]]:
     turn = "lslslll?sassslslla"
     return {
         Envelope: make(Envelope, prefix("Envelope"), "ksssbssslmsll", ()),
-        Turn: make(Turn, prefix("Turn"), turn, (change, out)),
-        Step: make(Step, prefix("Step"), turn + "llloraa", (change, out, begin, command, completion)),
+        Turn: make(Turn, prefix("Turn"), turn + "l", (change, out)),
+        Step: make(Step, prefix("Step"), turn + "llloraal", (change, out, begin, command, completion)),
         Snapshot: make(Snapshot, prefix("Snapshot"), "lssoslllb", ()),
     }
 

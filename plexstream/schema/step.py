@@ -35,6 +35,7 @@ def encode_step(step: Step) -> bytes:
         _STEP, encode_fields(step[:18]), cached_long(step.invocation), cached_long(step.number),
         cached_long(step.next), _NOTHING if b is None else _SOME + _begin(b),
         _array(step.commands, _command), _array(step.completions, _completion),
+        cached_long(step.ordinal),
     ))  # fmt: skip
 
 
@@ -77,9 +78,10 @@ def decode_step(d: bytes, want_outs: bool = True) -> Step:
     at = _items(d, at, _read_command, commands)
     completions: list[Completion] = []
     at = _items(d, at, _read_completion, completions)
+    ordinal, at = read(d, at) if d.startswith(_STEP) else (0, at)
     if at != len(d):
         raise Malformed(f"a Step ends at byte {at} of {len(d)}")
-    return _new(Step, (*fields, invocation, number, next, begin, commands, completions))
+    return _new(Step, (*fields, invocation, number, next, begin, commands, completions, ordinal))
 
 
 def _items(d: bytes, at: int, take: Callable[[bytes, int], tuple[Any, int]], into: list[Any]) -> int:

@@ -42,11 +42,11 @@ _fields: dict[bytes, str] = {}  # by what comes before the value of a plain fiel
 
 def encode_turn(t: Turn) -> bytes:
     """Encode a turn."""
-    return _TURN + encode_fields(t)
+    return b"".join((_TURN, encode_fields(t[:18]), cached_long(t.ordinal)))
 
 
-def encode_fields(t: Turn | tuple[Any, ...]) -> bytes:
-    """The body of a turn, with which that of a step begins, too."""
+def encode_fields(t: tuple[Any, ...]) -> bytes:
+    """The body of a turn but for its ordinal, with which that of a step begins, too."""
     (claim, actor, seq, topic, offset, time, status, fresh, idem, patch,
      handler, id, sender, kind, origin, cause_seq, index, outs) = t  # fmt: skip
     message = id.encode()
@@ -106,13 +106,14 @@ def read_bytes(d: bytes, at: int) -> tuple[bytes, int]:
 def decode_turn(d: bytes, want_outs: bool) -> Turn:
     """Decode a turn. Raises Malformed, IndexError, UnicodeDecodeError."""
     fields, at = read_fields(d, want_outs)
+    ordinal, at = read(d, at) if d.startswith(_TURN) else (0, at)
     if at != len(d):
         raise Malformed(f"a Turn ends at byte {at} of {len(d)}")
-    return _new(Turn, fields)
+    return _new(Turn, (*fields, ordinal))
 
 
 def read_fields(d: bytes, want_outs: bool) -> tuple[tuple[Any, ...], int]:
-    """The fields of a turn, and where they end."""
+    """The fields of a turn but for its ordinal, and where they end."""
     # Recovery reads some hundred thousand of these a second: what is usually short is read in place.
     short = SHORT
     claim, at = read(d, HEADER)

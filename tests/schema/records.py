@@ -55,7 +55,7 @@ STRATEGIES = {
     ),
     "Turn": st.builds(
         Turn, long, text, long, text, long, long, int32, st.booleans(), text, st.lists(change, max_size=4),
-        text, text, text, int32, text, long, int32, st.lists(out, max_size=4),
+        text, text, text, int32, text, long, int32, st.lists(out, max_size=4), long,
     ),
     "Step": st.builds(
         Step, long, text, long, text, long, long, int32, st.booleans(), text, st.lists(change, max_size=4),
@@ -65,13 +65,13 @@ STRATEGIES = {
             st.none() | st.lists(change, max_size=2),
         ),
         st.lists(st.builds(Command, int32, int32, text, long), max_size=3),
-        st.lists(st.builds(Completion, int32, st.booleans(), blob), max_size=3),
+        st.lists(st.builds(Completion, int32, st.booleans(), blob), max_size=3), long,
     ),
     "Claim": st.builds(Claim, text, text, long, st.dictionaries(text, text, max_size=3), text),
-    "Mark": st.builds(Mark, long, long, inboxes, long, long, long, text, st.booleans(), text),
+    "Mark": st.builds(Mark, long, long, inboxes, long, long, long, text, st.booleans(), text, long),
     "Partition": st.builds(
         Partition, long, long, long, longs.map(tuple), inboxes, long, long, int32, int32, st.booleans(),
-        long, int32, text, int32, texts, texts, texts, text,
+        long, int32, text, int32, texts, texts, texts, text, long, int32, spans,
     ),
     "Snapshot": st.builds(
         Snapshot, st.integers(0, 4), text, text, st.none() | text, long, long, long, blob

@@ -194,20 +194,27 @@ def test_bytes_are_those_of_this_version(name, codec):
     assert plain(codec.decode(codec.encode(decoded))) == FILLED[name]
 
 
+NUMBER = {"ordinal": 0}
+NUMBERS = {"ordinal": -1, "unread": 0, "uncounted": []}
 ADDED = {
-    "Claim": {"process": ""},
-    "Mark": {"alive": ""},
-    "Partition": {"deaths": [], "attempt_by": [], "timer_by": [], "process": ""},
+    ("Claim", 1): {"process": ""},
+    ("Mark", 1): {"alive": "", **NUMBER},
+    ("Mark", 2): NUMBER,
+    ("Partition", 1): {"deaths": [], "attempt_by": [], "timer_by": [], "process": "", **NUMBERS},
+    ("Partition", 2): NUMBERS,
+    ("Step", 1): NUMBER,
+    ("Turn", 1): NUMBER,
 }
 
 
-@pytest.mark.parametrize("name", sorted(OLDER))
-def test_what_older_versions_wrote_is_read_with_defaults(name):
-    expected = {**FILLED[name], **ADDED[name]}
-    if "inboxes" in expected:
+@pytest.mark.parametrize(("name", "version"), sorted(OLDER))
+def test_what_older_versions_wrote_is_read_with_defaults(name, version):
+    expected = {**FILLED[name], **ADDED[name, version]}
+    if "inboxes" in expected and version == 1:
         expected["inboxes"] = [{**inbox, "spans": []} for inbox in expected["inboxes"]]
-    data = bytes.fromhex(OLDER[name])
+    data = bytes.fromhex(OLDER[name, version])
     assert plain(CODECS[name].decode(data)) == expected
+    assert avro.decode(name, data) == expected
     assert is_claim(data) == (name == "Claim")
     for end in range(len(data)):
         with pytest.raises(Malformed):
@@ -218,7 +225,7 @@ def test_every_schema_is_pinned():
     from importlib import resources
 
     files = {f.name for f in (resources.files("plexstream.schema") / "avsc").iterdir()}
-    older = {f"{name.lower()}.1.avsc" for name in OLDER}
+    older = {f"{name.lower()}.{version}.avsc" for name, version in OLDER}
     assert files == {f"{name.lower()}.avsc" for name in GOLDEN} | older
 
 
@@ -227,10 +234,11 @@ def test_a_block_of_many_items_and_of_several_blocks():
     one = Turn(1, "a", 1, "mailbox", 1, 1, 0, False, "", [], "h", "i", "", 1, "", 0, 0, [])
     out = Out(2, "i", "e", "", b"{}")
     data = encode_journal(one)
-    item = encode_journal(one._replace(outs=[out]))[len(data) - 1 + 2 : -1]
-    two_blocks = data[:-1] + long(1) + item + long(-2) + long(2 * len(item)) + item * 2 + b"\0"
+    item = encode_journal(one._replace(outs=[out]))[len(data) - 2 + 2 : -2]
+    end = b"\0" + long(one.ordinal)
+    two_blocks = data[:-2] + long(1) + item + long(-2) + long(2 * len(item)) + item * 2 + end
     assert decode_journal(two_blocks).outs == [out] * 3
-    with_size = data[:-1] + (long(-2) + long(2 * len(item)) + item * 2) * 2 + b"\0"
+    with_size = data[:-2] + (long(-2) + long(2 * len(item)) + item * 2) * 2 + end
     assert decode_journal(with_size, outs=False).outs == []
 
 

@@ -82,7 +82,8 @@ class Histories:
 
     def _add(self, offset: int, step: Step, invocation: int, number: int) -> PieceKey:
         key = step_key(step.actor, invocation, number)
-        self.dirty[key] = (offset, step)
+        # Its number is a matter of the journal: the state is the same for who has written and who has read it.
+        self.dirty[key] = (offset, step if not step.ordinal else step._replace(ordinal=0))
         self._count(step)
         return key
 

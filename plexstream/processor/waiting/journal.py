@@ -181,7 +181,7 @@ class Journal:
         if inv is None or not actor.info.visible or not turn.patch:
             return turn
         self.before(inv)
-        step = Step(*turn, inv.number, inv.steps, 0, None, (), ())._replace(status=MEANWHILE)
+        step = Step(*turn[:-1], inv.number, inv.steps, 0, None, (), ())._replace(status=MEANWHILE)
         inv.steps += 1
         inv.group = self._partition.group_number
         return step
