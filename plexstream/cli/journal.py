@@ -203,17 +203,14 @@ def _last(log: Log, topics: Topics, partition: int, address: str | None, count: 
 
 
 def _follow(log: Log, topics: Topics, numbers: list[int], address: str | None, as_json: bool) -> None:
-    from plexstream.inspection.history import claims_before, judge
-    from plexstream.model.journal import Partition
-    from plexstream.processor import Fold
+    from plexstream.inspection.history import folded_to, judge
 
     reader = log.reader()
     try:
         folds = {}
         for number in numbers:
             end = log.range((topics.journal, number))[1]
-            claims = tuple(claims_before(log, topics, number, end))
-            folds[number] = Fold(Partition(start=end, claims=claims))
+            folds[number] = folded_to(log, topics, number, end)
             reader.assign((topics.journal, number), end)
         while True:
             for record in reader.read(1_000, 1.0):

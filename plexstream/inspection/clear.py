@@ -60,16 +60,16 @@ def clear_state(log: Log, topics: Topics, address: str, who: str) -> int:
             records.append(Turn(
                 claimed, address, core.seq + 1, CAUSE, -1, now, DONE, True, "",
                 [*(Change(e.name, e.key, None) for e in entries), *life], "", "", who, 0, "", 0, 0,
-                [Out(OutKind.CANCEL.value, t.name, "", "", b"") for t in timers],
+                [Out(OutKind.CANCEL.value, t.name, "", "", b"") for t in timers], 1,
             ))  # fmt: skip
         # What is owed is owed still: the next owner begins at the last owner's mark.
-        records.append(Mark(claimed, now, (), fold.relayed, fold.emitted, -1, "", True))
+        last = len(records) + 1
+        records.append(Mark(claimed, now, (), fold.relayed, fold.emitted, -1, "", True, ordinal=last))
         items: list[Item] = [
             (address.encode(), encode_turn(r)) if type(r) is Turn else (b"", encode_journal(r))
             for r in records
         ]
-        last = _append(appender, place, items)
-        if last != claimed + len(items):
+        if _append(appender, place, items) != claimed + len(items):
             raise Fenced(f"partition {partition} was claimed by another just now: try again")
         return claimed + 1 if len(records) > 1 else -1
     finally:

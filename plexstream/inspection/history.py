@@ -84,24 +84,48 @@ def entries(
 ) -> Iterator[Entry]:
     """The journal from `start` to below `end`, each record with whether it counts."""
     place = (topics.journal, partition)
-    fold = Fold(Partition(start=start, claims=tuple(claims_before(log, topics, partition, start))))
+    fold = folded_to(log, topics, partition, start)
     for records in read(log, place, start, end, progress=progress):
         for r in records:
             yield judge(fold, r)
 
 
-def judge(fold: Fold, record: Record) -> Entry:
-    """One more record of a journal that is being folded."""
+def judge(fold: Fold, record: Record, outs: bool = True) -> Entry:
+    """One more record of a journal that is being folded, or has been; perhaps without what it sends."""
+    offset = record.offset
     try:
-        decoded = decode_journal(record.value or b"")
+        decoded = decode_journal(record.value or b"", outs)
     except Malformed:
-        fold.next = record.offset + 1
-        return Entry(record.offset, record.time, None, False)
-    return Entry(record.offset, record.time, decoded, fold.take(record.offset, decoded))
+        fold.skip(offset)
+        return Entry(offset, record.time, None, False)
+    if offset < fold.next:
+        counts = type(decoded) is Claim or fold.counted(offset, decoded)
+    else:
+        counts = fold.take(offset, decoded)
+    return Entry(offset, record.time, decoded, counts)
 
 
-def claims_before(log: Log, topics: Topics, partition: int, start: int) -> list[int]:
-    """The claim in force at `start` of a journal, if there is any."""
+def folded_to(log: Log, topics: Topics, partition: int, start: int) -> Fold:
+    """A fold that knows which records count from `start` of a journal on.
+
+    That takes the whole reign in force there: which of its records were appended again, or are missing, shows
+    nowhere else.
+    """
+    claim = _claim_before(log, topics, partition, start)
+    if claim >= 0:
+        fold = Fold(Partition(start=claim))
+    else:
+        trimmed = log.range((topics.journal, partition))[0] > 0
+        saved = saved_partition(log, topics, partition) if trimmed else None
+        fold = Fold(Partition(start=start) if saved is None else saved)
+    for records in read(log, (topics.journal, partition), fold.next, start):
+        for r in records:
+            judge(fold, r, outs=False)
+    return fold
+
+
+def _claim_before(log: Log, topics: Topics, partition: int, start: int) -> int:
+    """The claim in force at `start` of a journal; -1: there is none."""
     place = (topics.journal, partition)
     first, _ = log.range(place)
     low, window = min(start, max(first, 0)), _WINDOW
@@ -114,10 +138,9 @@ def claims_before(log: Log, topics: Topics, partition: int, start: int) -> list[
                 if not r.key and _is_claim(r):
                     found = r.offset
         if found >= 0:
-            return [found]
+            return found
         high, window = begin, window * 10
-    saved = saved_partition(log, topics, partition) if first > 0 else None
-    return [max((c for c in saved.claims if c < start), default=-1)] if saved is not None else []
+    return -1
 
 
 def _is_claim(record: Record) -> bool:
@@ -292,17 +315,17 @@ def rebuild(
     turns = ignored = malformed = 0
     for records in read(log, place, restore.begin, until, progress=progress):
         for r in records:
-            if wanted is not None and r.key and not wanted(r.key.decode(errors="replace")):
-                continue
+            other = wanted is not None and r.key and not wanted(r.key.decode(errors="replace"))
             try:
-                record = restore.take(r.offset, r.value or b"")
+                # Of those that are left out, too: which records count hangs on all of the reign.
+                record = restore.take(r.offset, r.value or b"", not other)
             except Malformed:
                 malformed += 1
                 restore.skip(r.offset)
                 continue
             if record is None:
                 ignored += 1
-            else:
+            elif not other:
                 turns += isinstance(record, Turn | Step)
         restore.forget_owed()
         if pieces.dirty_bytes > limits.flush_bytes or len(pieces.dirty_cores) > limits.flush_pieces:

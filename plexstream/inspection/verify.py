@@ -22,7 +22,7 @@ from plexstream.processor import Restore, Settings, Store
 from plexstream.processor.pieces import Pieces
 from plexstream.processor.ports import Due, PieceKey
 from plexstream.schema import codec
-from plexstream.schema.codec import decode_partition
+from plexstream.schema.codec import decode_partition, decode_step
 from plexstream.store.memory import first_due
 from plexstream.store.rocks import RocksStore
 
@@ -247,6 +247,8 @@ def _same(one: Snapshot, other: Snapshot) -> bool:
     if one.kind == Piece.ACTOR:
         # The order of fields may differ.
         return one.seq == other.seq and split_fields(one.data) == split_fields(other.data)
+    if one.kind == Piece.STEP:
+        return decode_step(one.data) == decode_step(other.data)  # an older version may have written it
     if one.kind == _REPLY:
         return one.data == other.data  # when it expires follows from the setting
     return one.data == other.data and one.time == other.time

@@ -87,7 +87,7 @@ class Turn(NamedTuple):
     cause_seq: int
     cause_index: int
     outs: tuple[Out, ...] | list[Out]
-    ordinal: int = 0  # its number in its reign, from 1; 0: on its way there, or written before there were such
+    ordinal: int = 0  # its number in its reign, from 1; 0: not on the log yet, or of a version of before
 
 
 class CommandKind(IntEnum):

@@ -203,10 +203,15 @@ class Driver:
         self.s.journal.release(self._journal)
         self._gap = None
         try:
-            self.processor.gap(self._gap_records)
+            again = self.processor.gap(self._gap_records)
         except Fenced as error:
             self.lose(str(error))
             return
+        if again:
+            _log.warning(
+                "%s[%d] has the records at %s once more: they were appended again, and do not count there",
+                *self._journal, ", ".join(map(str, again[:10])) + (", …" if len(again) > 10 else ""),
+            )  # fmt: skip
         self._acks.popleft()
         assert self.upkeep is not None
         self.upkeep.start_catch_up()

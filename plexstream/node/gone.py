@@ -15,6 +15,7 @@ from plexstream.model.errors import HistoryGone, LogError
 from plexstream.model.journal import Partition
 from plexstream.node.lineage import Facts
 from plexstream.node.services import Services
+from plexstream.processor.fold import UNKNOWN
 
 _log = logging.getLogger("plexstream.node")
 
@@ -107,6 +108,7 @@ class Gone:
         begun = found._replace(
             start=claim, floor=claim, unsaved=claim, relayed=claim, emitted=claim,
             attempt=-1, attempts=0, attempt_by=(), timer="", timer_attempts=0, timer_by=(),
+            ordinal=UNKNOWN, unread=0, uncounted=(),
         )  # fmt: skip
         go_on(begun, remains.from_store)
 

@@ -114,7 +114,7 @@ class Mailbox:
         origins = inbox.plain(MAILBOX).origins if inbox is not None else ()
         mark = Mark(
             self._claim, self.s.now(), (Inbox(MAILBOX, short.end, short.end, (), origins),), fold.relayed,
-            fold.emitted, -1, "", False,
+            fold.emitted, -1, "", False, ordinal=fold.ordinal + 1,
         )  # fmt: skip
         self._accepted = short
         self.resetting = True

@@ -456,6 +456,7 @@ class Takeover:
         pieces.histories.load()
         self.restore = Restore(pieces, partition, exact)
         self.restore.on_claim = self._note_code
+        self.restore.fold.on_missing = self._missing
         if self._comparison is not None:
             # The last record that the store reflects is looked at, too.
             self.restore.begin = self.restore.next = min(self.restore.begin, self._comparison.begin)
@@ -585,6 +586,14 @@ class Takeover:
                 partition = restore.fold.partition(self.unsaved)
                 pieces.flush(partition_piece(partition), self.lineage(partition.start))
             pieces.forget_clean(settings.flush_pieces)
+
+    def _missing(self, offset: int, ordinal: int, due: int) -> None:
+        assert self.restore is not None
+        _log.warning(
+            "%s[%d] offset %d is record %d of the reign of claim %d, and record %d of it is not there: from "
+            "that offset on nothing of this reign counts. Nobody has heard of what does not",
+            *self.journal, offset, ordinal, self.restore.fold.claim, due,
+        )  # fmt: skip
 
     def _compare_clocks(self, stamped: int) -> None:
         clocks, now = self.s.clocks, self.s.now()

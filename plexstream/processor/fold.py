@@ -6,6 +6,8 @@ so that all agree on which records count (DESIGN 4, the reading rule).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from plexstream.model.journal import Claim, Inbox, JournalRecord, Mark, Origin, Partition, Span, Step, Turn
 from plexstream.processor.spans import done_of, joined, single
 
@@ -14,7 +16,7 @@ _KNOWN = 100
 CRASH_TURNS = 10_000
 """A reign with so many turns did not end because of its first message."""
 UNKNOWN, MISSING = -1, -2
-"""As the number of the last record of a reign that counted: it is not known; one is not there, and no more count."""
+"""As the number of the last record of a reign that counted: not known; one is missing, and no more count."""
 
 
 class InboxFold:
@@ -64,12 +66,12 @@ class InboxFold:
 class Fold:
     """Folds one partition's journal from `partition` on.
 
-    Invariants: `next` is the offset of the record that comes; `claim` is the latest claim below it, and `ordinal`
+    Invariants: `next` is the offset of the record that comes; `claim` is the latest claim below it, `ordinal`
     the number of the last record of that reign that counted.
 
     Attributes:
-        broken: the latest reign of which something is missing: the offset of the first record that does not
-            count for that, the number it has, and the number that should stand there.
+        on_missing: is called where something of a reign is not there: with the offset of the first record
+            that does not count for that, the number it has, and the number that is missing.
     """
 
     def __init__(self, partition: Partition = Partition()) -> None:  # noqa: B008  immutable
@@ -92,7 +94,7 @@ class Fold:
         self.ordinal = partition.ordinal
         self.unread = partition.unread
         self.uncounted = list(partition.uncounted)
-        self.broken: tuple[int, int, int] | None = None
+        self.on_missing: Callable[[int, int, int], None] = lambda *_: None
 
     @property
     def crashes(self) -> int:
@@ -161,15 +163,14 @@ class Fold:
             counts = True
         else:
             counts = False
-            if ordinal > last:
-                self.broken = offset, ordinal, last + 1
         if counts:
             self.ordinal = ordinal or last
             self.unread = 0
             return True
         self._note(offset)
-        if self.broken is not None and self.broken[0] == offset:
+        if ordinal > last != MISSING:
             self.ordinal = MISSING
+            self.on_missing(offset, ordinal, last + 1)
         return False
 
     def repeated(self, offset: int) -> None:

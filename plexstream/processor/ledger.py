@@ -183,17 +183,20 @@ class Ledger:
             raise Fenced(f"partition {self.partition}: append acknowledged at {offset}, expected {last}")
         return first, offset
 
-    def gap(self, records: Sequence[tuple[int, JournalRecord | None]]) -> None:
+    def gap(self, records: Sequence[tuple[int, JournalRecord | None]]) -> list[int]:
         """What stands in the journal around the oldest group; None for what cannot be read.
 
         A group that was appended again, or one before it, stands there more often than it was sent: the first
         of each number is the one that counts, for all who read the journal.
+
+        Returns the offsets of those that were appended again.
 
         Raises:
             Fenced: another has claimed the partition, or not all of the group is there.
         """
         group = self.in_flight[0]
         mine: list[int] = []
+        again: list[int] = []
         if not records or len(records) != records[-1][0] - self.fold.next + 1:
             # Only a newer owner trims what this one has not read, its claim perhaps.
             raise Fenced(f"partition {self.partition}: the journal is trimmed beyond {self.fold.next}")
@@ -204,20 +207,22 @@ class Ledger:
         for offset, record in records:
             if not isinstance(record, Turn | Step | Mark) or record.claim != self.claim:
                 continue
-            if record.ordinal == open[0].ordinal:
+            if record.ordinal == open[0].ordinal and record[:2] == open[0][:2]:
                 mine.append(offset)
                 open.popleft()
                 if not open:
                     break  # what comes then is looked at with the next group
             elif 0 < record.ordinal < open[0].ordinal:
+                again.append(offset)
                 fold.repeated(offset)
-            else:
-                raise Fenced(f"partition {self.partition}: another record stands at offset {offset} than is due")
+            else:  # one of nobody of plexstream, or something is missing
+                raise Fenced(f"partition {self.partition}: another record than is due stands at {offset}")
         if open:
             found = f"{len(mine)} of {len(group.records)} records are in the journal"
             raise Fenced(f"partition {self.partition}: {found}")
         self.in_flight.popleft()
         self._apply(group, mine)
+        return again
 
     def _apply(self, group: Group, offsets: Sequence[int]) -> None:
         fold, pieces, active = self.fold, self.pieces, self.actors.active

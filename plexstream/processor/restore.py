@@ -54,8 +54,8 @@ class Restore:
         self.unseen = -1
         self._last_mail = -1
 
-    def take(self, offset: int, data: bytes) -> JournalRecord | None:
-        """Fold the record at `offset`; returns it if it counts.
+    def take(self, offset: int, data: bytes, wanted: bool = True) -> JournalRecord | None:
+        """Fold the record at `offset`; returns it if it counts. One that is not `wanted` changes no piece.
 
         Patches are absolute: folding one again is harmless. Raises Malformed: then `skip` it.
         """
@@ -69,6 +69,8 @@ class Restore:
             self.on_claim(record)
         if not counts:
             return None
+        if not wanted:
+            return record
         if type(record) is Turn or type(record) is Step:
             if self.on_turn is not None:
                 self.on_turn(offset, record)

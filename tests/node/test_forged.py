@@ -171,8 +171,11 @@ def read(log, place):
 
 
 def forge(log, partition, **more):
-    """A mark under the claim in force."""
-    mark = Mark(newest_claim(log, partition), 0, (), 0, 0, -1, "", False)._replace(**more)
+    """A mark under the claim in force, as the next record of its reign."""
+    claim = newest_claim(log, partition)
+    found = [decode_journal(r.value) for r in read(log, (T.journal, partition)) if r.offset > claim]
+    ordinal = 1 + max((r.ordinal for r in found if r.claim == claim), default=0)
+    mark = Mark(claim, 0, (), 0, 0, -1, "", False, ordinal=ordinal)._replace(**more)
     log.append_now((T.journal, partition), [(b"", encode_journal(mark))])
 
 

@@ -50,6 +50,36 @@ def reading_rule_ignored(patch):
     patch.setattr(Fold, "take", mutant)
 
 
+def repetitions_count(patch):
+    follows = Fold.follows
+
+    def mutant(self, offset, ordinal):
+        return follows(self, offset, ordinal) or 0 < ordinal <= self.ordinal
+
+    patch.setattr(Fold, "follows", mutant)
+    patch.setattr(Fold, "counted", _by_claim_alone)
+
+
+def holes_count(patch):
+    follows = Fold.follows
+
+    def mutant(self, offset, ordinal):
+        if ordinal > self.ordinal + 1:
+            self.ordinal = ordinal - 1
+        return follows(self, offset, ordinal)
+
+    patch.setattr(Fold, "follows", mutant)
+
+
+def _by_claim_alone(self, offset, record):
+    latest = max((claim for claim in self.claims if claim < offset), default=-1)
+    return type(record) is not Claim and record.claim == latest
+
+
+def repetitions_not_noted(patch):
+    patch.setattr(Fold, "counted", _by_claim_alone)
+
+
 def gap_not_read(patch):
     def mutant(self, offset):
         group = self.in_flight.popleft()

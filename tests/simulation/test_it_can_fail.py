@@ -40,8 +40,12 @@ _ZOMBIES = {
     "reassign": 0.06, "pause": 0.04, "crash": 0.0, "partitions": 1, "workers": 0, "waiters": 0, "cells": 2,
     "briefs": 0, "clients": 3, "mix": 0.0, "stuck": 0.0, "away": 0.0, "steps": 520,
 }  # fmt: skip
+_AGAIN = {"again": 0.3}
 _FED = {"fed": 0.2, "crash": 0.03, "kill": 0.0, "burst": 0.0}
 FOCUS = {
+    mutations.holes_count: _AGAIN,
+    mutations.repetitions_count: _AGAIN,
+    mutations.repetitions_not_noted: _AGAIN,
     mutations.beginnings_not_recorded_first: _WAITS,
     mutations.effects_before_acknowledgement: _WAITS,
     mutations.other_histories_taken: _MIX,

@@ -21,6 +21,7 @@ WANTED = (
     "effect done", "parked behind a handler", "a handler cancelled", "took over handlers that wait",
     "a circle found", "a store of another history", "no answer from the log", "an answer too late",
     "a partition is stuck", "a place fails", "parked for a retry", "records of a source",
+    "appended again", "behind a missing record",
 )  # fmt: skip
 """What must have happened in some of the seeds, or they test less than they say."""
 

@@ -82,7 +82,7 @@ class Histories:
 
     def _add(self, offset: int, step: Step, invocation: int, number: int) -> PieceKey:
         key = step_key(step.actor, invocation, number)
-        # Its number is a matter of the journal: the state is the same for who has written and who has read it.
+        # Its number is a matter of the journal: the state is the same for who wrote and who read it.
         self.dirty[key] = (offset, step if not step.ordinal else step._replace(ordinal=0))
         self._count(step)
         return key

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from plexstream.log.base import Record
 from plexstream.model import idempotency
 from plexstream.model.errors import Malformed
-from plexstream.model.journal import DONE, WAITING, Begin, Claim, Out, OutKind, Step, Turn
+from plexstream.model.journal import DONE, WAITING, Begin, Claim, JournalRecord, Out, OutKind, Step, Turn
 from plexstream.model.message import ASK, Envelope
 from plexstream.model.workflow import PROMISES
 from plexstream.processor.fold import TRIED
@@ -67,8 +67,10 @@ class Model:
         self._journal = journal
         self._mailbox = mailbox
         self._claim = -1
+        self._ordinal = 0  # of the last record of the reign that counted
+        self._missing = False  # whether one of it is not there: no more count
         self.next = 0
-        self.voided = 0
+        self.voided = self.again = self.behind = 0
         self.claims = 0
         self.actors: dict[str, Actor] = {}
         self.timers: dict[Key, Timer] = {}
@@ -96,17 +98,32 @@ class Model:
             record = self._journal[self.next]
             found = decode_journal(record.value or b"")
             if type(found) is Claim:
-                self._claim = self.next
+                self._claim, self._ordinal, self._missing = self.next, 0, False
                 self.pending[self.next] = {**self.waits.pending(), **self.attempts.pending()}
                 self.claims += 1
-            elif found.claim != self._claim:  # type: ignore[union-attr]
-                self.voided += 1
-            elif type(found) is Turn or type(found) is Step:
+            elif self._counts(found) and isinstance(found, Turn | Step):
                 try:
                     self._turn(self.next, found)
                 except Violation as error:
                     raise Violation(f"journal {self.partition}@{self.next}: {error}\n{found}") from None
             self.next += 1
+
+    def _counts(self, r: JournalRecord) -> bool:
+        """Whether it is the next of the reign in force."""
+        assert not isinstance(r, Claim)
+        if r.claim != self._claim:
+            self.voided += 1
+        elif self._missing:
+            self.behind += 1
+        elif r.ordinal <= self._ordinal:
+            self.again += 1
+        elif r.ordinal == self._ordinal + 1:
+            self._ordinal = r.ordinal
+            return True
+        else:
+            self._missing = True
+            self.behind += 1
+        return False
 
     def actor(self, address: str) -> Actor:
         """An actor; a new one if it had no turn."""

@@ -48,14 +48,16 @@ class Flow:
 
     Attributes:
         known: the broker has a state of the sender. Before, a batch may be refused and the next one taken.
+        again: what was appended, is acknowledged, and will be appended once more.
     """
 
-    __slots__ = ("groups", "known", "place", "ready_at", "sender")
+    __slots__ = ("again", "groups", "known", "place", "ready_at", "sender")
 
     def __init__(self, place: Place, sender: SimProducer) -> None:
         self.place = place
         self.sender = sender
         self.groups: deque[Group] = deque()
+        self.again: deque[Sequence[Item]] = deque()
         self.ready_at = 0
         self.known = False
 
@@ -93,6 +95,9 @@ class Network:
         self.odds_late_answer = 0.0
         self.odds_astray = 0.0  # that a question for a range is answered by who led before
         self.astray = Random(0)
+        self.odds_again = 0.0  # that a journal gets something twice, or refuses it and takes the next
+        self.again = Random(0)
+        self.again_at = ""  # the topic where that happens
         self.apart = random  # what it decides leaves the rest of a schedule as it was
 
     def create(self, topics: Iterable[TopicSpec]) -> None:
@@ -128,7 +133,15 @@ class Network:
     def deliver(self, flow: Flow, limit: int) -> None:
         """The broker appends up to `limit` groups, and sends the acknowledgements on their way."""
         self._refuse_the_first(flow)
+        if self._happens(flow) and len(flow.groups) > 1 and not flow.groups[0].appended:
+            # The broker has forgotten the sender while several groups were on their way.
+            self.note(f"{flow.place} refuses a batch of {flow.sender.name}, and takes the next")
+            flow.sender.arrived(flow.place, flow.groups.popleft(), None)
+        if self._happens(flow):
+            self._append_twice(flow, limit)
         for _ in range(min(limit, len(flow.groups))):
+            while flow.again and self.again.random() < 0.5:
+                self.append(flow.place, flow.again.popleft())
             group = flow.groups[0]
             rest = group.items[group.appended :]
             if len(rest) > 1 and self.random.random() < self.odds_split:
@@ -138,11 +151,26 @@ class Network:
                 return
             offset = self.append(flow.place, rest)
             flow.groups.popleft()
+            if self._happens(flow):
+                flow.again.append(rest[: self.again.randrange(1, len(rest) + 1)])
             if self.random.random() < self.odds_unknown_offset:
                 offset = -1
             flow.sender.arrived(flow.place, group, offset)
         if not flow.groups and flow.sender.ended:
             self.flows.remove(flow)
+
+    def _happens(self, flow: Flow) -> bool:
+        return flow.place[0] == self.again_at and self.again.random() < self.odds_again
+
+    def _append_twice(self, flow: Flow, limit: int) -> None:
+        """Groups are appended, the answers are lost, and the sender sends them again under a new epoch."""
+        groups = [flow.groups.popleft() for _ in range(min(limit, len(flow.groups)))]
+        rests = [group.items[group.appended :] for group in groups]
+        self.note(f"{flow.place} gets {len(groups)} groups of {flow.sender.name} twice")
+        for rest in rests:
+            self.append(flow.place, rest)
+        for group, rest in zip(groups, rests, strict=True):
+            flow.sender.arrived(flow.place, group, self.append(flow.place, rest))
 
     def _refuse_the_first(self, flow: Flow) -> None:
         """Refuse the first batch of a sender of whom the broker has no state; what follows it is taken.

@@ -58,6 +58,7 @@ class Plan(NamedTuple):
     away: float = 0.0  # of a partition that loses its leader, or has one again
     burst: float = 0.0  # of several crashes of one process, one after the other
     stop: float = 0.0  # of an orderly restart
+    again: float = 0.0  # of groups of a journal that are appended again; or refused, with the next one taken
     fed: float = 0.0  # how often a record comes to a source that is fed into mailboxes; 0: there is none
     mix: float = 0.0  # how often a store of another history is put into a process that does not run
 

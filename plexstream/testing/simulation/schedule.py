@@ -88,6 +88,8 @@ class Simulation:
         astray = Random(f"astray {seed}")
         # In every fifth seed, and none of those that are known to find broken rules.
         drawn["astray"] = astray.choice((0.1, 0.3)) if seed % 10 in (2, 6) else 0.0
+        again = Random(f"again {seed}")
+        drawn["again"] = again.choice((0.05, 0.3)) if seed % 10 in (3, 7) else 0.0
         drawn["fed"] = Random(f"fed {seed}").choice((0.0, 0.0, 0.0, 0.1))
         self.mixer = Mixer(lives)
         self.plan: Plan = plan(self.random, steps)._replace(**{**drawn, **(change or {})})
@@ -107,6 +109,8 @@ class Simulation:
         self.network.odds_no_offset = p.no_offset
         self.network.odds_answer = p.answer
         self.network.odds_astray, self.network.astray = p.astray, astray
+        self.network.odds_again, self.network.again = p.again, again
+        self.network.again_at = self.topics.journal
         self.network.apart = Random(f"answers {seed}")
         self.network.odds_late_answer = self.network.apart.choice((0.0, 0.1, 0.5))
         names = [getattr(self.topics, kind) for kind in COPARTITIONED]
@@ -196,6 +200,8 @@ class Simulation:
                 self.hits["a circle found"] += 1
             if model.voided:
                 self.hits["records of zombies"] += model.voided
+            self.hits["appended again"] += model.again
+            self.hits["behind a missing record"] += model.behind
             if model.codes.get("poisoned"):
                 self.hits["poison put aside"] += 1
             if self.network.log.range((self.topics.journal, partition))[0]:
