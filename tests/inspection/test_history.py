@@ -4,7 +4,7 @@ import pytest
 from installation import PARTITIONS, Installation, wait_until
 
 from plexstream.inspection.clear import clear_state
-from plexstream.inspection.history import entries, known_from, rebuild
+from plexstream.inspection.history import entries, known_from, read, rebuild
 from plexstream.inspection.state_view import Difference, actors, differences, state_at
 from plexstream.inspection.verify import stores_of, verify
 from plexstream.log.memory import MemoryLog
@@ -188,3 +188,56 @@ def test_failures_are_in_the_journal(used):
     with used as i, pytest.raises(CallError):
         i.ask(ALICE, "deposit", amount=-1)
     assert [t.status for _, t in turns(i) if t.actor == full(ALICE)] == [0, 0, 0, 0, 0, 1]
+
+
+def append_again(i: Installation, first: int, end: int) -> None:
+    """What the journal has between these offsets, once more."""
+    place = (i.topics.journal, HOME)
+    records = [r for batch in read(i.log, place, first, end) for r in batch]
+    i.log.append_now(place, [(r.key, r.value) for r in records])
+
+
+def test_what_was_appended_again_does_not_count_wherever_reading_starts(used):
+    end = used.end(HOME)
+    before = state_at(used.log, used.topics, ALICE)
+    append_again(used, 1, end)
+    append_again(used, 2, end)
+    whole = [e.counts for e in entries(used.log, used.topics, HOME, 0, used.end(HOME))]
+    assert whole == [True] * end + [False] * (used.end(HOME) - end)
+    for start in range(used.end(HOME)):
+        found = [e.counts for e in entries(used.log, used.topics, HOME, start, used.end(HOME))]
+        assert found == whole[start:]
+    after = state_at(used.log, used.topics, ALICE)
+    assert (after.turn, after.state, after.timers) == (before.turn, before.state, before.timers)
+    (found,) = verify(used.log, used.topics, HOME, stores_of(used.state_dir)[HOME], used.settings, 0)
+    assert (found.different, found.ignored) == (0, used.end(HOME) - end)
+
+
+def test_nothing_behind_a_missing_record_counts_for_one_actor_either(used):
+    """Its number shows it, though the records of others are left out."""
+    place = (used.topics.journal, HOME)
+    records = [r for batch in read(used.log, place, 0, used.end(HOME)) for r in batch]
+    two = turns(used)[1][0]
+    log = MemoryLog()
+    with_hole = Installation(log, used.state_dir.with_name("other"))
+    log.append_now(place, [(r.key, r.value) for r in records if r.offset != two])
+    found = list(entries(log, with_hole.topics, HOME, 0, with_hole.end(HOME)))
+    assert [e.counts for e in found] == [True] * two + [False] * (len(found) - two)
+    assert state_at(log, with_hole.topics, ALICE).state == {"balance": 5, "moves": [5]}
+
+
+def test_what_was_appended_again_where_the_claim_is_trimmed(tmp_path):
+    settings = Settings(mark_interval=20, flush_interval=20, snapshot_interval=50)
+    with Installation(MemoryLog(), tmp_path / "state", settings) as i:
+        for _ in range(20):
+            i.ask(ALICE, "deposit", amount=1)
+        place = (i.topics.journal, HOME)
+        wait_until(lambda: i.log.range(place)[0] > 15)
+    first, end = i.log.range(place)
+    append_again(i, first, end)
+    for start in range(first, i.end(HOME)):
+        found = [(e.offset, e.counts) for e in entries(i.log, i.topics, HOME, start, i.end(HOME))]
+        assert found == [(offset, offset < end) for offset in range(start, i.end(HOME))]
+    assert state_at(i.log, i.topics, ALICE).state == {"balance": 20, "moves": [1] * 20}
+    with Installation(i.log, tmp_path / "new") as again:
+        assert again.ask(ALICE, "deposit", amount=1) == {"balance": 21}
