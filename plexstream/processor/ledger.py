@@ -139,7 +139,10 @@ class Ledger:
                 return None
             self._pending.append(self._mark())
         self._measured = self._measured_bytes = 0
-        numbered = [_numbered(record, self._ordinal + n) for n, record in enumerate(self._pending, 1)]
+        numbered: list[Turn | Step | Mark] = [
+            _new(type(record), record[:-1] + (ordinal,))  # noqa: RUF005  a quarter faster
+            for ordinal, record in enumerate(self._pending, self._ordinal + 1)
+        ]
         self._ordinal += len(numbered)
         group = Group(self._number, self._pending, numbered, self._pending_answers)
         self.in_flight.append(group)
@@ -283,9 +286,3 @@ class Ledger:
         self.fold.relayed = self.outbox.mails.done(self.fold.next)
         next = self.fold.next
         self.fold.emitted = min(self.outbox.emits.done(next), self.outbox.letters.done(next))
-
-
-def _numbered(record: Turn | Step | Mark, ordinal: int) -> Turn | Step | Mark:
-    """The record with its number in its reign."""
-    numbered: Turn | Step | Mark = _new(type(record), (*record[:-1], ordinal))
-    return numbered

@@ -1,10 +1,10 @@
 """Writing a journal: what an acknowledgement proves, and what of it counts.
 
 Turns are pipelined: each is made in the state that those before it have left, acknowledged or not. A broker
-guards the order of a producer's batches while it has a state of it. Once it has forgotten that, of two batches
-on their way the first may be refused and the second taken, and the first is told as delivered, without an
-offset; that senders take care of this, as in `delivery`, saves reigns here, and nothing hangs on it. Answers get
-lost, or come late, when what they answer was given up. And what was appended may be appended again: right
+guards the order of a producer's batches while it has a state of it. Once it has forgotten that, of two on
+their way the first may be refused and the second taken, and the first is told as delivered, without an
+offset; that senders take care of this, as in `delivery`, saves reigns here, and nothing hangs on it. Answers
+get lost, or come late, when what they answer was given up. And what was appended may be appended again: right
 behind, where its answer was lost, or later.
 """
 
