@@ -39,20 +39,36 @@ def turn(claim=0, actor="t/n/a/1", cause=-1, topic="mailbox", **more):
 
 small = st.integers(0, 8)
 claims = st.builds(Claim, st.just("t"), st.just("n"), small, st.just({}))
-turns = st.builds(turn, st.integers(0, 20), cause=st.integers(-1, 10))
+ordinals = st.integers(0, 4)
+turns = st.builds(turn, st.integers(0, 20), cause=st.integers(-1, 10), ordinal=ordinals)
 inboxes = st.builds(
     lambda low, more, done, seq: Inbox("mailbox", low, low + more, tuple(done), (Origin("o", seq, 0),)),
     small, small, st.sets(small), small,
 )  # fmt: skip
 marks = st.builds(
     Mark, st.integers(0, 20), small, st.lists(inboxes, max_size=1).map(tuple), st.integers(0, 20),
-    st.integers(0, 20), st.sampled_from([-1, -1, 3, 4]), st.booleans(),
+    st.integers(0, 20), st.sampled_from([-1, -1, 3, 4]), st.just(""), st.booleans(), st.just(""), ordinals,
 )  # fmt: skip
 journals = st.lists(claims | turns | turns | marks, max_size=30)
+reigns = st.lists(  # of a few claims, most of whose records count
+    st.tuples(st.integers(0, 9), ordinals, st.integers(-1, 10)), max_size=30
+)
 
 
-@given(journals, st.integers(0, 30))
-@settings(max_examples=500)
+def journal_of(drawn):
+    """Claims where the first is 0, and between them turns of the latest claim."""
+    journal, latest = [], -1
+    for kind, ordinal, cause in drawn:
+        if kind == 0 or latest < 0:
+            latest = len(journal)
+            journal.append(Claim("t", "n", 0, {}))
+        else:
+            journal.append(turn(latest if kind > 1 else 0, cause=cause, ordinal=ordinal))
+    return journal
+
+
+@given(journals | reigns.map(journal_of), st.integers(0, 30))
+@settings(max_examples=800)
 def test_folding_in_two_steps_is_folding_in_one(journal, cut):
     whole, first = Fold(), Fold()
     counted = [whole.take(offset, record) for offset, record in enumerate(journal)]
