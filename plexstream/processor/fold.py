@@ -176,7 +176,6 @@ class Fold:
     def repeated(self, offset: int) -> None:
         """What stands at `offset` was appended again. For who folds what it has written."""
         self._note(offset)
-        self.next = offset + 1
 
     def _note(self, offset: int) -> None:
         """The record at `offset` does not count. Behind a missing one, nothing does."""

@@ -206,7 +206,7 @@ class Ledger:
         for offset, record in records:
             if type(record) is Claim:
                 raise Fenced(f"partition {self.partition}: claimed by {record.node} at offset {offset}")
-        fold, open = self.fold, deque(group.numbered)
+        open = deque(group.numbered)
         for offset, record in records:
             if not isinstance(record, Turn | Step | Mark) or record.claim != self.claim:
                 continue
@@ -217,13 +217,14 @@ class Ledger:
                     break  # what comes then is looked at with the next group
             elif 0 < record.ordinal < open[0].ordinal:
                 again.append(offset)
-                fold.repeated(offset)
             else:  # one of nobody of plexstream, or something is missing
                 raise Fenced(f"partition {self.partition}: another record than is due stands at {offset}")
         if open:
             found = f"{len(mine)} of {len(group.records)} records are in the journal"
             raise Fenced(f"partition {self.partition}: {found}")
         self.in_flight.popleft()
+        for offset in again:
+            self.fold.repeated(offset)
         self._apply(group, mine)
         return again
 

@@ -101,6 +101,17 @@ def test_what_was_appended_again_counts_once(order, acks, counts):
     assert (later.turns, later.ordinal) == (fold.turns, fold.ordinal) == (3, 3)
 
 
+def test_a_mark_that_stands_between_copies_is_folded_in_its_place():
+    b = Bench()
+    b.give(ask(0))
+    b.p.release(b.now)
+    turn, mark = b.p.take()
+    journal = [b.journal[0], turn, turn, mark]
+    assert again(b, journal, 3) == [1]
+    assert b.p.fold.released
+    assert (b.p.fold.next, b.p.fold.ordinal) == (4, 2)
+
+
 @pytest.mark.parametrize(
     ("order", "why"), [([1, 3, 2], "another record"), ([2, 1, 2], "another record"), ([1, 1, 1], "1 of 2")]
 )
