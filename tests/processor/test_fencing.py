@@ -103,12 +103,12 @@ def test_what_was_appended_again_counts_once(order, acks, counts):
 
 def test_a_mark_that_stands_between_copies_is_folded_in_its_place():
     b = Bench()
+    b.p.announce("t")
     b.give(ask(0))
-    b.p.release(b.now)
-    turn, mark = b.p.take()
-    journal = [b.journal[0], turn, turn, mark]
-    assert again(b, journal, 3) == [1]
-    assert b.p.fold.released
+    mark, turn = b.p.take()
+    journal = [b.journal[0], mark, mark, turn]
+    assert again(b, journal, 3) == [3]
+    assert b.p.fold.timer == "t"
     assert (b.p.fold.next, b.p.fold.ordinal) == (4, 2)
 
 
