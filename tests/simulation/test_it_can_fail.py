@@ -38,7 +38,7 @@ _WAITS = {"waiters": 2, "workers": 0, "partitions": 1, "processes": 2}
 _MIX = {"mix": 0.5, "crash": 0.03, "wipe": 0.0, "steps": 780}
 _ZOMBIES = {
     "reassign": 0.06, "pause": 0.04, "crash": 0.0, "partitions": 1, "workers": 0, "waiters": 0, "cells": 2,
-    "briefs": 0, "clients": 3, "mix": 0.0, "stuck": 0.0, "away": 0.0, "steps": 520,
+    "briefs": 0, "clients": 3, "mix": 0.0, "stuck": 0.0, "away": 0.0, "steps": 520, "again": 0.0,
 }  # fmt: skip
 _AGAIN = {"again": 0.3}
 _FED = {"fed": 0.2, "crash": 0.03, "kill": 0.0, "burst": 0.0}
