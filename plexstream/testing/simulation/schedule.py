@@ -99,6 +99,7 @@ class Simulation:
         self.hits: Counter[str] = Counter()
         self.step = 0
         self._seen: Counter[Place] = Counter()
+        self._awaited: list[tuple[str, int] | None] = []
         self._tell = tell
         self._now = _START
         self.topics = Topics("s.")
@@ -476,8 +477,14 @@ class Simulation:
             client.step(self.step)
 
     def _moved(self) -> bool:
-        """Whether the log has got something since the last call, other than marks and looks for circles."""
-        history, log, moved = self.network.history, self.network.log, False
+        """Whether the log has got something since the last call, other than marks and looks for circles.
+
+        Or somebody has come further in a journal that has to be read before the rest goes on.
+        """
+        history, log = self.network.history, self.network.log
+        awaited = [d._awaited() for process in self.processes for d in process.drivers.values()]
+        moved = any(awaited) and awaited != self._awaited
+        self._awaited = awaited
         for topic, partitions in log.topics().items():
             if topic not in (self.topics.journal, self.topics.mailbox):
                 end = sum(log.range((topic, partition))[1] for partition in range(partitions))
