@@ -201,8 +201,10 @@ class Simulation:
                 self.hits["a circle found"] += 1
             if model.voided:
                 self.hits["records of zombies"] += model.voided
-            self.hits["appended again"] += model.again
-            self.hits["behind a missing record"] += model.behind
+            if model.again:
+                self.hits["appended again"] += model.again
+            if model.behind:
+                self.hits["behind a missing record"] += model.behind
             if model.codes.get("poisoned"):
                 self.hits["poison put aside"] += 1
             if self.network.log.range((self.topics.journal, partition))[0]:
