@@ -591,7 +591,7 @@ class Takeover:
         assert self.restore is not None
         _log.warning(
             "%s[%d] offset %d is record %d of the reign of claim %d, and record %d of it is not there: from "
-            "that offset on nothing of this reign counts. Nobody has heard of what does not",
+            "that offset on nothing of this reign counts. What the mailbox still has of it is handled again",
             *self.journal, offset, ordinal, self.restore.fold.claim, due,
         )  # fmt: skip
 

@@ -159,7 +159,7 @@ class Fold:
             counts = False
         elif ordinal == 0:
             counts = last <= 0  # all of the reign is of a version of before, whose records have no numbers
-        elif last == UNKNOWN or last < ordinal <= last + 1 + self.unread:
+        elif last == UNKNOWN < ordinal or last < ordinal <= last + 1 + self.unread:
             counts = True
         else:
             counts = False

@@ -225,7 +225,7 @@ record_encode(Record *self, PyObject *value)
 
 typedef struct {
     const unsigned char *at, *end;
-    int skip;                          /* pass over the items of arrays of the outermost record's last field */
+    int skip;                          /* pass over the items of this array of the outermost record; -1: none */
 } In;
 
 static int

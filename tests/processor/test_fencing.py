@@ -162,6 +162,15 @@ def test_records_of_before_have_no_numbers_and_count():
     assert Fold(sum).take(4, old[0])
 
 
+@pytest.mark.parametrize("known", [0, 2, -1, -2])
+def test_a_number_below_zero_is_nobodys_and_leads_nowhere(known):
+    b = Bench()
+    turns = two_groups(b)
+    fold = Fold(Partition(start=8, claims=(0,), ordinal=known))
+    assert [fold.take(8 - n, turns[0]._replace(ordinal=n)) for n in (-1, -2, -3)] == [False] * 3
+    assert fold.ordinal == known
+
+
 def test_where_it_is_not_known_the_first_number_is_taken():
     b = Bench()
     turns = two_groups(b)

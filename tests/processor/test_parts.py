@@ -39,7 +39,7 @@ def turn(claim=0, actor="t/n/a/1", cause=-1, topic="mailbox", **more):
 
 small = st.integers(0, 8)
 claims = st.builds(Claim, st.just("t"), st.just("n"), small, st.just({}))
-ordinals = st.integers(0, 4)
+ordinals = st.integers(-3, 4)
 turns = st.builds(turn, st.integers(0, 20), cause=st.integers(-1, 10), ordinal=ordinals)
 inboxes = st.builds(
     lambda low, more, done, seq: Inbox("mailbox", low, low + more, tuple(done), (Origin("o", seq, 0),)),
