@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, MutableMapping, MutableSequence
 from typing import Any, Generic, Protocol, TypeVar, overload
 
-from plexstream.sdk.identity import ATOMS, held, settle
+from plexstream.sdk.identity import ATOMS, Places, held, settle
 
 V = TypeVar("V")
 
@@ -74,8 +74,7 @@ class _Cells:
     def get_ends(self) -> tuple[int, int]:
         if self.ends is None:
             data = self.entries.get(_ENDS)
-            first, end = (0, 0) if data is None else map(int, data[1:-1].split(b","))
-            self.ends = (first, end)
+            self.ends = (0, 0) if data is None else _ends(data)
         return self.ends
 
     def set_ends(self, first: int, end: int) -> None:
@@ -105,18 +104,22 @@ class _Cells:
     def _moved(self) -> list[tuple[str, bytes | None]]:
         return [(_ENDS, b"[%d,%d]" % self.ends)] if self.moved and self.ends is not None else []
 
-    def drain(self) -> list[tuple[str, bytes | None]]:
-        """The changes of the turn, which ends here."""
+    def handed_out(self) -> tuple[list[str], list[str]]:
+        """The entries that somebody may hold: those that were there, and those that the turn has set."""
+        return [key for key in self.read if key not in self.changed], list(self.changed)
+
+    def drain(self, places: Places | None = None) -> list[tuple[str, bytes | None]]:
+        """The changes of the turn, which ends here. `places`: of what handlers hold."""
         sealed = self._sealed()
         changes = [*((key, data) for key, data, _ in sealed), *self._moved()]
         for key, data, value in sealed:
             self.kept += _OBJECT + (0 if data is None else len(data))
             # Read back, it may be another: a tuple becomes a list.
-            self.values[key] = settle(self.values[key], value) if self.live else value
+            self.values[key] = self._become(key, value, places)
             self.read.pop(key, None)
         self.changed.clear()
         self.moved = False
-        self._read_back()
+        self._read_back(places)
         if self.live:
             self.read.update((key, data) for key, data, _ in sealed if data is not None)
         self._end_reading()
@@ -130,13 +133,15 @@ class _Cells:
         self._read_back()
         self._end_reading()
 
-    def _read_back(self) -> None:
+    def _become(self, key: str, value: Any, places: Places | None) -> Any:
+        return settle(self.values[key], value, places, (id(self), key)) if self.live else value
+
+    def _read_back(self, places: Places | None = None) -> None:
         """What was handed out and has the JSON of before may have other types inside: those of its hint."""
         for key, data in self.read.items():
             old = self.values[key]
             if type(old) not in ATOMS:
-                value = self.entries.decode(data)
-                self.values[key] = settle(old, value) if self.live else value
+                self.values[key] = self._become(key, self.entries.decode(data), places)
 
     def _end_reading(self) -> None:
         self._watch_what_is_held()
@@ -154,20 +159,16 @@ class _Cells:
             else {}
         )
 
-    def renew(self) -> None:
-        """Others have changed entries: look them up again. Who holds one sees that."""
-        self._watch_what_is_held()
-        holds = {key: self.values[key] for key in self.read}
-        self.values.clear()
-        self.kept, self.ends = 0, None
-        for key, value in holds.items():
-            data = self.entries.get(key)
-            if data is None:
-                del self.read[key]
-                continue
+    def take_over(self, key: str, data: bytes | None) -> None:
+        """Others have changed an entry, to what is stored as `data`. Who holds it sees that."""
+        if key == _ENDS:
+            self.ends = None if data is None else _ends(data)
+            return
+        old = self.values.pop(key, _MISSING)
+        known = self.read.pop(key, None)
+        if data is not None and known is not None and held(old, 1):
+            self.values[key] = settle(old, self.entries.decode(data))
             self.read[key] = data
-            self.values[key] = settle(value, self.entries.decode(data))
-            self.kept += _OBJECT + len(data)
 
     def _forget(self) -> None:
         holds = {key: self.values[key] for key in self.read}
@@ -176,9 +177,11 @@ class _Cells:
         self.kept = _OBJECT * len(holds)
 
     def roll_back(self) -> None:
+        """The turn comes to nothing, and nobody holds what it was handed: all is looked up again."""
+        self.values.clear()
+        self.read, self.kept, self.ends = {}, 0, None
         self.changed.clear()
         self.moved = False
-        self.renew()
 
     def fingerprint(self) -> Any:
         """What is equal later if, and only if, nothing was changed in between."""
@@ -313,6 +316,11 @@ class StateList(MutableSequence[V], Generic[V]):
 
     def __repr__(self) -> str:
         return f"StateList({list(self)!r})"
+
+
+def _ends(data: bytes) -> tuple[int, int]:
+    first, end = map(int, data[1:-1].split(b","))
+    return first, end
 
 
 def _text(key: object) -> str:

@@ -184,15 +184,18 @@ class NativeHost:
             turn.base = instance.fields()
         if bound.waits:
             return self._begin_task(turn, arguments)
+        if instance.is_held:
+            turn.instance = instance.double(self.twin)
         current.turn = turn
         coroutine = None
         try:
             if init:
                 _init(turn)
+            obj = turn.instance.object
             if bound.rest:
-                value = bound.function(instance.object, *arguments[:-1], **arguments[-1])
+                value = bound.function(obj, *arguments[:-1], **arguments[-1])
             else:
-                value = bound.function(instance.object, *arguments)
+                value = bound.function(obj, *arguments)
             if bound.is_async:
                 coroutine, value = value, None
                 try:
@@ -205,12 +208,15 @@ class NativeHost:
                     close(coroutine)
                     turn.task().needs_greenlet = True  # it runs again, and sees what is recorded
                     raise NeedsGreenlet
-            return self._finish(turn, value)
+            result = self._finish(turn, value)
+            if turn.instance is not instance and result.patch:
+                instance.end_of_double(result.patch)
+            return result
         except BaseException as error:
             task = turn.waits()
             if task is None or not task.needs_greenlet:
                 return self._fail(turn, error)
-            instance.roll_back()
+            turn.instance.roll_back()
             bound.waits = bound.beside or not bound.is_async
             base, firing, caller = turn.base, turn.firing, turn.caller
             turn.begin(instance, bound, seq, now, sender, chain)
@@ -342,12 +348,14 @@ class NativeHost:
             except Exception as error:
                 task.drop()
                 return self._fail(turn, error)
+        instance.is_held = turn.beside is None and instance.own is not None
         commands, done, effects, outs = task.take()
         return Suspended(task, commands, done, effects, patch, outs, turn.base)
 
     def go_on(self, task: Task) -> Outcome:
         """Run the handler until it waits for what is not there yet, or ends."""
         turn = task.turn
+        turn.instance.is_held = False
         current.turn = turn
         try:
             if turn.beside is not None:

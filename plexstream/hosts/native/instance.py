@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, get_args, get_origin
 
 from plexstream.hosts.native.fields import BadState, PlainFields, why
@@ -12,7 +12,7 @@ from plexstream.model.errors import TooLarge
 from plexstream.model.host import Reader
 from plexstream.model.journal import Change
 from plexstream.sdk.collections import StateList, StateMap, _Cells
-from plexstream.sdk.identity import held, settle
+from plexstream.sdk.identity import Places, held, settle
 from plexstream.sdk.spec import Field
 
 _CHANGE = 8
@@ -68,11 +68,16 @@ class FieldEntries:
 
 
 class Instance:
-    """An actor object with what is needed to find its changes and to take them back."""
+    """An actor object with what is needed to find its changes and to take them back.
+
+    Attributes:
+        is_held: a handler waits that may hold what is in it. Others' turns are those of a `double`: what they
+            do to objects on their way to their end, or to none, is nothing to that handler.
+    """
 
     __slots__ = (
-        "address", "assigned", "attributes", "before", "cells", "encoded", "foreign", "migrated", "object",
-        "own", "plain", "reader", "total", "type",
+        "_double", "address", "assigned", "attributes", "before", "cells", "encoded", "foreign", "is_held",
+        "migrated", "object", "own", "plain", "reader", "total", "type",
     )  # fmt: skip
 
     def __init__(
@@ -99,6 +104,8 @@ class Instance:
         # Where others see a handler's state while it waits, what it holds stays what the state has.
         self.own = dict(self.attributes) if type.info.visible else None
         self.assigned: list[tuple[str, Any, bytes]] = []  # held by somebody, and no longer the field's
+        self.is_held = False
+        self._double: Instance | None = None
         self._forget_factories()
 
     def _forget_factories(self) -> None:
@@ -132,17 +139,37 @@ class Instance:
             found = self.attributes[name]
         return found  # type: ignore[no-any-return]
 
+    def double(self, make: Callable[[Instance], Instance]) -> Instance:
+        """Another instance as of the latest turn, of which nobody holds anything."""
+        if self._double is None:
+            self._double = make(self)
+            self._double.stand_alone()
+        return self._double
+
+    def stand_alone(self) -> None:
+        """Nobody holds what is in it from one turn to the next."""
+        self.own = None
+        for _, cells in self.cells:
+            cells.live = False
+
+    def end_of_double(self, patch: Sequence[Change]) -> None:
+        """A turn of the double has changed this."""
+        double = self._double
+        self.apply(patch)
+        self._double = double
+
     def fields(self) -> list[Change]:
         """The plain fields as of the latest turn or step."""
         return [Change(name, None, value) for name, value in self.encoded.items()]
 
     def apply(self, patch: Sequence[Change]) -> None:
         """Take over what another handler of the actor changed while this one waited."""
+        self._double = None
         cells = dict(self.cells)
         for field, key, value in patch:
             if key is not None:
                 if field in cells:
-                    cells[field].roll_back()
+                    cells[field].take_over(key, value)
             elif value is None:
                 self.encoded.pop(field, None)
             else:
@@ -156,20 +183,33 @@ class Instance:
             value = self._settle(name, self.attributes.get(name), fresh[name])
             self.attributes[name] = self.before[name] = value
 
-    def _become(self, name: str, data: bytes, value: Any, waits: bool) -> None:
-        """The same where handlers hold fields across waits. `waits`: as for `take_changes`."""
+    def _places(self) -> Places:
+        """Whose the objects are that the handler may hold: what has been one's longer stays that one's."""
+        places = Places()
+        for name, value in (self.own or {}).items():
+            if name in self.plain.names and self.attributes.get(name, self) is value:
+                places.claim(value, name)
+        for nth in (0, 1):
+            for _, cells in self.cells:
+                for key in cells.handed_out()[nth]:
+                    places.claim(cells.values[key], (id(cells), key))
+        return places
+
+    def _become(self, name: str, data: bytes, value: Any, waits: bool, places: Places | None) -> None:
+        """The same where handlers hold fields across waits. `waits`, `places`: as for `take_changes`."""
         old = self.attributes[name]
         assert self.own is not None
-        if waits and old is not self.own.get(name, self) and held(old, 2):
+        strange = waits and old is not self.own.get(name, self) and held(old, 2)
+        if strange and not (places is not None and places.is_elsewhere(old)):
             self.assigned.append((name, old, data))
-        self.attributes[name] = self.before[name] = self._settle(name, old, value)
+        self.attributes[name] = self.before[name] = self._settle(name, old, value, places)
 
-    def _settle(self, name: str, old: Any, new: Any) -> Any:
+    def _settle(self, name: str, old: Any, new: Any, places: Places | None = None) -> Any:
         """The value of a plain field from now on: the object that it was, if that was the field's own."""
         if self.own is None:
             return new
         if old is self.own.get(name, self):
-            new = settle(old, new)
+            new = settle(old, new, places, name)
         self.own[name] = new
         return new
 
@@ -195,13 +235,14 @@ class Instance:
             self._check_assigned()
         patch, values, size, alike = self._plain_changes()
         room -= size
+        places = None if self.own is None else self._places()
         for name, cells in self.cells:
             if self.attributes[name] is not self.before[name]:
                 raise BadState(
                     f"{self.type.name}.{name} was replaced: change its entries, as in .clear() and .update(…)"
                 )
             if cells.changed or cells.read or cells.moved:
-                for key, value in cells.drain():
+                for key, value in cells.drain(places):
                     patch.append(Change(name, key, value))
                     room -= _CHANGE + len(name) + len(key) + (len(value) if value is not None else 0)
             else:
@@ -218,13 +259,15 @@ class Instance:
             if self.own is None:
                 self.attributes[name] = self.before[name] = value
             else:
-                self._become(name, data, value, waits)
+                self._become(name, data, value, waits, places)
         if alike is not None:
             for name, data, value in alike:
                 if self.own is None:
                     self.attributes[name] = self.before[name] = value
                 else:
-                    self._become(name, data, value, waits)
+                    self._become(name, data, value, waits, places)
+        if patch:
+            self._double = None
         if self.migrated:
             own = {change.field for change in patch if change.key is None}
             patch += [change for change in self.migrated if change.field not in own]
@@ -285,11 +328,9 @@ class Instance:
     def roll_back(self) -> None:
         """Make the state what it was after the last turn. Attributes that are no state stay."""
         self.assigned = []
-        held_ones = dict(self.own or ())
         self.plain.load(self.attributes, self.encoded)
-        for name, value in held_ones.items():
-            if name in self.plain.names:
-                self.attributes[name] = self._settle(name, value, self.attributes[name])
+        if self.own is not None:
+            self.own.update((name, self.attributes[name]) for name in self.plain.names)
         for name, cells in self.cells:
             cells.roll_back()
             self.attributes[name] = self.before[name]

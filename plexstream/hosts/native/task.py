@@ -419,6 +419,7 @@ class Task:
         finally:
             current.turn = before
             self.take()
+            self.instance.is_held = False
             self.instance.roll_back()
 
 
