@@ -9,11 +9,8 @@ import pytest
 from confluent_kafka import KafkaError
 
 import plexstream
-from plexstream.log.base import TopicSpec
 from plexstream.log.kafka import admin as admins
 from plexstream.log.kafka.admin import KEPT, Admin
-from plexstream.log.kafka.log import KafkaLog
-from plexstream.testing.kafkaproxy import LIST_OFFSETS, Answer, proxied_broker
 
 NOWHERE = "127.0.0.1:1"
 
@@ -134,42 +131,3 @@ def test_every_place_that_lists_topics_is_known():
     assert found == SHORT
     reader = (root / "log/kafka/reader.py").read_text()
     assert reader.count("list_topics(topic, _LOOK_UP_S)") == SHORT["log/kafka/reader.py"]
-
-
-@pytest.mark.kafka
-def test_what_a_broker_answers_late_holds_up_no_other_question(monkeypatch):
-    monkeypatch.setattr(admins, "TIMEOUT_S", 60.0)
-    monkeypatch.setitem(Admin.ask.__kwdefaults__, "attempt_s", 30.0)  # so that none is asked again meanwhile
-    with proxied_broker() as (_, proxy):
-        log = KafkaLog(proxy.address)
-        log.create([TopicSpec("late", 2)])
-        assert log.range(("late", 1)) == (0, 0)
-        late, silent, times = threading.Event(), [True], [0]
-
-        def rule(asked):
-            if asked.api == LIST_OFFSETS and asked.partition == 0:
-                late.set()
-                times[0] += 1
-                return Answer(0, 7, after=60.0 if silent else 0.0)
-            return None
-
-        proxy.rule = rule
-        done = []
-        asking = threading.Thread(target=lambda: done.append(log.range(("late", 0))), daemon=True)
-        asking.start()
-        assert late.wait(30)
-        at_once = 0  # so many in a row were answered while the other one was not even asked again
-        for _ in range(12):
-            before = times[0]
-            assert log.range(("late", 1)) == (0, 0)
-            assert log.topics() == {"late": 2}
-            log.trim(("late", 1), 0, 0)
-            at_once = at_once + 1 if times[0] == before else 0
-            if at_once == 4:
-                break
-        assert at_once == 4
-        assert not done
-        silent.clear()
-        asking.join(70)
-        assert done == [(7, 7)]
-        log.close()
