@@ -274,9 +274,7 @@ class NativeHost:
             error = ended.error
         if isinstance(error, Ignore) and bound.name == START:
             return failure("ignored", f"{instance.address} is not to be started: {error.reason}".rstrip(": "))
-        result = explain(
-            error, f"{instance.type.name}.{bound.name}", instance.address, bound.read_only, turn.max_message
-        )
+        result = explain(error, _blamed(turn), instance.address, bound.read_only, turn.max_message)
         if task is not None:
             result = result._replace(undone=task.failures.undone(error))
         if bound.role == "run" and result.code != "non_deterministic":
@@ -449,6 +447,9 @@ def _init(turn: Turn) -> None:
         task.blocking = True
     try:
         spec.init(instance.object, *([{}] if instance.type.init_config else []))
+    except BaseException:
+        turn.init_failed = True
+        raise
     finally:
         turn.initialising = False
         if (task := turn.waits()) is not None:
@@ -467,6 +468,15 @@ def _may_leave(out: Out) -> bool:
 
 def _where(turn: Turn) -> str:
     return f"{turn.instance.type.name}.{turn.bound.name}"
+
+
+def _blamed(turn: Turn) -> str:
+    """Whose an error of the turn is, for its text."""
+    spec, name = turn.instance.type.spec, turn.bound.name
+    starts = name == START
+    if spec.init is not None and (starts or turn.init_failed):
+        return f"{spec.name}: the init hook {spec.init.__name__}{'' if starts else f', before {name},'}"
+    return f"the start of {spec.name}" if starts else _where(turn)
 
 
 def _kept(instance: Instance) -> Result | None:

@@ -72,6 +72,7 @@ class Turn:
         "firing",
         "forgotten",
         "fresh",
+        "init_failed",
         "initialising",
         "instance",
         "max_message",
@@ -110,6 +111,7 @@ class Turn:
         self.forgotten: list[str] = []  # coroutines of this turn that nobody awaited
         self.restarts = 0  # how often something of its handler was undone before
         self.initialising = False  # the init hook runs, a plain function even where the handler is async
+        self.init_failed = False
         self.fresh = False  # its actor's state was dropped before
 
     def begin(self, instance: Any, bound: Any, seq: int, now: int, sender: str, chain: str) -> None:
@@ -124,6 +126,7 @@ class Turn:
         self.base = self.behaviour = self.beside = self.actor = None
         self.opening = []
         self.caller = ""
+        self.init_failed = False
 
     # Steps
 
