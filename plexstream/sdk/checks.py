@@ -108,7 +108,9 @@ def check_hook(where: str, moment: str, function: Callable[..., Any]) -> None:
     required = [p for p in own if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
     by_place = [p for p in own if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(required) > most or len(by_place) < least:
-        raise DeclarationError(f"{where}: write def {function.__name__}({like.get(moment, 'self')})")
+        given = like.get(moment, "self").partition(", ")[2].partition(":")[0] or "no arguments"
+        wanted = f"def {function.__name__}({like.get(moment, 'self')})"
+        raise DeclarationError(f"{where}, a hook, is called with {given}: write {wanted}")
 
 
 def _listed(names: Sequence[str]) -> str:

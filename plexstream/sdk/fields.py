@@ -85,7 +85,10 @@ def fields_of(cls: type) -> dict[str, Field]:
     try:
         hints = get_type_hints(cls, include_extras=True)
     except Exception as error:
-        raise DeclarationError(f"{cls.__name__}: its type hints cannot be read: {error}") from error
+        raise DeclarationError(
+            f"{cls.__name__}: its type hints cannot be read: {error}: import what they name, or define it "
+            "above"
+        ) from error
     fields: dict[str, Field] = {}
     for owner in reversed(cls.__mro__):
         for name, value in list(vars(owner).items()):

@@ -14,6 +14,11 @@ def refuse_unknown(what: str, given: Mapping[str, Any], known: Iterable[str]) ->
     names = list(known)
     for option in given:
         if option not in names:
-            close = get_close_matches(option, names, 1)
-            like = f"did you mean {close[0]}?" if close else f"it has {', '.join(names)}"
+            like = closest(option, names).rstrip() or f"it has {', '.join(names)}"
             raise DeclarationError(f"{what} has no option {option!r}: {like}")
+
+
+def closest(option: str, names: list[str]) -> str:
+    """A question that names the option which was meant; "" where none is like it."""
+    close = get_close_matches(option, names, 1) or [name for name in names if name.startswith(option)][:1]
+    return f"did you mean {close[0]}? " if close else ""

@@ -13,6 +13,7 @@ from plexstream.sdk.collections import StateList, StateMap
 from plexstream.sdk.current import current
 from plexstream.sdk.errors import DeclarationError, FoldError
 from plexstream.sdk.marks import EventMark, HandlerMark, Marked, check_name, put_mark
+from plexstream.sdk.options import refuse_unknown
 from plexstream.sdk.spec import ActorType, EventLog, Field
 from plexstream.sdk.values import initial, plain, typed
 from plexstream.sdk.wrap import finish, like
@@ -63,6 +64,7 @@ def event(function: Any = None, /, **options: Any) -> Any:
             holds it.
     """
 
+    refuse_unknown("event", options, ("name", "version", "upcasters"))
     found = _mark(**options)
 
     def mark(function: F) -> F:

@@ -99,6 +99,9 @@ class Supervisor:
                self.max_restarts, "a whole number from 0 to 1,000,000,000")  # fmt: skip
         _number("max_restart_window_seconds", self.max_restart_window_seconds, LEAST_WINDOW)
         _one_of("auto_shutdown", self.auto_shutdown, AutoShutdown)
+        listed = isinstance(self.children, list | tuple)
+        _check(listed and all(isinstance(c, Child) for c in self.children), "children", self.children,
+               "a list of Child(…)")  # fmt: skip
         seen: set[str] = set()
         for child in self.children:
             if child.id in seen:

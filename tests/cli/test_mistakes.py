@@ -94,6 +94,7 @@ def test_numbers_that_json_has_not_are_text(dev, cli):
     for value in ("NaN", "1e400", "-Infinity"):
         said = cli("call", "account/a", "deposit", f"amount={value}", "--url", dev.url, code=1).stderr
         assert "Expected `int`, got `str`" in said
+        assert 'account.deposit: amount is "' in said
     said = cli("call", "account/a", "deposit", '{"amount": NaN}', "--url", dev.url, code=2).stderr
     assert "is no JSON" in said
 
@@ -102,7 +103,7 @@ def test_a_tell_that_comes_to_nothing_is_in_the_log(dev, cli):
     cli("tell", "account/alice", "deposit", "amount=x", "--url", dev.url)
     cli("tell", "nobody/alice", "deposit", "amount=1", "--url", dev.url)
     wanted = [
-        "put aside: default/default/account/alice.deposit: bad_arguments: account.deposit: Expected `int`",
+        "put aside: default/default/account/alice.deposit: bad_arguments: account.deposit: amount is \"x\"",
         "put aside: default/default/nobody/alice.deposit: unknown_type: no actor type 'nobody'",
     ]
     for _ in range(100):

@@ -103,7 +103,7 @@ def test_calls(dev):
             client.ask("acount/a", "balance")
         with pytest.raises(UnknownHandler, match=r"has no handler 'balanc'; it has .*balance"):
             client.ask("account/a", "balanc")
-        with pytest.raises(BadArguments, match=r"account.deposit: .*unknown field `amout`"):
+        with pytest.raises(BadArguments, match=r"account.deposit: .*'amout': did you mean amount\?"):
             client.ask("account/a", "deposit", {"amout": 5})
         with pytest.raises(BadArguments, match="not both"):
             client.ask("account/a", "deposit", {"amount": 5}, amount=6)

@@ -79,7 +79,7 @@ def test_a_caller_from_outside_has_no_address(tester):
 def test_a_message_cannot_say_who_sent_it(tester):
     result = tester(Guestbook).call("sign", b'{"text": "hi", "from_actor": "forged"}', sender=SENDER)
     assert result.code == "bad_arguments"
-    assert "unknown field `from_actor`" in result.detail
+    assert "there is no argument 'from_actor'" in result.detail
 
 
 def test_in_a_state_machine_also_of_what_was_postponed(tester):

@@ -63,11 +63,16 @@ MISTAKES = {
     of_class("@handler('p')\n    @handler('q')\n    def y(self): ..."):
         r"y has two decorators.*@handler\('a', 'b'\)",
     of_class("@on_activate\n    @handler\n    def y(self): ..."): "y has two decorators",
-    of_class("@migrate\n    def up(self): ..."): r"A.up: write def up\(self, stored: dict\)",
-    of_class("@init_handler\n    def up(self, a, b): ..."): r"A.up: write def up\(self, config: dict\)",
-    of_class("@on_activate\n    def up(self, a): ..."): r"A.up: write def up\(self\)",
-    of_class("@on_deactivate\n    def up(self, a): ..."): r"A.up: write def up\(self\)",
-    of_class("@on_crash\n    def up(self): ..."): r"A.up: write def up\(self, reason: str\)",
+    of_class("@migrate\n    def up(self): ..."):
+        r"A.up, a hook, is called with stored: write def up\(self, stored: dict\)",
+    of_class("@init_handler\n    def up(self, a, b): ..."):
+        r"A.up, a hook, is called with config: write def up\(self, config: dict\)",
+    of_class("@on_activate\n    def up(self, a): ..."):
+        r"A.up, a hook, is called with no arguments: write def up\(self\)",
+    of_class("@on_deactivate\n    def up(self, a): ..."):
+        r"A.up, a hook, is called with no arguments: write def up\(self\)",
+    of_class("@on_crash\n    def up(self): ..."):
+        r"A.up, a hook, is called with reason: write def up\(self, reason: str\)",
     of_class("@handler('__exit__')\n    def y(self): ..."):
         r"A.__exit__ is called with address, reason: .*def y\(",
     of_class("@handler('__down__')\n    def y(self, address): ..."):
@@ -109,6 +114,29 @@ MISTAKES = {
     FSM + "    @state_timeout('a', after='5')\n    def t(self): ...\n" + X: "A.t: after='5': give seconds",
     FSM + "    @state_enter\n    def t(self): ...\n" + X: "state_enter: states has .*: give names",
     FSM + "    fsm_state: str = state('a')\n" + X: "A.fsm_state is a field of its own.*leave fsm_state out",
+    FSM + "    @state_timeout('b')\n    def t(self): ...\n" + X:
+        r"'after': write state_timeout\(state, \*, after\)",
+    FSM + "    @event_timeout('b', 5)\n    def t(self): ...\n" + X:
+        r"write event_timeout\(state, \*, after\)",
+    # What else is called with what it does not take.
+    of_class("") + "Child('a', shutdown=5)\n":
+        r"Child\(\) got .*'shutdown': did you mean shutdown_timeout_seconds\? write Child\(id, type=",
+    of_class("") + "Child()\n": r"Child\(\) missing.*write Child\(id, type=",
+    of_class("") + "Supervisor(Child('a', 'b'))\n": r"children = Child.*: give a list of Child\(…\)",
+    of_class("") + "Supervisor([5])\n": r"children = \[5\]: give a list of Child\(…\)",
+    of_class("") + "Supervisor(childs=[])\n": r"did you mean children\? write Supervisor\(children=…",
+    of_options("retry=Retry(attempt=5)"): r"did you mean attempts\? write Retry\(attempts=…",
+    of_options("snapshots=Snapshots(turn=5)"): r"did you mean turns\? write Snapshots\(turns=…",
+    of_options("events=EventLog(folds=5)"): r"did you mean fold\? write EventLog\(fold=…",
+    "@subscribe('t', handlers='x')\n" + of_class(""):
+        r"did you mean handler\? write subscribe\(topic, \*, ha",
+    of_class("@cron()\n    @handler\n    def y(self): ..."): r"write cron\(expression, \*, tz=…",
+    of_class("@event(versions=2)\n    def e(self, e: int): ..."):
+        "event has no option 'versions': did you mean version",
+    of_class("n: int | complex = state()"): "a.n: .*unions.*: write one type, Any, or tagged classes",
+    of_class("n: complex = state()"): "a.n: .*complex.*: use a dataclass, .*a type that JSON has",
+    of_class("n: 'Nope' = state()"): "A: its type hints .*'Nope' is not defined: import what they name",
+    of_class("n: list[int] = state(default_factory=lambda: ['x'])"): r"a.n: its default .*; it is \['x'\]",
     # What is read back elsewhere than in fields and arguments.
     "@event_actor(handlers=[5])\nclass A: ...\n": "handlers has 5, which is no class of event handlers",
     "class B:\n    @handler\n    def x(self): ...\n@event_actor(handlers=B)\nclass A: ...\n":

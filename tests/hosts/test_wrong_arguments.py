@@ -22,6 +22,7 @@ from plexstream import (
     service,
     signal_handler,
     state,
+    state_map,
     workflow,
 )
 
@@ -238,3 +239,63 @@ def test_others_wait_for_a_promise_of_a_workflow_by_awakeables(crash):
     world.ask("letter/a", "click", value=7)
     world.run()
     assert [world.replies[id] for id in ids] == [7, 7, 7]
+
+
+@actor(name="parcel")
+class Parcel:
+    weight: float = state(default=1.0)
+    weights: list[float] = state(default_factory=list)
+    by_name: dict[str, float] = state_map()
+
+    @handler
+    def weigh(self, weight: float, at: list[dict[str, int]] | None = None):
+        self.weight = weight
+
+    @handler
+    def puts(self, where: str):
+        if where == "field":
+            self.weight = "abc"
+        elif where == "inside":
+            self.weights = ["abc"]
+        else:
+            self.by_name["x"] = "abc"
+
+    @handler
+    def calls(self):
+        host.spawn("parcel/1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"weight": "abc"}, 'parcel.weigh: weight is "abc": Expected `float`, got `str`'),
+        ({}, "parcel.weigh: the argument weight is missing: it takes weight, at=…"),
+        (
+            {"wieght": 1.5},
+            "parcel.weigh: there is no argument 'wieght': did you mean weight? it takes weight, at=…",
+        ),
+        ({"weight": 1, "at": [{"a": "x"}]}, "Expected `int`, got `str`"),
+        ({"weight": 1, "at": [5]}, "parcel.weigh: at[0] is 5: Expected `object`, got `int`"),
+    ],
+)
+def test_the_argument_and_its_value_are_told(arguments, said):
+    world = World(Parcel)
+    id = world.start("parcel/1", "weigh", **arguments)
+    assert world.errors[id]["code"] == "bad_arguments"
+    assert said in world.errors[id]["detail"]
+
+
+@pytest.mark.parametrize(("where", "value"), [("field", "'abc'"), ("inside", "['abc']"), ("entry", "'abc'")])
+def test_what_a_field_cannot_hold_is_told(where, value):
+    world = World(Parcel)
+    id = world.start("parcel/1", "puts", where=where)
+    assert "Expected `float`, got `str`" in world.errors[id]["detail"]
+    assert world.errors[id]["detail"].endswith(f"; it is {value}")
+
+
+def test_how_the_host_is_called_is_told():
+    world = World(Parcel)
+    id = world.start("parcel/1", "calls")
+    assert "missing 1 required positional argument: 'id': write host.spawn(type, id, args=…" in (
+        world.errors[id]["detail"]
+    )

@@ -9,7 +9,8 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from plexstream.hosts.native.values import check_hint
+from plexstream.hosts.native.refused import refusal
+from plexstream.hosts.native.values import check_hint, way_out
 from plexstream.model.text import said
 from plexstream.sdk.errors import DeclarationError
 
@@ -62,14 +63,14 @@ def binder(function: Callable[..., Any], where: str) -> Bind:
         )
         decoder = msgspec.json.Decoder(struct)
     except TypeError as error:
-        raise DeclarationError(f"{where}: a type hint cannot be checked: {error}") from error
-    names = [f[0] for f in fields]
+        raise DeclarationError(f"{where}: a type hint cannot be checked: {way_out(error)}") from error
+    takes = {f[0]: len(f) == 2 for f in fields}
     if rest is not None:
-        return _with_rest(decoder, names, own)
+        return _with_rest(decoder, takes, own)
     # Without a payload the defaults are the arguments; those that a handler could change are made anew.
     constant = all(len(f) == 3 and type(f[2]) in _IMMUTABLE for f in fields)
     empty = msgspec.structs.astuple(struct()) if constant else None
-    return _plain(decoder, empty)
+    return _plain(decoder, empty, takes)
 
 
 def _default(value: Any) -> Any:
@@ -78,7 +79,9 @@ def _default(value: Any) -> Any:
     return msgspec.field(default_factory=lambda: copy.deepcopy(value))
 
 
-def _plain(decoder: msgspec.json.Decoder[Any], empty: tuple[Any, ...] | None) -> Bind:
+def _plain(
+    decoder: msgspec.json.Decoder[Any], empty: tuple[Any, ...] | None, takes: dict[str, bool]
+) -> Bind:  # fmt: skip
     decode = decoder.decode
     astuple = msgspec.structs.astuple
 
@@ -90,28 +93,30 @@ def _plain(decoder: msgspec.json.Decoder[Any], empty: tuple[Any, ...] | None) ->
         try:
             return astuple(decode(payload))
         except Exception as error:
-            raise _wrong(error) from None
+            raise _wrong(error, payload, takes) from None
 
     return bind
 
 
-def _wrong(error: Exception) -> WrongArguments:
+def _wrong(error: Exception, payload: bytes, takes: dict[str, bool]) -> WrongArguments:
     """Not only msgspec's errors: bytes that are no UTF-8, deep nesting, a check of the user's own type."""
     if isinstance(error, RecursionError):
         return WrongArguments("the JSON is nested too deeply")
+    if isinstance(error, msgspec.ValidationError):
+        return WrongArguments(refusal(error, payload, takes))
     if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
         return WrongArguments(str(error))
     return WrongArguments(said(error))
 
 
-def _with_rest(decoder: msgspec.json.Decoder[Any], names: list[str], own: str) -> Bind:
+def _with_rest(decoder: msgspec.json.Decoder[Any], takes: dict[str, bool], own: str) -> Bind:
     def bind(payload: bytes) -> tuple[Any, ...]:
         try:
             named = decoder.decode(payload or b"{}")
             everything = msgspec.json.decode(payload or b"{}")
         except Exception as error:
-            raise _wrong(error) from None
-        rest = {k: v for k, v in everything.items() if k not in names}
+            raise _wrong(error, payload, takes) from None
+        rest = {k: v for k, v in everything.items() if k not in takes}
         if own in rest:
             raise WrongArguments(f"an argument cannot be called {own!r}, as the actor itself is: rename it")
         return (*msgspec.structs.astuple(named), rest)

@@ -11,6 +11,7 @@ import msgspec
 
 from plexstream.hosts.native.turn import MAX_DETAIL
 from plexstream.hosts.native.values import encode_value
+from plexstream.hosts.native.written import told
 from plexstream.model.errors import CallError
 from plexstream.model.host import Result
 from plexstream.model.text import said, text, words
@@ -38,7 +39,7 @@ def explain(error: BaseException, where: str, address: str, read_only: bool, lim
         data, problem = _error_data(error.data, limit)
         return failure(error.code, f"{words(error.detail)}{problem}", data, read_only)
     _log.warning("%s: %s raised\n%s", address, where, _trace(error), extra=RAISED)
-    return failure("failed", f"{where} raised {said(error)}", None, read_only)
+    return failure("failed", f"{where} raised {told(error)}", None, read_only)
 
 
 def is_fatal(error: BaseException) -> bool:

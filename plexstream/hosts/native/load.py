@@ -13,9 +13,9 @@ from types import ModuleType
 
 from plexstream.hosts.native.host import NativeHost
 from plexstream.hosts.native.twice import declared_twice
+from plexstream.hosts.native.written import told
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.model.errors import ConfigError
-from plexstream.model.text import said
 from plexstream.sdk.errors import DeclarationError, DeclarationWarning
 from plexstream.sdk.spec import ActorType
 
@@ -72,7 +72,7 @@ def load_actors(path: str | Path, *, strict: bool = False) -> Loaded:
             "a script does under if __name__ == '__main__'"
         ) from error
     except Exception as error:
-        what = f"importing it raised {said(error)}"
+        what = f"importing it raised {told(error)}"
         raise ConfigError(f"{path}{_line(error, file)}: {what}") from error
     types = actor_types(module)
     if not types:

@@ -71,10 +71,11 @@ class ValueCodec:
             self._restless = any(map(_runs_code, check_hint(annotation)))
             self._sure = _is_sure(types.type_info(annotation))
         except Exception as error:
-            raise DeclarationError(f"{where}: its type hint cannot be stored: {error}") from error
+            raise DeclarationError(f"{where}: its type hint cannot be stored: {way_out(error)}") from error
 
     def seal(self, value: Any) -> tuple[bytes, Any]:
         """What is stored for a value, and the value as it will be read back. Raises BadValue."""
+        given = value
         try:
             if self.exact is not None:
                 if type(value) is not self.exact:
@@ -85,6 +86,8 @@ class ValueCodec:
             if self._restless and self.restored(data) != data:
                 raise BadValue("it is another whenever it is read: __post_init__ or a converter changes it")
             return data, value
+        except msgspec.ValidationError as error:
+            raise BadValue(f"{error}; it is {describe_value(given)}") from None
         except Exception as error:
             raise _bad(error) from None
 
@@ -134,7 +137,8 @@ def check_hint(annotation: Any) -> set[Any]:
     def look(info: Any) -> None:
         if isinstance(info, types.CustomType) and not _holds_json(info.cls):
             raise TypeError(
-                f"nothing is read back as {info.cls!r}: use a dataclass, a TypedDict, or a type that JSON has"
+                f"nothing is read back as {info.cls!r}: use a dataclass, a TypedDict, or a type that JSON "
+                "has, such as str, int, float, Decimal, datetime, list, dict"
             )
         cls = getattr(info, "cls", None)
         if cls in seen:
@@ -150,6 +154,14 @@ def check_hint(annotation: Any) -> set[Any]:
 
     look(types.type_info(annotation))
     return seen
+
+
+def way_out(error: Exception) -> str:
+    """Why a type hint cannot be, and what to write: of several types nobody could tell which it is."""
+    what = str(error)
+    if "unions" in what:
+        return f"{what}: write one type, Any, or tagged classes (msgspec.Struct, tag=True)"
+    return what if "nothing is read back" in what else f"{what}: use a dataclass, or a type that JSON has"
 
 
 def _runs_code(cls: Any) -> bool:
