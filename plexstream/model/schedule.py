@@ -81,7 +81,7 @@ def check(schedule: Schedule) -> Schedule:
     if every and not MIN_EVERY_MS <= every <= MAX_EVERY_MS:
         allowed = f"from {MIN_EVERY_MS / 1000:g} to {MAX_EVERY_MS // 1000} s is allowed"
         raise BadSchedule(f"every is {max(0, every) / 1000:g} s: {allowed}")
-    _zone(tz)
+    _check_zone(tz)
     if cron:
         _check_cron(cron)
     return schedule
@@ -174,6 +174,20 @@ def _zone(tz: str) -> ZoneInfo:
         close = get_close_matches(str(tz), sorted(available_timezones()), 3)
         like = f"did you mean {' or '.join(close)}?" if close else "write one such as Europe/Berlin"
         raise BadSchedule(f"tz {tz!r} is no time zone: {like}") from None
+
+
+def _check_zone(tz: str) -> None:
+    """A zone is the same on every machine: no file of one's own is, and ``right/`` counts leap seconds."""
+    _zone(tz)
+    if tz in ("localtime", "Factory") or tz not in _known_zones():
+        raise BadSchedule(
+            f"tz {tz!r} is no zone that is the same on every machine: write one such as Europe/Berlin, or UTC"
+        )
+
+
+@lru_cache(maxsize=1)
+def _known_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 def _check_cron(cron: str) -> None:

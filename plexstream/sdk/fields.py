@@ -74,6 +74,12 @@ def state_list(**unknown: Any) -> Any:
 
 
 def _refuse_options(what: str, given: dict[str, Any]) -> None:
+    if "was" in given:
+        raise DeclarationError(
+            f"{what}(was={given['was']!r}): only plain fields are renamed: entries keep the name of their "
+            f"field, as they may be more than memory. Declare {given['was']!r} beside it, and let a handler "
+            "move them"
+        )
     if given:
         raise DeclarationError(
             f"{what}({min(given)}=…): it takes nothing: it begins empty, and keeps the name of its field"

@@ -51,7 +51,12 @@ MISTAKES = {
     of_class("n: dict[int, int] = state_map()"):
         r"A.n: the keys of a state_map are texts, not int.*str\(key\)",
     of_class("n: dict = state_map(default={})"): r"state_map\(default=…\): it takes nothing",
-    of_class("n: list = state_list(was='m')"): r"state_list\(was=…\): .*keeps the name of its field",
+    of_class("n: list = state_list(was='m')"):
+        r"state_list\(was='m'\): only plain fields are renamed.*Declare 'm' beside it",
+    of_class("n: dict = state_map(was='m')"): r"state_map\(was='m'\): .*let a handler move",
+    of_class("n: list = state_list(size=5)"): r"state_list\(size=…\): .*keeps the name of its field",
+    of_class("@cron('0 3 * * *', tz='localtime')\n    @handler\n    def y(self): ..."):
+        "same on every machine",
     of_class("n: int = state"): r"A.n is the function state: write n = state\(\)",
     of_class("n: dict = state_map"): r"write n = state_map\(\)",
     of_class("x: int = state(default=0)"): "A.x is annotated like a field, and is the method x",

@@ -346,3 +346,21 @@ class Noted:
             return f"{name} {len(self.calls)}"
 
         return act
+
+
+def test_one_that_was_spawned_and_gave_up_begins_anew_when_it_is_spawned_again():
+    @actor(name="office")
+    class Office:
+        @handler
+        def open(self):
+            host.spawn("supervisor", "desks", Supervisor([Child("d", "worker")], max_restarts=0))
+
+    world = World(Worker, Log, Office)
+    world.ask("office/1", "open")
+    world.tell("worker/d", "fail")
+    world.run(1000)
+    for _ in range(2):
+        assert world.ask("supervisor/desks", "restart") == "stopped"
+        assert world.ask("worker/d", "add") == "stopped"
+    world.ask("office/1", "open")
+    assert world.children("desks") == {"d": "running"}

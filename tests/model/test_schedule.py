@@ -63,6 +63,8 @@ def test_what_is_over_in_an_hour_that_comes_twice_does_not_come_again():
         (Schedule(cron="0 3 * * *", tz="Europe/Berln"), "tz 'Europe/Berln' .* did you mean Europe/Berlin"),
         (Schedule(cron="0 3 * * *", tz="../etc/passwd"), "no time zone"),
         (Schedule(cron="0 3 * * *", tz=""), "no time zone"),
+        *((Schedule(cron="0 3 * * *", tz=tz), "(no time zone|same on every machine): .*Europe/Berlin")
+          for tz in ("localtime", "Factory", "posixrules", "right/Europe/Berlin", "posix/UTC")),
         (Schedule(cron="0 3 * * *", misfire="no"), "misfire is 'no': write one of 'once', 'skip', 'all'"),
         (Schedule(every=99), "every is 0.099 s: from 0.1"),
         (Schedule(every=-1), "every is 0 s"),
