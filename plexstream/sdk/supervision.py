@@ -217,6 +217,8 @@ class Lifecycle:
             wait: it is a step of a handler that waits: it returns once the init handler has run, and raises
                 what came of it otherwise: `AlreadyStarted`, `Ignored`, or the error of the init handler.
         """
+        if args is not None and not isinstance(args, Supervisor | Mapping):
+            raise TypeError(f"host.spawn: args={args!r:.80}: give a dict, or the declaration of a Supervisor")
         given = args.table() if isinstance(args, Supervisor) else dict(args or {})
         address = f"{type}/{id}"
         if wait and link:

@@ -299,3 +299,30 @@ def test_only_who_can_change_a_value_holds_it(value):
         assert held(value)
         del inside
         assert not held(value)
+
+
+@pytest.mark.parametrize("how", ["replaced", "deleted"])
+@pytest.mark.parametrize("field", ["notes", "moves"])
+def test_a_collection_that_a_read_replaces_fails_that_read_and_no_turn_after_it(field, how):
+    @actor(name="a")
+    class Holder:
+        notes: dict[str, int] = state_map()
+        moves: list[int] = state_list()
+
+        @handler(read_only=True)
+        def reads(self):
+            if how == "deleted":
+                delattr(self, field)
+            else:
+                setattr(self, field, {} if field == "notes" else [])
+
+        @handler
+        def changes(self):
+            self.notes["k"] = 1
+            self.moves.append(1)
+            return [dict(self.notes), list(self.moves)]
+
+    world = World(Holder)
+    id = world.start("a/1", "reads")
+    assert f"a.{field} was replaced" in world.errors[id]["detail"]
+    assert world.ask("a/1", "changes") == [{"k": 1}, [1]]

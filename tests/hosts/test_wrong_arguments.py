@@ -264,6 +264,10 @@ class Parcel:
     def calls(self):
         host.spawn("parcel/1")
 
+    @handler
+    def slips(self, how: str):
+        return SLIPS[how][0](self)
+
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
@@ -299,3 +303,23 @@ def test_how_the_host_is_called_is_told():
     assert "missing 1 required positional argument: 'id': write host.spawn(type, id, args=…" in (
         world.errors[id]["detail"]
     )
+
+
+SLIPS = {
+    "a map": (lambda self: self.by_name, "type StateMap is unsupported: write dict(…)"),
+    "a method": (lambda self: host.uuid, "type method is unsupported: it is to be called"),
+    "an object": (lambda self: object(), "is unsupported: give a dict, a list, a dataclass or text"),
+    "a typo": (lambda self: host.teel("parcel/1", "x"), "has no attribute 'teel': did you mean tell?"),
+    "a field's": (lambda self: self.wieght, "has no attribute 'wieght': did you mean weight?"),
+    "a map's": (lambda self: self.by_name.append(1), "no attribute 'append': it has clear, get, items"),
+    "called": (lambda self: host.run("x", print()), "NoneType cannot be called: give the function and its"),
+    "arguments": (lambda self: host.spawn("parcel", "1", 5), "host.spawn: args=5: give a dict"),
+    "another's": (lambda self: (5).isoformat(), "'int' object has no attribute 'isoformat'"),
+}
+
+
+@pytest.mark.parametrize("how", SLIPS)
+def test_slips_are_told_with_what_to_write(how):
+    world = World(Parcel)
+    id = world.start("parcel/1", "slips", how=how)
+    assert SLIPS[how][1] in world.errors[id]["detail"]

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from plexstream.hosts.native.turn import MAX_DETAIL
-from plexstream.hosts.native.values import encode_value
+from plexstream.hosts.native.values import BadValue, encode_value
 from plexstream.hosts.native.written import told
 from plexstream.model.errors import CallError
 from plexstream.model.host import Result
@@ -59,7 +59,8 @@ def _error_data(data: Any, limit: int) -> tuple[Any, str]:
     try:
         encoded = encode_value(data)
     except BaseException as error:  # code of users runs here, too
-        return None, f" (its data cannot be sent: {said(error)})"
+        why = str(error) if isinstance(error, BadValue) else said(error)
+        return None, f" (its data cannot be sent: {why})"
     if len(encoded) > limit:
         return None, f" (its data of {len(encoded)} bytes is over the limit of {limit})"
     return msgspec.json.decode(encoded), ""

@@ -236,11 +236,8 @@ class Instance:
         patch, values, size, alike = self._plain_changes()
         room -= size
         places = None if self.own is None else self._places()
+        self._check_replaced()
         for name, cells in self.cells:
-            if self.attributes[name] is not self.before[name]:
-                raise BadState(
-                    f"{self.type.name}.{name} was replaced: change its entries, as in .clear() and .update(…)"
-                )
             if cells.changed or cells.read or cells.moved:
                 for key, value in cells.drain(places):
                     patch.append(Change(name, key, value))
@@ -274,6 +271,14 @@ class Instance:
             self.migrated = []
         return patch
 
+    def _check_replaced(self) -> None:
+        """Raises BadState where something else, or nothing, is in the place of a collection."""
+        for name, _ in self.cells:
+            if self.attributes.get(name) is not self.before[name]:
+                raise BadState(
+                    f"{self.type.name}.{name} was replaced: change its entries, as in .clear() and .update(…)"
+                )
+
     def restored(self, field: str, key: str | None, data: bytes) -> bytes:
         """How this code stores what is stored as `data`; that itself, where it cannot read it."""
         if key is None:
@@ -295,7 +300,11 @@ class Instance:
         return found
 
     def changed(self) -> list[str]:
-        """Names of the fields that differ from the base; the others become what they are read back as."""
+        """Names of the fields that differ from the base; the others become what they are read back as.
+
+        Raises BadState.
+        """
+        self._check_replaced()
         patch, _, _, alike = self._plain_changes()
         for name, _, value in alike or ():
             old = self.attributes[name] if self.own is None else self.own[name]

@@ -179,7 +179,10 @@ class Task:
         if not isinstance(given, str) or not 0 < len(name) <= 256:
             raise ValueError(f"host.run: {name!r} is no name of a step: give a text of 1 to 256 characters")
         if not callable(function):
-            raise TypeError(f"host.run({name!r}, …): {type(function).__name__} cannot be called")
+            raise TypeError(
+                f"host.run({name!r}, …): {type(function).__name__} cannot be called: give the function and "
+                "its arguments, not what it returns: host.run(name, function, …)"
+            )
         if retry is not None:
             check_retry(f"host.run({name!r}, …)", retry)
         handle = self._command(_RUN, name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import enum
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +31,8 @@ except ImportError:  # no compiler: every value is looked at
 MAX_DEPTH = 200
 """How deep a value may be nested: whoever reads it, at whatever depth of calls, must be able to."""
 
+_UNKNOWN = re.compile(r"Encoding objects of type (\w+) is unsupported")
+_TO_BE_CALLED = ("function", "method", "builtin_function_or_method", "coroutine", "Handle")
 _SCALARS = (int, str, bool)
 _ATOMS = frozenset((int, str, bool, type(None)))
 _SURE = (types.IntType, types.StrType, types.BoolType, types.NoneType, types.EnumType, types.LiteralType)
@@ -122,8 +125,19 @@ def _bad(error: Exception) -> BadValue:
     if isinstance(error, UnicodeEncodeError):
         return BadValue(f"a text has half of a surrogate pair: {error}")
     if isinstance(error, msgspec.MsgspecError | TypeError | OverflowError):
-        return BadValue(str(error))
+        return BadValue(f"{error}{_instead(str(error))}")
     return BadValue(said(error))
+
+
+def _instead(error: str) -> str:
+    """What to write where the encoder does not know a type."""
+    found = _UNKNOWN.fullmatch(error)
+    if found is None:
+        return ""
+    ways = {"StateMap": "write dict(…)", "StateList": "write list(…)", "generator": "write list(…)"}
+    called = found[1] in _TO_BE_CALLED
+    what = "it is to be called, or awaited: write …()" if called else "give a dict, a list, a dataclass or text"
+    return f": {ways.get(found[1], what)}"
 
 
 def _too_deep() -> BadValue:

@@ -17,6 +17,8 @@ _OPTION = re.compile(r"unexpected keyword argument '(\w+)'")
 def told(error: BaseException) -> str:
     """What an error says; of a wrong call of plexstream's own also how it is written."""
     text = said(error)
+    if isinstance(error, AttributeError):
+        return text + _attributes(error)
     found = _WRONG.match(str(error)) if type(error) is TypeError else None
     called = _called(error, found[1] or "", found[2]) if found else None
     if called is None:
@@ -25,6 +27,20 @@ def told(error: BaseException) -> str:
     option = _OPTION.search(text)
     near = closest(option[1], list(parameters)) if option else ""
     return f"{text.replace('.__init__', '')}: {near}write {name}({', '.join(_shown(parameters))})"
+
+
+def _attributes(error: AttributeError) -> str:
+    """What there is, where somebody has asked `host`, a collection or an actor for what it has not."""
+    of = error.obj
+    spec = getattr(type(of), "__plexstream__", None)
+    if spec is not None:
+        names = [*spec.fields, *(n for n in vars(type(of)) if n[:1] not in "_@")]
+    elif isinstance(of, plexstream.StateMap | plexstream.StateList) or of is plexstream.host:
+        names = [name for name in dir(of) if name[0] != "_"]
+    else:
+        return ""
+    like = closest(str(error.name), names).rstrip() or f"it has {', '.join(sorted(names))}"
+    return f": {like}"
 
 
 def _called(error: BaseException, owner: str, name: str) -> tuple[str, dict[str, inspect.Parameter]] | None:
