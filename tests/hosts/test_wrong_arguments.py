@@ -308,7 +308,7 @@ def test_how_the_host_is_called_is_told():
 SLIPS = {
     "a map": (lambda self: self.by_name, "type StateMap is unsupported: write dict(…)"),
     "a method": (lambda self: host.uuid, "type method is unsupported: it is to be called"),
-    "an object": (lambda self: object(), "is unsupported: give a dict, a list, a dataclass or text"),
+    "an object": (lambda self: object(), "is unsupported: give a dict, a list, a dataclass, text"),
     "a typo": (lambda self: host.teel("parcel/1", "x"), "has no attribute 'teel': did you mean tell?"),
     "a field's": (lambda self: self.wieght, "has no attribute 'wieght': did you mean weight?"),
     "a map's": (lambda self: self.by_name.append(1), "no attribute 'append': it has clear, get, items"),

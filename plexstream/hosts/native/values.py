@@ -136,7 +136,7 @@ def _instead(error: str) -> str:
         return ""
     ways = {"StateMap": "write dict(…)", "StateList": "write list(…)", "generator": "write list(…)"}
     called = found[1] in _TO_BE_CALLED
-    what = "it is to be called, or awaited: write …()" if called else "give a dict, a list, a dataclass or text"
+    what = "it is to be called, or awaited: write …()" if called else "give a dict, a list, a dataclass, text"
     return f": {ways.get(found[1], what)}"
 
 
