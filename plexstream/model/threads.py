@@ -46,6 +46,7 @@ PASSING = {
     "sizes": "asks how large a record of a topic may be",
     "view": "asks one broker what it says of a topic",
     "reader-range": "asks what is there of a partition",
+    "reader-ends": "asks whether there is something where a reader gets nothing",
     "transaction": "waits for a broker that may not answer",
     "topics": "reads and makes topics for HTTP",
     "ending": "ends a process that does not end by itself",

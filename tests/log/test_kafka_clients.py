@@ -112,7 +112,7 @@ def test_whatever_becomes_of_a_question_its_client_comes_back():
 
 SHORT = {
     "log/kafka/admin.py": 2,  # of clients that one thread has
-    "log/kafka/log.py": 1,  # the same
+    "log/kafka/log.py": 2,  # the same
     "log/kafka/views.py": 1,  # under a lock that is waited for as long as the answer may take
     "log/kafka/reader.py": 2,  # of a consumer that its worker polls: for half a second
     "node/membership.py": 1,  # on the only thread that has the consumer

@@ -206,6 +206,31 @@ class KafkaLog:
         self.check_place(place)
         return limit
 
+    def ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Where partitions end, by the word of those that answer as their leaders; of others nothing.
+
+        One that is cut off may name an end as it once was: this proves only that there is something.
+
+        Raises:
+            LogUnavailable: nobody answered in time.
+        """
+        self._check_open()
+        asked = {TopicPartition(*place): _LATEST for place in places}
+
+        def question(client: AdminClient, seconds: float) -> dict[Place, int]:
+            futures = client.list_offsets(
+                asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=seconds
+            )
+            failed = {place: error for place, f in futures.items() if (error := f.exception(seconds))}
+            if len(failed) == len(futures):
+                raise next(iter(failed.values()))
+            if failed:  # of these, other leaders may be known the next time
+                client.list_topics(timeout=seconds)
+            answers = {place: f.result().offset for place, f in futures.items() if place not in failed}
+            return {(p.topic, p.partition): known_offset(end, "the end") for p, end in answers.items()}
+
+        return self._admin.ask("asking for ends", question)
+
     def limit_of_topic(self, topic: str) -> int:
         """The same for a topic. Raises LogError as `limit` does."""
         return self.limit((topic, 0))

@@ -14,6 +14,7 @@ from plexstream.log.base import Place, Record
 from plexstream.log.kafka.errors import Kind, kind_of, log_error, passes
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import PROMPT, READER, client_settings, connect, logger
+from plexstream.log.kafka.silence import Silence
 from plexstream.log.kafka.views import AGAIN_S
 from plexstream.log.local import beyond_end
 from plexstream.model.errors import LogError, LogUnavailable, Unreadable
@@ -65,6 +66,9 @@ class KafkaReader:
         self._looked.set()
         self._doubted: Consumer | None = None
         self._astray: Consumer | None = None  # it hears of the cluster from a broker that is cut off
+        # What is not committed has an end, too, and does not come.
+        self._silence = None if committed else Silence()
+        self._ends: deque[tuple[dict[Place, int], dict[Place, int]]] = deque()  # positions, and ends
         self._problems: deque[LogError] = deque()
         self._missing: list[str] = []  # what librdkafka says of partitions that are not there
         self._woken = False
@@ -110,6 +114,8 @@ class KafkaReader:
                     return found
             else:
                 self._look_around()
+                if self._silence is not None:
+                    self._look_for_silence(self._silence)
             if self._missing:
                 self._look_for_missing()
             self._raise_problem()
@@ -185,6 +191,24 @@ class KafkaReader:
 
         self._looked.clear()
         self._looking = passing("reader-look", look)
+
+    def _look_for_silence(self, silence: Silence) -> None:
+        while self._ends:
+            if stuck := silence.found(*self._ends.popleft(), self._positions):
+                self._replace_consumer(KafkaError(KafkaError._TIMED_OUT, "; ".join(map(str, stuck))))
+        places = silence.due({place: self._positions[place] for place in self._assigned})
+
+        def ask() -> None:
+            ends: dict[Place, int] = {}
+            try:
+                ends = self._log.ends(places)
+            except LogError as error:  # nobody can say that there is anything
+                logger.debug("whether a reader is silent for a reason is not known: %s", error)
+            finally:
+                self._ends.append((places, ends))
+
+        if places:
+            passing("reader-ends", ask)
 
     def _start(self, place: Place) -> None:
         if place not in self._positions or place in self._paused or place in self._asking:
