@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
@@ -55,7 +56,18 @@ def texts_of(where: str, option: str, given: Iterable[Any]) -> tuple[str, ...]:
     for one in texts:
         if not isinstance(one, str):
             raise DeclarationError(f"{where}: {option} has {one!r}: give names, as texts")
-    return texts
+    return tuple(map(plain_text, texts))
+
+
+def plain_text(value: Any) -> Any:
+    """A text itself, where it is a member of an enumeration of texts."""
+    return str.__str__(value) if isinstance(value, str) and isinstance(value, enum.Enum) else value
+
+
+def check_flag(where: str, option: str, value: object) -> None:
+    """Raises DeclarationError where an option is neither True nor False."""
+    if type(value) is not bool:
+        raise DeclarationError(f"{where}: {option}={value!r}: write {option}=True, or leave it out")
 
 
 def check_collection(where: str, kind: str, annotation: Any) -> None:

@@ -7,7 +7,15 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, overload
 
-from plexstream.sdk.checks import check_class, check_hook, check_number, check_takes, check_told, texts_of
+from plexstream.sdk.checks import (
+    check_class,
+    check_flag,
+    check_hook,
+    check_number,
+    check_takes,
+    check_told,
+    texts_of,
+)
 from plexstream.sdk.errors import DeclarationError
 from plexstream.sdk.facets import Facet, read_facets
 from plexstream.sdk.fields import fields_of, plain_init
@@ -102,6 +110,8 @@ def handler(
             given.append(name)
     if invocation not in _INVOCATIONS:
         raise DeclarationError(f"handler invocation {invocation!r}: write 'call' or 'cast'")
+    check_flag("handler", "read_only", read_only)
+    check_flag("handler", "shared", shared)
     if read_only and invocation == "cast":
         raise DeclarationError("a handler that is read_only and a cast would do nothing: write one of them")
     states = texts_of("handler", "states", states)

@@ -28,6 +28,10 @@ def read_facets(where: str, facets: Iterable[Facet], options: dict[str, Any]) ->
     Raises:
         DeclarationError: a facet, or a key of one, that there is not.
     """
+    given: Any = facets
+    listed = isinstance(given, Iterable) and not isinstance(given, str)
+    if not listed or not all(isinstance(facet, str | Mapping) for facet in given):
+        raise DeclarationError(f"{where}: facets={facets!r}: give a list of names, or of dicts with a type")
     return tuple(_read(where, facet, options) for facet in facets)
 
 

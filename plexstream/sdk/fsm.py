@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from plexstream.sdk.arguments import Arguments
-from plexstream.sdk.checks import check_class, texts_of
+from plexstream.sdk.checks import check_class, plain_text, texts_of
 from plexstream.sdk.clocks import EVENT_TIMEOUT, MAX_SECONDS, MEMORY, TIMEOUT, Clocks, Method, Timeouts
 from plexstream.sdk.declare import as_handler, declare
 from plexstream.sdk.errors import DeclarationError
@@ -34,7 +34,7 @@ def state_timeout(state: str, *, after: float | Callable[[Any], float]) -> Calla
         after: seconds, or a function of the actor that says how many. With 0 it runs before any later
             message, in the turn of the transition.
     """
-    return _mark(TimeoutMark(state, after))
+    return _mark(TimeoutMark(plain_text(state), after))
 
 
 def event_timeout(state: str, *, after: float | Callable[[Any], float]) -> Callable[[F], F]:
@@ -47,7 +47,7 @@ def event_timeout(state: str, *, after: float | Callable[[Any], float]) -> Calla
         state: a declared state.
         after: seconds, or a function of the actor that says how many.
     """
-    return _mark(TimeoutMark(state, after, of_events=True))
+    return _mark(TimeoutMark(plain_text(state), after, of_events=True))
 
 
 def state_enter(*states: str) -> Callable[[F], F]:
@@ -98,13 +98,15 @@ def fsm_actor(
             "fsm_actor needs its states: write @fsm_actor(states=['new', …], initial='new')"
         )
     names = texts_of("fsm_actor", "states", states)
+    initial = plain_text(initial)
     if transitions is not None:
         if not isinstance(transitions, Mapping):
             raise DeclarationError(
                 f"fsm_actor: transitions={transitions!r}: give a dict, as in {{'new': ['paid', 'cancelled']}}"
             )
         transitions = {
-            of: texts_of("fsm_actor", f"transitions[{of!r}]", to) for of, to in transitions.items()
+            plain_text(of): texts_of("fsm_actor", f"transitions[{of!r}]", to)
+            for of, to in transitions.items()
         }
 
     def build(cls: C) -> C:

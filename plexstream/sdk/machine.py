@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plexstream.sdk.arguments import Arguments
+from plexstream.sdk.checks import plain_text
 from plexstream.sdk.clocks import MEMORY, Clocks, Method
 from plexstream.sdk.current import current
 from plexstream.sdk.errors import Reject, TransitionError
@@ -91,6 +92,7 @@ class Machine:
             TransitionError: there is no such state, or it may not follow.
         """
         state = actor.__dict__[STATE]
+        to = plain_text(to)
         if to not in self.allowed:
             raise TransitionError(f"{self.name} has no state {to!r}; declared are {', '.join(self.allowed)}")
         if to == state:

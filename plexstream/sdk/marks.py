@@ -112,6 +112,9 @@ def marked(cls: type) -> Iterator[Marked]:
             raise DeclarationError(
                 f"{where} is a generator: an actor's method returns its result, without yield"
             )
+        first = next(iter(inspect.signature(function).parameters.values()), None)
+        if first is not None and first.name != "self" and first.annotation is not first.empty:
+            raise DeclarationError(f"{where} takes no self: write def {member}(self, {first.name}, …)")
         if not isinstance(mark, HandlerMark | TimeoutMark) and inspect.iscoroutinefunction(function):
             raise DeclarationError(f"{where} is async: only handlers may be; write def")
         yield where, function, mark

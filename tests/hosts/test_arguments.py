@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -148,3 +150,22 @@ def test_an_argument_that_is_called_as_the_actor_itself(tester):
     assert t.call("rest", b'{"this": 1}').detail.startswith("a.rest: an argument cannot be called 'this'")
     assert t.call("plain", b'{"self": 1, "n": 2}').code == "bad_arguments"
     assert t.ok("rest", b'{"self": 1}')
+
+
+ONE = ["1"]
+
+
+def test_a_default_is_what_would_be_given(tester):
+    @actor(name="a")
+    class Defaults:
+        @handler
+        def take(self, a: Decimal = "2.50", b: Decimal = 0, c: float = 1, d: list[Decimal] = ONE,
+                 e: Any = None):  # fmt: skip
+            d.append(a)
+            return [type(value).__name__ for value in (a, b, c, *d, e)]
+
+    t = tester(Defaults)
+    for payload in (b"", b"{}", b'{"a": "2.50"}'):  # one that a handler changes is made anew
+        said = json.loads(t.ok("take", payload).value)
+        assert said == ["Decimal", "Decimal", "float", "Decimal", "Decimal", "NoneType"]
+    assert ONE == ["1"]

@@ -1,5 +1,6 @@
 """What methods of a state machine ask of it: inserted events, postponing by decision, states entered anew."""
 
+import enum
 import sys
 from pathlib import Path
 
@@ -248,3 +249,28 @@ def test_it_is_for_methods_that_a_machine_runs():
     for call in (fsm.postpone, fsm.repeat_state, lambda: fsm.next_event("x"), lambda: fsm.set_timeout(1)):
         with pytest.raises(OutsideHandler, match="outside a method"):
             call()
+
+
+class Light(enum.StrEnum):
+    RED = "red"
+    GREEN = "green"
+
+
+def test_states_may_be_an_enumeration_of_texts():
+    @fsm_actor(name="light", states=Light, initial=Light.RED, transitions={Light.RED: [Light.GREEN]})
+    class Lamp:
+        @handler(states=[Light.RED])
+        def go(self):
+            self.fsm_state = Light.GREEN
+            return self.fsm_state == Light.GREEN
+
+        @handler(read_only=True)
+        def look(self):
+            return self.fsm_state
+
+    world = World(Lamp)
+    assert world.ask("light/1", "go") is True
+    assert world.ask("light/1", "go") == "rejected"
+    world.restart()
+    assert world.ask("light/1", "look") == "green"
+    assert world.field("light/1", "fsm_state") == "green"

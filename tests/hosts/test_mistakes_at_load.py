@@ -88,7 +88,17 @@ MISTAKES = {
     of_class("@cron('* * * * *')\n    @handler\n    def y(self, a): ..."):
         "A.y, by @cron, is called with no arguments",
     of_class("@cron\n    @handler\n    def y(self): ..."): r"@cron was given .*write @cron\('0 3 \* \* \*'\)",
+    of_class("@handler\n    def y(amount: int): ..."): r"A.y takes no self: write def y\(self, amount, …\)",
+    of_class("@handler\n    def y(self, a: int = 'x'): ..."):
+        "a.y: the default of a is not what its hint says: 'x' is no int",
+    of_class("@handler\n    def y(self, a: list[int] = ['x']): ..."):
+        "a.y: the default of a .*Expected `int`",
+    of_class("@handler(read_only='no')\n    def y(self): ..."):
+        "handler: read_only='no': write read_only=True",
+    of_class("@handler(shared=1)\n    def y(self): ..."): "handler: shared=1: write shared=True",
     # Its options.
+    of_options("facets=[5]"): r"A: facets=\[5\]: give a list of names",
+    of_options("facets='timer'"): "A: facets='timer': give a list of names",
     of_options("idle_timeout=float('inf')"): "A: idle_timeout=inf: give a number of seconds from 0",
     of_options("idle_timeout=1e300"): "A: idle_timeout=1e.300: give a number of seconds",
     of_options("state_ttl=True"): "A: state_ttl=True: give a number of seconds",
@@ -175,6 +185,11 @@ FINE = [
     of_class("n: object = state_map()\n    m: Annotated[dict[str, int], 'x'] = state_map()"),
     of_class("n: StateList = state_list()\n    m: list[dict] = state_list()"),
     of_class("n: str | None = state()\n    m: int = state(default=None)"),
+    of_class("@handler\n    def y(self, a: int = None, b: float = 1, c: list = []): ..."),
+    of_class("@handler\n    def y(self: 'A', a=object()): ..."),
+    "import enum\nclass S(str, enum.Enum):\n    a='a'\n    b='b'\n@fsm_actor(states=S, initial=S.a, "
+    "transitions={S.a: [S.b]})\nclass A:\n    @state_timeout(S.a, after=1)\n    def t(self): ...\n"
+    "    @state_enter(S.b)\n    def e(self): ...\n" + X,
     of_class("@init_handler()\n    def up(self): ..."),
     of_class("@init_handler\n    def up(self, config=None): ..."),
     of_class("@handler('__exit__')\n    def y(self, **rest): ..."),

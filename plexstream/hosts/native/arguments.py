@@ -10,10 +10,11 @@ from typing import Any, get_type_hints
 import msgspec
 
 from plexstream.hosts.native.refused import refusal
-from plexstream.hosts.native.values import check_hint, way_out
+from plexstream.hosts.native.values import BadValue, ValueCodec, check_hint, way_out
 from plexstream.model.text import said
 from plexstream.sdk.errors import DeclarationError
 
+_JSON = frozenset((int, str, bool, float, list, dict))
 _IMMUTABLE = frozenset((int, str, bool, float, type(None), bytes))
 Bind = Callable[[bytes], tuple[Any, ...]]
 
@@ -53,7 +54,10 @@ def binder(function: Callable[..., Any], where: str) -> Bind:
                 f"{where}: the parameter {p} cannot be given by name; arguments come as a JSON object"
             )
         hint = hints.get(p.name, Any)
-        fields.append((p.name, hint) if p.default is p.empty else (p.name, hint, _default(p.default)))
+        if p.default is p.empty:
+            fields.append((p.name, hint))
+        else:
+            fields.append((p.name, hint, _default(p.default, hint, f"{where}: the default of {p.name}")))
     # msgspec wants required fields first; keyword-only fields keep the signature's order all the same.
     try:
         for _, hint, *_ in fields:
@@ -73,7 +77,17 @@ def binder(function: Callable[..., Any], where: str) -> Bind:
     return _plain(decoder, empty, takes)
 
 
-def _default(value: Any) -> Any:
+def _default(value: Any, hint: Any, where: str) -> Any:
+    """A default as it would be given: of a Decimal that is 0, a Decimal. None may be what the hint has not.
+
+    Raises:
+        DeclarationError: nobody could give that.
+    """
+    if value is not None and type(value) in _JSON:
+        try:
+            value = ValueCodec(hint, where).seal(value)[1]
+        except BadValue as error:
+            raise DeclarationError(f"{where} is not what its hint says: {error}") from None
     if type(value) in _IMMUTABLE:
         return value
     return msgspec.field(default_factory=lambda: copy.deepcopy(value))

@@ -76,7 +76,7 @@ def load_actors(path: str | Path, *, strict: bool = False) -> Loaded:
         raise ConfigError(f"{path}{_line(error, file)}: {what}") from error
     types = actor_types(module)
     if not types:
-        raise ConfigError(f"{path}: declares no actor; decorate a class with @actor")
+        raise ConfigError(f"{path}: declares no actor; decorate a class with @actor, outside any function")
     for line, what in declared_twice(file.read_bytes()):
         if strict:
             raise ConfigError(f"{path}:{line}: {what}")
