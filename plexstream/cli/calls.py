@@ -225,6 +225,8 @@ def parse_arguments(given: list[str]) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not equals or not key:
             raise ConfigError(f"argument {pair!r}: write key=value, or one JSON object in quotes")
+        if key in found:
+            raise ConfigError(f"argument {pair!r}: {key} is given twice: leave one out, or give a JSON list")
         found[key] = parse_value(text)
     return found
 

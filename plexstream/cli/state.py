@@ -112,7 +112,10 @@ def list_actors(
     """
     from plexstream.cli.logs import load, open_installation, partitions_of
     from plexstream.model.address import parse
+    from plexstream.model.errors import ConfigError
 
+    if type_name is not None and "/" in type_name:
+        raise ConfigError(f"{type_name!r} is no type: write {type_name.split('/')[-2]}, or state get ADDRESS")
     chosen = load(config, data, kafka, prefix)
     rows: list[dict[str, Any]] = []
     total = 0

@@ -129,3 +129,9 @@ def test_a_broken_configuration_is_told_with_its_file(cli, tmp_path):
         file.write_text(text)
         assert said in (error := cli("state", "list", code=2).stderr)
         assert str(file) in error
+
+
+def test_what_is_given_twice_or_in_the_place_of_another(cli):
+    said = cli("call", "account/a", "deposit", "amount=5", "amount=6", code=2).stderr
+    assert "argument 'amount=6': amount is given twice" in said
+    assert "write account, or state get ADDRESS" in cli("state", "list", "account/alice", code=2).stderr

@@ -126,6 +126,6 @@ def lock(path: Path) -> int:
         os.close(fd)
         raise LogError(
             f"embedded log {path} is held by another process: only one can have it open (lock). Stop that "
-            "one, or give this one another directory"
+            "one, or give this one another directory (--data DIR)"
         ) from error
     return fd
