@@ -45,7 +45,7 @@ def _route(raw_path: bytes) -> Route | Problem:
     if len(raw_path) > MAX_PATH:
         return Problem(400, "bad_address", f"a path of {len(raw_path)} bytes; at most {MAX_PATH} are allowed")
     try:
-        parts = parts_of(raw_path[len(ACTORS) :])
+        parts = parts_of(raw_path[len(ACTORS) :]) if len(raw_path) > len(ACTORS) else []
     except BadAddress as error:
         return Problem(400, "bad_address", str(error))
     send = False
@@ -83,6 +83,8 @@ def _part(raw: bytes) -> str:
         part = (unquote_to_bytes(raw) if b"%" in raw else raw).decode()
     except UnicodeDecodeError:
         raise BadAddress(f"{raw[:60]!r} in the path is not UTF-8, percent-encoded or not") from None
-    if not part or part in (".", "..") or "/" in part or not part.isprintable():
+    if not part:
+        raise BadAddress("a part of the path is empty: leave out the '/' that is too many")
+    if part in (".", "..") or "/" in part or not part.isprintable():
         raise BadAddress(f"{part[:60]!r} in the path is not allowed: use printable text without slashes")
     return part

@@ -57,7 +57,8 @@ def parse(text: str) -> Address:
         address = Address(*parts)
     else:
         raise BadAddress(
-            f"address {text!r} has {len(parts)} parts: write type/id, or tenant/namespace/type/id"
+            f"address {text!r} has {len(parts)} part{'s' * (len(parts) > 1)}: "
+            "write type/id, or tenant/namespace/type/id"
         )
     for name, part in zip(Address._fields, address, strict=True):
         if not part:

@@ -83,7 +83,7 @@ def test_nobody_listens(cli):
 
 
 def test_what_cannot_be_called_is_an_error_of_usage(cli):
-    assert "has 1 parts: write type/id" in cli("call", "alice", "balance", code=2).stderr
+    assert "has 1 part: write type/id" in cli("call", "alice", "balance", code=2).stderr
     assert (
         "argument 'amount': write key=value" in cli("call", "account/a", "deposit", "amount", code=2).stderr
     )

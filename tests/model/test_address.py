@@ -63,8 +63,8 @@ def test_short_and_full_form():
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "1 parts"),
-        ("account", "1 parts"),
+        ("", "1 part:"),
+        ("account", "1 part:"),
         ("n/account/alice", "3 parts"),
         ("a/b/c/d/e", "5 parts"),
         ("account/", "empty id"),

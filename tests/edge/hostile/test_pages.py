@@ -147,7 +147,8 @@ def test_a_method_that_nothing_takes_is_told_before_its_content_type(node, path,
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
 @pytest.mark.parametrize(
     "path",
-    ["/v1/invocations/", "/v1/invocations", "/v1/promises/", "/v1/awakeables/", "/v1/promises/a/b",
+    ["/v1/actors/", "/v1/actors", "/v1/invocations/", "/v1/invocations",
+     "/v1/promises/", "/v1/awakeables/", "/v1/promises/a/b",
      "/v1/nothing", "/v1/invocations/kill"],
 )  # fmt: skip
 def test_where_nothing_is_no_method_is_refused(node, path, method):
