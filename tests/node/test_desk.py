@@ -152,3 +152,43 @@ def test_a_thread_that_cannot_be_started_is_an_answer_and_the_next_question_is_a
 
 def _no_more_threads(self):
     raise RuntimeError("can't start new thread")
+
+
+def test_what_is_to_be_done_is_done_whatever_is_asked_besides_and_in_its_turn(desk):
+    hangs, begun, done = threading.Event(), threading.Event(), []
+
+    def hang():
+        begun.set()
+        return hangs.wait(60)
+
+    desk.ask("owner", 0, hang, print)
+    assert begun.wait(20)
+    for n in range(desks.MAX_WAITING):
+        desk.ask("owner", 0, lambda n=n: done.append(n), print)
+    for n in range(20):  # more than may be asked
+        desk.do(0, lambda n=n: done.append(100 + n))
+    desk.close()
+    desk.do(0, lambda: done.append(200))
+    desk.ask("owner", 0, lambda: done.append(300), print)
+    assert not done
+    hangs.set()
+    desk.close(20)
+    assert done == [*range(100, 120), 200]  # what was only asked has nobody any more who waits for it
+    assert not desk.busy()
+
+
+def test_what_is_to_be_done_is_done_where_there_are_no_threads_and_its_error_is_told(
+    desk, monkeypatch, caplog
+):
+    done = []
+
+    def fails():
+        done.append(1)
+        raise ZeroDivisionError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desks.threading.Thread, "start", _no_more_threads)
+        desk.do(0, fails)
+    assert done == [1]
+    assert "a part of letting go failed: asking failed: ZeroDivisionError: a bug" in caplog.text
+    assert not desk.take()
