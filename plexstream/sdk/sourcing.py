@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar, get_type_hints, overload
 
 from plexstream.sdk.collections import StateList, StateMap
@@ -293,13 +294,25 @@ def _read(actor: EventSourced, folds: Folds, entry: Mapping[str, Any]) -> tuple[
 def _run(actor: EventSourced, fold: Fold, event: Any) -> None:
     turn = current.turn
     sent = turn.sent() if turn is not None else 0
+    before = dict(actor.__dict__)
     actor.__dict__["@folding"] = True
     try:
         fold.function(actor, event)
     finally:
         actor.__dict__["@folding"] = False
+    _read_back(actor, before)
     if turn is not None and turn.sent() != sent:
         raise FoldError(f"{type(actor).__name__}: the fold of {fold.name} sent something; only handlers may")
+
+
+def _read_back(actor: EventSourced, before: Mapping[str, Any]) -> None:
+    """What a fold has set is of its hint's type for the next one, too: in the same turn, as in another."""
+    for name, field in _own_fields(actor).items():
+        value = actor.__dict__[name]
+        if field.kind != "plain" or value is before.get(name) or type(value) is field.annotation:
+            continue
+        with suppress(TypeError, ValueError):  # it is told where the turn ends, or set right by the next fold
+            actor.__dict__[name] = typed(plain(value), field.annotation)
 
 
 def _folds(actor: EventSourced) -> Folds:

@@ -16,6 +16,7 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import (
+    EventLog,
     EventSourced,
     StateList,
     StateMap,
@@ -32,6 +33,7 @@ from plexstream import (
     state_map,
     workflow,
 )
+from plexstream.hosts.native import NativeHost
 from plexstream.hosts.native.values import ValueCodec
 from plexstream.sdk.identity import held
 
@@ -326,3 +328,39 @@ def test_a_collection_that_a_read_replaces_fails_that_read_and_no_turn_after_it(
     id = world.start("a/1", "reads")
     assert f"a.{field} was replaced" in world.errors[id]["detail"]
     assert world.ask("a/1", "changes") == [{"k": 1}, [1]]
+
+
+def test_a_fold_finds_what_another_has_set_as_its_hint_says_in_one_turn_and_anew():
+    @dataclass
+    class Paid:
+        cents: int
+
+    def sourced(version):
+        @actor(name="e", events=EventLog(fold=version))
+        class Sourced(EventSourced):
+            last: Decimal = state(default=0)
+            third: Decimal | None = state()
+
+            @event
+            def paid(self, paid: Paid):
+                self.third = self.last / 3
+                self.last = paid.cents
+
+            @handler
+            def pay(self, *, times: int):
+                for _ in range(times):
+                    self.apply(Paid(5))
+                return str(self.third)
+
+        return Sourced
+
+    worlds = [World(sourced(1)) for _ in range(2)]
+    assert worlds[0].ask("e/1", "pay", times=2) == str(Decimal(5) / 3)
+    for _ in range(2):
+        worlds[1].ask("e/1", "pay", times=1)
+    for world in worlds:
+        assert world.field("e/1", "third") == str(Decimal(5) / 3)
+        world.host = NativeHost({"e": sourced(2).__plexstream__})
+        world.restart()
+        assert world.ask("e/1", "pay", times=0) == str(Decimal(5) / 3)
+        assert world.errors == {}
