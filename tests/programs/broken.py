@@ -5,7 +5,7 @@ from mutations import revive_forgets_answers_with_timeouts
 from plexstream.hosts.native.task import Task
 from plexstream.hosts.system.tree import Tree
 from plexstream.model.host import Result
-from plexstream.model.life import EXIT, SIGNALS
+from plexstream.model.life import EXIT, SIGNALS, START
 from plexstream.processor import handling
 from plexstream.processor.actors import Actors
 from plexstream.processor.handling import Handling
@@ -190,6 +190,32 @@ def restarts_concern_the_child_alone(patch):
         self.head.strategy = before
 
     patch.setattr(Tree, "_restart", mutant)
+
+
+def temporary_children_start_again_with_the_others(patch):
+    stop = Tree._stop
+
+    def mutant(self, child):
+        bulk = bool(self.todo) and self.todo[0].what == "stop all" and self.head.phase != "stopping"
+        child.again = child.again or (bulk and child.status == "running")
+        return stop(self, child)
+
+    patch.setattr(Tree, "_stop", mutant)
+
+
+def stops_that_are_cut_short_end_nobody(patch):
+    patch.setattr(lifecycle, "ON_STOP", "none")
+
+
+def starts_that_are_killed_are_not_told(patch):
+    failed = lifecycle.Lifecycle._life_failed
+
+    def mutant(self, inv, code, detail):
+        if code == "killed" and inv.begin.handler == START:
+            return [], []
+        return failed(self, inv, code, detail)
+
+    patch.setattr(lifecycle.Lifecycle, "_life_failed", mutant)
 
 
 ALL = [

@@ -18,7 +18,10 @@ KNOWN = {
     broken.killed_workflows_run_again: 51,
     broken.promises_outlive_their_run: 209,
     broken.revive_forgets_answers_with_timeouts: 84,
+    broken.starts_that_are_killed_are_not_told: 4,
     broken.states_that_were_left_time_out: 46,
+    broken.stops_that_are_cut_short_end_nobody: 4,
+    broken.temporary_children_start_again_with_the_others: 53,
 }
 """The first seeds to find what took longest: tried first. A change of the programs may make them out of
 date, which costs the time of the seeds before and nothing else."""

@@ -22,7 +22,7 @@ from plexstream.model.journal import (
     Out,
     OutKind,
 )
-from plexstream.model.life import START
+from plexstream.model.life import ON_STOP, START, STOP
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.workflow import RESULT, WORKFLOW
 from plexstream.processor.actors import Actor, Waiting
@@ -341,16 +341,20 @@ class Lifecycle:
             outs = [*outs, self._failure(inv, code, detail, None, attempts)]
         outs = [*outs, *_kept_failure(b, code, detail), *reach_down(inv, "$end")]
         patch = self._result_of_run(inv, code, detail)
-        if lives and (code == "poisoned" or b.handler == START):
+        if lives and (code == "poisoned" or b.handler in (START, STOP, ON_STOP)):
             changes, notices = self._life_failed(inv, code, detail)
             patch, outs = [*patch, *changes], [*outs, *notices]
         self.end(inv, FAILED, cause, [], patch, outs, _key(b, code), event=Event.KILL, free=free)
 
     def _life_failed(self, inv: Invocation, code: str, detail: str) -> tuple[list[Change], list[Out]]:
-        """What a handler's failure does to its actor's life: a start that had begun ends as a failed one."""
-        actors = self._partition.actors
-        if inv.begin.handler == START and inv.begun and inv.actor is not None:
-            return actors.start_failed(inv.actor, code, detail)
+        """What a handler's failure does to its actor's life: a start that had begun ends as a failed one.
+
+        A stop that is cut short ends it, too: who has asked for that may wait for it for ever.
+        """
+        actors, handler, actor = self._partition.actors, inv.begin.handler, inv.actor
+        cut_short = handler in (STOP, ON_STOP) and code in ("killed", "cancelled")
+        if actor is not None and actor.life is not None and (cut_short or (handler == START and inv.begun)):
+            return actors.start_failed(actor, code, detail)
         return actors.failed(inv.envelope(), code, detail)
 
     def _result_of_run(self, inv: Invocation, code: str, detail: str) -> list[Change]:

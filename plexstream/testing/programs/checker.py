@@ -44,7 +44,13 @@ class Known:
             if sid and not error_of(self._answer(id)):
                 self._accepted.setdefault(sid, Counter())[what] += 1
 
+        self._disturbed = {of for of, id in record.disturbed if not error_of(self._answer(id))}
+
     # For kinds
+
+    def disturbed(self, sid: str, at: int | str) -> bool:
+        """Whether a handler was cancelled or killed that has to do with an operation, and is no script's."""
+        return (sid, at) in self._disturbed
 
     def given(self, sid: str, name: str) -> list[Any]:
         """The values that a promise was given, as who gave them was told."""
@@ -261,9 +267,10 @@ class Known:
 
     def _sent(self, script: Script, came: Counter[tuple[str, Entry]]) -> None:
         wanted = [
-            sent for at, op in enumerate(script.ops)
+            sent for at, op in enumerate(script.ops) if not self.disturbed(script.sid, at)
             for sent in ALL[op[0]].sends(op, script.to, script.sid, at)
         ]  # fmt: skip
+        came = Counter({what: n for what, n in came.items() if not self.disturbed(script.sid, what[1][3])})
         more = self._more(script.sid)
         if more:
             came = Counter({what: 1 if times <= 1 + more else times for what, times in came.items()})
@@ -312,7 +319,9 @@ class Known:
         for kind, payload, code in self._r.left:
             if kind != OutKind.DEADLETTER:
                 continue
-            if "sid" in payload and "ops" in payload:
+            if code in ("cancelled", "killed", "stopped") and self._disturbed and "ops" not in payload:
+                right = True
+            elif "sid" in payload and "ops" in payload:
                 right = code in self._codes(self._last(payload["sid"]))
             elif "id" in payload and code in _LATE:
                 name = str(payload.get("value", ""))
@@ -322,6 +331,7 @@ class Known:
             elif "sid" in payload and "at" in payload:
                 op, of = self.op(payload["sid"], payload["at"]), payload["sid"]
                 right = ALL[op[0]].puts_aside(op, self.sender(of), code, self.again(of))
+                right = right or self.disturbed(of, payload["at"])
             else:
                 right = False
             self._claim(right, f"{payload} was put aside: {code}")
@@ -346,7 +356,8 @@ class Known:
             above = self._r.scripts[above.parent]
 
     def _below(self, sid: str, what: str) -> bool:
-        return bool(self._count(what, sid)) or any(
+        disturbed = any(of == sid for of, _ in self._disturbed)  # it hears of that as if it were its own
+        return bool(self._count(what, sid)) or disturbed or any(
             self._below(s.sid, what) for s in self._r.scripts.values() if s.parent == sid
         )
 

@@ -43,8 +43,12 @@ def draw(seed: int) -> Program:
     controls = random.random() < 0.4
     drawn = _Drawing(random, kinds, [c for c in _CONTROLS if controls or c in ("pause", "resume")])
     moves: list[Move] = []
+    apart = Random(f"disturbed {seed}")
+    disturbs = apart.random() < 0.4
     for _ in range(random.randint(2, 10)):
         moves += drawn.round()
+        if disturbs and apart.random() < 0.7:
+            moves.append(["disturb", apart.choice(("cancel", "kill")), apart.randrange(8)])
     return Program(seed, plan, moves)
 
 

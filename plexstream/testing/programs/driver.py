@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from plexstream.model.address import parse
 from plexstream.model.journal import CommandKind, Step, Turn
 from plexstream.processor.waiting.invocation import Invocation
+from plexstream.testing.programs.guests import Habits
 from plexstream.testing.programs.kinds import ALL
 from plexstream.testing.programs.outside import outside
 from plexstream.testing.programs.partition import START, OnePartition, limited
@@ -40,6 +41,8 @@ class Record(NamedTuple):
         answered_at: when it came first, in ms since the epoch.
         looks: what each actor has in the end.
         left: outputs and dead letters.
+        disturbed: commands to handlers that are no script's: the operation that has to do with one, and the
+            id of the answer.
         alone: whether one partition has played it: so messages arrive in the order in which they were sent,
             and the dead letters are all there.
     """
@@ -52,6 +55,7 @@ class Record(NamedTuple):
     answered_at: dict[str, int]
     looks: dict[str, Any]
     left: list[tuple[int, Any, str]]
+    disturbed: list[tuple[tuple[str, int], str]]
     alone: bool = True
 
 
@@ -82,6 +86,18 @@ def looked_at(scripts: dict[str, Script]) -> list[str]:
     return sorted(found)
 
 
+def concerned(inv: Invocation) -> tuple[str, int] | None:
+    """The operation that a handler has to do with which is no script's: script, and number."""
+    address, said = parse(inv.address).short, json.loads(inv.begin.payload or b"{}")
+    kind = address.partition("/")[0]
+    if inv.begin.handler in ("__down__", "__exit__"):
+        kind, address = "guest", said["address"]
+    if kind in ("guest", "lodger", "clerk"):
+        sid, _, at = Habits.of(address).key.rpartition(".")
+        return sid, int(at)
+    return (said["sid"], said["at"]) if kind == "machine" and "sid" in said else None
+
+
 class _Playing:
     def __init__(self, program: Program, tell: Callable[[str], None] | None) -> None:
         self._tell = tell
@@ -93,6 +109,7 @@ class _Playing:
         self._repeats: dict[str, Move] = {}
         self._said: list[Said] = []
         self._promised: dict[tuple[str, str], list[tuple[Any, str]]] = {}
+        self._disturbed: list[tuple[tuple[str, int], str]] = []
         self._values = 0
 
     def run(self) -> Record:
@@ -111,7 +128,7 @@ class _Playing:
         stage = self._stage
         return Record(
             self._scripts, self._asks, self._said, self._promised, stage.replies, stage.answered_at, looks,
-            list(stage.left()),
+            list(stage.left()), self._disturbed,
         )  # fmt: skip
 
     def journal(self) -> Iterator[str]:
@@ -152,8 +169,22 @@ class _Playing:
             waiting = self._promises()
             if waiting:
                 self._resolve(*waiting[move[1] % len(waiting)])
+        elif what == "disturb":
+            self._disturb(move[1], move[2])
         else:
             self._control(*move)
+
+    def _disturb(self, what: str, which: int) -> None:
+        """Cancel or kill a hook that waits, an event of a machine, or what a supervised child does."""
+        group = self._stage.p.actors.acknowledged_group
+        found = [(inv, concerned(inv)) for inv in self._stage.waits() if inv.group <= group]
+        some = [(inv, of) for inv, of in found if of is not None and not self._is_repeated(of[0])]
+        if some:
+            inv, of = some[which % len(some)]
+            what = "$end" if what == "kill" else "$cancel"
+            id = self._stage.send(inv.address, what, True, invocation=inv.number)
+            self._disturbed.append((of, id))
+            self._note(f"{what} of {inv.reference()} {inv.begin.handler} for {of}: {id}")
 
     def _control(self, what: str, which: int, at: int) -> None:
         """Command a handler that waits, of those that the log has."""

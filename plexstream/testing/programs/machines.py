@@ -172,6 +172,8 @@ class Event(Kind):
 
     def judge(self, op: Op, came: Came) -> None:
         said, known, at = _Said(*op[1:]), came.known, int(came.at)
+        if known.disturbed(came.sid, at):
+            return
         entries = [e[4] for e in known.entries(said.machine, "event", came.sid, at)]
         letters = known.letters(came.sid, at) or []
         again = known.again(came.sid)
@@ -296,7 +298,8 @@ class _Model:
             self._kept.remove(first)
 
     def _may_fail(self, kept: tuple[str, int]) -> bool:
-        return self._state == "open" and bool(_Said(*self._known.op(*kept)[1:]).fails)
+        fails = bool(_Said(*self._known.op(*kept)[1:]).fails)
+        return self._known.disturbed(*kept) or (self._state == "open" and fails)
 
     def _claim(self, holds: bool, otherwise: str) -> None:
         if not holds:

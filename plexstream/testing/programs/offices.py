@@ -24,6 +24,7 @@ from plexstream.testing.programs.program import Op, is_workflow
 _HOUR = 3600.0
 _POLLS = 100
 _AT_REST = ("running", "stopped")
+_NEVER = "it never comes to rest"
 
 
 @actor(
@@ -118,9 +119,7 @@ class Office(Kind):
         if random.random() < 0.5:
             return None  # it takes long
         strategy = pick(("one_for_one", "one_for_all", "rest_for_one"))
-        # Whether all begin anew with one that is never started again, the docs do not say.
-        lasting = ("permanent", "permanent", "transient")
-        restarts = (*lasting, "temporary") if strategy == "one_for_one" else lasting
+        restarts = ("permanent", "permanent", "transient", "temporary")
         broken = random.random() < 0.1
         children = [
             [
@@ -177,7 +176,9 @@ class Office(Kind):
         return code == "failed" and any(kid.broken for kid in _Said(*op[1:]).kids())
 
     def judge(self, op: Op, came: Came) -> None:
-        if came.known.again(came.sid) or not came.known.alone:
+        if isinstance(came.value, list):
+            came.claim(_NEVER not in came.value, "a supervisor waits for ever")
+        if came.known.again(came.sid) or not came.known.alone or came.known.disturbed(came.sid, came.at):
             return
         said = _Said(*op[1:])
         tree = _Tree(said, f"{came.sid}.{came.at}")
@@ -204,7 +205,7 @@ def _at_rest(address: str) -> Play:
         if isinstance(rows, str) or all(row["status"] in _AT_REST for row in rows):
             return rows
         yield host.start.sleep(0.1)
-    return "it never comes to rest"
+    return _NEVER
 
 
 class _Tree:
@@ -274,7 +275,9 @@ class _Tree:
         first = {"one_for_one": number, "rest_for_one": number, "one_for_all": 0}[self._said.strategy]
         last = number if self._said.strategy == "one_for_one" else len(self._kids) - 1
         for n in range(first, last + 1):
-            if self._runs[n]:
+            if self._runs[n] and self._kids[n].restart == "temporary":
+                self._end(n, again=False)  # it ends with the others, and is not started again
+            elif self._runs[n]:
                 self._start(n)
 
     def _start(self, number: int) -> None:

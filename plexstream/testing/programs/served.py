@@ -135,7 +135,7 @@ class Served:
         for address in looked_at(self._scripts):
             looks[address] = await _insist(lambda a=address: self._client.ask(a, "look"))  # type: ignore[misc]
         own = [row for row in left() if self._is_own(row[1])]
-        check(Record(self._scripts, self._asks, [], self._promised, self._replies, {}, looks, own, False))
+        check(Record(self._scripts, self._asks, [], self._promised, self._replies, {}, looks, own, [], False))
 
     def _is_own(self, payload: Any) -> bool:
         sid = payload[0] if isinstance(payload, list) else str(payload.get("sid", payload.get("value", "")))
