@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from random import Random
-from typing import TypeVar, cast
+from typing import ClassVar, TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Log, Reader, Record
 from plexstream.log.installation import Control
@@ -35,6 +36,10 @@ PHASES = ("receive", "replay", "pump", "acks", "lanes", "follow", "desk")
 RECLAIM_MS = 40
 
 
+_OnDisk = tuple[int, Callable[[], object], object, Callable[[object], None]]
+"""Partition, what is to be done, and who hears of it."""
+
+
 class SimProcess:
     """One worker process. It satisfies `Services`; it may be paused, and killed at any phase.
 
@@ -47,7 +52,10 @@ class SimProcess:
         stores: survive the process, by partition.
         hits: what happened how often, for the coverage.
         found: in each takeover, of which partition, with which claim: the handlers that wait.
+        odds_slow_disk: that what is to be done with a state store is not done in a round.
     """
+
+    odds_slow_disk: ClassVar[float] = 0.0  # a test sets it: it leaves other schedules as they are
 
     def __init__(
         self, name: str, network: Network, topics: Topics, partitions: int, host: ActorHost,
@@ -85,6 +93,9 @@ class SimProcess:
         self._lost_at: dict[int, int] = {}
         self._effects: list[tuple[Driver, EffectCall]] = []
         self._questions: list[_Question] = []
+        self._disk: list[_OnDisk] = []
+        self._opened: set[int] = set()
+        self.slow_disk = Random(f"disk of {name}")
         self.full = False
         self._executed: dict[Driver, int] = {}  # turns made by those who let go, as of then
         self.sender: SimProducer
@@ -110,6 +121,7 @@ class SimProcess:
         self.clocks = Clocks(self.node)
         self.drivers, self.leaving, self._lanes, self._lost_at = {}, {}, [], {}
         self._effects, self._questions, self._unanswered = [], [], {}
+        self._disk, self._opened = [], set()
 
     def crash(self, lose: str, longest: int, restart_at: int) -> None:
         """The process is gone. `lose`: of its stores "nothing", "something" or "everything"."""
@@ -119,6 +131,7 @@ class SimProcess:
         self.sender.die(longest)
         self.drivers, self.leaving, self._lanes, self._effects = {}, {}, [], []
         self._questions, self._unanswered = [], {}  # nobody asks them any more
+        self._disk, self._opened = [], set()
         for store in self.stores.values():
             if lose == "something" and store.writes:
                 store.lose(self.random.randrange(store.writes + 1))
@@ -138,15 +151,66 @@ class SimProcess:
     def open_store(self, owner: object, partition: int, then: Callable[[Opened], None]) -> None:
         store = self.stores.get(partition)
         if store is None:
-            store = self.stores[partition] = CrashStore()
-        then(StoreUnavailable("there are no more file descriptors") if self.full else store)
+            self.stores[partition] = CrashStore()
+        self._on_disk(partition, partial(self._open_store, partition), owner, then)
 
     def wipe_store(self, owner: object, partition: int, then: Callable[[Wiped], None]) -> None:
-        self.stores[partition].wipe()
-        then(None)
+        self._on_disk(partition, partial(self._wipe_store, partition), owner, then)
 
     def close_store(self, partition: int, wipe: bool = False) -> None:
-        """All of it is in memory."""
+        self._on_disk(partition, partial(self._close_store, partition))
+
+    def _open_store(self, partition: int) -> Opened:
+        if partition in self._opened:
+            raise Violation(f"{self.node}: the store of partition {partition} is opened, and was not closed")
+        if self.full:
+            return StoreUnavailable("there are no more file descriptors")
+        self._opened.add(partition)
+        return self.stores[partition]
+
+    def _wipe_store(self, partition: int) -> Wiped:
+        try:
+            self.stores[partition].wipe()
+        except StoreUnavailable as error:
+            return error
+        return None
+
+    def _close_store(self, partition: int) -> None:
+        self._opened.discard(partition)
+
+    def _on_disk(
+        self,
+        partition: int,
+        work: Callable[[], T],
+        owner: object = None,
+        then: Callable[[T], None] = lambda _: None,
+    ) -> None:
+        if not self.odds_slow_disk and not self._disk:
+            then(work())
+        else:
+            self._disk.append((partition, work, owner, cast("Callable[[object], None]", then)))
+
+    def _do_disk(self) -> None:
+        """What is done with each store is done in turn, and takes a while."""
+        begun = set()
+        for asked in list(self._disk):
+            partition, work, owner, then = asked
+            if partition in begun:
+                continue
+            begun.add(partition)
+            if self.slow_disk.random() < self.odds_slow_disk:
+                continue
+            self._disk.remove(asked)
+            result = work()
+            if owner is None:
+                continue
+            assert type(owner) is Driver
+            if owner.state in (State.LOST, State.CLOSED):
+                self.hits["a store too late"] += 1
+            try:
+                owner.answered(then, result)
+            except (StoreCorrupt, StoreUnavailable, LogError) as error:
+                owner.lose(str(error))
 
     def fill_disk(self, full: bool) -> None:
         """Its disk is full, or has room again: no state store can be opened or written."""
@@ -267,6 +331,7 @@ class SimProcess:
 
     def _do_desk(self) -> None:
         """Questions are asked, and answered later: often too late, sometimes by an error, done or not."""
+        self._do_disk()
         random, odds = self.random, self.network.odds_answer
         for question in list(self._questions):
             if question.due > self._clock():
@@ -400,7 +465,7 @@ class SimProcess:
 
     def idle(self) -> bool:
         """Whether nothing is under way here."""
-        if set(self.drivers) != set(self.wanted) or self.leaving or self._questions:
+        if set(self.drivers) != set(self.wanted) or self.leaving or self._questions or self._disk:
             return False
         if self.sender.pending or self.appender.holding:
             return False
