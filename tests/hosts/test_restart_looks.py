@@ -235,3 +235,60 @@ def test_a_run_that_goes_on_with_several_answers_at_once_and_as_new_loses_nothin
         assert world.ask("several/1", "look") == [["a", "b", "c"], 1]
         assert world.ask("note/1", "look") == ["one", "other"]
         world.restart()
+
+
+class Refuses:
+    items: list[str] = state_list()
+    n: int = state(default=0)
+
+    async def goes(self):
+        one, other = host.start.sleep(1), host.start.sleep(2)
+        await one
+        host.tell("note/1", "note", what="one")
+        self.items.append("one")
+        self.n += 1
+        await other
+        host.tell("note/1", "note", what="never")
+        self.n += 10
+        raise Reject("as told")
+
+
+@workflow(name="refusing")
+class Refusing(Refuses):
+    @run_handler
+    async def run(self):
+        await self.goes()
+
+    @query_handler()
+    def look(self):
+        return [list(self.items), self.n]
+
+
+@actor(name="refuser")
+class Refuser(Refuses):
+    @handler()
+    async def run(self):
+        await self.goes()
+
+    @handler(read_only=True)
+    def look(self):
+        return [list(self.items), self.n]
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize(("type", "right"), [("refusing", [["one"], 1]), ("refuser", [[], 0])])
+def test_who_fails_with_several_answers_at_once_has_sent_what_came_before(type, right, paused):
+    world = World(Refusing, Refuser, Note)
+    id = world.start(f"{type}/1", "run")
+    if paused:
+        world.ask(f"{type}/1", "$pause")
+    world.run(1000)
+    world.run(1000)
+    if paused:
+        world.ask(f"{type}/1", "$resume")
+    world.run(1000)
+    assert world.replies[id] == "rejected"
+    for _ in range(2):
+        assert world.ask(f"{type}/1", "look") == right
+        assert world.ask("note/1", "look") == ["one"]
+        world.restart()

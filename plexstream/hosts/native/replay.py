@@ -12,7 +12,7 @@ from plexstream.hosts.native.plan import Plan, is_note
 from plexstream.hosts.native.task import NOW, PROMISES, Task
 from plexstream.hosts.native.turn import Turn
 from plexstream.model.errors import NonDeterministic
-from plexstream.model.host import Again, Effect, Outcome, Result, Suspended
+from plexstream.model.host import Effect, Outcome, Result, Suspended
 from plexstream.model.journal import (
     MEANWHILE,
     WAITING,
@@ -238,14 +238,12 @@ class Replay:
 
     def _rest(self, outcome: Outcome, ran: bool) -> Outcome:
         outs = [*self._again, *self._all[self._from :]]
-        if type(outcome) is Suspended:
-            return outcome._replace(
-                commands=self._commands, done=self._done, effects=self._effects, patch=self._patch,
-                outs=outs, ran=ran or bool(self._commands or outs),
-            )  # fmt: skip
-        if type(outcome) is Again or (type(outcome) is Result and not outcome.code):
+        if type(outcome) is not Suspended:  # a failure takes nothing back of what came before a wait
             return outcome._replace(patch=[*self._patch, *outcome.patch], outs=[*outs, *outcome.outs])
-        return outcome
+        return outcome._replace(
+            commands=self._commands, done=self._done, effects=self._effects, patch=self._patch,
+            outs=outs, ran=ran or bool(self._commands or outs),
+        )  # fmt: skip
 
     def _take(self, outcome: Outcome) -> Outcome:
         """Note what came about; what is recorded of it is not to happen again."""
