@@ -29,8 +29,17 @@ class Pausing(Protocol):
 
 
 def close(coroutine: Coroutine[Any, Any, Any]) -> None:
-    """End a coroutine, though its ``finally`` and ``except`` wait again, some times even."""
+    """End a coroutine, though its ``finally`` and ``except`` wait again, some times even.
+
+    One that does so inside of it is left behind by those that await it, which end with an error.
+    """
+    inside: list[Any] = []
+    one: Any = coroutine
+    while (one := getattr(one, "cr_await", None)) is not None and hasattr(one, "close"):
+        inside.append(one)
     _end(coroutine, coroutine.close)
+    for one in inside:
+        _end(one, one.close)
 
 
 def kill(one: greenlet) -> None:
