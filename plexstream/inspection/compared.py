@@ -10,11 +10,11 @@ from plexstream.model.journal import Change, Out, OutKind, Step, Turn
 from plexstream.model.life import EXIT, SIGNALS, Life
 from plexstream.model.message import ASK
 from plexstream.model.timer import CRON
-from plexstream.processor.calls import take
-from plexstream.processor.fold import TIMER
-from plexstream.processor.kept import of_others, result_out
-from plexstream.processor.lives import Lives, Ruling
-from plexstream.processor.pieces import Pieces
+from plexstream.processor.actors.calls import take
+from plexstream.processor.actors.lives import Lives, Ruling
+from plexstream.processor.journal.fold import TIMER
+from plexstream.processor.state.kept import of_others, result_out
+from plexstream.processor.state.pieces import Pieces
 
 _REPLY, _ERROR, _DEAD = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.DEADLETTER.value
 _TIMER, _TICK, _CANCEL = OutKind.TIMER.value, OutKind.TICK.value, OutKind.CANCEL.value

@@ -16,9 +16,9 @@ from plexstream.model.topics import Topics
 from plexstream.node.lineage import LIFE_KEY, Lineage, decode
 from plexstream.node.snapshots import PARTITION_KEY, SENTINEL, piece_key, split_fields
 from plexstream.processor import Restore
-from plexstream.processor.fold import Fold
-from plexstream.processor.pieces import Pieces
+from plexstream.processor.journal.fold import Fold
 from plexstream.processor.ports import PieceKey, Settings, Store
+from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec
 from plexstream.schema.codec import decode_journal, decode_partition, decode_snapshot
 from plexstream.store.memory import MemoryStore

@@ -33,11 +33,11 @@ from plexstream.model.text import said
 from plexstream.model.timer import decode_timer
 from plexstream.model.topics import Topics
 from plexstream.node.snapshots import split_fields
-from plexstream.processor.actors import RAW, EntryReader
-from plexstream.processor.fold import MAILBOX, TIMER
-from plexstream.processor.lives import Lives
-from plexstream.processor.pieces import Pieces
-from plexstream.processor.ticks import TICK
+from plexstream.processor.actors.actors import RAW, EntryReader
+from plexstream.processor.actors.lives import Lives
+from plexstream.processor.actors.ticks import TICK
+from plexstream.processor.journal.fold import MAILBOX, TIMER
+from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec
 from plexstream.schema.codec import decode_envelope
 

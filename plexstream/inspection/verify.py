@@ -19,8 +19,8 @@ from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.topics import Topics
 from plexstream.node.snapshots import PARTITION_KEY, split_fields
 from plexstream.processor import Restore, Settings, Store
-from plexstream.processor.pieces import Pieces
 from plexstream.processor.ports import Due, PieceKey
+from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec
 from plexstream.schema.codec import decode_partition, decode_step
 from plexstream.store.memory import first_due

@@ -18,9 +18,9 @@ from plexstream.model.message import DeadLetter, Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
 from plexstream.node.snapshots import split_fields
-from plexstream.processor.fold import MAILBOX, Fold
+from plexstream.processor.journal.fold import MAILBOX, Fold
+from plexstream.processor.journal.spans import holds
 from plexstream.processor.ports import Settings
-from plexstream.processor.spans import holds
 from plexstream.schema.codec import decode_dead_letter, decode_envelope
 
 _ACTOR = Piece.ACTOR.value

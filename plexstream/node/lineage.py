@@ -16,7 +16,7 @@ from plexstream.log.base import Place
 from plexstream.log.installation import Control, Short
 from plexstream.model.journal import Partition
 from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.processor.fold import InboxFold
+from plexstream.processor.journal.fold import InboxFold
 from plexstream.processor.ports import PieceKey
 
 _log = logging.getLogger("plexstream.node")

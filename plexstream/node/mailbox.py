@@ -15,7 +15,7 @@ from plexstream.node.encode import journal_items
 from plexstream.node.lineage import NOTHING, Facts, Lineage, known_of, mailbox_shorter, refusal
 from plexstream.node.services import Services
 from plexstream.processor import Fenced
-from plexstream.processor.fold import MAILBOX, Fold
+from plexstream.processor.journal.fold import MAILBOX, Fold
 
 _log = logging.getLogger("plexstream.node")
 

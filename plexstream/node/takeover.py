@@ -44,8 +44,8 @@ from plexstream.node.snapshots import (
     split_fields,
 )
 from plexstream.processor import Restore
-from plexstream.processor.pieces import Pieces
 from plexstream.processor.ports import PieceKey
+from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec
 from plexstream.schema.codec import decode_journal, decode_partition, decode_snapshot, is_claim
 

@@ -18,7 +18,7 @@ from plexstream.node.services import Services
 from plexstream.node.snapshots import CODE_KEY, PARTITION_KEY, partition_piece, snapshot_key
 from plexstream.node.takeover import Takeover
 from plexstream.processor import Processor
-from plexstream.processor.fold import MAILBOX
+from plexstream.processor.journal.fold import MAILBOX
 from plexstream.processor.ports import PieceKey
 from plexstream.schema.codec import decode_journal, encode_journal, encode_snapshot
 

@@ -11,7 +11,7 @@ from world import World
 
 from plexstream import Retry, actor, handler, host, state
 from plexstream.model.journal import Step
-from plexstream.processor.waiting import limits
+from plexstream.processor import limits
 
 TRIES = []
 

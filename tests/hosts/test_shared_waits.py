@@ -22,8 +22,7 @@ from plexstream import (
     state_map,
     workflow,
 )
-from plexstream.processor import Processor
-from plexstream.processor.waiting import limits
+from plexstream.processor import Processor, limits
 from plexstream.processor.waiting.machine import State
 
 

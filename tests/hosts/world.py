@@ -11,7 +11,7 @@ from plexstream.model.life import FIELD, decode_life
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.node.snapshots import split_fields
 from plexstream.processor import Processor, Restore, Settings
-from plexstream.processor.pieces import Pieces
+from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore
 from plexstream.testing.relayed import relay

@@ -18,7 +18,7 @@ from plexstream.model.topics import Topics
 from plexstream.node.numbers import AHEAD, ANY, JUMP, end_of
 from plexstream.node.snapshots import PARTITION_KEY, SENTINEL, partition_piece, snapshot_key
 from plexstream.processor import Settings
-from plexstream.processor.fold import MAILBOX
+from plexstream.processor.journal.fold import MAILBOX
 from plexstream.schema.codec import decode_journal, encode_envelope, encode_journal, encode_snapshot
 
 T = Topics("test.")

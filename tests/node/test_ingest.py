@@ -17,8 +17,8 @@ from plexstream.model.topics import Topics
 from plexstream.node import ingest, positions, subscribed, topology
 from plexstream.node.desk import Answer
 from plexstream.node.ingest import Ingest
-from plexstream.processor.fold import MAILBOX
-from plexstream.processor.inbox import InboxState
+from plexstream.processor.journal.fold import MAILBOX
+from plexstream.processor.journal.inbox import InboxState
 from plexstream.schema.codec import decode_envelope, encode_journal
 from plexstream.sdk.spec import Subscription
 

@@ -10,7 +10,7 @@ from plexstream.model.errors import LogUnavailable
 from plexstream.model.journal import Change, Out, OutKind, Turn
 from plexstream.node.driver import MAX_LAG
 from plexstream.processor import Settings
-from plexstream.processor.pieces import Pieces
+from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore
 

@@ -12,7 +12,7 @@ from plexstream.node import arrived, flying, relay
 from plexstream.node import driver as drivers
 from plexstream.node import worker as workers
 from plexstream.node.driver import State
-from plexstream.processor import restore
+from plexstream.processor.journal import restore
 
 APP = '''
 from plexstream import actor, handler, host, state

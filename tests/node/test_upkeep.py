@@ -6,7 +6,7 @@ from plexstream.model.errors import LogError, LogUnavailable
 from plexstream.model.journal import Inbox, Partition
 from plexstream.node.upkeep import Upkeep
 from plexstream.processor import Settings
-from plexstream.processor.fold import MAILBOX
+from plexstream.processor.journal.fold import MAILBOX
 
 JOURNAL, MAIL = ("journal", 0), ("mailbox", 0)
 NOTHING_UNSAVED = {"pieces.oldest_unsaved.return_value": None}

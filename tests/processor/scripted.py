@@ -6,7 +6,7 @@ from plexstream.model.host import Result, RetryInfo, TypeInfo
 from plexstream.model.journal import Change, Claim, Out, OutKind
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.processor import Processor, Restore, Settings
-from plexstream.processor.pieces import Pieces
+from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore
 

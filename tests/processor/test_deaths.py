@@ -3,7 +3,7 @@
 from scripted import Bench, ask, tell
 
 from plexstream.model.journal import Claim, Mark, Partition
-from plexstream.processor.fold import Fold
+from plexstream.processor.journal.fold import Fold
 from plexstream.schema import codec
 
 

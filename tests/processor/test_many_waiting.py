@@ -7,7 +7,7 @@ from world import World
 
 from plexstream import actor, handler, host, state
 from plexstream.model.message import TELL, Envelope
-from plexstream.processor.waiting import limits
+from plexstream.processor import limits
 
 MANY = 20_000
 KEPT = 5_000

@@ -21,12 +21,12 @@ from plexstream.model.journal import (
     Turn,
 )
 from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.processor.core import join_fields
-from plexstream.processor.fold import Fold
-from plexstream.processor.inbox import InboxState
-from plexstream.processor.kept import outcome_of
-from plexstream.processor.outbox import Lane, Outbox
-from plexstream.processor.pieces import Pieces
+from plexstream.processor.journal.fold import Fold
+from plexstream.processor.journal.inbox import InboxState
+from plexstream.processor.journal.outbox import Lane, Outbox
+from plexstream.processor.state.core import join_fields
+from plexstream.processor.state.kept import outcome_of
+from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from plexstream.model.journal import Out, OutKind, Turn
 from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.processor import timers as module
-from plexstream.processor.pieces import Pieces
-from plexstream.processor.timers import Timers
+from plexstream.processor.state import timers as module
+from plexstream.processor.state.pieces import Pieces
+from plexstream.processor.state.timers import Timers
 from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore
 

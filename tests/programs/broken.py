@@ -6,12 +6,12 @@ from plexstream.hosts.native.task import Task
 from plexstream.hosts.system.tree import Tree
 from plexstream.model.host import Result
 from plexstream.model.life import EXIT, SIGNALS, START
-from plexstream.processor import handling
-from plexstream.processor.actors import Actors
-from plexstream.processor.handling import Handling
-from plexstream.processor.lives import Lives
+from plexstream.processor.actors.actors import Actors
+from plexstream.processor.actors.lives import Lives
+from plexstream.processor.mailbox import door as handling
+from plexstream.processor.mailbox.door import Handling
+from plexstream.processor.state.histories import Histories
 from plexstream.processor.waiting import lifecycle
-from plexstream.processor.waiting.histories import Histories
 from plexstream.processor.waiting.invocation import Invocation
 from plexstream.sdk.clocks import MEMORY, Clocks
 from plexstream.sdk.machine import Machine

@@ -17,18 +17,18 @@ from plexstream.node.source import Source
 from plexstream.node.takeover import Takeover
 from plexstream.node.upkeep import Upkeep
 from plexstream.processor import Processor, actors, handling, refusals
-from plexstream.processor.careful import Care
-from plexstream.processor.fold import Fold, InboxFold
-from plexstream.processor.handling import Handling
-from plexstream.processor.inbox import InboxState
-from plexstream.processor.lives import Lives, Ruling
-from plexstream.processor.pieces import Pieces
-from plexstream.processor.restore import Restore
-from plexstream.processor.timers import Timers
+from plexstream.processor.actors.lives import Lives, Ruling
+from plexstream.processor.journal.fold import Fold, InboxFold
+from plexstream.processor.journal.inbox import InboxState
+from plexstream.processor.journal.restore import Restore
+from plexstream.processor.mailbox.care import Care
+from plexstream.processor.mailbox.door import Handling
+from plexstream.processor.state.histories import Histories
+from plexstream.processor.state.pieces import Pieces
+from plexstream.processor.state.timers import Timers
 from plexstream.processor.waiting import invocations, lifecycle
 from plexstream.processor.waiting.answers import Answers
 from plexstream.processor.waiting.effects import Effects
-from plexstream.processor.waiting.histories import Histories
 from plexstream.processor.waiting.invocation import NOTED, no_cause
 from plexstream.processor.waiting.journal import Journal
 from plexstream.processor.waiting.machine import State

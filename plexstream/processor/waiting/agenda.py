@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from plexstream.processor.waiting import limits
+from plexstream.processor import limits
 from plexstream.processor.waiting.invocation import Invocation
 from plexstream.processor.waiting.machine import State
 from plexstream.processor.waiting.ports import Partition

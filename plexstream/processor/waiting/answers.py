@@ -9,8 +9,8 @@ from plexstream.model.host import EffectResult, Outcome, Result, Suspended
 from plexstream.model.journal import WAITING, Change, Command, CommandKind, Completion, Out, OutKind
 from plexstream.model.message import ASK, ERROR, TELL, Envelope
 from plexstream.model.snapshot import Snapshot
-from plexstream.processor.fold import MAILBOX, TIMER
-from plexstream.processor.lives import WAKE
+from plexstream.processor.actors.lives import WAKE
+from plexstream.processor.journal.fold import MAILBOX, TIMER
 from plexstream.processor.records import error_body, error_of
 from plexstream.processor.waiting.agenda import Agenda
 from plexstream.processor.waiting.effects import EffectCall, Effects

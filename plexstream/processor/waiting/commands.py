@@ -21,13 +21,13 @@ from plexstream.model.journal import (
     OutKind,
 )
 from plexstream.model.message import ASK, REPLY, Envelope
-from plexstream.processor.actors import Actor
+from plexstream.processor.actors.actors import Actor
 from plexstream.processor.records import Answer, error_body
 from plexstream.processor.waiting.deadlock import FOUND, PROBE, found, probe
 from plexstream.processor.waiting.invocation import PROMISES, Cause, Invocation, cause_of
 
 if TYPE_CHECKING:
-    from plexstream.processor.handling import Handling
+    from plexstream.processor.mailbox.door import Handling
 
 _REPLY, _ERROR = OutKind.REPLY.value, OutKind.ERROR.value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plexstream.model.attempt import Undone
 from plexstream.model.journal import CommandKind, Completion, Control, Out
-from plexstream.processor.actors import Actor
+from plexstream.processor.actors.actors import Actor
 from plexstream.processor.records import error_body
 from plexstream.processor.waiting.agenda import Agenda
 from plexstream.processor.waiting.answers import Answers

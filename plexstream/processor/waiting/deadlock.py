@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from plexstream.model.journal import CommandKind
 from plexstream.model.message import ASK, TELL, Envelope
-from plexstream.processor.actors import Actor
+from plexstream.processor.actors.actors import Actor
 from plexstream.processor.records import Answer
 from plexstream.processor.waiting.invocation import PARKED, Cause, no_cause
 
 if TYPE_CHECKING:
-    from plexstream.processor.handling import Handling
+    from plexstream.processor.mailbox.door import Handling
 
 PROBE, FOUND = "$probe", "$deadlock"
 _ASK = CommandKind.ASK.value

@@ -15,7 +15,7 @@ from plexstream.model.workflow import PROMISES as PROMISES
 from plexstream.processor.waiting.machine import State
 
 if TYPE_CHECKING:
-    from plexstream.processor.actors import Actor
+    from plexstream.processor.actors.actors import Actor
     from plexstream.processor.waiting.effects import EffectCall
 
 _RUN, _PROMISE = CommandKind.RUN.value, CommandKind.PROMISE.value

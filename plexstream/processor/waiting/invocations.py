@@ -9,7 +9,7 @@ from plexstream.model.attempt import Attempt
 from plexstream.model.host import Again, EffectResult, Result, Suspended
 from plexstream.model.journal import DONE, Change, Out, Step, Turn
 from plexstream.model.message import Envelope
-from plexstream.processor.actors import Actor
+from plexstream.processor.actors.actors import Actor
 from plexstream.processor.waiting.agenda import Agenda
 from plexstream.processor.waiting.answers import Answers
 from plexstream.processor.waiting.controls import Controls

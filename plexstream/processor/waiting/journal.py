@@ -20,8 +20,8 @@ from plexstream.model.journal import (
     Turn,
 )
 from plexstream.model.message import Envelope
-from plexstream.processor.actors import Actor
-from plexstream.processor.lives import WAKE
+from plexstream.processor.actors.actors import Actor
+from plexstream.processor.actors.lives import WAKE
 from plexstream.processor.waiting.invocation import NOTED, PROMISES, Cause, Invocation, failed, no_cause
 from plexstream.processor.waiting.ports import Partition
 

@@ -25,11 +25,11 @@ from plexstream.model.journal import (
 from plexstream.model.life import ON_STOP, START, STOP
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.workflow import RESULT, WORKFLOW
-from plexstream.processor.actors import Actor, Waiting
-from plexstream.processor.fold import MAILBOX
-from plexstream.processor.kept import answer_out, is_kept, kept_out, outcome_among, result_out
+from plexstream.processor import limits
+from plexstream.processor.actors.actors import Actor, Waiting
+from plexstream.processor.journal.fold import MAILBOX
 from plexstream.processor.records import error_body
-from plexstream.processor.waiting import limits
+from plexstream.processor.state.kept import answer_out, is_kept, kept_out, outcome_among, result_out
 from plexstream.processor.waiting.agenda import Agenda
 from plexstream.processor.waiting.effects import Effects
 from plexstream.processor.waiting.invocation import (

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from plexstream.model.host import ActorHost
 from plexstream.model.journal import Change, Out, Step, Turn
 from plexstream.model.message import Envelope
-from plexstream.processor.actors import Actor, Actors
-from plexstream.processor.inbox import InboxState
-from plexstream.processor.pieces import Pieces
+from plexstream.processor.actors.actors import Actor, Actors
+from plexstream.processor.journal.inbox import InboxState
 from plexstream.processor.ports import Settings
 from plexstream.processor.records import Answer
+from plexstream.processor.state.pieces import Pieces
 
 
 class Partition(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from plexstream.model.host import Result, Suspended
 from plexstream.model.journal import WAITING, Change, CommandKind
-from plexstream.processor.actors import Actor, PastReader
-from plexstream.processor.waiting import limits
+from plexstream.processor import limits
+from plexstream.processor.actors.actors import Actor, PastReader
 from plexstream.processor.waiting.agenda import Agenda
 from plexstream.processor.waiting.answers import Answers
 from plexstream.processor.waiting.effects import Effects

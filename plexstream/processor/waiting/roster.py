@@ -11,9 +11,9 @@ from plexstream.model import idempotency
 from plexstream.model.journal import Command, CommandKind
 from plexstream.model.message import ASK, Envelope
 from plexstream.model.snapshot import Piece
-from plexstream.processor.actors import Actor, Refusal, Waiting
-from plexstream.processor.fold import MAILBOX
-from plexstream.processor.waiting import limits
+from plexstream.processor import limits
+from plexstream.processor.actors.actors import Actor, Refusal, Waiting
+from plexstream.processor.journal.fold import MAILBOX
 from plexstream.processor.waiting.invocation import (
     NOTED,
     PARKED,

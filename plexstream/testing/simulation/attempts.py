@@ -12,7 +12,7 @@ from typing import Any
 from plexstream.model.attempt import FIELD, Attempt, decode_attempt, encode_attempt
 from plexstream.model.idempotency import CONFLICT
 from plexstream.model.journal import DONE, FAILED, WAITING, Begin, Change, OutKind, Step, Turn
-from plexstream.processor.actors import RAW
+from plexstream.processor.actors.actors import RAW
 from plexstream.testing.simulation.errors import Violation
 
 Key = tuple[str, int]

@@ -14,7 +14,7 @@ from plexstream.model.errors import Malformed
 from plexstream.model.journal import DONE, WAITING, Begin, Claim, JournalRecord, Out, OutKind, Step, Turn
 from plexstream.model.message import ASK, Envelope
 from plexstream.model.workflow import PROMISES
-from plexstream.processor.fold import TRIED
+from plexstream.processor.journal.fold import TRIED
 from plexstream.schema.codec import decode_envelope, decode_journal
 from plexstream.testing.simulation.actors import ALWAYS, EVERY, bad_time
 from plexstream.testing.simulation.attempts import Attempts

@@ -14,9 +14,9 @@ from plexstream.log.base import Place, Record, TopicSpec
 from plexstream.model.journal import Mark
 from plexstream.model.topics import COPARTITIONED, Topics
 from plexstream.node import driver, flying, ingest, outputs, positions, relay, subscribed, takeover
-from plexstream.processor import restore
-from plexstream.processor.pieces import Pieces
-from plexstream.processor.waiting import limits
+from plexstream.processor import limits
+from plexstream.processor.journal import restore
+from plexstream.processor.state.pieces import Pieces
 from plexstream.processor.waiting.deadlock import FOUND, PROBE
 from plexstream.schema.codec import decode_journal
 from plexstream.store.memory import MemoryStore

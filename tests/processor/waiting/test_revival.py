@@ -5,7 +5,7 @@ from world import World
 
 from plexstream import Retry, actor, handler, host, on_activate, state
 from plexstream.model.message import REPLY
-from plexstream.processor.waiting import limits
+from plexstream.processor import limits
 
 AWAY = [False]
 

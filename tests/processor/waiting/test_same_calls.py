@@ -5,7 +5,7 @@ from world import World
 
 from plexstream import actor, handler, host, service, state
 from plexstream.model.message import ASK, TELL
-from plexstream.processor.waiting import limits
+from plexstream.processor import limits
 
 
 @actor(name="till")

@@ -16,8 +16,8 @@ from plexstream.model.message import Envelope
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.text import said
 from plexstream.model.workflow import PROMISES
-from plexstream.processor.lives import Lives, life_change
-from plexstream.processor.pieces import Pieces
+from plexstream.processor.actors.lives import Lives, life_change
+from plexstream.processor.state.pieces import Pieces
 
 if TYPE_CHECKING:
     from plexstream.processor.waiting.invocation import Invocation

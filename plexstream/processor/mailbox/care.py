@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import deque
 
 from plexstream.model.snapshot import Snapshot
-from plexstream.processor.actors import Actor, Waiting
-from plexstream.processor.fold import Fold
+from plexstream.processor.actors.actors import Actor, Waiting
+from plexstream.processor.journal.fold import Fold
 from plexstream.processor.ports import Settings
 
 _CRASHES = 2  # in a row; one may be a power cut

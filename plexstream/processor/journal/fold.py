@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from plexstream.model.journal import Claim, Inbox, JournalRecord, Mark, Origin, Partition, Span, Step, Turn
-from plexstream.processor.spans import done_of, joined, single
+from plexstream.processor.journal.spans import done_of, joined, single
 
 _KNOWN = 100
 """More deaths than that make no difference to anybody."""

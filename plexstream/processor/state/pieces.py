@@ -16,10 +16,10 @@ from plexstream.model import idempotency
 from plexstream.model.journal import DONE, Change, Out, OutKind, Step, Turn
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.timer import timer_piece
-from plexstream.processor.core import Core
-from plexstream.processor.kept import Kept, of_later, of_others, of_piece, outcome_of, piece_data
 from plexstream.processor.ports import Due, PieceKey, Store
-from plexstream.processor.waiting.histories import Codec, Histories, step_keys
+from plexstream.processor.state.core import Core
+from plexstream.processor.state.histories import Codec, Histories, step_keys
+from plexstream.processor.state.kept import Kept, of_later, of_others, of_piece, outcome_of, piece_data
 from plexstream.processor.waiting.invocation import is_note
 
 _STEP = Piece.STEP.value

@@ -24,16 +24,16 @@ from plexstream.model.journal import (
 from plexstream.model.life import CALLS, SIGNALS, START, STARTED, call_name
 from plexstream.model.message import ASK, ERROR, REPLY, TELL, TOO_LARGE, Envelope
 from plexstream.model.text import said
-from plexstream.processor.actors import Actor, Refusal, Waiting
-from plexstream.processor.calls import OUTS, pending, take
-from plexstream.processor.fold import MAILBOX, TIMER
-from plexstream.processor.kept import OVERLOADED, Kept, answer_out, result_out
-from plexstream.processor.ledger import Ledger
-from plexstream.processor.lives import OVERTAKES, WAKE, Ruling, life_change
+from plexstream.processor import limits
+from plexstream.processor.actors.actors import Actor, Refusal, Waiting
+from plexstream.processor.actors.calls import OUTS, pending, take
+from plexstream.processor.actors.lives import OVERTAKES, WAKE, Ruling, life_change
+from plexstream.processor.actors.recurring import again, arm
+from plexstream.processor.journal.fold import MAILBOX, TIMER
+from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.journal.turns import bad_record, plain_turn, refusal, same_calls_full, tried_turn
 from plexstream.processor.records import Answer, BadRecord, Group, error_body
-from plexstream.processor.recurring import again, arm
-from plexstream.processor.refusals import bad_record, plain_turn, refusal, same_calls_full, tried_turn
-from plexstream.processor.waiting import limits
+from plexstream.processor.state.kept import OVERLOADED, Kept, answer_out, result_out
 from plexstream.processor.waiting.commands import system
 from plexstream.processor.waiting.invocation import PARKED, Cause, Invocation, Opening, cause_of
 

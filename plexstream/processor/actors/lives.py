@@ -48,8 +48,8 @@ from plexstream.model.life import (
 from plexstream.model.message import ASK, Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.model.timer import CRON, decode_timer
-from plexstream.processor.calls import unanswered, unanswered_outcome
-from plexstream.processor.pieces import Pieces
+from plexstream.processor.actors.calls import unanswered, unanswered_outcome
+from plexstream.processor.state.pieces import Pieces
 
 _ENTRY = Piece.ENTRY.value
 _TELL, _TIMER, _CANCEL = OutKind.TELL.value, OutKind.TIMER.value, OutKind.CANCEL.value

@@ -16,16 +16,16 @@ from plexstream.model.journal import (
 )
 from plexstream.model.snapshot import Snapshot
 from plexstream.model.text import said
-from plexstream.processor.actors import Actor, Refusal
-from plexstream.processor.fold import PASSED, TIMER
-from plexstream.processor.handling import Handling
-from plexstream.processor.lives import WAKE, life_change
-from plexstream.processor.outcomes import Outcomes
+from plexstream.processor.actors.actors import Actor, Refusal
+from plexstream.processor.actors.lives import WAKE, life_change
+from plexstream.processor.actors.recurring import left_out, timer_message
+from plexstream.processor.actors.ticks import TICK
+from plexstream.processor.journal.fold import PASSED, TIMER
+from plexstream.processor.journal.restore import Restore
+from plexstream.processor.journal.turns import forward
+from plexstream.processor.mailbox.door import Handling
+from plexstream.processor.mailbox.outcomes import Outcomes
 from plexstream.processor.ports import Settings
-from plexstream.processor.recurring import left_out, timer_message
-from plexstream.processor.refusals import forward
-from plexstream.processor.restore import Restore
-from plexstream.processor.ticks import TICK
 from plexstream.processor.waiting.effects import EffectCall
 from plexstream.processor.waiting.invocation import TRIAL
 from plexstream.processor.waiting.invocations import Invocations

@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 
 from plexstream.model.snapshot import Snapshot
-from plexstream.processor.pieces import Pieces
 from plexstream.processor.ports import Due
+from plexstream.processor.state.pieces import Pieces
 
 STEP = 1_000
 """Timers looked up in the store at once: 2 ms."""

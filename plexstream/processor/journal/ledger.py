@@ -14,17 +14,17 @@ from plexstream.model.journal import (
     Step,
     Turn,
 )
-from plexstream.processor.actors import Actor, Actors, Waiting
-from plexstream.processor.careful import Care
-from plexstream.processor.fold import MAILBOX, TIMER
-from plexstream.processor.inbox import InboxState
-from plexstream.processor.outbox import Outbox
-from plexstream.processor.outcomes import Outcomes
+from plexstream.processor.actors.actors import Actor, Actors, Waiting
+from plexstream.processor.actors.ticks import Ticks
+from plexstream.processor.journal.fold import MAILBOX, TIMER
+from plexstream.processor.journal.inbox import InboxState
+from plexstream.processor.journal.outbox import Outbox
+from plexstream.processor.journal.restore import Restore
+from plexstream.processor.mailbox.care import Care
+from plexstream.processor.mailbox.outcomes import Outcomes
 from plexstream.processor.ports import Settings
 from plexstream.processor.records import Answer, Fenced, Group
-from plexstream.processor.restore import Restore
-from plexstream.processor.ticks import Ticks
-from plexstream.processor.timers import Timers
+from plexstream.processor.state.timers import Timers
 from plexstream.processor.waiting.invocations import Invocations
 
 _new = tuple.__new__  # a named tuple's own costs several times as much

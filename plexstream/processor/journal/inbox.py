@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 from plexstream.model.journal import Inbox, Origin
-from plexstream.processor.fold import InboxFold
-from plexstream.processor.spans import done_of, joined, without
+from plexstream.processor.journal.fold import InboxFold
+from plexstream.processor.journal.spans import done_of, joined, without
 
 
 class InboxState:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import Claim, JournalRecord, Mark, OutKind, Partition, Step, Turn
-from plexstream.processor.fold import Fold, beyond
-from plexstream.processor.pieces import Pieces
+from plexstream.processor.journal.fold import Fold, beyond
+from plexstream.processor.state.pieces import Pieces
 
 OWED = 8 << 20
 """Bytes of turns that are kept for the messages that they owe: beyond, the journal is read again."""

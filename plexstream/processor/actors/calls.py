@@ -13,9 +13,9 @@ from plexstream.model.journal import Change, Out, OutKind
 from plexstream.model.life import CALLS, KEYED, SAME, call_name, read_call
 from plexstream.model.message import ASK
 from plexstream.model.snapshot import Piece
-from plexstream.processor.kept import is_kept, later_out
-from plexstream.processor.pieces import Pieces
 from plexstream.processor.records import error_body, error_of
+from plexstream.processor.state.kept import is_kept, later_out
+from plexstream.processor.state.pieces import Pieces
 
 _ENTRY = Piece.ENTRY.value
 _REPLY, _ERROR, _LATER = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.LATER.value

@@ -11,8 +11,8 @@ from plexstream.model.message import TELL, Envelope
 from plexstream.model.schedule import fire, first, parse_schedule
 from plexstream.model.snapshot import Snapshot
 from plexstream.model.timer import CRON, decode_timer
-from plexstream.processor.fold import TIMER
-from plexstream.processor.pieces import Pieces
+from plexstream.processor.journal.fold import TIMER
+from plexstream.processor.state.pieces import Pieces
 
 _TIMER = OutKind.TIMER.value
 SCHEDULE = "schedule"

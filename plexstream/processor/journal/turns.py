@@ -7,10 +7,10 @@ from typing import Any
 from plexstream.model.journal import FAILED, REJECTED, Change, Out, OutKind, Turn
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.text import text
-from plexstream.processor.fold import MAILBOX, TIMER, TRIED
-from plexstream.processor.kept import is_kept, kept_out
+from plexstream.processor import limits
+from plexstream.processor.journal.fold import MAILBOX, TIMER, TRIED
 from plexstream.processor.records import BadRecord, error_body
-from plexstream.processor.waiting import limits
+from plexstream.processor.state.kept import is_kept, kept_out
 
 MAX_DETAIL = 4_000
 _ERROR, _DEAD, _TELL = OutKind.ERROR.value, OutKind.DEADLETTER.value, OutKind.TELL.value

@@ -12,15 +12,15 @@ from plexstream.model.attempt import Attempt
 from plexstream.model.errors import BadArguments, CallError, UnknownInvocation
 from plexstream.model.journal import Mark, Step, Turn
 from plexstream.model.message import ASK, ERROR, REPLY, Envelope
-from plexstream.processor.actors import Waiting
-from plexstream.processor.calls import pending
-from plexstream.processor.fold import MAILBOX
-from plexstream.processor.kept import Kept, of_others
+from plexstream.processor.actors.actors import Waiting
+from plexstream.processor.actors.calls import pending
+from plexstream.processor.journal.fold import MAILBOX
 from plexstream.processor.records import Answer, error_body, error_of
+from plexstream.processor.state.kept import Kept, of_others
 from plexstream.processor.waiting.machine import State
 
 if TYPE_CHECKING:
-    from plexstream.processor.handling import Handling
+    from plexstream.processor.mailbox.door import Handling
     from plexstream.processor.waiting.invocation import Invocation
 
 MAX_AWAITED = 10_000

@@ -1,0 +1,1 @@
+"""Actors in memory, their lives, and what they set going by themselves."""

@@ -1,0 +1,1 @@
+"""What a partition writes to its log, and what comes back."""
