@@ -33,8 +33,9 @@ from plexstream.model.text import said
 from plexstream.model.timer import decode_timer
 from plexstream.model.topics import Topics
 from plexstream.node.snapshots import split_fields
-from plexstream.processor.actors.actors import RAW, EntryReader
+from plexstream.processor.actors.actors import RAW
 from plexstream.processor.actors.lives import Lives
+from plexstream.processor.actors.readers import EntryReader
 from plexstream.processor.actors.ticks import TICK
 from plexstream.processor.journal.fold import MAILBOX, TIMER
 from plexstream.processor.state.pieces import Pieces

@@ -12,9 +12,10 @@ from plexstream.model import idempotency
 from plexstream.model.address import type_of
 from plexstream.model.host import Again, Outcome, Result, Suspended
 from plexstream.model.journal import WAITING, Begin, OutKind, Step
-from plexstream.processor.actors.actors import EntryReader, PastReader
+from plexstream.processor.actors.readers import EntryReader, PastReader
+from plexstream.processor.state.history import effective, is_note, start_of
 from plexstream.processor.state.pieces import Pieces
-from plexstream.processor.waiting.invocation import Invocation, effective, is_note, start_of
+from plexstream.processor.waiting.invocation import Invocation
 
 _ERROR, _DEAD = OutKind.ERROR.value, OutKind.DEADLETTER.value
 _FROM_OUTSIDE = frozenset(("killed", "poisoned", "stopped", "non_deterministic", "deadlock"))

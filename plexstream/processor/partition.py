@@ -9,211 +9,216 @@ Outputs, taken by the driver: `take` (records to append), `outbox`, `answers`.
 
 from __future__ import annotations
 
-from plexstream.model.address import type_of
+from collections.abc import Sequence
+
 from plexstream.model.host import ActorHost, EffectResult
-from plexstream.model.journal import (
-    FAILED,
-)
-from plexstream.model.snapshot import Snapshot
-from plexstream.model.text import said
-from plexstream.processor.actors.actors import Actor, Refusal
-from plexstream.processor.actors.lives import WAKE, life_change
-from plexstream.processor.actors.recurring import left_out, timer_message
-from plexstream.processor.actors.ticks import TICK
-from plexstream.processor.journal.fold import PASSED, TIMER
+from plexstream.model.journal import JournalRecord, Mark, Step, Turn
+from plexstream.model.message import Envelope
+from plexstream.processor.actors.actors import Actors
+from plexstream.processor.actors.expiry import Expiry
+from plexstream.processor.actors.refusals import Refusals
+from plexstream.processor.actors.ticks import Ticks
+from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.journal.restore import Restore
-from plexstream.processor.journal.turns import forward
-from plexstream.processor.mailbox.door import Handling
+from plexstream.processor.journal.turns import bad_record
+from plexstream.processor.mailbox.care import Care
+from plexstream.processor.mailbox.changes import Changes
+from plexstream.processor.mailbox.commands import Commands
+from plexstream.processor.mailbox.door import Door
+from plexstream.processor.mailbox.failures import Failures
+from plexstream.processor.mailbox.firing import Firing
 from plexstream.processor.mailbox.outcomes import Outcomes
+from plexstream.processor.mailbox.queues import Queues
+from plexstream.processor.mailbox.repeats import Repeats
+from plexstream.processor.mailbox.trials import Trials
 from plexstream.processor.ports import Settings
-from plexstream.processor.waiting.effects import EffectCall
-from plexstream.processor.waiting.invocation import TRIAL
+from plexstream.processor.records import BadRecord, EffectCall, Group
 from plexstream.processor.waiting.invocations import Invocations
 
-_DUE_AT_ONCE = 1000
 
-
-class Processor(Handling):
+class Processor:
     """Handles the messages of one partition under one claim, and lets time pass.
 
-    Made of `Ledger`, which knows the log, and `Handling`, which knows messages.
+    Parameters:
+        partition: its number; `partitions`: how many there are.
+        host: runs the handlers.
+        restore: the journal folded up to and with this processor's own claim.
+        settings: limits and intervals.
+        now: milliseconds since the epoch.
+
+    Attributes:
+        held: no timer fires: too much that was done is still on its way.
     """
 
     def __init__(
         self, partition: int, partitions: int, host: ActorHost, restore: Restore, settings: Settings, now: int
     ) -> None:
-        super().__init__(partition, partitions, host, restore, settings, now)
-        self.invocations = Invocations(self, self)
-        self.outcomes = Outcomes(self)
-        self.held = False  # no timer fires: too much that was done is still on its way
+        self.host = host
+        self.settings = settings
+        self.held = False
+        # The journal, and the state that it makes
+        ledger = self.ledger = Ledger(partition, restore, settings, now)
+        self.partition, self.claim = partition, ledger.claim
+        self.fold, self.pieces = ledger.fold, ledger.pieces
+        self.inbox, self.outbox, self.answers = ledger.inbox, ledger.outbox, ledger.answers
+        self.timers, self.in_flight = ledger.timers, ledger.in_flight
+        # Actors in memory
+        actors = self.actors = Actors(host, ledger, partitions)
+        ticks = self.ticks = Ticks()
+        expiry = Expiry(ledger, actors)
+        refusals = Refusals(ledger, actors)
+        # Handlers that wait
+        invocations = self.invocations = Invocations(host, ledger, actors, refusals, ticks)
+        expiry.keeps = invocations.keeps
+        # The way of a message
+        care = self._care = Care(ledger.fold, settings)
+        changes = Changes(host, ledger, actors, expiry, invocations)
+        repeats = Repeats(ledger, actors, refusals, changes, invocations)
+        failures = Failures(ledger, actors, refusals, invocations)
+        outcomes = self.outcomes = Outcomes(ledger, actors, refusals, care, invocations)
+        commands = Commands(ledger, refusals, expiry, changes, outcomes, invocations)
+        door = Door(
+            host, ledger, actors, ticks, expiry, refusals, repeats, failures, commands, outcomes, invocations
+        )
+        self._queues = Queues(host, ledger, actors, care, door, invocations)
+        self._firing = Firing(host, ledger, actors, ticks, expiry, refusals, door, invocations)
+        self._trials = Trials(ledger, actors, care, door, self._queues, failures, self._firing)
+        invocations.connect(self._queues, self._trials)
+        ledger.on_applied = self._applied
+
+    # What comes in
 
     @property
-    def careful(self) -> bool:
-        """Whether what may kill the process is tried one by one."""
-        return self._care.left > 0
+    def now(self) -> int:
+        """The partition's time, in ms since the epoch."""
+        return self.ledger.now
 
-    def suspects_a_timer(self) -> bool:
-        """Whether a timer is tried next, or was when the process died: what is tried before would hide it."""
-        due = self.timers.next_due()
-        suspect = bool(self.fold.timer) and TRIAL not in self.fold.timer
-        return self._care.timer is not None or (suspect and due is not None and due <= self.now)
+    @property
+    def position(self) -> int:
+        """The mailbox offset to read from."""
+        return self.inbox.position
 
-    def announce(self, trial: str) -> None:
-        """Note in the log what is tried next."""
-        self._pending.append(self._mark(timer=trial))
-
-    def suspects(self, trial: str) -> bool:
-        """Whether this was tried when the process died."""
-        return self.fold.timer == trial
-
-    def deaths_of(self, trial: str) -> int:
-        """How many processes it has killed in a row, before this reign."""
-        return self.fold.timer_attempts - 1 if self.fold.timer == trial else 0
-
-    def was_tried(self) -> None:
-        """One more has been tried."""
-        self._care.left = max(0, self._care.left - 1)
-
-    def passed(self, trial: str) -> None:
-        """What was announced as `trial` waits again or has ended, and the process lives: no suspect."""
-        if self.fold.timer == trial:
-            self._pending.append(self._mark(timer=PASSED))
+    def receive(self, messages: Sequence[tuple[int, Envelope | BadRecord]], now: int) -> None:
+        """Handle mailbox records by their offsets: each is executed, queued, or dropped as a repetition."""
+        ledger, inbox = self.ledger, self.inbox
+        ledger.at(now)
+        for offset, message in messages:
+            if type(message) is BadRecord:
+                if inbox.admit(offset, "", 0, 0):
+                    ledger.append(bad_record(ledger.claim, offset, message, ledger.now))
+                continue
+            assert type(message) is Envelope
+            if inbox.admit(offset, message.origin, message.origin_seq, message.origin_index):
+                self._trials.receive(offset, message)
+        if self._care.held:
+            self._trials.go_on()
 
     def effect_done(self, call: EffectCall, result: EffectResult, now: int) -> None:
         """A side effect has come to its end."""
-        self._clock(now)
-        if not self._releasing:
+        self.ledger.at(now)
+        if not self.ledger.releasing:
             self.invocations.effect_done(call, result)
-
-    def _timers_with_care(self) -> None:
-        """The same for timers, while no message is held."""
-        care = self._care
-        if not self.quiet:
-            return
-        if care.timer is None:
-            if care.actors or self._next_held() is not None:
-                return
-            due = self.timers.pop_due(self.now, 1)
-            if not due:
-                return
-            care.timer, care.told = due[0], False
-        timer = care.timer
-        if not care.told and self._live(timer) and not self.will_wait(timer_message(timer)):
-            care.until = self.actors.not_before(timer_message(timer))
-            if care.until <= self.now:
-                care.told = True
-                self._pending.append(self._mark(timer=f"{timer.address}#{timer.name}"))
-            return
-        care.timer = None
-        care.left = max(0, care.left - 1)
-        if not self._live(timer):
-            pass  # taken back meanwhile
-        elif self.fold.timer_attempts > self.settings.poison_claims:
-            self.put_aside(TIMER, -1, timer_message(timer), self.fold.timer_attempts - 1)
-        else:
-            self._fire(timer)
-        if care.told and self.quiet:
-            self._pending.append(self._mark(timer=PASSED))  # it waits, or is no more: it was not tried
-        self._with_care()
 
     def tick(self, now: int) -> None:
         """Let time pass: timers, retries, marks."""
-        self._clock(now)
-        if self._releasing:
+        self.ledger.at(now)
+        if self.ledger.releasing:
             return
         self.invocations.tick()
         if self.held:
             pass
-        elif self._care.left or self._care.timer is not None:  # the last one that was announced is tried, too
-            self._timers_with_care()
+        elif self._trials.of_timers:
+            self._trials.fire_one()
         else:
-            for timer in self.timers.pop_due(self.now, _DUE_AT_ONCE):
-                if self._live(timer):  # the one before may have taken it back
-                    self._fire(timer)
-            for actor, e in self.ticks.pop_due(self.now):
-                if actor.queue is None and not actor.evicted:  # the one before may have changed that
-                    last = actor.last
-                    self._invoke(actor, TICK, -1, e, False)
-                    actor.last = last  # it does not keep an idle actor in memory
-        if self.actors.busy:
-            for actor in list(self.actors.busy.values()):
-                if actor.retry_at <= self.now:
-                    self._retry(actor)
-        if self._care.held or self._care.actors:
-            self._with_care()
-        if self.fold.attempt >= 0 and self.quiet and self.inbox.is_done(self.fold.attempt):
-            self._pending.append(self._mark())  # it was tried, left no turn, and has killed nobody
-        quiet = not self._moved and not self._since_mark
-        if self._since_mark >= self.settings.mark_turns or (
-            not quiet and self.now - self._marked_at >= self.settings.mark_interval
-        ):
-            self._pending.append(self._mark())
+            self._firing.fire_due()
+        self._queues.retry_due()
+        self._go_on_with_care()
+        self._trials.look_back()
+        self.ledger.mark_if_due()
 
     def next_wake(self) -> int | None:
         """When `tick` has something to do next, in ms since the epoch."""
-        timers = (None, None) if self.held else (self.timers.next_due(), self.ticks.next_due())
         dues = (
-            *timers, self.actors.next_retry(),
+            None if self.held else self._firing.next_due(),
+            self.actors.next_retry(),
             self.invocations.next_due(),
-        )  # fmt: skip
-        times = [t for t in dues if t is not None]
-        if self._care.until > self.now:
-            times.append(self._care.until)
-        if self._since_mark or self._moved:
-            times.append(self._marked_at + self.settings.mark_interval)
-        return min(times, default=None)
+            self._care.until if self._care.until > self.now else None,
+            self.ledger.next_mark(),
+        )
+        return min((due for due in dues if due is not None), default=None)
 
-    def _live(self, timer: Snapshot) -> bool:
-        return self.timers.live(timer.address, timer.name, timer.offset)
+    def _go_on_with_care(self) -> None:
+        if self._care.held or self._care.actors:
+            self._trials.go_on()
 
-    def _fire(self, timer: Snapshot) -> None:
-        e = timer_message(timer)
-        if e.handler == WAKE:
-            if not self.invocations.answers.wake(timer):
-                # Whoever slept has ended: the timer only has to go.
-                self._append_turn(
-                    forward(self.claim, timer.address, 0, self.now, e)._replace(outs=[], status=FAILED)
-                )
-            return
-        if e.target == timer.address:
-            turn = left_out(self.claim, e, self.now, self.host.type_info(type_of(e.target)))
-            if turn is None:
-                self._execute(TIMER, -1, e)
-            else:
-                self._append_turn(turn)
-            return
-        # Another actor's: a turn of the one that set it sends the message on.
-        actor = self.actors.active.get(timer.address) or self.actors.load(timer.address, self.now)
-        if type(actor) is Refusal:
-            self._refuse(TIMER, -1, e, actor.code, actor.detail, None, 1)
-            return
-        assert type(actor) is Actor
-        turn = forward(self.claim, actor.address, actor.seq + 1, self.now, e)
-        if self.expired(actor):
-            # The first turn after its time: it is the one that begins anew.
-            try:
-                turn = turn._replace(fresh=True, patch=self._expire(actor))
-            except Exception as error:  # the user's hook
-                what = f"{actor.address} cannot be renewed: {said(error)}"
-                self._refuse(TIMER, -1, e, "failed", what, None, 1)
-                return
-            if actor.life is not None:
-                turn.patch.append(life_change(actor.life))  # type: ignore[union-attr]
-            actor.reader.hidden = False
-        turn = turn._replace(patch=[*turn.patch, *self.actors.mark_raw(actor)])
-        actor.seq += 1
-        actor.time = self.now
-        actor.group = self._number
-        self._append_turn(turn)
+    # To the log and back
+
+    def take(self) -> list[Turn | Step | Mark] | None:
+        """Records to append as one group, or None: see `Ledger.take`."""
+        return self.ledger.take()
+
+    def pending_bytes(self) -> int:
+        """About how large the group is that comes next."""
+        return self.ledger.pending_bytes()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is on its way to the log."""
+        return self.ledger.quiet
+
+    @property
+    def running_ahead(self) -> int:
+        """Turns executed and not acknowledged."""
+        return self.ledger.running_ahead
+
+    @property
+    def newest(self) -> Turn | Step | Mark | None:
+        """The last of its records that is acknowledged."""
+        return self.ledger.newest
+
+    def acknowledged(self, offset: int) -> tuple[int, int] | None:
+        """The oldest group is on the log: see `Ledger.acknowledged`. Raises Fenced."""
+        return self.ledger.acknowledged(offset)
+
+    def gap(self, records: Sequence[tuple[int, JournalRecord | None]]) -> None:
+        """What stands in the journal around the oldest group: see `Ledger.gap`. Raises Fenced."""
+        self.ledger.gap(records)
+
+    def _applied(self, group: Group) -> None:
+        self.actors.applied(group)
+        self.invocations.acknowledged()
+        if self.outcomes.awaited:
+            self.outcomes.came(group.records)
+        self._go_on_with_care()
+
+    # What left
+
+    def relayed(self, offset: int) -> None:
+        """All mails and replies of turns up to `offset` have arrived."""
+        self.ledger.relayed(offset)
+
+    def emitted(self, offset: int) -> None:
+        """All output records of turns up to `offset` are committed."""
+        self.ledger.emitted(offset)
+
+    def put_away(self, offset: int) -> None:
+        """All dead letters of turns up to `offset` are committed."""
+        self.ledger.put_away(offset)
+
+    def settle(self) -> None:
+        """Bring the fold up to what has left."""
+        self.ledger.settle()
+
+    # The end
 
     def let_go(self) -> None:
         """Make no turn any more, by whatever: what waits is the next owner's."""
-        self._releasing = True
+        self.ledger.releasing = True
         self._care.held.clear()
         self._care.actors.clear()
 
     def release(self, now: int) -> None:
         """Let go in good order: the last record says so. What is in flight is still acknowledged."""
-        self._clock(now)
-        self._releasing = True
-        self._pending.append(self._mark(release=True))
+        self.ledger.at(now)
+        self.ledger.releasing = True
+        self.ledger.mark(release=True)

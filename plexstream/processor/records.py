@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from plexstream.model.host import Effect
 from plexstream.model.journal import Mark, Step, Turn
 from plexstream.model.text import shown, text
 
@@ -49,6 +50,18 @@ class Group(NamedTuple):
     records: list[Turn | Step | Mark]
     numbered: list[Turn | Step | Mark]
     answers: list[Answer]
+
+
+class EffectCall(NamedTuple):
+    """An effect that may start, as attempt number `attempt`; the first began at `began`, `spent` ms ago."""
+
+    address: str
+    invocation: int
+    number: int
+    effect: Effect
+    attempt: int = 1
+    began: int = 0
+    spent: int = 0
 
 
 def error_body(code: str, detail: str, data: Any) -> bytes:

@@ -23,7 +23,7 @@ def poison_counts_the_waiting(patch):
 
 
 def silent_trials_stay_suspects(patch):
-    patch.setattr("plexstream.processor.fold.InboxFold.has", lambda self, offset: False)
+    patch.setattr("plexstream.processor.journal.fold.InboxFold.has", lambda self, offset: False)
 
 
 def runs_inherit_steps(patch):

@@ -24,12 +24,13 @@ from plexstream.processor.journal.restore import Restore
 from plexstream.processor.mailbox.care import Care
 from plexstream.processor.mailbox.door import Handling
 from plexstream.processor.state.histories import Histories
+from plexstream.processor.state.history import NOTED
 from plexstream.processor.state.pieces import Pieces
 from plexstream.processor.state.timers import Timers
 from plexstream.processor.waiting import invocations, lifecycle
 from plexstream.processor.waiting.answers import Answers
 from plexstream.processor.waiting.effects import Effects
-from plexstream.processor.waiting.invocation import NOTED, no_cause
+from plexstream.processor.waiting.invocation import no_cause
 from plexstream.processor.waiting.journal import Journal
 from plexstream.processor.waiting.machine import State
 from plexstream.processor.waiting.revival import Revival

@@ -1,185 +1,46 @@
-"""Actors in memory: loaded on the first message, queued while busy, evicted when idle."""
+"""Actors in memory: loaded on the first message, evicted when idle."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from plexstream.model.address import parse, partition_of
 from plexstream.model.attempt import FIELD, Attempt, decode_attempt, encode_attempt
 from plexstream.model.errors import BadAddress
-from plexstream.model.host import ActorHost, Result, RetryInfo, TypeInfo
-from plexstream.model.journal import Change, Out
+from plexstream.model.host import ActorHost, Result, RetryInfo
+from plexstream.model.journal import Change, Out, Step, Turn
 from plexstream.model.life import START, Life
 from plexstream.model.message import Envelope
-from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.text import said
-from plexstream.model.workflow import PROMISES
+from plexstream.processor.actors.actor import Actor, Refusal
 from plexstream.processor.actors.lives import Lives, life_change
-from plexstream.processor.state.pieces import Pieces
+from plexstream.processor.actors.readers import EntryReader, PastReader
+from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.records import Group
 
-if TYPE_CHECKING:
-    from plexstream.processor.waiting.invocation import Invocation
-
-_ENTRY = Piece.ENTRY.value
 _UNTRIED = Change(FIELD, None, None)
 RAW = "$raw"
 """Field of an actor that has had turns, none of which has run its init hook. No class can declare it."""
 
 
-class Waiting(NamedTuple):
-    """A message that waits for its actor."""
-
-    topic: str
-    offset: int
-    envelope: Envelope
-    parked: int = 0  # the invocation that stands for it in the journal, if it does
-
-
-class Actor:
-    """One actor that is loaded."""
-
-    __slots__ = (
-        "address", "armed", "evicted", "group", "holder", "info", "instance", "last", "life", "marked",
-        "queue", "raw", "reader", "retry_at", "seq", "shared", "ticks", "time", "tried",
-    )  # fmt: skip
-
-    def __init__(
-        self, address: str, info: TypeInfo, instance: Any, reader: EntryReader, seq: int, time: int, now: int,
-        life: Life | None,
-    ) -> None:  # fmt: skip
-        self.address = address
-        self.life = life
-        self.info = info
-        self.instance = instance  # None: it went with a handler that waits
-        self.reader = reader
-        self.seq = seq  # of its latest turn, acknowledged or not
-        self.time = time  # of that turn
-        self.last = now  # when it last got a message
-        self.group = 0  # number of the append that carries its latest turn
-        self.queue: deque[Waiting] | None = None  # not None: busy, its head is tried again at `retry_at`
-        self.retry_at = 0
-        self.tried: Attempt | None = None  # the latest of a tell that is to be tried again
-        # The handler that waits; others wait for it, if they are not shared.
-        self.holder: Invocation | None = None
-        self.shared: dict[int, Invocation] = {}  # handlers that wait and keep nobody from running
-        self.raw = False  # its init hook is still to run
-        self.marked = False  # and the journal says so
-        self.evicted = False
-        self.ticks: dict[str, Out] = {}  # timers in memory, by name
-        self.armed = not info.crons  # whether the timers that its type declares are set
-
-
-class Refusal(NamedTuple):
-    """Why an actor cannot be loaded, as a CallError's code and text."""
-
-    code: str
-    detail: str
-
-
-class EntryReader:
-    """How a host reads an actor's collections and timers.
-
-    `hidden`: they have expired, and no turn has said so yet.
-
-    Parameters:
-        fields: finds the plain fields of an actor, be they acknowledged or not; None: all are.
-    """
-
-    __slots__ = ("_address", "_fields", "_pieces", "hidden")
-
-    def __init__(
-        self, pieces: Pieces, address: str, fields: Callable[[str], Mapping[str, bytes]] | None = None
-    ) -> None:
-        self._pieces = pieces
-        self._address = address
-        self._fields = fields
-        self.hidden = False
-
-    def get(self, field: str, key: str) -> bytes | None:
-        return None if self.hidden else self._pieces.entry((_ENTRY, self._address, field, key))
-
-    def scan(self, field: str) -> Iterator[tuple[str, bytes]]:
-        if self.hidden:
-            return iter(())
-        return ((key, value) for _, key, value in self._pieces.entries(self._address, field))
-
-    def fields(self) -> Mapping[str, bytes]:
-        if self.hidden:
-            return {}
-        if self._fields is not None:
-            return self._fields(self._address)
-        return self._pieces.core(self._address).fields
-
-    def timer(self, id: str) -> Snapshot | None:
-        return self._pieces.newest_timer(self._address, id)
-
-    def timers(self) -> Iterator[Snapshot]:
-        return self._pieces.timers_of(self._address)
-
-    def apply(self, patch: Sequence[Change]) -> None:
-        """Nothing: the pieces know."""
-
-
-class PastReader:
-    """How a host reads collections while a handler runs again from a state of before; then `now` is asked.
-
-    Promises are read as they are: what the handler has seen of them before is recorded, look by look, and
-    others may have settled them who do not show in its records.
-
-    Parameters:
-        base: the state of before.
-        present: None: promises are read as they were.
-    """
-
-    __slots__ = ("_entries", "_present", "now")
-
-    def __init__(self, base: Sequence[Change], present: EntryReader | None = None) -> None:
-        self._entries = {(c.field, c.key): c.value for c in base if c.key is not None and c.value is not None}
-        self._present = present
-        self.now: EntryReader | None = None
-
-    def fields(self) -> Mapping[str, bytes]:
-        return {} if self.now is None else self.now.fields()
-
-    def timer(self, id: str) -> Snapshot | None:
-        return None if self.now is None else self.now.timer(id)
-
-    def timers(self) -> Iterator[Snapshot]:
-        return iter(()) if self.now is None else self.now.timers()
-
-    def get(self, field: str, key: str) -> bytes | None:
-        reader = self._present if self.now is None and field == PROMISES else self.now
-        return self._entries.get((field, key)) if reader is None else reader.get(field, key)
-
-    def scan(self, field: str) -> Iterator[tuple[str, bytes]]:
-        if self.now is not None:
-            return self.now.scan(field)
-        return iter([(k, v) for (f, k), v in sorted(self._entries.items()) if f == field])
-
-    def apply(self, patch: Sequence[Change]) -> None:
-        for field, key, value in patch:
-            if key is not None and value is None:
-                self._entries.pop((field, key), None)
-            elif key is not None and value is not None:
-                self._entries[field, key] = value
-
-
 class Actors:
     """The actors of one partition that are in memory."""
 
-    def __init__(self, host: ActorHost, pieces: Pieces, partition: int, partitions: int) -> None:
+    def __init__(self, host: ActorHost, ledger: Ledger, partitions: int) -> None:
         self._host = host
-        self._pieces = pieces
-        self._partition = partition
+        self._ledger = ledger
+        self._pieces = ledger.pieces
+        self._partition = ledger.partition
         self._partitions = partitions
-        self.lives = Lives(pieces)
+        self.lives = Lives(ledger.pieces)
         self.active: dict[str, Actor] = {}
         self.busy: dict[str, Actor] = {}
         self._by_type: dict[str, int] = {}
         self.on_load: Callable[[Actor], None] = lambda _: None
-        self.to_save: list[str] = []  # evicted actors whose type wants a snapshot then
+        self.to_save: list[str] = []  # whose type wants a snapshot now
+        self._saves_by_turns = False  # whether any type that was loaded does, after so many turns
 
     def load(self, address: str, now: int) -> Actor | Refusal:
         """Load the actor at `address`; a refusal where it cannot be."""
@@ -202,6 +63,7 @@ class Actors:
         actor = self.active[address] = Actor(
             address, info, instance, reader, core.seq, core.time, now, self.lives.of(address)
         )  # fmt: skip
+        self._saves_by_turns = self._saves_by_turns or bool(info.snapshot_turns)
         actor.marked = RAW in core.fields
         actor.raw = info.init and (core.seq == 0 or actor.marked)
         self.on_load(actor)
@@ -212,6 +74,24 @@ class Actors:
             actor.retry_at = tried.next
             self.busy[address] = actor
         return actor
+
+    def append(self, actor: Actor | None, record: Turn | Step, seen: bool = True) -> None:
+        """A record of an actor is on its way; it may be out of memory: then nothing newer of it is.
+
+        `seen`: as of `Ledger.append`.
+        """
+        if actor is not None:
+            actor.group = self._ledger.number
+        self._ledger.append(record, seen)
+
+    def applied(self, group: Group) -> None:
+        """The log has a group: whose type wants a snapshot after so many turns gets one."""
+        for record in group.records if self._saves_by_turns else ():
+            if type(record) is Turn or type(record) is Step:
+                actor = self.active.get(record.actor)
+                every = actor.info.snapshot_turns if actor is not None else 0
+                if every and record.seq % every == 0:
+                    self.to_save.append(record.actor)
 
     def _refusal(self, address: str) -> Refusal | None:
         """Why no actor can be at `address` here; None where one can."""
@@ -366,7 +246,7 @@ class Actors:
         return self._host.crashed(actor.instance, f"{code}: {detail}", actor.seq + 1, now)
 
     def _make_room(self, type: str, keep: int) -> None:
-        acknowledged = self.acknowledged_group
+        acknowledged = self._ledger.acknowledged_number
         spare = sorted(
             (a for a in self.active.values() if a.info.name == type and _free(a, acknowledged)),
             key=lambda a: a.last,
@@ -374,9 +254,6 @@ class Actors:
         # A tenth more than needed, so that the sort is paid once in many loads.
         for actor in spare[: self._by_type[type] - keep + keep // 10]:
             self.evict(actor)
-
-    acknowledged_group = 0
-    """Number of the latest append that is acknowledged: only actors without later turns can leave."""
 
     def evict(self, actor: Actor) -> None:
         """The actor leaves memory; its state is in the journal."""
@@ -399,7 +276,7 @@ class Actors:
     def evict_idle(self, now: int) -> None:
         """Evict who has had no message for its idle timeout."""
         for actor in list(self.active.values()):
-            if now - actor.last >= actor.info.idle_timeout and _free(actor, self.acknowledged_group):
+            if now - actor.last >= actor.info.idle_timeout and _free(actor, self._ledger.acknowledged_number):
                 self.evict(actor)
 
     def next_retry(self) -> int | None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from plexstream.model.journal import Out, OutKind
 from plexstream.model.message import TELL, Envelope
-from plexstream.processor.actors.actors import Actor
+from plexstream.processor.actors.actor import Actor
 
 TICK = "tick"
 """The cause of the turns that these timers make."""

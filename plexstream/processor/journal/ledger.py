@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from plexstream.model.host import ActorHost
-from plexstream.model.journal import (
-    Claim,
-    JournalRecord,
-    Mark,
-    OutKind,
-    Step,
-    Turn,
-)
-from plexstream.processor.actors.actors import Actor, Actors, Waiting
-from plexstream.processor.actors.ticks import Ticks
+from plexstream.model.journal import Claim, JournalRecord, Mark, OutKind, Step, Turn
 from plexstream.processor.journal.fold import MAILBOX, TIMER
 from plexstream.processor.journal.inbox import InboxState
 from plexstream.processor.journal.outbox import Outbox
 from plexstream.processor.journal.restore import Restore
-from plexstream.processor.mailbox.care import Care
-from plexstream.processor.mailbox.outcomes import Outcomes
 from plexstream.processor.ports import Settings
 from plexstream.processor.records import Answer, Fenced, Group
 from plexstream.processor.state.timers import Timers
-from plexstream.processor.waiting.invocations import Invocations
 
 _new = tuple.__new__  # a named tuple's own costs several times as much
 _OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
@@ -35,92 +22,95 @@ class Ledger:
     """The records of one partition under one claim, from their turn to their acknowledgement and beyond.
 
     Parameters:
-        partition: its number; `partitions`: how many there are.
-        host: runs the handlers.
+        partition: its number.
         restore: the journal folded up to and with this processor's own claim.
         settings: limits and intervals.
         now: milliseconds since the epoch.
+
+    Attributes:
+        now: the partition's time, which never goes back.
+        pending: records that the next group has.
+        number: of the group that comes next.
+        acknowledged_number: of the latest group that is acknowledged.
+        running_ahead: turns executed and not acknowledged.
+        newest: the last of its records that is acknowledged.
+        releasing: no turn is made any more: what waits is the next owner's.
+        on_applied: is called with each group that the log has.
     """
 
-    invocations: Invocations
-    outcomes: Outcomes
-
-    def __init__(
-        self, partition: int, partitions: int, host: ActorHost, restore: Restore, settings: Settings, now: int
-    ) -> None:
+    def __init__(self, partition: int, restore: Restore, settings: Settings, now: int) -> None:
         self.partition = partition
         self.settings = settings
         self.fold = restore.fold
         self.pieces = restore.pieces
         self.claim = self.fold.claim
         self.now = now
-        self.host = host
-        self.actors = Actors(host, self.pieces, partition, partitions)
         self.inbox = InboxState(MAILBOX, self.fold.inboxes.get(MAILBOX))
         self.timers = Timers(self.pieces)
-        self.ticks = Ticks()
         self.outbox = Outbox(self.fold.relayed, self.fold.emitted)
         self.answers: deque[Answer] = deque()
         if restore.unseen >= 0:
             self.outbox.mails.unseen(self.fold.next - 1)
         for offset, turn in restore.still_owed():
             self._owe(offset, turn)
-        self._number = 1
+        self.number = 1
+        self.acknowledged_number = 0
         self._ordinal = self.fold.ordinal  # of the last record that was handed out
-        self._pending: list[Turn | Step | Mark] = []
+        self.pending: list[Turn | Step | Mark] = []
         self._measured = self._measured_bytes = 0  # of what is pending
-        self._pending_answers: list[Answer] = []
+        self.pending_answers: list[Answer] = []
         self.in_flight: deque[Group] = deque()
-        self.newest: Turn | Step | Mark | None = None  # the last of its records that is acknowledged
-        self.running_ahead = 0  # turns executed and not acknowledged
+        self.newest: Turn | Step | Mark | None = None
+        self.running_ahead = 0
+        self.on_applied: Callable[[Group], None] = lambda _: None
         self._since_mark = 0
         self._marked_at = now
         self._moved = False  # whether a lane got on since the last mark
-        self._releasing = False
-        self._care = Care(self.fold, settings)
+        self.releasing = False
         self.pieces.histories.new_from = self.fold.next
+
+    def at(self, now: int) -> None:
+        """It is `now`: a clock that is set back must not order turns anew."""
+        self.now = max(self.now, now)
 
     # To the log
 
     @property
     def quiet(self) -> bool:
         """Whether nothing is on its way to the log."""
-        return not (self.in_flight or self._pending)
+        return not (self.in_flight or self.pending)
 
-    @property
-    def group_number(self) -> int:
-        """The number of the append that comes next."""
-        return self._number
+    def append(self, record: Turn | Step, seen: bool = True) -> None:
+        """A turn or a step is on its way to the log, and with it its cause is done.
 
-    def append(self, actor: Actor, turn: Turn | Step) -> None:
-        """A turn of the system is on its way to the log."""
-        actor.group = self._number
-        self._append_turn(turn)
-
-    def _append_turn(self, turn: Turn | Step) -> None:
-        """A turn without a handler."""
-        self.pieces.run_ahead(turn)
-        self._pending.append(turn)
+        `seen`: whether there is anything in it that later turns can see.
+        """
+        if seen:
+            self.pieces.run_ahead(record)
+        self.pending.append(record)
         self.running_ahead += 1
-        self.inbox.finish(turn.cause_offset)
+        if self.inbox.waiting and (record.cause_topic == MAILBOX or type(record) is Turn):
+            self.inbox.finish(record.cause_offset)
 
-    def append_step(self, actor: Actor | None, step: Step) -> None:
-        """A step is on its way to the log. Its actor may be out of memory: then nothing newer of it is."""
-        if actor is not None:
-            actor.group = self._number
-        self.pieces.run_ahead(step)
-        self._pending.append(step)
-        self.running_ahead += 1
-        if step.cause_topic == MAILBOX:
-            self.inbox.finish(step.cause_offset)
+    def mark(self, attempt: int = -1, timer: str = "", release: bool = False) -> None:
+        """A mark is on its way: how far all is, and what is tried next."""
+        self.pending.append(self._mark(attempt, timer, release))
+
+    def mark_if_due(self) -> None:
+        """A mark comes after so many turns, and after so long if anything happened."""
+        quiet = not self._moved and not self._since_mark
+        if self._since_mark >= self.settings.mark_turns or (
+            not quiet and self.now - self._marked_at >= self.settings.mark_interval
+        ):
+            self.mark()
+
+    def next_mark(self) -> int | None:
+        """When `mark_if_due` has something to do, in ms since the epoch."""
+        return self._marked_at + self.settings.mark_interval if self._since_mark or self._moved else None
 
     def answer(self, answer: Answer) -> None:
         """An answer leaves once the log has proven that this is still the owner."""
-        self._pending_answers.append(answer)
-
-    def held_with_care(self) -> Sequence[Waiting]:
-        """Messages that are tried one by one, later."""
-        return self._care.held
+        self.pending_answers.append(answer)
 
     def _mark(self, attempt: int = -1, timer: str = "", release: bool = False) -> Mark:
         self._since_mark = 0
@@ -134,35 +124,32 @@ class Ledger:
 
     def take(self) -> list[Turn | Step | Mark] | None:
         """Records to append as one group, or None. A group proves the ownership that waiting answers need."""
-        if not self._pending:
-            if not self._pending_answers:
+        if not self.pending:
+            if not self.pending_answers:
                 return None
-            self._pending.append(self._mark())
+            self.mark()
         self._measured = self._measured_bytes = 0
         numbered: list[Turn | Step | Mark] = [
             _new(type(record), record[:-1] + (ordinal,))  # noqa: RUF005  a quarter faster
-            for ordinal, record in enumerate(self._pending, self._ordinal + 1)
+            for ordinal, record in enumerate(self.pending, self._ordinal + 1)
         ]
         self._ordinal += len(numbered)
-        group = Group(self._number, self._pending, numbered, self._pending_answers)
+        group = Group(self.number, self.pending, numbered, self.pending_answers)
         self.in_flight.append(group)
-        self._pending = []
-        self._pending_answers = []
-        self._number += 1
+        self.pending = []
+        self.pending_answers = []
+        self.number += 1
         return numbered
 
     def pending_bytes(self) -> int:
         """About how large the group is that comes next: each record is measured once."""
-        for record in self._pending[self._measured :]:
+        for record in self.pending[self._measured :]:
             if type(record) is not Mark:
                 assert type(record) is Turn or type(record) is Step
                 self._measured_bytes += sum([len(change.value or b"") for change in record.patch])
                 self._measured_bytes += sum([len(out.payload) for out in record.outs])
-        self._measured = len(self._pending)
+        self._measured = len(self.pending)
         return self._measured_bytes
-
-    def _clock(self, now: int) -> None:
-        self.now = max(self.now, now)  # a clock that is set back must not order turns anew
 
     # From the log
 
@@ -229,7 +216,7 @@ class Ledger:
         return again
 
     def _apply(self, group: Group, offsets: Sequence[int]) -> None:
-        fold, pieces, active = self.fold, self.pieces, self.actors.active
+        fold, pieces = self.fold, self.pieces
         turns = 0
         for offset, record, numbered in zip(offsets, group.records, group.numbered, strict=True):
             if type(record) is Turn or type(record) is Step:
@@ -242,19 +229,14 @@ class Ledger:
                     self.timers.remove(record.sender, record.message_id)
                 if record.outs:
                     self._owe(offset, record)
-                actor = active.get(record.actor)
-                if actor is not None:
-                    every = actor.info.snapshot_turns
-                    if every and record.seq % every == 0:
-                        self.actors.to_save.append(record.actor)
             else:
                 fold.take(offset, numbered)
         self.newest = group.numbered[-1]
         self.running_ahead -= turns
         self._since_mark += turns
-        self.actors.acknowledged_group = group.number
-        self.invocations.acknowledged()
+        self.acknowledged_number = group.number
         self.answers.extend(group.answers)
+        self.on_applied(group)
 
     def _owe(self, offset: int, turn: Turn | Step) -> None:
         """An acknowledged turn's outgoing items may leave, its timers may fire."""

@@ -7,24 +7,12 @@ from typing import Any
 from plexstream.model.journal import FAILED, REJECTED, Change, Out, OutKind, Turn
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.text import text
-from plexstream.processor import limits
 from plexstream.processor.journal.fold import MAILBOX, TIMER, TRIED
 from plexstream.processor.records import BadRecord, error_body
 from plexstream.processor.state.kept import is_kept, kept_out
 
 MAX_DETAIL = 4_000
 _ERROR, _DEAD, _TELL = OutKind.ERROR.value, OutKind.DEADLETTER.value, OutKind.TELL.value
-
-
-def same_calls_full(count: int, size: int = 0) -> str:
-    """Why no more repetitions of a call may wait for its outcome; empty: they may."""
-    if count < limits.SAME_CALLS and size < limits.SAME_BYTES:
-        return ""
-    return (
-        f"{count} calls with this idempotency key ({size} bytes) wait for its outcome already, at most "
-        f"{limits.SAME_CALLS} ({limits.SAME_BYTES} bytes) may: look for it by GET /v1/invocations/…, or "
-        "call again once it has ended"
-    )
 
 
 def refusal(

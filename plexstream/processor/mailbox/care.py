@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 from plexstream.model.snapshot import Snapshot
-from plexstream.processor.actors.actors import Actor, Waiting
+from plexstream.processor.actors.actor import Actor, Waiting
 from plexstream.processor.journal.fold import Fold
 from plexstream.processor.ports import Settings
 

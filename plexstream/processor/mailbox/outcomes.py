@@ -5,23 +5,25 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from plexstream.model import idempotency
 from plexstream.model.attempt import Attempt
 from plexstream.model.errors import BadArguments, CallError, UnknownInvocation
 from plexstream.model.journal import Mark, Step, Turn
 from plexstream.model.message import ASK, ERROR, REPLY, Envelope
-from plexstream.processor.actors.actors import Waiting
+from plexstream.processor.actors.actor import Waiting
+from plexstream.processor.actors.actors import Actors
 from plexstream.processor.actors.calls import pending
+from plexstream.processor.actors.refusals import Refusals
 from plexstream.processor.journal.fold import MAILBOX
+from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.mailbox.care import Care
 from plexstream.processor.records import Answer, error_body, error_of
 from plexstream.processor.state.kept import Kept, of_others
+from plexstream.processor.waiting.invocation import Invocation
+from plexstream.processor.waiting.invocations import Invocations
 from plexstream.processor.waiting.machine import State
-
-if TYPE_CHECKING:
-    from plexstream.processor.mailbox.door import Handling
-    from plexstream.processor.waiting.invocation import Invocation
 
 MAX_AWAITED = 10_000
 """Who may wait at once for outcomes of a partition: more are told how it stands, and ask again."""
@@ -49,20 +51,25 @@ class Outcomes:
         awaited: how many wait. They are in memory alone: who hears nothing asks again.
     """
 
-    def __init__(self, partition: Handling) -> None:
-        self._partition = partition
+    def __init__(
+        self, ledger: Ledger, actors: Actors, refusals: Refusals, care: Care, invocations: Invocations
+    ) -> None:
+        self._ledger = ledger
+        self._actors = actors
+        self._refusals = refusals
+        self._care = care
+        self._invocations = invocations
         self.awaited = 0
         self._waiting: dict[tuple[str, str], dict[str, tuple[_Wanted, str]]] = {}
         self._until: deque[tuple[int, tuple[str, str], str]] = deque()
 
     def tell(self, offset: int, e: Envelope) -> None:
         """Answer a message that asks for an outcome. Nothing of it is in the journal."""
-        p = self._partition
         if e.kind == ASK and "/" in e.reply_to:
             what = f"{e.handler} is answered to callers outside alone"
-            p.refuse(MAILBOX, offset, e, "bad_arguments", what, None)
+            self._refusals.refuse(MAILBOX, offset, e, "bad_arguments", what)
             return
-        p.inbox.finish(offset)
+        self._ledger.inbox.finish(offset)
         if e.kind != ASK:
             return
         try:
@@ -73,7 +80,7 @@ class Outcomes:
             kind, body = REPLY, known or self._standing(wanted)
         except CallError as error:
             kind, body = ERROR, error_body(error.code, error.detail, error.data)
-        p.answer(Answer(e.reply_to, e.id, kind, body))
+        self._ledger.answer(Answer(e.reply_to, e.id, kind, body))
 
     def came(self, records: Sequence[Turn | Step | Mark]) -> None:
         """These are on the log: who waits for what they came to is told."""
@@ -92,13 +99,13 @@ class Outcomes:
             self.awaited -= 1
             body = self._known(wanted)
             if body is not None:
-                self._partition.answers.append(Answer(reply_to, id, REPLY, body))
+                self._ledger.answers.append(Answer(reply_to, id, REPLY, body))
 
     # What is there
 
     def _known(self, wanted: _Wanted) -> bytes | None:
         """What it came to; None where it has not ended, or is not known."""
-        kept = self._partition.pieces.outcome(wanted.address, wanted.name, self._partition.now)
+        kept = self._ledger.pieces.outcome(wanted.address, wanted.name, self._ledger.now)
         return None if kept is None else _ended(wanted, kept)
 
     def _standing(self, wanted: _Wanted) -> bytes:
@@ -107,7 +114,7 @@ class Outcomes:
         if inv is not None:
             status = _WORDS.get(inv.state) or ("waiting" if inv.outstanding else "running")
             return _body(status, inv.begin.handler, inv.tried.get(-1), inv.number, inv.stuck)
-        call = pending(self._partition.pieces, wanted.address, wanted.name)
+        call = pending(self._ledger.pieces, wanted.address, wanted.name)
         if call is not None and not idempotency.differs(call.digest, wanted.digest):
             return _body("waiting", call.handler, None)
         for waiting, tried in self._queued(wanted.address):
@@ -123,7 +130,7 @@ class Outcomes:
     def live(self, address: str, name: str, digest: str) -> Invocation | None:
         """The invocation in the journal that an id names, if it has not ended."""
         found = None
-        for inv in self._partition.invocations.roster.keyed.get((address, name), {}).values():
+        for inv in self._invocations.roster.keyed.get((address, name), {}).values():
             if not idempotency.differs(idempotency.digest_of(inv.begin.idempotency_key), digest):
                 if inv.state is not State.PARKED:
                     return inv  # the others wait for it
@@ -132,12 +139,11 @@ class Outcomes:
 
     def _queued(self, address: str) -> Iterator[tuple[Waiting, Attempt | None]]:
         """Messages that are held, with the latest attempt of those that have failed."""
-        p = self._partition
-        actor = p.actors.active.get(address)
+        actor = self._actors.active.get(address)
         for waiting in actor.queue or () if actor is not None else ():
             assert actor is not None
-            yield waiting, p.actors.tried(actor, waiting.envelope)
-        for waiting in p.held_with_care():
+            yield waiting, self._actors.tried(actor, waiting.envelope)
+        for waiting in self._care.held:
             if waiting.envelope.target == address:
                 yield waiting, None
 
@@ -151,13 +157,13 @@ class Outcomes:
         self._standing(wanted)
         key = (wanted.address, wanted.name)
         self._waiting.setdefault(key, {})[e.id] = (wanted, e.reply_to)
-        self._until.append((self._partition.now + wanted.wait, key, e.id))
+        self._until.append((self._ledger.now + wanted.wait, key, e.id))
         self.awaited += 1
         return True
 
     def _forget(self) -> None:
         """Those whose time is over have gone."""
-        while self._until and self._until[0][0] < self._partition.now:
+        while self._until and self._until[0][0] < self._ledger.now:
             _, key, id = self._until.popleft()
             waiting = self._waiting.get(key, {})
             if waiting.pop(id, None) is not None:

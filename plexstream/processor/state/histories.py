@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from plexstream.model.journal import MEANWHILE, WAITING, Begin, JournalRecord, Step
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.processor.ports import PieceKey, Store
-from plexstream.processor.waiting.invocation import CONTINUED
+from plexstream.processor.state.history import CONTINUED
 
 _STEP = Piece.STEP.value
 

@@ -7,7 +7,7 @@ ahead of the log, and the handlers never behind themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
 from operator import itemgetter
 from typing import Any
@@ -19,8 +19,8 @@ from plexstream.model.timer import timer_piece
 from plexstream.processor.ports import Due, PieceKey, Store
 from plexstream.processor.state.core import Core
 from plexstream.processor.state.histories import Codec, Histories, step_keys
+from plexstream.processor.state.history import is_note
 from plexstream.processor.state.kept import Kept, of_later, of_others, of_piece, outcome_of, piece_data
-from plexstream.processor.waiting.invocation import is_note
 
 _STEP = Piece.STEP.value
 _ACTOR, _ENTRY, _REPLY, _TIMER = Piece.ACTOR.value, Piece.ENTRY.value, Piece.REPLY.value, Piece.TIMER.value
@@ -105,6 +105,16 @@ class Pieces:
                     else:
                         found[name, key] = value
         return iter([(name, key or "", value) for (name, key), value in sorted(found.items())])
+
+    def base(self, address: str, fields: list[Change], patch: Sequence[Change] = ()) -> list[Change]:
+        """The whole state of an actor from its plain fields and its entries, with `patch` on top of these."""
+        entries = {(f, k): value for f, k, value in self.entries(address)}
+        for field, key, value in patch:
+            if key is not None and value is None:
+                entries.pop((field, key), None)
+            elif key is not None and value is not None:
+                entries[field, key] = value
+        return [*fields, *(Change(f, k, value) for (f, k), value in entries.items())]
 
     def outcome(self, address: str, name: str, now: int) -> Kept | None:
         """What is kept of a call under the name of its handler and key, be it acknowledged or not."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 
 from plexstream.processor import limits
+from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.waiting.invocation import Invocation
 from plexstream.processor.waiting.machine import State
-from plexstream.processor.waiting.ports import Partition
 
 
 class Agenda:
@@ -22,8 +22,8 @@ class Agenda:
         stuck: those whose code does not fit.
     """
 
-    def __init__(self, partition: Partition) -> None:
-        self._partition = partition
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self.ready: deque[Invocation] = deque()
         self.on_trial: Invocation | None = None
         self.load: deque[str] = deque()
@@ -43,7 +43,7 @@ class Agenda:
 
     def is_behind(self, inv: Invocation) -> bool:
         """Whether the log lacks something of what it would run again from."""
-        return inv.begun and inv.group > self._partition.actors.acknowledged_group
+        return inv.begun and inv.group > self._ledger.acknowledged_number
 
     def later(self, inv: Invocation, at: int) -> None:
         """It is looked at again at `at`, in ms since the epoch."""
@@ -51,13 +51,13 @@ class Agenda:
 
     def acknowledged(self) -> None:
         """More is on the log."""
-        waiting, group = self._unacknowledged, self._partition.actors.acknowledged_group
+        waiting, group = self._unacknowledged, self._ledger.acknowledged_number
         while waiting and waiting[0].group <= group:
             self.ready.append(waiting.popleft())
 
     def due(self) -> list[Invocation]:
         """Those whose time has come."""
-        now = self._partition.now
+        now = self._ledger.now
         found = [inv for inv, at in self._later.items() if at <= now]
         for inv in found:
             del self._later[inv]
@@ -90,5 +90,5 @@ class Agenda:
         if self.announce:
             times.append(next(iter(self.announce.values())) + limits.RUN_ANNOUNCED)
         if self.ready or self.load or self.on_trial is not None:
-            times.append(self._partition.now)
+            times.append(self._ledger.now)
         return min(times, default=None)

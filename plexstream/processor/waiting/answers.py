@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections import deque
 
 from plexstream.model.attempt import Attempt
-from plexstream.model.host import EffectResult, Outcome, Result, Suspended
+from plexstream.model.host import ActorHost, EffectResult, Outcome, Result, Suspended
 from plexstream.model.journal import WAITING, Change, Command, CommandKind, Completion, Out, OutKind
 from plexstream.model.message import ASK, ERROR, TELL, Envelope
 from plexstream.model.snapshot import Snapshot
 from plexstream.processor.actors.lives import WAKE
+from plexstream.processor.actors.refusals import Refusals
 from plexstream.processor.journal.fold import MAILBOX, TIMER
-from plexstream.processor.records import error_body, error_of
+from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.records import EffectCall, error_body, error_of
+from plexstream.processor.state.history import failed
 from plexstream.processor.waiting.agenda import Agenda
-from plexstream.processor.waiting.effects import EffectCall, Effects
-from plexstream.processor.waiting.invocation import (
-    PROMISES,
-    Cause,
-    Invocation,
-    cause_of,
-    failed,
-    no_cause,
-)
+from plexstream.processor.waiting.effects import Effects
+from plexstream.processor.waiting.invocation import PROMISES, Cause, Invocation, cause_of, no_cause
 from plexstream.processor.waiting.journal import Journal
 from plexstream.processor.waiting.lifecycle import Lifecycle
 from plexstream.processor.waiting.machine import Event, State, move
-from plexstream.processor.waiting.ports import Partition
 from plexstream.processor.waiting.roster import Roster
 
 _ASK, _SLEEP, _PROMISE = (k.value for k in (CommandKind.ASK, CommandKind.SLEEP, CommandKind.PROMISE))
@@ -36,10 +31,12 @@ class Answers:
     """Takes what comes. There is one way for all of it, `come`, be the handler in memory or not."""
 
     def __init__(
-        self, partition: Partition, journal: Journal, roster: Roster, agenda: Agenda, effects: Effects,
-        lifecycle: Lifecycle,
+        self, host: ActorHost, ledger: Ledger, refusals: Refusals, journal: Journal, roster: Roster,
+        agenda: Agenda, effects: Effects, lifecycle: Lifecycle,
     ) -> None:  # fmt: skip
-        self._partition = partition
+        self._host = host
+        self._ledger = ledger
+        self._refusals = refusals
         self._journal = journal
         self._roster = roster
         self._agenda = agenda
@@ -71,12 +68,11 @@ class Answers:
             return
         if inv.cause is not None and cause.topic:
             self._journal.record(inv, WAITING, no_cause())  # a record goes back to one message
-        p = self._partition
-        outcome = p.host.resume(inv.task, completions[0], p.now)
+        outcome = self._host.resume(inv.task, completions[0], self._ledger.now)
         for completion in completions[1:]:
             if type(outcome) is not Suspended:
                 break  # it has ended: the rest comes too late
-            outcome = _both(outcome, p.host.resume(inv.task, completion, p.now))
+            outcome = _both(outcome, self._host.resume(inv.task, completion, self._ledger.now))
         self._lifecycle.outcome(inv, outcome, completions, cause, outs)
         self.tell_settled()
 
@@ -110,7 +106,7 @@ class Answers:
         if not inv.ended:
             for command in list(inv.outstanding.values()):
                 if command.kind == _PROMISE:
-                    value = self._partition.pieces.promise(inv.address, PROMISES, command.name)
+                    value = self._ledger.pieces.promise(inv.address, PROMISES, command.name)
                     if value is not None:
                         self._fulfil(inv, command.name, value)
         self.tell_settled()
@@ -126,18 +122,17 @@ class Answers:
 
     def reply(self, offset: int, e: Envelope) -> None:
         """An answer to what a handler of this partition has asked for. Its actor need not be loadable."""
-        p = self._partition
         cause = Cause(MAILBOX, offset, e.sender, e.id, e.kind, e.origin, e.origin_seq, e.origin_index)
         inv, number, after = self._find(e.id)
         if number < 0 or not e.id.startswith(f"{e.target}#"):
             what = "an error" if e.kind == ERROR else "a reply"
             detail = f"{what} to {e.id!r}, which this actor has not asked for"
-            p.refuse(MAILBOX, offset, e, "bad_arguments", detail, None)
+            self._refusals.refuse(MAILBOX, offset, e, "bad_arguments", detail, None)
             return
         command = inv.outstanding.get(number) if inv is not None else None
         late = inv is not None and inv.asked.get(number, 0) != after
         if inv is None or command is None or command.kind != _ASK or late:
-            p.inbox.finish(offset)  # it has ended, or does not wait for this any more
+            self._ledger.inbox.finish(offset)  # it has ended, or does not wait for this any more
             return
         self.come(inv, [Completion(number, e.kind == ERROR, e.payload)], cause)
 
@@ -168,7 +163,7 @@ class Answers:
         if inv is None or number not in inv.outstanding or late:
             return False
         if inv.task is not None:
-            self._partition.host.drop(inv.task)
+            self._host.drop(inv.task)
             self._agenda.keep(inv, None)
             move(inv, Event.DROP)
         detail = f"what {inv.reference()} waited for killed its process {deaths} times in a row"
@@ -204,7 +199,7 @@ class Answers:
     def _effect_failed(self, inv: Invocation, call: EffectCall, result: EffectResult) -> None:
         """It is tried again once that is on the log: so its attempts are counted through crashes."""
         code, detail = error_of(result.value)
-        due = self._partition.now + result.retry_after
+        due = self._ledger.now + result.retry_after
         attempt = Attempt(call.attempt, result.attempts, call.began, due, code, detail, call.number)
         inv.tried[call.number] = attempt
         self._journal.note(inv, no_cause(), [failed(attempt)])

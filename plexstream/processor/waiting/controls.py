@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from plexstream.model.attempt import Undone
+from plexstream.model.host import ActorHost
 from plexstream.model.journal import CommandKind, Completion, Control, Out
-from plexstream.processor.actors.actors import Actor
+from plexstream.processor.actors.actor import Actor
+from plexstream.processor.actors.actors import Actors
+from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.records import error_body
 from plexstream.processor.waiting.agenda import Agenda
 from plexstream.processor.waiting.answers import Answers
 from plexstream.processor.waiting.effects import Effects
-from plexstream.processor.waiting.invocation import Cause, Invocation, no_cause
+from plexstream.processor.waiting.invocation import Cause, Invocation, holder_of, no_cause
 from plexstream.processor.waiting.journal import Journal
 from plexstream.processor.waiting.lifecycle import Lifecycle
 from plexstream.processor.waiting.machine import HOLDS, WAITS, Event, State, move
-from plexstream.processor.waiting.ports import Partition
 from plexstream.processor.waiting.reach import reach_down, sleeps_back
 from plexstream.processor.waiting.roster import Roster
 
@@ -27,10 +29,12 @@ class Controls:
     """Cancels, kills, pauses, resumes and restarts."""
 
     def __init__(
-        self, partition: Partition, journal: Journal, roster: Roster, agenda: Agenda, effects: Effects,
-        lifecycle: Lifecycle, answers: Answers,
+        self, host: ActorHost, ledger: Ledger, actors: Actors, journal: Journal, roster: Roster,
+        agenda: Agenda, effects: Effects, lifecycle: Lifecycle, answers: Answers,
     ) -> None:  # fmt: skip
-        self._partition = partition
+        self._host = host
+        self._ledger = ledger
+        self._actors = actors
         self._journal = journal
         self._roster = roster
         self._agenda = agenda
@@ -70,11 +74,11 @@ class Controls:
                 self._lifecycle.kill(inv, no_cause(), [], "killed", detail, free=False, lives=False)
         if but is not None:
             return  # it has the actor
-        if actor.holder is not None:
-            self._roster.put_back(actor, actor.holder)
+        if (holder := holder_of(actor)) is not None:
+            self._roster.put_back(actor, holder)
         if actor.queue is not None:
-            self._partition.actors.busy[actor.address] = actor  # the next tick goes on with it
-            actor.retry_at = self._partition.now
+            self._actors.busy[actor.address] = actor  # the next tick goes on with it
+            actor.retry_at = self._ledger.now
 
     def pause(self, inv: Invocation, cause: Cause, outs: list[Out]) -> None:
         """Keep a handler from going on."""
@@ -106,7 +110,7 @@ class Controls:
     def _drop(self, inv: Invocation) -> None:
         """It runs again when it goes on."""
         if inv.task is not None:
-            self._partition.host.drop(inv.task)
+            self._host.drop(inv.task)
             self._agenda.keep(inv, None)
             if inv.actor is not None and not inv.actor.info.visible and inv.number in inv.actor.shared:
                 inv.instance = None

@@ -13,74 +13,89 @@ journaled: one that is lost is sent again after the next while.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from plexstream.model.journal import CommandKind
 from plexstream.model.message import ASK, TELL, Envelope
-from plexstream.processor.actors.actors import Actor
+from plexstream.processor.actors.actor import Actor
+from plexstream.processor.actors.refusals import Refusals
+from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.records import Answer
-from plexstream.processor.waiting.invocation import PARKED, Cause, no_cause
-
-if TYPE_CHECKING:
-    from plexstream.processor.mailbox.door import Handling
+from plexstream.processor.waiting.invocation import PARKED, Cause, holder_of, no_cause
+from plexstream.processor.waiting.lifecycle import Lifecycle
+from plexstream.processor.waiting.roster import Roster
 
 PROBE, FOUND = "$probe", "$deadlock"
 _ASK = CommandKind.ASK.value
 _MAX_CHAIN = 64
 
 
-def probe_queue(p: Any, actor: Actor) -> None:
-    """Send probes for the asks that wait for an actor's waiting handler."""
-    holder = actor.holder
-    if holder is None or actor.queue is None:
-        return
-    targets = _asked(actor)
-    if not targets:
-        return
-    for waiting in actor.queue:
-        e = waiting.envelope
-        asker = _asker(e)
-        if asker:
-            passed = [asker, holder.reference()]
-            body = {"chain": passed, "victim": actor.address, "ask": e.id}
-            for target in targets:
-                _send(p, actor, target, PROBE, body)
+class Deadlocks:
+    """Looks for circles, and breaks them."""
 
+    def __init__(self, ledger: Ledger, refusals: Refusals, roster: Roster, lifecycle: Lifecycle) -> None:
+        self._ledger = ledger
+        self._refusals = refusals
+        self._roster = roster
+        self._lifecycle = lifecycle
+        roster.on_crowd = self.look
 
-def probe(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
-    """A probe has come: it ends here, goes on, or has found a circle."""
-    p.inbox.finish(cause.offset)
-    chain, holder = body.get("chain"), actor.holder
-    if holder is None or not e.sender or not isinstance(chain, list) or not 0 < len(chain) <= _MAX_CHAIN:
-        return
-    least = str(body.get("least", chain[0]))
-    if any(_asker(waiting.envelope) == chain[-1] for waiting in actor.queue or ()):
-        least = min(least, str(chain[-1]))
-    if holder.reference() in chain:
-        if chain[0] == holder.reference() == least:
-            _send(p, actor, str(body.get("victim")), FOUND, {**body, "chain": [*chain, chain[0]]})
-        return
-    for target in _asked(actor):
-        _send(p, actor, target, PROBE, {**body, "chain": [*chain, holder.reference()], "least": least})
-
-
-def found(p: Handling, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
-    """An ask that waits here waits for itself: it fails, which lets the others go on."""
-    p.inbox.finish(cause.offset)
-    if actor.queue is None or actor.holder is None or not e.sender:
-        return
-    for waiting in actor.queue:
-        if waiting.envelope.id == body.get("ask") and waiting.envelope.kind == ASK:
-            actor.queue.remove(waiting)
-            chain = " -> ".join(map(str, body.get("chain", ())))
-            detail = f"{actor.address} is asked by what it waits for: {chain}"
-            if waiting.topic == PARKED:
-                inv = p.invocations.live.get(actor.address, {}).get(waiting.parked)
-                if inv is not None:
-                    p.invocations.lifecycle.kill(inv, no_cause(), [], "deadlock", detail)
-            else:
-                p.refuse(waiting.topic, waiting.offset, waiting.envelope, "deadlock", detail, None)
+    def look(self, actor: Actor) -> None:
+        """Send probes for the asks that wait for an actor's waiting handler."""
+        holder = actor.holder
+        if holder is None or actor.queue is None:
             return
+        targets = _asked(actor)
+        if not targets:
+            return
+        for waiting in actor.queue:
+            e = waiting.envelope
+            asker = _asker(e)
+            if asker:
+                passed = [asker, holder.reference()]
+                body = {"chain": passed, "victim": actor.address, "ask": e.id}
+                for target in targets:
+                    self._send(actor, target, PROBE, body)
+
+    def probe(self, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+        """A probe has come: it ends here, goes on, or has found a circle."""
+        self._ledger.inbox.finish(cause.offset)
+        chain, holder = body.get("chain"), actor.holder
+        if holder is None or not e.sender or not isinstance(chain, list) or not 0 < len(chain) <= _MAX_CHAIN:
+            return
+        least = str(body.get("least", chain[0]))
+        if any(_asker(waiting.envelope) == chain[-1] for waiting in actor.queue or ()):
+            least = min(least, str(chain[-1]))
+        if holder.reference() in chain:
+            if chain[0] == holder.reference() == least:
+                self._send(actor, str(body.get("victim")), FOUND, {**body, "chain": [*chain, chain[0]]})
+            return
+        for target in _asked(actor):
+            passed = [*chain, holder.reference()]
+            self._send(actor, target, PROBE, {**body, "chain": passed, "least": least})
+
+    def found(self, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+        """An ask that waits here waits for itself: it fails, which lets the others go on."""
+        self._ledger.inbox.finish(cause.offset)
+        if actor.queue is None or actor.holder is None or not e.sender:
+            return
+        for waiting in actor.queue:
+            if waiting.envelope.id == body.get("ask") and waiting.envelope.kind == ASK:
+                actor.queue.remove(waiting)
+                chain = " -> ".join(map(str, body.get("chain", ())))
+                detail = f"{actor.address} is asked by what it waits for: {chain}"
+                if waiting.topic == PARKED:
+                    inv = self._roster.live.get(actor.address, {}).get(waiting.parked)
+                    if inv is not None:
+                        self._lifecycle.kill(inv, no_cause(), [], "deadlock", detail)
+                else:
+                    self._refusals.refuse(waiting.topic, waiting.offset, waiting.envelope, "deadlock", detail)
+                return
+
+    def _send(self, actor: Actor, to: str, handler: str, body: dict[str, Any]) -> None:
+        if "/" in to:
+            answer = Answer(to, "", TELL, json.dumps(body).encode(), handler, actor.address)
+            self._ledger.answers.append(answer)
 
 
 def _asker(e: Envelope) -> str:
@@ -91,11 +106,7 @@ def _asker(e: Envelope) -> str:
 
 def _asked(actor: Actor) -> list[str]:
     """Whom an actor's waiting handler has asked, each once: else probes would double with every hop."""
-    assert actor.holder is not None
-    commands = actor.holder.outstanding.values()
-    return list(dict.fromkeys(c.name.partition(" ")[0] for c in commands if c.kind == _ASK))
-
-
-def _send(p: Handling, actor: Actor, to: str, handler: str, body: dict[str, Any]) -> None:
-    if "/" in to:
-        p.answers.append(Answer(to, "", TELL, json.dumps(body).encode(), handler, actor.address))
+    holder = holder_of(actor)
+    assert holder is not None
+    asks = (c for c in holder.outstanding.values() if c.kind == _ASK)
+    return list(dict.fromkeys(c.name.partition(" ")[0] for c in asks))

@@ -6,23 +6,11 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
 
 from plexstream.model.host import Effect
+from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.records import EffectCall
 from plexstream.processor.waiting.invocation import Invocation
-from plexstream.processor.waiting.ports import Partition
-
-
-class EffectCall(NamedTuple):
-    """An effect that may start, as attempt number `attempt`; the first began at `began`, `spent` ms ago."""
-
-    address: str
-    invocation: int
-    number: int
-    effect: Effect
-    attempt: int = 1
-    began: int = 0
-    spent: int = 0
 
 
 class Effects:
@@ -32,8 +20,8 @@ class Effects:
         ready: to be started by the driver.
     """
 
-    def __init__(self, partition: Partition) -> None:
-        self._partition = partition
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self.ready: deque[EffectCall] = deque()
         self._gated: deque[tuple[int, Invocation, EffectCall]] = deque()
         self._later: list[tuple[int, int, Invocation, EffectCall]] = []  # a heap, by the time of their retry
@@ -51,12 +39,12 @@ class Effects:
 
     def acknowledged(self) -> None:
         """Effects start once the record of what led to them is on the log."""
-        done = self._partition.actors.acknowledged_group
+        done = self._ledger.acknowledged_number
         while self._gated and self._gated[0][0] <= done:
             _, inv, call = self._gated.popleft()
             wanted = call.number in inv.outstanding and not inv.ended
             if wanted and inv.running.get(call.number, call) is call:
-                now = self._partition.now
+                now = self._ledger.now
                 began = call.began or now
                 call = EffectCall(*call[:5], began, now - began)  # _replace takes three times as long
                 inv.running[call.number] = call
@@ -64,7 +52,7 @@ class Effects:
 
     def let_go(self) -> None:
         """Those that have failed are due again."""
-        while self._later and self._later[0][0] <= self._partition.now:
+        while self._later and self._later[0][0] <= self._ledger.now:
             _, _, inv, call = heapq.heappop(self._later)
             if inv.running.get(call.number) is call:
                 self._gated.append((inv.group, inv, call))

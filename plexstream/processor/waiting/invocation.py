@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from plexstream.model import idempotency
-from plexstream.model.attempt import Attempt, Undone, decode_attempt, encode_attempt, undone_by
-from plexstream.model.journal import Begin, Change, Command, CommandKind, Completion, Control, Out, Step
+from plexstream.model.attempt import Attempt, Undone, decode_attempt
+from plexstream.model.journal import (
+    MEANWHILE,
+    Begin,
+    Change,
+    Command,
+    CommandKind,
+    Completion,
+    Control,
+    Out,
+    Step,
+)
 from plexstream.model.life import Life
 from plexstream.model.message import TELL, Envelope
 from plexstream.model.workflow import PROMISES as PROMISES
+from plexstream.processor.actors.actor import Actor
+from plexstream.processor.records import EffectCall
+from plexstream.processor.state.history import CONTINUED, began_with_init, is_note
 from plexstream.processor.waiting.machine import State
-
-if TYPE_CHECKING:
-    from plexstream.processor.actors.actors import Actor
-    from plexstream.processor.waiting.effects import EffectCall
 
 _RUN, _PROMISE = CommandKind.RUN.value, CommandKind.PROMISE.value
 TRIAL = "#~"
 PARKED = "parked"
 """Where a message comes from that waits in the journal for its actor."""
-NOTED = Completion(Control.NOTED, False, b"null")
-CONTINUED = Completion(Control.NOTED, False, b'"continued"')
-"""What the first record of a run says that goes on from another: its turn has come already."""
-
-
-def failed(attempt: Attempt) -> Completion:
-    """Takes note of an attempt that has failed."""
-    return Completion(Control.NOTED, True, encode_attempt(attempt))
-
 
 class Cause(NamedTuple):
     """The message or timer that a record goes back to; without a topic: none."""
@@ -81,70 +81,6 @@ class Opening(NamedTuple):
     life: Life | None
     fresh: list[Change] | None
     init: bool | None
-
-
-def is_note(step: Step) -> bool:
-    """Whether a record only takes note: its handler did not go on with it."""
-    begins = step.begin is not None and step.begin.base is not None
-    return not (step.commands or begins) and any(c.number == Control.NOTED for c in step.completions)
-
-
-def began_with_init(step: Step, number: int) -> bool:
-    """Whether the actor's init hook ran before the handler, in the first stretch that is `step`."""
-    said = [c.value for c in step.completions if c.number == Control.INIT]
-    return said[0] == b"true" if said else number == 1 or step.fresh
-
-
-def effective(history: list[Step]) -> list[Step]:
-    """A history without what restarts and retries have made undone."""
-    found: list[Step] = []
-    for step in history:
-        for undone in filter(None, map(undone_by, step.completions)):
-            found = _until(found, undone)
-            step = _known(step, undone, ())
-        found.append(step)
-    return found
-
-
-def _until(history: list[Step], undone: Undone) -> list[Step]:
-    """A history up to where the first command is asked for that is undone.
-
-    Later answers to what came before are noted there.
-    """
-    found: list[Step] = []
-    cut = False
-    for step in history:
-        if step.status == _MEANWHILE or is_note(step) or not cut:
-            cut = cut or any(c.number >= undone.at for c in step.commands)
-            found.append(_known(step, undone, ()) if step.status != _MEANWHILE else step)
-        else:
-            found.append(_known(step, undone, (NOTED,)))
-    return found
-
-
-_MEANWHILE = 4
-_KEPT = frozenset((Control.NOTED, Control.INIT, Control.RESTART, Control.LED, Control.SEEN))
-
-
-def _known(step: Step, undone: Undone, more: tuple[Completion, ...]) -> Step:
-    # A cancel before a restart is forgotten; a retry goes on as what was cancelled.
-    keep = _KEPT if undone.sent < 0 else _KEPT | {Control.CANCEL}
-    return step._replace(
-        commands=[c for c in step.commands if c.number < undone.at],
-        completions=[
-            c for c in step.completions if c.number in keep or (c.number >= 0 and not undone.has(c.number))
-        ]
-        + [*more],
-    )
-
-
-def start_of(history: list[Step], begin: Begin) -> Begin:
-    """With which time and state its handler began: those of its first record that is no note."""
-    for step in history:
-        begin = step.begin or begin
-        if step.status != _MEANWHILE and not is_note(step):
-            break
-    return begin
 
 
 class Invocation:
@@ -250,7 +186,7 @@ class Invocation:
 
     def note(self, step: Step) -> None:
         """Take over what a recorded step tells."""
-        if step.status == _MEANWHILE:
+        if step.status == MEANWHILE:
             return
         self.since = step.time
         if step.begin is not None:
@@ -382,3 +318,10 @@ class Invocation:
             b.kind, b.id, self.address, b.handler, b.payload, b.sender, b.reply_to, b.idempotency_key, b.time,
             headers,
         )  # fmt: skip
+
+
+def holder_of(actor: Actor) -> Invocation | None:
+    """The handler that waits and has the actor."""
+    holder = actor.holder
+    assert holder is None or type(holder) is Invocation
+    return holder

@@ -6,20 +6,27 @@ from collections import deque
 from collections.abc import Sequence
 
 from plexstream.model.attempt import Attempt
-from plexstream.model.host import Again, EffectResult, Result, Suspended
+from plexstream.model.host import ActorHost, Again, EffectResult, Result, Suspended
 from plexstream.model.journal import DONE, Change, Out, Step, Turn
 from plexstream.model.message import Envelope
-from plexstream.processor.actors.actors import Actor
+from plexstream.processor.actors.actor import Actor
+from plexstream.processor.actors.actors import Actors
+from plexstream.processor.actors.refusals import Refusals
+from plexstream.processor.actors.ticks import Ticks
+from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.records import EffectCall
+from plexstream.processor.state.history import NOTED
 from plexstream.processor.waiting.agenda import Agenda
 from plexstream.processor.waiting.answers import Answers
 from plexstream.processor.waiting.controls import Controls
-from plexstream.processor.waiting.deadlock import probe_queue
-from plexstream.processor.waiting.effects import EffectCall, Effects
-from plexstream.processor.waiting.invocation import NOTED, Cause, Invocation, Opening, no_cause
+from plexstream.processor.waiting.deadlock import Deadlocks
+from plexstream.processor.waiting.effects import Effects
+from plexstream.processor.waiting.invocation import Cause, Invocation, Opening, no_cause
 from plexstream.processor.waiting.journal import Journal
+from plexstream.processor.waiting.leaving import Leaving
 from plexstream.processor.waiting.lifecycle import Lifecycle
 from plexstream.processor.waiting.machine import SAME, Event, State, move
-from plexstream.processor.waiting.ports import Caring, Partition
+from plexstream.processor.waiting.ports import Caring, Door
 from plexstream.processor.waiting.revival import Revival
 from plexstream.processor.waiting.roster import Roster
 
@@ -29,25 +36,31 @@ class Invocations:
 
     Attributes:
         live: what has not ended, by address and number.
-        roster, answers, controls: the parts that messages of the system are for.
+        roster, answers, controls, deadlocks: the parts that messages of the system are for.
     """
 
-    def __init__(self, partition: Partition, care: Caring) -> None:
-        self._partition = partition
-        self.journal = Journal(partition)
-        self.roster = Roster(partition, self.journal, probe_queue)
-        self.agenda = Agenda(partition)
-        self._effects = Effects(partition)
-        parts = (partition, self.journal, self.roster, self.agenda, self._effects)
-        self.lifecycle = Lifecycle(*parts)
-        self.answers = Answers(*parts, self.lifecycle)
-        self.controls = Controls(*parts, self.lifecycle, self.answers)
-        self._revival = Revival(
-            partition, care, self.journal, self.roster, self.agenda, self._effects, self.lifecycle,
-            self.answers,
-        )  # fmt: skip
+    def __init__(
+        self, host: ActorHost, ledger: Ledger, actors: Actors, refusals: Refusals, ticks: Ticks
+    ) -> None:
+        self._host = host
+        leaving = Leaving(ledger, actors, ticks)
+        self.journal = Journal(ledger, actors)
+        self.roster = Roster(ledger, actors, self.journal)
+        self.agenda = Agenda(ledger)
+        self._effects = Effects(ledger)
+        parts = (self.journal, self.roster, self.agenda, self._effects)
+        self.lifecycle = Lifecycle(host, ledger, actors, leaving, *parts)
+        self.answers = Answers(host, ledger, refusals, *parts, self.lifecycle)
+        self.controls = Controls(host, ledger, actors, *parts, self.lifecycle, self.answers)
+        self.deadlocks = Deadlocks(ledger, refusals, self.roster, self.lifecycle)
+        self._revival = Revival(host, ledger, actors, *parts, self.lifecycle, self.answers)
+        actors.on_load = self.roster.attach
+
+    def connect(self, door: Door, care: Caring) -> None:
+        """Bring back what the journal has; from now on messages go through this door."""
+        self.roster.door = self.lifecycle.door = self._revival.door = door
+        self._revival.care = care
         self._revival.restore()
-        partition.actors.on_load = self.roster.attach
 
     @property
     def live(self) -> dict[str, dict[int, Invocation]]:
@@ -159,5 +172,5 @@ class Invocations:
         for found in self.live.values():
             for inv in found.values():
                 if inv.task is not None:
-                    self._partition.host.drop(inv.task)
+                    self._host.drop(inv.task)
         self.live.clear()

@@ -20,10 +20,12 @@ from plexstream.model.journal import (
     Turn,
 )
 from plexstream.model.message import Envelope
-from plexstream.processor.actors.actors import Actor
+from plexstream.processor.actors.actor import Actor
+from plexstream.processor.actors.actors import Actors
 from plexstream.processor.actors.lives import WAKE
-from plexstream.processor.waiting.invocation import NOTED, PROMISES, Cause, Invocation, failed, no_cause
-from plexstream.processor.waiting.ports import Partition
+from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.state.history import NOTED, failed
+from plexstream.processor.waiting.invocation import PROMISES, Cause, Invocation, holder_of, no_cause
 
 _SLEEP = CommandKind.SLEEP.value
 _TIMER = OutKind.TIMER.value
@@ -37,8 +39,9 @@ class Journal:
         on_settled: is called with an address and the promises that a step has settled, by name.
     """
 
-    def __init__(self, partition: Partition) -> None:
-        self._partition = partition
+    def __init__(self, ledger: Ledger, actors: Actors) -> None:
+        self._ledger = ledger
+        self._actors = actors
         self.on_record: Callable[[Invocation], None] = lambda _: None
         self.on_settled: Callable[[str, list[Change]], None] = lambda _, __: None
 
@@ -61,7 +64,7 @@ class Journal:
         `outs`: what goes with the end of its cause, such as the next of a series of timers.
         """
         inv.tried[-1] = tried._replace(cause="", handler="")
-        ended = self._partition.actors.end_trying(actor, e)
+        ended = self._actors.end_trying(actor, e)
         self.note(inv, no_cause(), [failed(inv.tried[-1])], outs, ended)
 
     def record(
@@ -123,7 +126,7 @@ class Journal:
         """A promise that has got its value meanwhile keeps it."""
         if fresh or not any(c.field == PROMISES for c in patch):
             return patch
-        promise = self._partition.pieces.promise
+        promise = self._ledger.pieces.promise
         return [
             c for c in patch
             if c.field != PROMISES or c.value is None or promise(inv.address, PROMISES, c.key or "") is None
@@ -133,10 +136,9 @@ class Journal:
         self, inv: Invocation, status: int, cause: Cause, completions: list[Completion], patch: list[Change],
         outs: list[Out], key: str, next: int, begin: Begin | None, commands: list[Command], fresh: bool,
     ) -> None:  # fmt: skip
-        p = self._partition
-        actor = p.actors.active.get(inv.address)
-        seq = actor.seq if actor is not None else p.pieces.core(inv.address).seq
-        holder = actor.holder if actor is not None else None
+        actor = self._actors.active.get(inv.address)
+        seq = actor.seq if actor is not None else self._ledger.pieces.core(inv.address).seq
+        holder = holder_of(actor) if actor is not None else None
         number, count = inv.number, inv.steps
         seen = actor is not None and actor.info.visible and holder is not None and holder is not inv
         if seen and status != WAITING and patch and holder is not None:
@@ -147,25 +149,26 @@ class Journal:
             self.before(holder)
             count = holder.steps
             holder.steps += 1
-            holder.group = p.group_number
+            holder.group = self._ledger.number
         if actor is not None and actor.raw and not actor.reader.hidden:  # else the journal has what expired
             beside = inv.number in actor.shared and not actor.info.concurrent
             seen_at_once = actor.info.visible or beside
             begun = inv.init and seen_at_once and inv.begun
-            patch = [*patch, *(p.actors.initialised(actor) if begun else p.actors.mark_raw(actor))]
+            patch = [*patch, *(self._actors.initialised(actor) if begun else self._actors.mark_raw(actor))]
+        ledger = self._ledger
         step = Step(
-            p.claim, inv.address, seq, cause.topic, cause.offset, p.now, status, fresh, key, patch,
+            ledger.claim, inv.address, seq, cause.topic, cause.offset, ledger.now, status, fresh, key, patch,
             inv.begin.handler, cause.id, cause.sender, cause.kind, cause.origin, cause.origin_seq,
             cause.origin_index, outs, number, count, next, begin, commands, completions,
         )  # fmt: skip
         inv.steps += 1
-        inv.since = p.now
+        inv.since = self._ledger.now
         if actor is not None:
             if not any(c.number == Control.NOTED for c in completions):
-                actor.time = p.now
-            actor.last = p.now
-        p.append_step(actor, step)
-        inv.group = p.group_number
+                actor.time = self._ledger.now
+            actor.last = self._ledger.now
+        self._actors.append(actor, step)
+        inv.group = self._ledger.number
         settled = [c for c in patch if c.field == PROMISES and c.value is not None]
         if settled:
             self.on_settled(inv.address, settled)
@@ -177,11 +180,11 @@ class Journal:
 
     def meanwhile(self, actor: Actor, turn: Turn) -> Turn | Step:
         """A turn of another handler; as a step of the one that waits, where it changes what that one sees."""
-        inv = actor.holder
+        inv = holder_of(actor)
         if inv is None or not actor.info.visible or not turn.patch:
             return turn
         self.before(inv)
         step = Step(*turn[:-1], inv.number, inv.steps, 0, None, (), ())._replace(status=MEANWHILE)
         inv.steps += 1
-        inv.group = self._partition.group_number
+        inv.group = self._ledger.number
         return step

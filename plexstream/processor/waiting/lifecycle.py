@@ -8,7 +8,7 @@ from collections import deque
 
 from plexstream.model.attempt import Attempt
 from plexstream.model.errors import FAILURES
-from plexstream.model.host import Again, Outcome, Result, Suspended
+from plexstream.model.host import ActorHost, Again, Outcome, Result, Suspended
 from plexstream.model.journal import (
     DONE,
     FAILED,
@@ -26,26 +26,28 @@ from plexstream.model.life import ON_STOP, START, STOP
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.workflow import RESULT, WORKFLOW
 from plexstream.processor import limits
-from plexstream.processor.actors.actors import Actor, Waiting
+from plexstream.processor.actors.actor import Actor, Waiting
+from plexstream.processor.actors.actors import Actors
 from plexstream.processor.journal.fold import MAILBOX
+from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.records import error_body
+from plexstream.processor.state.history import NOTED, failed
 from plexstream.processor.state.kept import answer_out, is_kept, kept_out, outcome_among, result_out
 from plexstream.processor.waiting.agenda import Agenda
 from plexstream.processor.waiting.effects import Effects
 from plexstream.processor.waiting.invocation import (
-    NOTED,
     PARKED,
     PROMISES,
     Cause,
     Invocation,
     Opening,
     begin_of,
-    failed,
     no_cause,
 )
 from plexstream.processor.waiting.journal import Journal
+from plexstream.processor.waiting.leaving import Leaving
 from plexstream.processor.waiting.machine import Event, State, move
-from plexstream.processor.waiting.ports import Partition
+from plexstream.processor.waiting.ports import Door
 from plexstream.processor.waiting.reach import reach_down, sleeps_back
 from plexstream.processor.waiting.roster import Roster
 
@@ -56,12 +58,22 @@ _REPLY, _ERROR, _DEAD = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.DEADLE
 
 
 class Lifecycle:
-    """Lets handlers begin, go on and end."""
+    """Lets handlers begin, go on and end.
+
+    Attributes:
+        door: lets others go on once nobody holds their actor any more.
+    """
+
+    door: Door
 
     def __init__(
-        self, partition: Partition, journal: Journal, roster: Roster, agenda: Agenda, effects: Effects
-    ) -> None:
-        self._partition = partition
+        self, host: ActorHost, ledger: Ledger, actors: Actors, leaving: Leaving, journal: Journal,
+        roster: Roster, agenda: Agenda, effects: Effects,
+    ) -> None:  # fmt: skip
+        self._host = host
+        self._ledger = ledger
+        self._actors = actors
+        self._leaving = leaving
         self._journal = journal
         self._roster = roster
         self._agenda = agenda
@@ -78,26 +90,25 @@ class Lifecycle:
 
         `tried`: the latest attempt at the message that has failed before it waited.
         """
-        p = self._partition
         base = None
         if type(outcome) is Suspended and outcome.base is not None:
-            base = p.base_of(actor, outcome.base, opening.fresh or ())
+            base = self._ledger.pieces.base(actor.address, outcome.base, opening.fresh or ())
         if inv is None:
-            inv = Invocation(actor.address, seq, begin_of(e, p.now, base), 0)
+            inv = Invocation(actor.address, seq, begin_of(e, self._ledger.now, base), 0)
             inv.cause = cause
             actor.seq = seq
             if cause.topic == MAILBOX:
-                p.inbox.waiting.add(cause.offset)
+                self._ledger.inbox.waiting.add(cause.offset)
             self._roster.hold(actor, inv)
             if tried is not None:
                 self._journal.take_over(inv, actor, e, tried, outs)
                 outs = []
             move(inv, Event.BEGIN)
         else:
-            inv.begin = begin_of(e, p.now, base)
+            inv.begin = begin_of(e, self._ledger.now, base)
             move(inv, Event.RUN)
         inv.opening = opening
-        inv.since = p.now
+        inv.since = self._ledger.now
         self._roster.take_instance(actor, inv)
         self.outcome(inv, outcome, [], no_cause(), outs)
 
@@ -110,7 +121,7 @@ class Lifecycle:
         `tried`: the attempt at the message that has failed before this one. `shown`: as the code got it.
         """
         actor.seq += 1
-        inv = Invocation(actor.address, actor.seq, begin_of(e, self._partition.now, None), 0)
+        inv = Invocation(actor.address, actor.seq, begin_of(e, self._ledger.now, None), 0)
         inv.cause = cause
         self._roster.hold(actor, inv)
         if tried is not None:
@@ -136,7 +147,6 @@ class Lifecycle:
     def _suspended(
         self, inv: Invocation, s: Suspended, completions: list[Completion], cause: Cause, outs: list[Out]
     ) -> None:
-        p = self._partition
         self._agenda.keep(inv, s.task)
         self._live(inv)
         known = {c.number for c in s.done} if s.done else ()
@@ -147,7 +157,7 @@ class Lifecycle:
         inv.has_asked(s.commands)
         inv.unrecorded.extend(s.commands)
         assert inv.actor is not None
-        made, changes = p.sent(inv.actor, s.outs)
+        made, changes = self._leaving.sent(inv.actor, s.outs)
         sent = [*outs, *made]
         patch = [*s.patch, *changes]
         o = inv.opening
@@ -161,7 +171,8 @@ class Lifecycle:
             self._journal.record(inv, WAITING, cause, completions=done, patch=patch, outs=sent)
         elif inv.unrecorded:
             # Only side effects, and nothing that has happened yet: the record comes with their results.
-            self._agenda.announce.setdefault(inv, p.now)  # the earliest first: time does not go back
+            # The earliest first: time does not go back.
+            self._agenda.announce.setdefault(inv, self._ledger.now)
         for number, effect in s.effects.items():
             if inv.number_in_flight(number):
                 self._effects.ask(inv, number, effect)
@@ -171,14 +182,14 @@ class Lifecycle:
         """The life that the message gives the actor begins with the handler's first stretch."""
         o, actor = inv.opening, inv.actor
         if o is not None and o.life is not None and actor is not None:
-            changes = [*o.changes, *self._partition.actors.live_on(actor, o.life)]
+            changes = [*o.changes, *self._actors.live_on(actor, o.life)]
             inv.opening = o._replace(changes=changes, life=None)
 
     def _again(
         self, inv: Invocation, new_run: Again, completions: list[Completion], cause: Cause, outs: list[Out]
     ) -> None:
         """The run of a workflow goes on as another one, in one record. Its promises end with it."""
-        p, actor = self._partition, inv.actor
+        actor = inv.actor
         assert actor is not None
         self._live(inv)
         if inv.cause is not None:
@@ -186,10 +197,11 @@ class Lifecycle:
             outs = []
         actor.seq += 1
         number = actor.seq
-        kept = [Change(PROMISES, key, None) for _, key, _ in p.pieces.entries(actor.address, PROMISES)]
+        promises = self._ledger.pieces.entries(actor.address, PROMISES)
+        kept = [Change(PROMISES, key, None) for _, key, _ in promises]
         patch = [c for c in new_run.patch if c.field != PROMISES] + kept
-        made, changes = p.sent(actor, new_run.outs)
-        begin = inv.begin._replace(payload=new_run.payload, time=p.now, base=None)
+        made, changes = self._leaving.sent(actor, new_run.outs)
+        begin = inv.begin._replace(payload=new_run.payload, time=self._ledger.now, base=None)
         self._journal.record(
             inv, DONE, cause, completions=completions, patch=[*patch, *changes],
             outs=[*outs, *made, *sleeps_back(inv)], next=number, begin=begin,
@@ -198,7 +210,7 @@ class Lifecycle:
         self.forget(inv)
         self._roster.leave(actor, inv)
         if actor.instance is not None:
-            p.host.apply(actor.instance, kept)
+            self._host.apply(actor.instance, kept)
         new = Invocation(inv.address, number, begin, 1)
         new.continued = True
         new.behind, inv.behind = inv.behind, new.behind
@@ -214,7 +226,7 @@ class Lifecycle:
         shown: Envelope | None = None,
     ) -> None:  # fmt: skip
         """A handler has come to its end, for now or for good; `shown`: its message, if not as it began."""
-        p, b, code, actor = self._partition, inv.begin, result.code, inv.actor
+        b, code, actor = inv.begin, result.code, inv.actor
         assert actor is not None
         self._agenda.keep(inv, None)
         if code == "non_deterministic":
@@ -238,12 +250,12 @@ class Lifecycle:
         later = any(out.kind == _LATER for out in result.outs)
         if not code:
             self._live(inv)
-            made, changes = p.sent(actor, result.outs, b.handler, b.idempotency_key)
+            made, changes = self._leaving.sent(actor, result.outs, b.handler, b.idempotency_key)
             sent += made
             ran = [] if result.read_only else self._initialised(inv, actor)  # no hook runs before a read
             patch = [*patch, *changes, *ran]
             if b.handler == START:
-                sent += p.actors.started(actor)
+                sent += self._actors.started(actor)
             if b.kind == ASK and not later:
                 sent.append(Out(_REPLY, b.id, b.reply_to, "", result.value))
             sent += result_out(b.kind, b.idempotency_key, result.value, result.outs)
@@ -267,7 +279,7 @@ class Lifecycle:
 
     def _initialised(self, inv: Invocation, actor: Actor) -> list[Change]:
         init = inv.opening.init if inv.opening is not None else inv.init
-        return self._partition.actors.initialised(actor) if init else []
+        return self._actors.initialised(actor) if init else []
 
     def _failure(
         self, inv: Invocation, code: str, detail: str, data: object, attempts: int = 0,
@@ -303,7 +315,7 @@ class Lifecycle:
         if inv.behind and actor is not None:
             self._tell_same(inv, actor, outs, bool(key), later)
         if held and free and actor is not None:
-            self._partition.go_on(actor)
+            self.door.go_on(actor)
 
     def _tell_same(self, inv: Invocation, actor: Actor, outs: list[Out], kept: bool, later: bool) -> None:
         """What a handler came to is what the same calls come to; where it is not kept, tells are handled.
@@ -338,7 +350,7 @@ class Lifecycle:
         """
         b = inv.begin
         if inv.task is not None:
-            self._partition.host.drop(inv.task)
+            self._host.drop(inv.task)
             self._agenda.keep(inv, None)
         if not inv.begun:
             inv.opening = None
@@ -356,7 +368,7 @@ class Lifecycle:
 
         A stop that is cut short ends it, too: who has asked for that may wait for it for ever.
         """
-        actors, handler, actor = self._partition.actors, inv.begin.handler, inv.actor
+        actors, handler, actor = self._actors, inv.begin.handler, inv.actor
         cut_short = handler in (STOP, ON_STOP) and code in ("killed", "cancelled")
         if actor is not None and actor.life is not None and (cut_short or (handler == START and inv.begun)):
             return actors.start_failed(actor, code, detail)
@@ -364,8 +376,7 @@ class Lifecycle:
 
     def _result_of_run(self, inv: Invocation, code: str, detail: str) -> list[Change]:
         """A workflow's run that was ended from outside has that as its result, for every later caller."""
-        p = self._partition
-        info = p.host.type_info(inv.address.split("/")[2])
+        info = self._host.type_info(inv.address.split("/")[2])
         if info is None or inv.begin.handler != info.run:
             return []
         if not (inv.begun or inv.continued or -1 in inv.tried):
@@ -373,7 +384,7 @@ class Lifecycle:
         value = json.dumps(["e", {"code": code, "detail": detail, "data": None}], separators=(",", ":"))
         change = Change(WORKFLOW, RESULT, value.encode())
         if inv.actor is not None and inv.actor.instance is not None:
-            p.host.apply(inv.actor.instance, [change])
+            self._host.apply(inv.actor.instance, [change])
         return [change]
 
     def cancelled(self, inv: Invocation, cause: Cause, outs: list[Out]) -> None:
@@ -402,7 +413,7 @@ class Lifecycle:
         info, b = actor.info, inv.begin
         retried = b.kind == TELL or b.handler in info.retried
         retry = info.retried.get(b.handler, info.retry)
-        number, now = inv.attempts() + 1, self._partition.now
+        number, now = inv.attempts() + 1, self._ledger.now
         if not retried or result.code not in FAILURES or number >= retry.attempts or b.handler == START:
             return None
         began = inv.tried[-1].began if -1 in inv.tried else now
@@ -417,7 +428,7 @@ class Lifecycle:
         self, inv: Invocation, result: Result, completions: list[Completion], cause: Cause, outs: list[Out]
     ) -> None:
         """The code does not fit what is recorded: it is stuck, or ends, as its type says."""
-        p, actor = self._partition, inv.actor
+        actor = inv.actor
         assert actor is not None
         _log.error("%s#%d is stuck: %s", inv.address, inv.number, result.detail)
         if inv.cancelled or actor.info.on_stuck != "wait":
@@ -439,7 +450,7 @@ class Lifecycle:
             self._journal.note(inv, cause, [*completions, told, NOTED], outs)
         inv.stuck, inv.told_stuck = result.detail, True
         self._agenda.stuck.add(inv)
-        self._agenda.later(inv, p.now + limits.STUCK_RETRY)
+        self._agenda.later(inv, self._ledger.now + limits.STUCK_RETRY)
 
 
 def _key(b: Begin, code: str) -> str:

@@ -25,10 +25,7 @@ is noted is thus never lost, and a handler that has its answer is `ready`, after
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from plexstream.processor.waiting.invocation import Invocation
+from typing import NamedTuple, Protocol
 
 
 class State(StrEnum):
@@ -131,7 +128,15 @@ class ImpossibleTransition(AssertionError):
     """A transition that the table does not have: a fault of the processor."""
 
 
-def move(inv: Invocation, event: Event, when: str = "") -> State:
+class Moved(Protocol):
+    """What has a state: an invocation."""
+
+    state: State
+
+    def reference(self) -> str: ...
+
+
+def move(inv: Moved, event: Event, when: str = "") -> State:
     """Let something happen to an invocation; returns its state from now on."""
     then = _BY_KEY.get((inv.state, event, "")) or _BY_KEY.get((inv.state, event, when))
     if then is None:

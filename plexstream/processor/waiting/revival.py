@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from plexstream.model.host import Result, Suspended
+from plexstream.model.host import ActorHost, Result, Suspended
 from plexstream.model.journal import WAITING, Change, CommandKind
 from plexstream.processor import limits
-from plexstream.processor.actors.actors import Actor, PastReader
+from plexstream.processor.actors.actor import Actor
+from plexstream.processor.actors.actors import Actors
+from plexstream.processor.actors.readers import PastReader
+from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.state.history import effective, start_of
 from plexstream.processor.waiting.agenda import Agenda
 from plexstream.processor.waiting.answers import Answers
 from plexstream.processor.waiting.effects import Effects
-from plexstream.processor.waiting.invocation import (
-    Invocation,
-    effective,
-    no_cause,
-    start_of,
-)
+from plexstream.processor.waiting.invocation import Invocation, no_cause
 from plexstream.processor.waiting.journal import Journal
 from plexstream.processor.waiting.lifecycle import Lifecycle
 from plexstream.processor.waiting.machine import Event, State, move
-from plexstream.processor.waiting.ports import Caring, Partition
+from plexstream.processor.waiting.ports import Caring, Door
 from plexstream.processor.waiting.roster import Roster
 
 _PROMISE = CommandKind.PROMISE.value
 
 
 class Revival:
-    """Lets the handlers of one partition go on that are ready, some at a time."""
+    """Lets the handlers of one partition go on that are ready, some at a time.
+
+    Attributes:
+        door: lets in messages that have waited in the journal.
+        care: how things are tried after crashes in a row.
+    """
+
+    door: Door
+    care: Caring
 
     def __init__(
-        self, partition: Partition, care: Caring, journal: Journal, roster: Roster, agenda: Agenda,
-        effects: Effects, lifecycle: Lifecycle, answers: Answers,
+        self, host: ActorHost, ledger: Ledger, actors: Actors, journal: Journal, roster: Roster,
+        agenda: Agenda, effects: Effects, lifecycle: Lifecycle, answers: Answers,
     ) -> None:  # fmt: skip
-        self._partition = partition
-        self._care = care
+        self._host = host
+        self._ledger = ledger
+        self._actors = actors
         self._journal = journal
         self._roster = roster
         self._agenda = agenda
@@ -51,7 +59,7 @@ class Revival:
             elif inv.state is State.PARKED or inv.state is State.STUCK:
                 if inv.state is State.STUCK:
                     agenda.stuck.add(inv)
-                agenda.later(inv, self._partition.now)  # its turn may have come, its code may be another
+                agenda.later(inv, self._ledger.now)  # its turn may have come, its code may be another
             elif inv.state is State.RETRYING:
                 agenda.later(inv, inv.retry_at)
             elif inv.state is State.ASLEEP and (due := inv.effects_due()):
@@ -60,14 +68,14 @@ class Revival:
 
     def tick(self) -> None:
         """Let handlers go on whose time has come."""
-        p, agenda = self._partition, self._agenda
+        agenda = self._agenda
         self._make_room()
         if self._roster.crowded:
             self._roster.see_to_crowds()
         for _ in range(min(len(agenda.load), limits.REVIVED_AT_ONCE)):
             address = agenda.load.popleft()
-            if address not in p.actors.active:
-                p.actors.load(address, p.now)  # some wait for others: perhaps in a circle
+            if address not in self._actors.active:
+                self._actors.load(address, self._ledger.now)  # some wait for others: perhaps in a circle
         for inv in agenda.due():
             if inv.state in (State.PARKED, State.READY):
                 self._turn_of(inv)
@@ -75,7 +83,7 @@ class Revival:
                 inv.retry_at = 0
                 move(inv, Event.TIME)
                 agenda.soon(inv)
-        if self._care.careful or agenda.on_trial is not None:
+        if self.care.careful or agenda.on_trial is not None:
             self._run_with_care()
         else:
             for _ in range(min(len(agenda.ready), limits.REVIVED_AT_ONCE)):
@@ -83,7 +91,7 @@ class Revival:
         self._effects.let_go()
         while agenda.announce:
             inv, since = next(iter(agenda.announce.items()))
-            if p.now - since < limits.RUN_ANNOUNCED:
+            if self._ledger.now - since < limits.RUN_ANNOUNCED:
                 break
             self._journal.record(inv, WAITING, no_cause())  # which takes it out
 
@@ -96,7 +104,7 @@ class Revival:
         """A message that waits in the journal, after a crash: perhaps nobody is before it."""
         actor = self._roster.actor_of(inv)
         if actor is None:
-            self._agenda.later(inv, self._partition.now + limits.STUCK_RETRY)
+            self._agenda.later(inv, self._ledger.now + limits.STUCK_RETRY)
         elif inv.state is State.READY:
             self._agenda.soon(inv)  # loading its actor gave it its turn
         elif inv.number in actor.shared:
@@ -105,8 +113,8 @@ class Revival:
 
     def _run_with_care(self) -> None:
         """After crashes in a row: one at a time, announced before. What killed its process is ended."""
-        care, agenda, p = self._care, self._agenda, self._partition
-        if not p.quiet or (agenda.on_trial is None and care.suspects_a_timer()):
+        care, agenda = self.care, self._agenda
+        if not self._ledger.quiet or (agenda.on_trial is None and care.suspects_a_timer()):
             return
         inv, agenda.on_trial = agenda.on_trial, None
         if inv is None:
@@ -117,7 +125,7 @@ class Revival:
             return
         care.was_tried()
         deaths = care.deaths_of(inv.trial())
-        if deaths < p.settings.poison_claims or p.is_known(inv):
+        if deaths < self._ledger.settings.poison_claims or self._is_known(inv):
             self._run(inv)
             care.passed(inv.trial())
         elif not inv.ended and self._roster.actor_of(inv) is not None:
@@ -129,14 +137,20 @@ class Revival:
         ready = self._agenda.ready
         for inv in [i for i in ready if i.state is not State.READY or not self._has_its_turn(i)]:
             ready.remove(inv)  # it would not run: it is not tried
-        suspects = (i for i in ready if self._care.suspects(i.trial()))
+        suspects = (i for i in ready if self.care.suspects(i.trial()))
         found = next(suspects, ready[0] if ready else None)
         if found is not None:
             ready.remove(found)
         return found
 
+    def _is_known(self, inv: Invocation) -> bool:
+        """Whether what its message comes to is kept, so that nothing runs for it."""
+        kept = self._ledger.pieces.outcome
+        known = inv.name and kept(inv.address, inv.name, self._ledger.now) is not None
+        return bool(known) and not inv.begun
+
     def _has_its_turn(self, inv: Invocation) -> bool:
-        actor = self._partition.actors.active.get(inv.address)
+        actor = self._actors.active.get(inv.address)
         return actor is None or actor.holder is inv or inv.number in actor.shared
 
     def _run(self, inv: Invocation) -> None:
@@ -149,7 +163,7 @@ class Revival:
         actor = self._roster.actor_of(inv)
         if actor is None:
             move(inv, Event.ABSENT)
-            self._agenda.later(inv, self._partition.now + limits.STUCK_RETRY)
+            self._agenda.later(inv, self._ledger.now + limits.STUCK_RETRY)
             return
         if not inv.holds():
             return  # its turn comes
@@ -158,37 +172,36 @@ class Revival:
         elif inv.begun:
             self._run_again(actor, inv)
         else:
-            self._partition.enter(actor, inv)
+            self.door.enter(actor, inv)
         self._answers.look_for_promises(inv)
 
     def _run_again(self, actor: Actor, inv: Invocation) -> None:
         """From what is recorded of it."""
-        p = self._partition
-        history = effective(p.pieces.histories.read(inv.address, inv.number))
+        history = effective(self._ledger.pieces.histories.read(inv.address, inv.number))
         begin = start_of(history, inv.begin)
         before = actor.instance
         past: PastReader | None = None
         try:
             if begin.base is not None:
-                past = p.actors.past(actor, begin.base)
+                past = self._actors.past(actor, begin.base)
             elif inv.number in actor.shared and not actor.info.concurrent:
-                p.actors.twin(actor)
+                self._actors.twin(actor)
             elif inv.number in actor.shared or (before is None and inv.instance is not None):
                 actor.instance = inv.instance
-                p.actors.twin(actor)
+                self._actors.twin(actor)
             else:
-                p.actors.twin(actor)
+                self._actors.twin(actor)
         except Exception as error:  # the user's hook
             actor.instance = before
             inv.stuck = str(error)
             move(inv, Event.ABSENT)
-            self._agenda.later(inv, p.now + limits.STUCK_RETRY)
+            self._agenda.later(inv, self._ledger.now + limits.STUCK_RETRY)
             return
         beside = inv.number in actor.shared and not actor.info.concurrent
         instance = actor.instance
         inv.instance = None if beside else instance
-        fields = [] if past is not None or beside else p.host.fields(instance)
-        outcome = p.host.replay(instance, begin, inv.number, history, p.now)
+        fields = [] if past is not None or beside else self._host.fields(instance)
+        outcome = self._host.replay(instance, begin, inv.number, history, self._ledger.now)
         good = type(outcome) is not Result or not outcome.code
         if past is not None:
             past.now = actor.reader
@@ -202,7 +215,7 @@ class Revival:
             actor.instance = None
         else:
             inv.instance = None
-            actor.instance = p.actors.make(actor, fields)
+            actor.instance = self._actors.make(actor, fields)
         if good and past is not None and inv.restarted:
             # What others see is the state of the step that it goes on from.
             outcome = outcome._replace(patch=self._undone(inv, outcome.patch))
@@ -215,9 +228,8 @@ class Revival:
 
     def _undone(self, inv: Invocation, patch: list[Change]) -> list[Change]:
         """What makes the state that others see that of a handler's own instance, with its own changes."""
-        p = self._partition
-        own = {c.field: c.value for c in p.host.fields(inv.instance)}
-        seen = {f: v for f, v in p.pieces.core(inv.address).fields.items() if f[:1] != "$"}
+        own = {c.field: c.value for c in self._host.fields(inv.instance)}
+        seen = {f: v for f, v in self._ledger.pieces.core(inv.address).fields.items() if f[:1] != "$"}
         gone = [Change(field, None, None) for field in seen if field not in own]
         plain = gone + [Change(f, None, value) for f, value in own.items() if seen.get(f) != value]
         return plain + [c for c in patch if c.key is not None]
@@ -228,9 +240,9 @@ class Revival:
         if len(agenda.kept) <= limits.KEPT_TASKS:
             return
         for inv in list(agenda.kept)[: max(1, limits.KEPT_TASKS // 5)]:
-            acknowledged = inv.group <= self._partition.actors.acknowledged_group
+            acknowledged = inv.group <= self._ledger.acknowledged_number
             if acknowledged and not (inv.running or inv.unrecorded):
-                self._partition.host.drop(inv.task)
+                self._host.drop(inv.task)
                 agenda.keep(inv, None)
                 inv.instance = None
                 move(inv, Event.DROP)

@@ -12,20 +12,23 @@ from plexstream.model.journal import Command, CommandKind
 from plexstream.model.message import ASK, Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.processor import limits
-from plexstream.processor.actors.actors import Actor, Refusal, Waiting
+from plexstream.processor.actors.actor import Actor, Refusal, Waiting
+from plexstream.processor.actors.actors import Actors
 from plexstream.processor.journal.fold import MAILBOX
+from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.state.history import NOTED
 from plexstream.processor.waiting.invocation import (
-    NOTED,
     PARKED,
     PROMISES,
     Invocation,
     begin_of,
     cause_of,
+    holder_of,
     no_cause,
 )
 from plexstream.processor.waiting.journal import Journal
 from plexstream.processor.waiting.machine import Event, State, move
-from plexstream.processor.waiting.ports import Partition
+from plexstream.processor.waiting.ports import Door
 
 _STEP = Piece.STEP.value
 _PROMISE = CommandKind.PROMISE.value
@@ -41,20 +44,23 @@ class Roster:
         promised: those that have asked for a promise, by address and its name, and by number; some do not
             wait for it any more.
         crowded: actors at which messages wait for their waiting handlers.
+        door: lets pass what runs beside a handler that waits.
+        on_crowd: is called with a crowded actor, again and again.
     """
 
-    def __init__(
-        self, partition: Partition, journal: Journal, probe: Callable[[Partition, Actor], None]
-    ) -> None:
-        self._partition = partition
+    door: Door
+
+    def __init__(self, ledger: Ledger, actors: Actors, journal: Journal) -> None:
+        self._ledger = ledger
+        self._actors = actors
         self._journal = journal
-        self._probe = probe
+        self.on_crowd: Callable[[Actor], None] = lambda _: None
         self.live: dict[str, dict[int, Invocation]] = {}
         self.keyed: dict[tuple[str, str], dict[int, Invocation]] = {}
         self.asked: dict[tuple[str, str], Invocation] = {}
         self.promised: dict[tuple[str, str], dict[int, Invocation]] = {}
         self.crowded: dict[str, Actor] = {}
-        self._parked_at = self._probed_at = partition.now
+        self._parked_at = self._probed_at = ledger.now
 
     def add(self, inv: Invocation) -> None:
         self.live.setdefault(inv.address, {})[inv.number] = inv
@@ -101,10 +107,9 @@ class Roster:
 
     def actor_of(self, inv: Invocation) -> Actor | None:
         """Its actor, loaded if it is not; None where it cannot be, with the reason in `inv.stuck`."""
-        p = self._partition
-        actor = p.actors.active.get(inv.address)
+        actor = self._actors.active.get(inv.address)
         if actor is None:
-            loaded = p.actors.load(inv.address, p.now)
+            loaded = self._actors.load(inv.address, self._ledger.now)
             if type(loaded) is Refusal:
                 inv.stuck = loaded.detail
                 return None
@@ -149,7 +154,7 @@ class Roster:
         actor.holder = inv
         if actor.queue is None:
             actor.queue = deque()
-        self._partition.actors.busy.pop(actor.address, None)
+        self._actors.busy.pop(actor.address, None)
 
     def take_instance(self, actor: Actor, inv: Invocation) -> None:
         """The handler that waits keeps the instance that it runs with; others get another.
@@ -194,13 +199,12 @@ class Roster:
 
     def park(self, actor: Actor, topic: str, offset: int, e: Envelope) -> Invocation:
         """Copy a message into the journal, where it waits for its turn."""
-        p = self._partition
         actor.seq += 1
-        inv = Invocation(actor.address, actor.seq, begin_of(e, p.now, None), 0)
+        inv = Invocation(actor.address, actor.seq, begin_of(e, self._ledger.now, None), 0)
         inv.actor = actor
         inv.cause = cause_of(topic, offset, e)
         self.add(inv)
-        tried = p.actors.tried(actor, e)
+        tried = self._actors.tried(actor, e)
         if tried is not None:
             move(inv, Event.FAIL)
             inv.retry_at = tried.next
@@ -215,7 +219,7 @@ class Roster:
 
         Timers need no copy: they are pending until their turn, and may be taken back.
         """
-        holder, queue = actor.holder, actor.queue
+        holder, queue = holder_of(actor), actor.queue
         if holder is None or not queue:
             return
         self._journal.before(holder)
@@ -257,24 +261,24 @@ class Roster:
 
     def see_to_crowds(self) -> None:
         """Look for circles among those who wait, and park what waits for them."""
-        p = self._partition
         # Then nothing is read, not even what they wait for.
-        full = p.inbox.full(p.settings.max_waiting, p.settings.max_waiting_bytes)
-        probe = p.now - self._probed_at >= limits.PROBE_AFTER
-        park = full or (probe and p.now - self._parked_at >= limits.PARK_AFTER)
+        settings = self._ledger.settings
+        full = self._ledger.inbox.full(settings.max_waiting, settings.max_waiting_bytes)
+        probe = self._ledger.now - self._probed_at >= limits.PROBE_AFTER
+        park = full or (probe and self._ledger.now - self._parked_at >= limits.PARK_AFTER)
         for address, actor in list(self.crowded.items()) if probe or park else ():
             if actor.holder is None:
                 del self.crowded[address]
                 continue
             if probe:
-                p.let_pass(actor)
-                self._probe(p, actor)
+                self.door.let_pass(actor)
+                self.on_crowd(actor)
             if park:
                 self.park_queue(actor)
         if probe:
-            self._probed_at = p.now
+            self._probed_at = self._ledger.now
         if park:
-            self._parked_at = p.now
+            self._parked_at = self._ledger.now
 
     def next_look(self) -> int | None:
         """When `see_to_crowds` has something to do."""
@@ -282,7 +286,7 @@ class Roster:
 
     def restored(self) -> Iterator[Invocation]:
         """Bring back what the journal has."""
-        histories = self._partition.pieces.histories
+        histories = self._ledger.pieces.histories
         for address, pending in histories.pending.items():
             for number in sorted(pending):
                 inv = Invocation(address, number, pending[number].begin, pending[number].steps)
@@ -293,7 +297,7 @@ class Roster:
                 yield inv
 
     def _settled(self, address: str, name: str) -> bool:
-        return self._partition.pieces.promise(address, PROMISES, name) is not None
+        return self._ledger.pieces.promise(address, PROMISES, name) is not None
 
 
 def _remove(index: dict[Any, dict[int, Invocation]], key: Any, number: int) -> None:

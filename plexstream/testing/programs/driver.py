@@ -188,7 +188,7 @@ class _Playing:
 
     def _control(self, what: str, which: int, at: int) -> None:
         """Command a handler that waits, of those that the log has."""
-        group = self._stage.p.actors.acknowledged_group
+        group = self._stage.p.ledger.acknowledged_number
         found = [(inv, self._sid(inv)) for inv in self._stage.waits() if inv.group <= group]
         if what not in ("pause", "resume"):
             found = [(i, s) for i, s in found if s and not self._is_repeated(s) and not self._joins(i)]

@@ -473,7 +473,7 @@ class SimProcess:
             p = driver.processor
             if driver.state is not State.ACTIVE or p is None or driver.owed or driver.reads_journal:
                 return False
-            if p.in_flight or p._pending or p._pending_answers or p.answers:
+            if p.in_flight or p.ledger.pending or p.ledger.pending_answers or p.answers:
                 return False
             if p.inbox.waiting or len(p.timers) or p.invocations.live:
                 return False
