@@ -53,8 +53,6 @@ class Processor:
     def __init__(
         self, partition: int, partitions: int, host: ActorHost, restore: Restore, settings: Settings, now: int
     ) -> None:
-        self.host = host
-        self.settings = settings
         self.held = False
         # The journal, and the state that it makes
         ledger = self.ledger = Ledger(partition, restore, settings, now)
@@ -82,8 +80,8 @@ class Processor:
         )
         self._queues = Queues(host, ledger, actors, care, door, invocations)
         self._firing = Firing(host, ledger, actors, ticks, expiry, refusals, door, invocations)
-        self._trials = Trials(ledger, actors, care, door, self._queues, failures, self._firing)
-        invocations.connect(self._queues, self._trials)
+        self.trials = Trials(ledger, actors, care, door, self._queues, failures, self._firing)
+        invocations.connect(self._queues, self.trials)
         ledger.on_applied = self._applied
 
     # What comes in
@@ -109,9 +107,9 @@ class Processor:
                 continue
             assert type(message) is Envelope
             if inbox.admit(offset, message.origin, message.origin_seq, message.origin_index):
-                self._trials.receive(offset, message)
+                self.trials.receive(offset, message)
         if self._care.held:
-            self._trials.go_on()
+            self.trials.go_on()
 
     def effect_done(self, call: EffectCall, result: EffectResult, now: int) -> None:
         """A side effect has come to its end."""
@@ -127,13 +125,13 @@ class Processor:
         self.invocations.tick()
         if self.held:
             pass
-        elif self._trials.of_timers:
-            self._trials.fire_one()
+        elif self.trials.of_timers:
+            self.trials.fire_one()
         else:
             self._firing.fire_due()
         self._queues.retry_due()
         self._go_on_with_care()
-        self._trials.look_back()
+        self.trials.look_back()
         self.ledger.mark_if_due()
 
     def next_wake(self) -> int | None:
@@ -149,7 +147,7 @@ class Processor:
 
     def _go_on_with_care(self) -> None:
         if self._care.held or self._care.actors:
-            self._trials.go_on()
+            self.trials.go_on()
 
     # To the log and back
 

@@ -43,7 +43,7 @@ def test_a_message_behind_a_waiting_handler_and_the_handler_are_no_poison():
     for _ in range(8):
         w.restart()
         w.run(1000)
-    assert w.p.careful
+    assert w.p.trials.careful
     w.run(60_000)
     assert w.replies[credit] == 100
     assert w.ask("account/1", "show") == 100
@@ -70,4 +70,4 @@ def test_others_are_served_while_one_waits_for_its_retry():
     assert w.ask("account/1", "credit", amount=1) == 1
     w.run(2000)
     assert nap in w.replies
-    assert w.p.careful
+    assert w.p.trials.careful

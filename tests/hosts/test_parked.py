@@ -132,7 +132,7 @@ def test_those_who_come_behind_parked_messages_are_parked_in_their_turn(world, p
 
 
 def test_where_reading_would_stop_messages_are_parked_at_once(world):
-    world.p.settings = world.p.settings._replace(max_waiting=2)
+    world.p.ledger.settings = world.p.ledger.settings._replace(max_waiting=2)
     call(world, "wait", name="a")
     call(world, "add")
     assert world.p.inbox.waiting

@@ -22,7 +22,8 @@ from plexstream import (
     state_map,
     workflow,
 )
-from plexstream.processor import Processor, limits
+from plexstream.processor import limits
+from plexstream.processor.mailbox.queues import Queues
 from plexstream.processor.waiting.machine import State
 
 
@@ -620,8 +621,8 @@ def test_it_goes_on_as_soon_as_one_before_it_waits():
 
 
 def test_one_that_was_left_in_the_queue_goes_on_in_time(monkeypatch):
-    passes, calls = Processor.let_pass, []
-    monkeypatch.setattr(Processor, "let_pass", lambda p, a: passes(p, a) if calls else calls.append(1))
+    passes, calls = Queues.let_pass, []
+    monkeypatch.setattr(Queues, "let_pass", lambda p, a: passes(p, a) if calls else calls.append(1))
     world = World(Desk, Other)
     waits, _ = _behind_a_retry(world, after=0)
     world.run(100)
@@ -632,7 +633,7 @@ def test_one_that_was_left_in_the_queue_goes_on_in_time(monkeypatch):
 
 @pytest.mark.parametrize("crash", [False, True])
 def test_one_that_was_parked_holds_nobody(monkeypatch, crash):
-    monkeypatch.setattr(Processor, "let_pass", lambda *_: None)
+    monkeypatch.setattr(Queues, "let_pass", lambda *_: None)
     world = World(Desk, Other)
     waits, opens = _behind_a_retry(world, after=60)
     for _ in range(8):

@@ -103,7 +103,7 @@ def test_a_message_that_waits_for_a_retry_in_careful_mode_is_not_done():
     b.give(tell(0, "bad"), tell(1, target=B))
     b.append()
     assert handled(b) == ["m0", "m1"]  # another actor's does not wait: each attempt is announced anew
-    b.p._since_mark = 10**9
+    b.p.ledger._since_mark = 10**9
     b.tick()
     b.append()
     assert b.p.inbox.plain().low == 0
@@ -149,7 +149,7 @@ def test_what_is_held_is_not_overtaken_where_care_ends_by_something_else():
     b = Bench(careful_turns=1)
     crash(b, 2)
     b.give(tell(0), tell(1))
-    b.p.was_tried()  # a handler was brought back, and was the last to be tried
+    b.p.trials.was_tried()  # a handler was brought back, and was the last to be tried
     b.give(tell(2))
     b.append()
     b.give(tell(3))

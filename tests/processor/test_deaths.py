@@ -83,7 +83,7 @@ def test_a_process_that_loses_its_claims_and_lives_puts_nothing_aside():
     b = Bench()
     b.restart("q")
     b.restart("p")
-    assert b.p.careful
+    assert b.p.trials.careful
     for _ in range(6):
         b.give(ask(0), tell(1))
         (mark,) = b.p.take()

@@ -60,7 +60,7 @@ def test_after_a_crash_what_is_done_is_not_done_again(mark):
     b.append()
     if mark:
         b.tick(50)
-        b.p._since_mark = 10**9
+        b.p.ledger._since_mark = 10**9
         b.tick()
         b.append()
     b.host.calls.clear()

@@ -37,7 +37,7 @@ def test_a_mark_does_not_grow_with_what_was_handled_since():
         b.give(*[tell(at + n, target=B) for n in range(3000)])
         at += 3000
         b.append()
-        b.p._since_mark = 10**9
+        b.p.ledger._since_mark = 10**9
         b.tick()
         (mark,) = [r for r in b.append() if type(r) is Mark]
         sizes.append(len(codec.encode_journal(mark)))

@@ -7,9 +7,12 @@ from plexstream.hosts.system.tree import Tree
 from plexstream.model.host import Result
 from plexstream.model.life import EXIT, SIGNALS, START
 from plexstream.processor.actors.actors import Actors
+from plexstream.processor.actors.expiry import Expiry
 from plexstream.processor.actors.lives import Lives
-from plexstream.processor.mailbox import door as handling
-from plexstream.processor.mailbox.door import Handling
+from plexstream.processor.mailbox import failures
+from plexstream.processor.mailbox.door import Door
+from plexstream.processor.mailbox.failures import Failures
+from plexstream.processor.mailbox.queues import Queues
 from plexstream.processor.state.histories import Histories
 from plexstream.processor.waiting import lifecycle
 from plexstream.processor.waiting.invocation import Invocation
@@ -19,7 +22,7 @@ from plexstream.sdk.savepoint import Savepoint
 
 
 def poison_counts_the_waiting(patch):
-    patch.setattr(Handling, "will_wait", lambda self, e: False)
+    patch.setattr(Queues, "will_wait", lambda self, e: False)
 
 
 def silent_trials_stay_suspects(patch):
@@ -49,14 +52,14 @@ def promises_outlive_their_run(patch):
 
 def parked_messages_skip_the_door(patch):
     """What was parked is run as it is: its key is not looked up, and nobody asks whether its actor lives."""
-    invoke = Handling._invoke
+    invoke = Door.invoke
 
     def mutant(self, actor, topic, offset, e, must_read, inv=None):
         if inv is not None:
             e = e._replace(idempotency_key="")
         return invoke(self, actor, topic, offset, e, must_read, inv)
 
-    patch.setattr(Handling, "_invoke", mutant)
+    patch.setattr(Door, "invoke", mutant)
 
 
 def late_answers_count(patch):
@@ -93,35 +96,35 @@ def killed_workflows_run_again(patch):
 
 
 def retries_are_forgotten(patch):
-    failed = Handling._failed
+    failed = Failures.failed
 
-    def mutant(self, actor, topic, offset, e, result, inv=None):
+    def mutant(self, actor, topic, offset, e, result, inv=None, shown=None):
         if inv is None and e.kind == 0:
             result = result._replace(code="rejected") if type(result) is Result else result
-        return failed(self, actor, topic, offset, e, result, inv)
+        return failed(self, actor, topic, offset, e, result, inv, shown)
 
-    patch.setattr(Handling, "_failed", mutant)
+    patch.setattr(Failures, "failed", mutant)
 
 
 def steps_that_fail_are_final(patch):
-    for where in (handling, lifecycle):
+    for where in (failures, lifecycle):
         patch.setattr(where, "FAILURES", frozenset(("failed", "error")))
 
 
 def signals_that_fail_are_lost(patch):
-    patch.setattr(handling, "FAILURES", frozenset())
+    patch.setattr(failures, "FAILURES", frozenset())
 
 
 def state_never_expires(patch):
-    patch.setattr(Handling, "expired", lambda self, actor: False)
+    patch.setattr(Expiry, "expired", lambda self, actor: False)
 
 
 def collections_do_not_expire(patch):
     def mutant(self, actor):
-        self.actors.renew(actor)
+        self._actors.renew(actor)
         return []
 
-    patch.setattr(Handling, "_expire", mutant)
+    patch.setattr(Expiry, "renew", mutant)
 
 
 def starts_forget_that_they_waited(patch):

@@ -16,13 +16,18 @@ from plexstream.node.relay import Relay, _Way
 from plexstream.node.source import Source
 from plexstream.node.takeover import Takeover
 from plexstream.node.upkeep import Upkeep
-from plexstream.processor import Processor, actors, handling, refusals
+from plexstream.processor import Processor
+from plexstream.processor.actors import actors, refusals
 from plexstream.processor.actors.lives import Lives, Ruling
+from plexstream.processor.actors.refusals import Refusals
+from plexstream.processor.journal import turns
 from plexstream.processor.journal.fold import Fold, InboxFold
 from plexstream.processor.journal.inbox import InboxState
+from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.journal.restore import Restore
+from plexstream.processor.mailbox import door, failures
 from plexstream.processor.mailbox.care import Care
-from plexstream.processor.mailbox.door import Handling
+from plexstream.processor.mailbox.door import Door
 from plexstream.processor.state.histories import Histories
 from plexstream.processor.state.history import NOTED
 from plexstream.processor.state.pieces import Pieces
@@ -86,7 +91,7 @@ def gap_not_read(patch):
         group = self.in_flight.popleft()
         self._apply(group, range(offset - len(group.records) + 1, offset + 1))
 
-    patch.setattr(Processor, "acknowledged", mutant)
+    patch.setattr(Ledger, "acknowledged", mutant)
 
 
 def claims_in_gaps_overlooked(patch):
@@ -106,7 +111,7 @@ def _predicted(processor, group_records):
 
 def attempts_begin_anew_in_the_journal(patch):
     def mutant(self, inv, actor, e, tried, outs=None):
-        ended = self._partition.actors.end_trying(actor, e)
+        ended = self._actors.end_trying(actor, e)
         self.note(inv, no_cause(), [NOTED], outs, ended)
 
     patch.setattr(Journal, "take_over", mutant)
@@ -147,8 +152,8 @@ def reads_without_proof(patch):
     take = Processor.take
 
     def mutant(self):
-        self.answers.extend(self._pending_answers)
-        self._pending_answers = []
+        self.answers.extend(self.ledger.pending_answers)
+        self.ledger.pending_answers = []
         return take(self)
 
     patch.setattr(Processor, "take", mutant)
@@ -316,16 +321,17 @@ def timers_lost_in_takeovers(patch):
 
 
 def series_not_set_anew(patch):
-    patch.setattr(handling, "again", lambda e, now, outs=(): [])
+    for where in (door, failures, refusals):
+        patch.setattr(where, "again", lambda e, now, outs=(): [])
 
 
 def series_end_with_a_failure(patch):
-    def mutant(self, turn):
+    def mutant(self, turn, seen=True):
         rest = [out for out in turn.outs if not (turn.cause_topic == "timer" and out.id == turn.message_id)]
-        append(self, turn._replace(outs=rest))
+        append(self, turn._replace(outs=rest) if turn.status else turn, seen)
 
-    append = Processor._append_turn
-    patch.setattr(Processor, "_append_turn", mutant)
+    append = Ledger.append
+    patch.setattr(Ledger, "append", mutant)
 
 
 def a_series_ends_where_its_message_is_parked(patch):
@@ -357,10 +363,10 @@ def busy_actors_evicted(patch):
 
 
 def queue_overtaken(patch):
-    execute = Processor._execute
+    execute = Door.execute
 
     def mutant(self, topic, offset, e):
-        actor = self.actors.active.get(e.target)
+        actor = self._actors.active.get(e.target)
         if actor is not None and actor.queue is not None and actor.tried:
             queue, actor.queue = actor.queue, None
             execute(self, topic, offset, e)
@@ -368,7 +374,7 @@ def queue_overtaken(patch):
         else:
             execute(self, topic, offset, e)
 
-    patch.setattr(Processor, "_execute", mutant)
+    patch.setattr(Door, "execute", mutant)
 
 
 def poison_never_put_aside(patch):
@@ -411,7 +417,7 @@ def beginnings_not_recorded_first(patch):
 
 
 def nobody_waits_for_a_waiting_handler(patch):
-    patch.setattr(Processor, "_wait", lambda self, *_: False)
+    patch.setattr(Door, "_wait", lambda self, *_: False)
 
 
 def sleeps_outlive_their_handlers(patch):
@@ -481,23 +487,23 @@ def keys_used_with_other_arguments(patch):
 
 
 def results_of_tells_forgotten(patch):
-    patch.setattr(handling, "result_out", lambda *_: [])
+    patch.setattr(door, "result_out", lambda *_: [])
 
 
 def failures_of_tells_forgotten(patch):
-    patch.setattr(refusals, "is_kept", lambda kind, code: kind == ASK and code in ("", "rejected"))
+    patch.setattr(turns, "is_kept", lambda kind, code: kind == ASK and code in ("", "rejected"))
 
 
 def repetitions_overwrite_what_is_kept(patch):
-    refuse = Handling._refuse
+    refuse = Refusals.refuse
 
-    def mutant(self, topic, offset, e, *more):
-        kept = self._kept
-        self._kept = lambda _: None
-        refuse(self, topic, offset, e, *more)
-        self._kept = kept
+    def mutant(self, topic, offset, e, *more, **named):
+        kept = self.kept
+        self.kept = lambda _: None
+        refuse(self, topic, offset, e, *more, **named)
+        self.kept = kept
 
-    patch.setattr(Handling, "_refuse", mutant)
+    patch.setattr(Refusals, "refuse", mutant)
 
 
 def same_calls_forgotten_in_takeovers(patch):

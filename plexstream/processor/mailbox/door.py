@@ -235,8 +235,8 @@ class Door:
         actor.group = ledger.number
         turn: Turn | Step = _new(Turn, (
             ledger.claim, actor.address, seq, topic, offset, now, 0, fresh,
-            "" if later else e.idempotency_key, [*dropped, *patch] if fresh else patch, e.handler, e.id, e.sender, kind,
-            e.origin, e.origin_seq, e.origin_index, outs, 0,
+            "" if later else e.idempotency_key, [*dropped, *patch] if fresh else patch,
+            e.handler, e.id, e.sender, kind, e.origin, e.origin_seq, e.origin_index, outs, 0,
         ))  # fmt: skip
         if actor.holder is not None:
             turn = self._invocations.meanwhile(actor, turn)  # type: ignore[arg-type]
