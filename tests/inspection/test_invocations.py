@@ -29,7 +29,7 @@ def steps_of(i: Installation, address: str) -> list[int]:
 
 @pytest.fixture
 def fast_parking(monkeypatch):
-    monkeypatch.setattr("plexstream.processor.waiting.limits.PARK_AFTER", 50)
+    monkeypatch.setattr("plexstream.processor.limits.PARK_AFTER", 50)
 
 
 @pytest.fixture
