@@ -32,8 +32,9 @@ from plexstream.processor.state.histories import Histories
 from plexstream.processor.state.history import NOTED
 from plexstream.processor.state.pieces import Pieces
 from plexstream.processor.state.timers import Timers
-from plexstream.processor.waiting import invocations, lifecycle
+from plexstream.processor.waiting import lifecycle
 from plexstream.processor.waiting.answers import Answers
+from plexstream.processor.waiting.deadlock import Deadlocks
 from plexstream.processor.waiting.effects import Effects
 from plexstream.processor.waiting.invocation import no_cause
 from plexstream.processor.waiting.journal import Journal
@@ -469,7 +470,7 @@ def revive_forgets_answers_with_timeouts(patch):
 
 
 def circles_not_looked_for(patch):
-    patch.setattr(invocations, "probe_queue", lambda p, actor: None)
+    patch.setattr(Deadlocks, "look", lambda self, actor: None)
 
 
 def other_histories_taken(patch):
