@@ -15,7 +15,7 @@ from plexstream.model.errors import HistoryGone, LogError
 from plexstream.model.journal import Partition
 from plexstream.node.lineage import Facts
 from plexstream.node.services import Services
-from plexstream.processor.fold import UNKNOWN
+from plexstream.processor.journal.fold import UNKNOWN
 
 _log = logging.getLogger("plexstream.node")
 

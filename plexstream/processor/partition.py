@@ -178,9 +178,9 @@ class Processor:
         """The oldest group is on the log: see `Ledger.acknowledged`. Raises Fenced."""
         return self.ledger.acknowledged(offset)
 
-    def gap(self, records: Sequence[tuple[int, JournalRecord | None]]) -> None:
+    def gap(self, records: Sequence[tuple[int, JournalRecord | None]]) -> list[int]:
         """What stands in the journal around the oldest group: see `Ledger.gap`. Raises Fenced."""
-        self.ledger.gap(records)
+        return self.ledger.gap(records)
 
     def _applied(self, group: Group) -> None:
         self.actors.applied(group)
