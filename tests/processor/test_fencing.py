@@ -103,7 +103,7 @@ def test_what_was_appended_again_counts_once(order, acks, counts):
 
 def test_a_mark_that_stands_between_copies_is_folded_in_its_place():
     b = Bench()
-    b.p.announce("t")
+    b.p.trials.announce("t")
     b.give(ask(0))
     mark, turn = b.p.take()
     journal = [b.journal[0], mark, mark, turn]

@@ -14,7 +14,7 @@ PROCESSES = 2
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600 if SEEDS <= 2000 else 0)
+@pytest.mark.timeout(1500 if SEEDS <= 2000 else 0)
 def test_every_program_comes_to_what_it_must():
     failed = []
     for outcome in run_many(range(SEEDS), PROCESSES):
