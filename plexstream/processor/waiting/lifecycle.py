@@ -269,10 +269,10 @@ class Lifecycle:
             changes, notices = self._life_failed(inv, code, result.detail)
             sent += notices
             if result.outs:  # before a wait, with an answer of which the next came at once
-                made, more = p.sent(actor, result.outs)
+                made, more = self._leaving.sent(actor, result.outs)
                 sent, changes = [*made, *sent], [*more, *changes]
             if patch and actor.instance is not None:
-                p.host.apply(actor.instance, patch)
+                self._host.apply(actor.instance, patch)
             patch = [*patch, *changes]
         key = "" if later and b.kind == ASK else _key(b, code)
         self.end(inv, status, cause, completions, patch, sent, key, later=later)

@@ -176,7 +176,7 @@ class _Playing:
 
     def _disturb(self, what: str, which: int) -> None:
         """Cancel or kill a hook that waits, an event of a machine, or what a supervised child does."""
-        group = self._stage.p.actors.acknowledged_group
+        group = self._stage.p.ledger.acknowledged_number
         found = [(inv, concerned(inv)) for inv in self._stage.waits() if inv.group <= group]
         some = [(inv, of) for inv, of in found if of is not None and not self._is_repeated(of[0])]
         if some:
