@@ -196,7 +196,7 @@ class KafkaReader:
         while self._ends:
             if stuck := silence.found(*self._ends.popleft(), self._positions):
                 self._replace_consumer(KafkaError(KafkaError._TIMED_OUT, "; ".join(map(str, stuck))))
-        places = silence.due({place: self._positions[place] for place in self._assigned})
+        places = silence.due({place: self._positions[place] for place in sorted(self._assigned)})
 
         def ask() -> None:
             ends: dict[Place, int] = {}
