@@ -20,19 +20,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from plexstream.log.base import Ack, Item, Place, appended, failed
+from plexstream.log.kafka.cluster import Cluster
 from plexstream.log.kafka.errors import behind, log_error
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import APPENDER, BATCH_BYTES, client_settings, connect, logger
 from plexstream.log.limits import RefusedForSize, check_group
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
-
-if TYPE_CHECKING:
-    from plexstream.log.kafka.log import KafkaLog
 
 MAX_PENDING_BYTES = 128 << 20
 """Far below librdkafka's own limit (1 GiB), so that it never refuses a record in the middle of a group."""
@@ -61,7 +59,7 @@ class KafkaAppender:
     """An `Appender` on Kafka, for a `PacedAppender`: it fails single groups, and leaves to that to fail what
     depends on them. After a fatal error it takes nothing more."""
 
-    def __init__(self, log: KafkaLog) -> None:
+    def __init__(self, log: Cluster) -> None:
         self._log = log
         self._outage = Outage(f"Kafka at {log.bootstrap}, appender")
         self._producer = connect(

@@ -6,11 +6,11 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from plexstream.log.base import Place, Record
+from plexstream.log.kafka.cluster import Cluster
 from plexstream.log.kafka.errors import Kind, kind_of, log_error, passes
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import PROMPT, READER, client_settings, connect, logger
@@ -19,9 +19,6 @@ from plexstream.log.kafka.views import AGAIN_S
 from plexstream.log.local import beyond_end
 from plexstream.model.errors import LogError, LogUnavailable, Unreadable
 from plexstream.model.threads import passing
-
-if TYPE_CHECKING:
-    from plexstream.log.kafka.log import KafkaLog
 
 WAKE_S = 0.02
 """How late a `wake` may come: nothing interrupts librdkafka's poll. 50 idle polls a second cost 0.1 % CPU."""
@@ -47,7 +44,7 @@ class KafkaReader:
     replaced; what concerns one place alone ends the reading of that place, unless it passes.
     """
 
-    def __init__(self, log: KafkaLog, committed: bool) -> None:
+    def __init__(self, log: Cluster, committed: bool) -> None:
         self._log = log
         self._outage = Outage(f"Kafka at {log.bootstrap}, reader")
         own = READER | PROMPT | {"isolation.level": "read_committed" if committed else "read_uncommitted"}

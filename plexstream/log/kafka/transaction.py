@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from plexstream.log.base import Place
+from plexstream.log.kafka.cluster import Cluster
 from plexstream.log.kafka.errors import REFUSED_RECORD, REFUSED_TOPIC, behind, log_error, passes
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import READER, TRANSACTION, client_settings, connect
@@ -19,9 +20,6 @@ from plexstream.log.limits import check_records
 from plexstream.log.local import TxnRecord, of_this_life
 from plexstream.model.errors import Fenced, LogError, Refused
 from plexstream.model.threads import passing
-
-if TYPE_CHECKING:
-    from plexstream.log.kafka.log import KafkaLog
 
 TIMEOUT_S = 15.0
 """Of every call. Beyond `transaction.timeout.ms`: by then an older owner's open transaction has ended."""
@@ -44,7 +42,7 @@ class KafkaTransaction:
     Kafka keeps the offsets of a group for a topic that was deleted for a while: their metadata is the life.
     """
 
-    def __init__(self, log: KafkaLog, id: str, life: str) -> None:
+    def __init__(self, log: Cluster, id: str, life: str) -> None:
         self._log = log
         self._id = id
         self._life = life
