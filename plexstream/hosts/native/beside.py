@@ -9,7 +9,6 @@ at one is a recorded command.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,12 +19,6 @@ from plexstream.model.host import Reader
 from plexstream.model.journal import MEANWHILE, WAITING, Change, Completion, Control, Step
 from plexstream.model.snapshot import Snapshot
 from plexstream.model.workflow import PROMISES
-
-if TYPE_CHECKING:
-    from plexstream.hosts.native.task import Task
-    from plexstream.hosts.native.turn import Turn
-
-Activate = Callable[[str, str, Mapping[str, bytes], Reader], Instance]
 
 _SEEN = Control.SEEN.value
 _ABSENT: list[msgspec.Raw] = []
@@ -69,7 +62,7 @@ class Beside:
 
     Attributes:
         waits: whether it has come to a wait: from then on it changes nothing.
-        task: of the handler, once it has begun.
+        stray: is told what does not fit what is recorded, once the handler has begun.
     """
 
     def __init__(self, present: Reader) -> None:
@@ -81,7 +74,7 @@ class Beside:
         self._fields: dict[str, bytes] = {}
         self._settled: dict[str, bytes] = {}  # promises, by this handler itself
         self.waits = False
-        self.task: Task | None = None
+        self.stray: Callable[[str], None] | None = None
 
     # Where it is
 
@@ -172,8 +165,8 @@ class Beside:
 
     def _strange(self, what: str) -> None:
         told = f"it now reads {what}, which it did not when this was recorded"
-        if self.task is not None:
-            self.task.stray(told)
+        if self.stray is not None:
+            self.stray(told)
         raise NonDeterministic(told)
 
 
@@ -206,39 +199,3 @@ def first_sight(present: Reader, history: Sequence[Step], plan: Plan) -> Beside:
     if first >= 0:
         beside.enter(*sights_at(history, plan, first))
     return beside
-
-
-def stand_beside(turn: Turn, beside: Beside, activate: Activate) -> None:
-    """Give a handler that others run beside an instance of its own. Raises what the user's hooks do."""
-    actor: Instance = turn.instance
-    own = activate(actor.type.name, actor.address, beside.fields(), beside)
-    own.migrated = []  # whoever changes the state writes that
-    own.stand_alone()
-    turn.instance, turn.beside, turn.actor = own, beside, actor
-
-
-def changed_beside(turn: Turn, room: int) -> list[Change]:
-    """What a handler has changed that others run beside: promises, and what the init hook did before it.
-
-    Raises:
-        TypeError: anything else.
-    """
-    instance, bound, beside = turn.instance, turn.bound, turn.beside
-    waits = beside is not None and beside.waits
-    if waits or bound.shared:
-        own = [c for c in instance.changes() if c.field != PROMISES]
-        if own != turn.opening:
-            others = [c for c in own if c not in turn.opening] + [c for c in turn.opening if c not in own]
-            names = ", ".join(sorted({c.field for c in others}))
-            how = "is shared" if bound.shared else f"is a {bound.role} handler that waits"
-            raise TypeError(
-                f"{instance.type.name}.{bound.name} {how}, but changed {names}: it runs beside others, and "
-                "may read the state, resolve promises and send; host.tell the actor itself to change it"
-            )
-    patch: list[Change] = instance.take_changes(room)
-    turn.opening = []
-    if turn.actor is not None:
-        if patch:
-            turn.actor.apply(patch)
-        turn.actor = None
-    return patch

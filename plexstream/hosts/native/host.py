@@ -10,7 +10,8 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from plexstream.hosts.native.arguments import WrongArguments
-from plexstream.hosts.native.beside import Beside, changed_beside, first_sight, stand_beside
+from plexstream.hosts.native.aside import changed_beside, stand_beside
+from plexstream.hosts.native.beside import Beside, first_sight
 from plexstream.hosts.native.dropped import close, drive
 from plexstream.hosts.native.ends import NeedsGreenlet
 from plexstream.hosts.native.failures import ASYNCIO, explain, failure, is_fatal
@@ -20,7 +21,7 @@ from plexstream.hosts.native.instance import FieldEntries, Instance
 from plexstream.hosts.native.plan import plan_of
 from plexstream.hosts.native.prepared import Type
 from plexstream.hosts.native.replay import Replay, init_ran, new_task
-from plexstream.hosts.native.task import Task
+from plexstream.hosts.native.task import Task, task_of, waiting_of
 from plexstream.hosts.native.turn import Turn
 from plexstream.hosts.native.values import BadValue, encode_value
 from plexstream.model.errors import Failed, TooLarge
@@ -111,7 +112,7 @@ class NativeHost:
         hook = instance.type.crash
         turn = self._new_turn()
         turn.begin(instance, hook, seq, now, "", "")
-        turn.task().refusal = f"{_where(turn)} cannot wait: the actor's life has ended"
+        task_of(turn).refusal = f"{_where(turn)} cannot wait: the actor's life has ended"
         current.turn, before = turn, current.turn
         try:
             hook.function(instance.object, reason)
@@ -206,14 +207,14 @@ class NativeHost:
                     if not (bound.beside and isinstance(waiting, Waitable)):
                         return self._suspend(turn, coroutine, waiting)
                     close(coroutine)
-                    turn.task().needs_greenlet = True  # it runs again, and sees what is recorded
+                    task_of(turn).needs_greenlet = True  # it runs again, and sees what is recorded
                     raise NeedsGreenlet
             result = self._finish(turn, value)
             if turn.instance is not instance and result.patch:
                 instance.end_of_double(result.patch)
             return result
         except BaseException as error:
-            task = turn.waits()
+            task = waiting_of(turn)
             if task is None or not task.needs_greenlet:
                 return self._fail(turn, error)
             turn.instance.roll_back()
@@ -229,7 +230,7 @@ class NativeHost:
         """The handler has returned. Raises what is wrong with its result or the state."""
         instance, bound = turn.instance, turn.bound
         forgotten(turn, value)
-        if (task := turn.waits()) is not None:
+        if (task := waiting_of(turn)) is not None:
             task.check()
         if value is None:
             data = b"null"
@@ -259,7 +260,7 @@ class NativeHost:
     def _fail(self, turn: Turn, error: BaseException) -> Outcome:
         """The handler has raised, or what it did cannot be."""
         instance, bound = turn.instance, turn.bound
-        task = turn.waits()
+        task = waiting_of(turn)
         ended = task.ended if task is not None else None
         if ended is not None and ended.error is None:  # whatever the handler made of it
             try:
@@ -291,7 +292,7 @@ class NativeHost:
                 stand_beside(turn, Beside(turn.instance.reader), self.activate)
             except Exception as error:  # the user's hook
                 return self._fail(turn, error)
-        task, instance = turn.task(), turn.instance
+        task, instance = task_of(turn), turn.instance
         rest = arguments[-1] if bound.rest else {}
         plain = arguments[:-1] if bound.rest else arguments
 
@@ -315,7 +316,7 @@ class NativeHost:
 
     def _suspend(self, turn: Turn, coroutine: Any, waiting: Any) -> Outcome:
         """A coroutine has come to its first wait."""
-        task = turn.waits()
+        task = waiting_of(turn)
         if task is None or not isinstance(waiting, Waitable):
             close(coroutine)
             raise TypeError(_foreign(turn))
@@ -420,7 +421,7 @@ class NativeHost:
                 turn.actor = None  # it has what the first stretch changed
             except Exception as error:  # the user's hook
                 return failure("non_deterministic", f"{_where(turn)}: {said(error)}")
-        task = turn.task()
+        task = task_of(turn)
         task.expect(plan, now)
         # Others have seen its changes, in the form of then.
         seen = bound.beside or (t.info.visible and begin.base is not None and not instance.migrated)
@@ -439,11 +440,11 @@ def _init(turn: Turn) -> None:
         return
     turn.initialising = True
     if bound.beside:
-        turn.task().refusal = (
+        task_of(turn).refusal = (
             f"the init hook of {instance.type.name} cannot wait before {bound.name}, a shared handler: "
             "let a handler that is not shared be the first"
         )
-    if (task := turn.waits()) is not None:
+    if (task := waiting_of(turn)) is not None:
         task.blocking = True
     try:
         spec.init(instance.object, *([{}] if instance.type.init_config else []))
@@ -452,10 +453,10 @@ def _init(turn: Turn) -> None:
         raise
     finally:
         turn.initialising = False
-        if (task := turn.waits()) is not None:
+        if (task := waiting_of(turn)) is not None:
             task.blocking = not bound.is_async
         if bound.beside:
-            turn.task().refusal = ""
+            task_of(turn).refusal = ""
     if bound.beside:
         turn.opening = instance.changes()
 

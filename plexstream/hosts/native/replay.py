@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from plexstream.hosts.native import left
 from plexstream.hosts.native.beside import is_stretch, sights_at
@@ -25,9 +25,6 @@ from plexstream.model.journal import (
     Step,
 )
 
-if TYPE_CHECKING:
-    from plexstream.hosts.native.host import NativeHost
-
 _CANCEL, _ASK = Control.CANCEL.value, OutKind.ASK.value
 
 
@@ -44,7 +41,7 @@ def new_task(turn: Turn) -> Task:
             "shared handler or a signal may; or give the id of an awakeable of your own"
         )
     if turn.beside is not None:
-        turn.beside.task = task
+        turn.beside.stray = task.stray
     return task
 
 
@@ -55,6 +52,13 @@ def init_ran(history: Sequence[Step], seq: int) -> bool:
             said = [c.value for c in step.completions if c.number == Control.INIT]
             return said[0] == b"true" if said else seq == 1 or step.fresh
     return seq == 1
+
+
+class Runs(Protocol):
+    """Lets the handler of a task go on: a `NativeHost`."""
+
+    def resume(self, task: Task, completion: Completion, now: int) -> Outcome: ...
+    def go_on(self, task: Task) -> Outcome: ...
 
 
 class Replay:
@@ -70,7 +74,7 @@ class Replay:
     """
 
     def __init__(
-        self, host: NativeHost, task: Task, history: Sequence[Step], plan: Plan, now: int, compares: bool
+        self, host: Runs, task: Task, history: Sequence[Step], plan: Plan, now: int, compares: bool
     ) -> None:
         self._host = host
         self._task = task

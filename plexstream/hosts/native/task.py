@@ -430,3 +430,17 @@ def _promise_name(name: object) -> str:
     if not isinstance(name, str) or not name or len(name) > 256:
         raise ValueError(f"host.promise: {name!r} is no name: give a text of 1 to 256 characters")
     return name
+
+
+def task_of(turn: Turn) -> Task:
+    """The steps of a turn's handler, of which it may have none yet."""
+    task = turn.task()
+    assert type(task) is Task
+    return task
+
+
+def waiting_of(turn: Turn) -> Task | None:
+    """The steps of a turn's handler, if it has any."""
+    task = turn.waits()
+    assert task is None or type(task) is Task
+    return task

@@ -8,10 +8,11 @@ import re
 import uuid
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import msgspec
 
+from plexstream.hosts.native.beside import Beside
 from plexstream.hosts.native.time import TurnTime
 from plexstream.hosts.native.values import BadValue, encode_value, plain_value
 from plexstream.model.address import full, parse
@@ -21,10 +22,6 @@ from plexstream.model.journal import Change, Out, OutKind
 from plexstream.model.life import read_call
 from plexstream.model.text import text
 from plexstream.sdk.values import milliseconds
-
-if TYPE_CHECKING:
-    from plexstream.hosts.native.beside import Beside
-    from plexstream.hosts.native.task import Task
 
 _log = logging.getLogger("plexstream.actor")
 LEVELS = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40}
@@ -47,6 +44,19 @@ KEYS = "@keys"
 COMPLETE = "$complete"
 _OUT = 32
 """Bytes that an outgoing item has in the journal besides its payload, about."""
+
+
+class Steps(Protocol):
+    """What a turn asks of the steps of its handler: `Task` has them.
+
+    Attributes:
+        refusal: why it may not wait; empty: it may.
+    """
+
+    refusal: str
+
+    def look(self, name: str, find: Callable[[], Any]) -> Any: ...
+    def again(self, payload: Any) -> BaseException: ...
 
 
 class Turn:
@@ -84,13 +94,13 @@ class Turn:
     )  # fmt: skip
 
     def __init__(
-        self, max_message: int, max_turn: int, make_task: Callable[[Turn], Task], salt: str = ""
+        self, max_message: int, max_turn: int, make_task: Callable[[Turn], Steps], salt: str = ""
     ) -> None:
         self.max_message = max_message
         self._salt = salt
         self._max_turn = max_turn
         self._make_task = make_task
-        self._task: Task | None = None
+        self._task: Steps | None = None
         self._base = 0  # outgoing items of the steps before
         self.instance: Any = None
         self.bound: Any = None
@@ -130,13 +140,13 @@ class Turn:
 
     # Steps
 
-    def task(self) -> Task:
+    def task(self) -> Steps:
         """The steps of the handler, of which it may have none yet."""
         if self._task is None:
             self._task = self._make_task(self)
         return self._task
 
-    def waits(self) -> Task | None:
+    def waits(self) -> Steps | None:
         """The steps, if it has any."""
         return self._task
 
