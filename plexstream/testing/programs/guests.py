@@ -282,8 +282,10 @@ class Stay(Kind):
         for sid, at, who, story in known.outputs(self.name):
             said = _Said(*known.op(sid, at)[1:])
             names = [what for what, _, _ in story]
+            disturbed = known.disturbed(sid, at)
             right = names[:1] == ["init"] and names.count("init") == 1
-            if not (right if known.again(sid) or known.disturbed(sid, at) else names == said.story()):
+            right = right or (disturbed and not names)  # none of its handlers came to an end
+            if not (right if known.again(sid) or disturbed else names == said.story()):
                 raise Violation(f"{who} has lived through {story}, and should have through {said.story()}")
             for what, began, over in story:
                 if over - began < said.ms:
