@@ -37,6 +37,19 @@ class Skipped:
             terminalreporter.write_line(line, red=True)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What tests want to be told at the end: properties `told`, each a head and a line below it."""
+    lines = {}
+    for report in [report for found in terminalreporter.stats.values() for report in found]:
+        if getattr(report, "when", "") == "call":
+            for name, value in report.user_properties:
+                if name == "told":
+                    lines.setdefault(value[0], []).append(value[1])
+    for head, below in lines.items():
+        for line in (head, *below):
+            terminalreporter.write_line(line)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_report_to_serializable():
     """What a test has logged may be no text that can be sent between processes: halves of surrogate pairs."""

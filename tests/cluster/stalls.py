@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 
 from callers import KINDS, OK, Operation
@@ -13,9 +13,11 @@ from room import Installation
 from plexstream.log.installation import names
 from plexstream.testing.errors import KafkaUnavailableError
 
-# Properties of a test's report
-NAME = "stalls"
-RESTARTED = "brokers restarted"
+HEAD = "longest wait for an acknowledgement from the fault on, in seconds:\n" + " " * 28 + "".join(
+    f"{name[:9]:>10}" for name in (*KINDS, "serves at", "from then", "undone")
+)  # fmt: skip
+"""Of a table of rows: until the cluster could serve again, and of all kinds from then on, and from the end of
+the fault on."""
 
 
 def row(fault: str, history: Iterable[Operation], struck: float, serves: float, undone: float) -> str:
@@ -59,17 +61,3 @@ def longest(history: Iterable[Operation], since: float, kind: str = "") -> float
     """The longest wait from `since` on, in seconds, for an operation that was acknowledged then or later."""
     done = (op for op in history if op.outcome == OK and op.ended > since and kind in ("", op.kind))
     return max((op.ended - max(op.begun, since) for op in done), default=0.0)
-
-
-def table(properties: Iterable[Mapping[str, object]]) -> list[str]:
-    """Seconds by fault and kind; until the cluster could serve again, and of all kinds from then on, and from
-    the end of the fault on. Nothing if there are none.
-
-    Args:
-        properties: of the reports of tests, by name.
-    """
-    found = [str(of[name]) for of in properties for name in (RESTARTED, NAME) if name in of]
-    if not found:
-        return []
-    heads = "".join(f"{kind[:9]:>10}" for kind in (*KINDS, "serves at", "from then", "undone"))
-    return ["longest wait for an acknowledgement from the fault on, in seconds:", f"{'':28}{heads}", *found]
