@@ -20,7 +20,7 @@ from plexstream.processor.actors.refusals import Refusals
 from plexstream.processor.actors.ticks import Ticks
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.journal.restore import Restore
-from plexstream.processor.journal.turns import bad_record
+from plexstream.processor.journal.turns import turn_malformed
 from plexstream.processor.mailbox.care import Care
 from plexstream.processor.mailbox.changes import Changes
 from plexstream.processor.mailbox.commands import Commands
@@ -103,7 +103,7 @@ class Processor:
         for offset, message in messages:
             if type(message) is BadRecord:
                 if inbox.admit(offset, "", 0, 0):
-                    ledger.append(bad_record(ledger.claim, offset, message, ledger.now))
+                    ledger.append(turn_malformed(ledger.claim, offset, message, ledger.now))
                 continue
             assert type(message) is Envelope
             if inbox.admit(offset, message.origin, message.origin_seq, message.origin_index):

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from plexstream.model.errors import BadSchedule
 from plexstream.model.host import TypeInfo
-from plexstream.model.journal import REJECTED, Out, OutKind, Turn
+from plexstream.model.journal import Out, OutKind, Turn
 from plexstream.model.message import TELL, Envelope
 from plexstream.model.schedule import fire, first, parse_schedule
 from plexstream.model.snapshot import Snapshot
 from plexstream.model.timer import CRON, decode_timer
-from plexstream.processor.journal.fold import TIMER
+from plexstream.processor.journal.turns import turn_left_out
 from plexstream.processor.state.pieces import Pieces
 
 _TIMER = OutKind.TIMER.value
@@ -52,9 +52,9 @@ def left_out(claim: int, e: Envelope, now: int, info: TypeInfo | None) -> Turn |
         if declared != schedule:  # the code has changed, and the actor has not been loaded since
             if declared:
                 outs.append(_next(e, declared, _first(declared, now)))
-            return _without_handler(claim, e, now, outs)
+            return turn_left_out(claim, e, now, outs)
     runs, due = _fire(schedule, e.time, now)
-    return None if runs else _without_handler(claim, e, now, [_next(e, schedule, due)])
+    return None if runs else turn_left_out(claim, e, now, [_next(e, schedule, due)])
 
 
 def arm(info: TypeInfo, actor: str, pieces: Pieces, now: int) -> list[Out]:
@@ -70,13 +70,6 @@ def arm(info: TypeInfo, actor: str, pieces: Pieces, now: int) -> list[Out]:
 
 def _next(e: Envelope, schedule: str, due: int) -> Out:
     return Out(_TIMER, e.id, e.target, e.handler, e.payload, "", schedule, due)
-
-
-def _without_handler(claim: int, e: Envelope, now: int, outs: list[Out]) -> Turn:
-    return Turn(
-        claim, e.target, 0, TIMER, -1, now, REJECTED, False, "", [], e.handler, e.id, e.sender, TELL,
-        "", e.origin_seq, 0, outs,
-    )  # fmt: skip
 
 
 def _fire(schedule: str, due: int, now: int) -> tuple[bool, int]:

@@ -11,7 +11,7 @@ from plexstream.processor.actors.actors import Actors
 from plexstream.processor.actors.recurring import again
 from plexstream.processor.journal.fold import TIMER
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.journal.turns import refusal
+from plexstream.processor.journal.turns import turn_refused
 from plexstream.processor.records import Answer
 from plexstream.processor.state.kept import Kept
 
@@ -50,7 +50,7 @@ class Refusals:
             if kept is not None:
                 e = e._replace(idempotency_key="")  # what is kept is that of another
         changes, notices = self._actors.failed(e, code, detail)
-        turn = refusal(
+        turn = turn_refused(
             ledger.claim, topic, offset, e, ledger.now, seq, code, detail, data, attempts, changes, notices,
             shown,
         )  # fmt: skip

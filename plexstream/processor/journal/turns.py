@@ -1,10 +1,10 @@
-"""Turns that run no handler: errors to callers, dead letters, timers of one actor for another."""
+"""Turns that run no handler, by what they are for. Those of handlers are made at the door."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from plexstream.model.journal import FAILED, REJECTED, Change, Out, OutKind, Turn
+from plexstream.model.journal import DONE, FAILED, REJECTED, Change, Out, OutKind, Turn
 from plexstream.model.message import ASK, TELL, Envelope
 from plexstream.model.text import text
 from plexstream.processor.journal.fold import MAILBOX, TIMER, TRIED
@@ -15,7 +15,7 @@ MAX_DETAIL = 4_000
 _ERROR, _DEAD, _TELL = OutKind.ERROR.value, OutKind.DEADLETTER.value, OutKind.TELL.value
 
 
-def refusal(
+def turn_refused(
     claim: int, topic: str, offset: int, e: Envelope, now: int, seq: int,
     code: str, detail: str, data: Any, attempts: int,
     changes: list[Change], notices: list[Out], shown: Envelope | None = None,
@@ -35,26 +35,35 @@ def refusal(
     if key and e.kind == TELL:
         outs.append(kept_out(error_body(code, detail, data), True))
     status = REJECTED if code == "rejected" else FAILED
-    return plain_turn(claim, topic, offset, e, now, seq, status, outs, changes, key)
+    return _turn(claim, topic, offset, e, now, seq, status, outs, changes, key)
 
 
-def plain_turn(
-    claim: int, topic: str, offset: int, e: Envelope, now: int, seq: int, status: int, outs: list[Out],
-    changes: list[Change], key: str = "",
+def turn_answered(claim: int, offset: int, e: Envelope, now: int, seq: int, outs: list[Out],
+    changes: list[Change],
 ) -> Turn:  # fmt: skip
-    """A turn that no handler made."""
-    return Turn(
-        claim, e.target, seq, topic, offset, now, status, False, key, changes, e.handler, e.id, e.sender,
-        e.kind, e.origin, e.origin_seq, e.origin_index, outs,
-    )  # fmt: skip
+    """A call of the mailbox gets what is kept for it."""
+    return _turn(claim, MAILBOX, offset, e, now, seq, DONE, outs, changes)
 
 
-def tried_turn(claim: int, offset: int, e: Envelope, now: int, seq: int, attempt: Change) -> Turn:
+def turn_changed(
+    claim: int, topic: str, offset: int, e: Envelope, now: int, seq: int, fresh: bool, outs: list[Out],
+    changes: list[Change],
+) -> Turn:  # fmt: skip
+    """The system itself changes an actor's state; `fresh`: what it was before has expired."""
+    return _turn(claim, topic, offset, e, now, seq, DONE, outs, changes, fresh=fresh)
+
+
+def turn_tried(claim: int, offset: int, e: Envelope, now: int, seq: int, attempt: Change) -> Turn:
     """An attempt that has failed and is not the last: its message is not done yet."""
-    return plain_turn(claim, TRIED, offset, e, now, seq, FAILED, [], [attempt])
+    return _turn(claim, TRIED, offset, e, now, seq, FAILED, [], [attempt])
 
 
-def bad_record(claim: int, offset: int, bad: BadRecord, now: int) -> Turn:
+def turn_left_out(claim: int, e: Envelope, now: int, outs: list[Out]) -> Turn:
+    """A firing of a timer that runs no handler."""
+    return _turn(claim, TIMER, -1, e, now, 0, REJECTED, outs, [])
+
+
+def turn_malformed(claim: int, offset: int, bad: BadRecord, now: int) -> Turn:
     """What is no message is put aside, byte by byte."""
     out = Out(_DEAD, "", "", "", bad.raw, "malformed", bad.detail, 1)
     return Turn(
@@ -62,9 +71,19 @@ def bad_record(claim: int, offset: int, bad: BadRecord, now: int) -> Turn:
     )  # fmt: skip
 
 
-def forward(claim: int, actor: str, seq: int, now: int, e: Envelope) -> Turn:
+def turn_forwarded(claim: int, actor: str, seq: int, now: int, e: Envelope) -> Turn:
     """A turn by which `actor` sends the message of its timer on to another."""
     return Turn(
         claim, actor, seq, TIMER, -1, now, 0, False, "", [], "", e.id,
         actor, TELL, "", 0, 0, [Out(_TELL, "", e.target, e.handler, e.payload)],
+    )  # fmt: skip
+
+
+def _turn(
+    claim: int, topic: str, offset: int, e: Envelope, now: int, seq: int, status: int, outs: list[Out],
+    changes: list[Change], key: str = "", fresh: bool = False,
+) -> Turn:  # fmt: skip
+    return Turn(
+        claim, e.target, seq, topic, offset, now, status, fresh, key, changes, e.handler, e.id, e.sender,
+        e.kind, e.origin, e.origin_seq, e.origin_index, outs,
     )  # fmt: skip

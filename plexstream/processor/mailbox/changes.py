@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from plexstream.model.host import ActorHost
-from plexstream.model.journal import DONE, Change, Out, Turn
+from plexstream.model.journal import Change, Out
 from plexstream.model.message import Envelope
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
 from plexstream.processor.actors.expiry import Expiry
 from plexstream.processor.actors.lives import life_change
 from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.journal.turns import turn_changed
 from plexstream.processor.waiting.invocation import Cause
 from plexstream.processor.waiting.invocations import Invocations
 
@@ -44,11 +45,10 @@ class Changes:
             actor.reader.hidden = False
         actor.seq += 1
         actor.time = ledger.now
-        turn = Turn(
-            ledger.claim, actor.address, actor.seq, cause.topic, cause.offset, ledger.now, DONE, fresh, "",
-            [*changes, *self._actors.mark_raw(actor)], e.handler, e.id, e.sender, e.kind, e.origin,
-            e.origin_seq, e.origin_index, outs,
-        )  # fmt: skip
+        changes = [*changes, *self._actors.mark_raw(actor)]
+        turn = turn_changed(
+            ledger.claim, cause.topic, cause.offset, e, ledger.now, actor.seq, fresh, outs, changes
+        )
         if actor.instance is not None:
             self._host.apply(actor.instance, patch)
         self._actors.append(actor, self._invocations.meanwhile(actor, turn))

@@ -15,7 +15,7 @@ from plexstream.processor.actors.lives import WAKE
 from plexstream.processor.actors.recurring import again
 from plexstream.processor.actors.refusals import Refusals
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.journal.turns import tried_turn
+from plexstream.processor.journal.turns import turn_tried
 from plexstream.processor.records import Answer, error_body
 from plexstream.processor.waiting.invocation import Invocation, cause_of
 from plexstream.processor.waiting.invocations import Invocations
@@ -59,7 +59,7 @@ class Failures:
             return True
         if retried and e.kind == TELL:
             attempt = self._actors.try_again(actor, e, now, retry, result)
-            turn = tried_turn(ledger.claim, offset, e, now, actor.seq + 1, attempt)
+            turn = turn_tried(ledger.claim, offset, e, now, actor.seq + 1, attempt)
             self._actors.append(actor, turn)
             if actor.queue is None:
                 actor.queue = deque()

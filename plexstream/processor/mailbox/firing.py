@@ -17,7 +17,7 @@ from plexstream.processor.actors.refusals import Refusals
 from plexstream.processor.actors.ticks import TICK, Ticks
 from plexstream.processor.journal.fold import TIMER
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.journal.turns import forward
+from plexstream.processor.journal.turns import turn_forwarded
 from plexstream.processor.mailbox.door import Door
 from plexstream.processor.waiting.invocations import Invocations
 
@@ -66,7 +66,7 @@ class Firing:
         if e.handler == WAKE:
             if not self._invocations.answers.wake(timer):
                 # Whoever slept has ended: the timer only has to go.
-                turn = forward(ledger.claim, timer.address, 0, ledger.now, e)
+                turn = turn_forwarded(ledger.claim, timer.address, 0, ledger.now, e)
                 ledger.append(turn._replace(outs=[], status=FAILED))
         elif e.target == timer.address:
             left = left_out(ledger.claim, e, ledger.now, self._host.type_info(type_of(e.target)))
@@ -85,7 +85,7 @@ class Firing:
             self._refusals.refuse(TIMER, -1, e, actor.code, actor.detail)
             return
         assert type(actor) is Actor
-        turn = forward(ledger.claim, actor.address, actor.seq + 1, ledger.now, e)
+        turn = turn_forwarded(ledger.claim, actor.address, actor.seq + 1, ledger.now, e)
         if self._expiry.expired(actor):
             # The first turn after its time: it is the one that begins anew.
             try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from plexstream.model import idempotency
 from plexstream.model.host import Result
-from plexstream.model.journal import DONE
 from plexstream.model.life import call_name
 from plexstream.model.message import ASK, Envelope
 from plexstream.processor import limits
@@ -12,9 +11,8 @@ from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
 from plexstream.processor.actors.calls import pending
 from plexstream.processor.actors.refusals import Refusals
-from plexstream.processor.journal.fold import MAILBOX
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.journal.turns import plain_turn
+from plexstream.processor.journal.turns import turn_answered
 from plexstream.processor.mailbox.changes import Changes
 from plexstream.processor.state.kept import OVERLOADED, answer_out
 from plexstream.processor.waiting.invocation import Invocation, cause_of
@@ -53,9 +51,7 @@ class Repeats:
             actor.seq += 1
             outs = answer_out(kept, ASK, e.id, e.reply_to)
             raw = self._actors.mark_raw(actor)
-            ledger.append(
-                plain_turn(ledger.claim, MAILBOX, offset, e, ledger.now, actor.seq, DONE, outs, raw)
-            )
+            ledger.append(turn_answered(ledger.claim, offset, e, ledger.now, actor.seq, outs, raw))
         else:
             self._refusals.tell_kept(offset, e, kept)
         return True
