@@ -340,7 +340,6 @@ def _write(pieces: Pieces) -> None:
     pieces.flush(marker)
     pieces.store.write({PARTITION_KEY: None})
     pieces.unsaved.clear()
-    pieces.unsaved_cores.clear()
 
 
 def _out_of_range(partition: int, until: int, base: int, end: int) -> str:

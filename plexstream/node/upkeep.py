@@ -47,7 +47,7 @@ class Upkeep:
                 "anew", takeover.partition,
             )  # fmt: skip
             # Who has them before that is done needs records that are gone, and so does not take them for all.
-            processor.pieces.all_unsaved(max(0, takeover.facts.first - 1))
+            processor.pieces.unsaved.all(max(0, takeover.facts.first - 1))
         self._journal = takeover.journal
         self._mailbox: Place = (services.topics.mailbox, takeover.partition)
         self.flushed_at = services.now()
@@ -107,9 +107,9 @@ class Upkeep:
                 continue
             if isinstance(turn, Turn | Step):
                 # One that does not count may be noted too: its pieces are then saved once more than needed.
-                pieces.note_unsaved(record.offset, turn)
+                pieces.unsaved.note(record.offset, turn)
         if not self.catching_up:
-            pieces.order_unsaved()
+            pieces.unsaved.order()
             self.s.journal.release(self._journal)
 
     # Once a second
@@ -143,7 +143,7 @@ class Upkeep:
     def _first_unsaved(self) -> int | None:
         if self.catching_up:
             return self._unsaved
-        firsts = self._saving_from, self.processor.pieces.oldest_unsaved()
+        firsts = self._saving_from, self.processor.pieces.unsaved.oldest()
         return min((first for first in firsts if first is not None), default=None)
 
     @property
@@ -159,7 +159,7 @@ class Upkeep:
         self._ages.note(now, p.fold.next, max(intervals.values(), default=0))
         if self._saving is not None or self.catching_up:
             return
-        oldest = p.pieces.oldest_unsaved()
+        oldest = p.pieces.unsaved.oldest()
         long = oldest is not None and p.fold.next - oldest >= settings.snapshot_lag
         lag = p.fold.next - settings.snapshot_lag // 2 if long else 0
         before = {
@@ -170,15 +170,15 @@ class Upkeep:
         def due(address: str) -> int:
             return before.get(type_of(address), lag)
 
-        taken = p.pieces.take_unsaved(settings.snapshot_batch, settings.snapshot_bytes, latest, due)
+        taken = p.pieces.unsaved.take(settings.snapshot_batch, settings.snapshot_bytes, latest, due)
         full = len(taken) >= settings.snapshot_batch
         while p.actors.to_save and len(taken) < settings.snapshot_batch:
-            taken.update(p.pieces.take_core(p.actors.to_save.pop()))
+            taken.update(p.pieces.unsaved.take_core(p.actors.to_save.pop()))
         self._more = full or bool(p.actors.to_save)
         if not taken:
             return
         p.settle()
-        partition = p.fold.partition(p.pieces.oldest_unsaved())
+        partition = p.fold.partition(p.pieces.unsaved.oldest())
         taken[PARTITION_KEY] = partition_piece(partition)
         taken[CODE_KEY] = self._code
         taken[LIFE_KEY] = self._lineage(partition)
@@ -186,7 +186,7 @@ class Upkeep:
             (*self._snapshots, snapshot_key(key), None if piece is None else encode_snapshot(piece))
             for key, piece in taken.items()
         ]
-        self._saving_from = min(p.pieces.saving.values())
+        self._saving_from = min(p.pieces.unsaved.taken.values())
         self._saving = self.lane.save(records), partition
         self.s.kick_lanes()
 
@@ -204,8 +204,8 @@ class Upkeep:
         if self._saving is None or batch < self._saving[0]:
             return  # another's: of the sentinel of the takeover
         (_, partition), self._saving, self._saving_from = self._saving, None, None
-        self.processor.pieces.saved()
-        oldest = self.processor.pieces.oldest_unsaved()
+        self.processor.pieces.unsaved.saved()
+        oldest = self.processor.pieces.unsaved.oldest()
         if oldest is None or oldest >= self._takeover.facts.first:
             self._takeover.save_all = False
         if self._more:

@@ -49,11 +49,11 @@ def test_pieces_of_all_kinds_are_saved_oldest_first():
             0, 0, [timer],
         ))  # fmt: skip
     for round in range(6):
-        taken = pieces.take_unsaved(20, 10**6, 10**6, lambda _: 10**6)
-        assert sorted(pieces.saving.values()) == sorted([*range(5 * round, 5 * round + 5)] * 4)
+        taken = pieces.unsaved.take(20, 10**6, 10**6, lambda _: 10**6)
+        assert sorted(pieces.unsaved.taken.values()) == sorted([*range(5 * round, 5 * round + 5)] * 4)
         assert len(taken) == 20
-        assert pieces.oldest_unsaved() == (5 * round + 5 if round < 5 else None)
-        pieces.saved()
+        assert pieces.unsaved.oldest() == (5 * round + 5 if round < 5 else None)
+        pieces.unsaved.saved()
 
 
 def test_one_batch_follows_the_other_while_snapshots_are_behind(tmp_path):

@@ -9,7 +9,7 @@ from plexstream.processor import Settings
 from plexstream.processor.journal.fold import MAILBOX
 
 JOURNAL, MAIL = ("journal", 0), ("mailbox", 0)
-NOTHING_UNSAVED = {"pieces.oldest_unsaved.return_value": None}
+NOTHING_UNSAVED = {"pieces.unsaved.oldest.return_value": None}
 
 
 def answer(ask):

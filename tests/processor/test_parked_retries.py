@@ -354,12 +354,12 @@ def test_a_step_that_the_snapshots_have_before_the_store_is_gone_from_them_when_
     world.tell("account/1", "book", name="a")
     pass_time(world, 10)
     pieces, never = world.pieces, lambda _: 1 << 60
-    saved = {k: p for k, p in pieces.take_unsaved(100, 1 << 20, 1 << 60, never).items() if k[0] == Piece.STEP}
+    saved = {k: p for k, p in pieces.unsaved.take(100, 1 << 20, 1 << 60, never).items() if k[0] == Piece.STEP}
     assert saved
-    pieces.saved()
+    pieces.unsaved.saved()
     READY.append(0)
     pass_time(world, 60)
-    gone = pieces.take_unsaved(100, 1 << 20, 1 << 60, never)
+    gone = pieces.unsaved.take(100, 1 << 20, 1 << 60, never)
     assert [gone.get(key, "kept") for key in saved] == [None] * len(saved)
 
 

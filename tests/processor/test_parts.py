@@ -255,13 +255,13 @@ def test_what_changes_is_flushed_and_saved_again(steps):
         elif what == "forget":
             p.forget_clean(0)
         elif what == "save":
-            taken = p.take_unsaved(9, 1000, 1000, lambda address: 1000)
+            taken = p.unsaved.take(9, 1000, 1000, lambda address: 1000)
             assert {key[1]: piece.offset for key, piece in taken.items()} == {a: newest[a] for a in unsaved}
             unsaved.clear()
         else:
-            assert bool(p.take_core(actor)) == (actor in unsaved)
+            assert bool(p.unsaved.take_core(actor)) == (actor in unsaved)
             unsaved.pop(actor, None)
-        assert p.oldest_unsaved() == min(unsaved.values(), default=None)
+        assert p.unsaved.oldest() == min(unsaved.values(), default=None)
         assert {piece.address: piece.offset for piece in store.scan(Piece.ACTOR)} == stored
 
 
@@ -269,21 +269,22 @@ def test_what_the_snapshot_topic_lacks():
     p = pieces()
     for offset, actor in enumerate(["a", "b", "a", "c"]):
         p.apply(10 + offset, turn(actor=actor, patch=[Change("m", "k", b"1"), Change("n", None, b"2")]))
-    assert p.oldest_unsaved() == 10
-    taken = p.take_unsaved(3, 1000, 12, lambda address: 0 if address == "c" else 99)
+    assert p.unsaved.oldest() == 10
+    taken = p.unsaved.take(3, 1000, 12, lambda address: 0 if address == "c" else 99)
     assert [k[:2] for k in taken] == [(0, "a"), (1, "a"), (0, "b")]  # oldest first, whatever they are
-    assert p.oldest_unsaved() == 11
-    assert sorted(p.saving.values()) == [10, 10, 11]  # a rebuild needs the journal from there until then
-    p.saved()
+    assert p.unsaved.oldest() == 11
+    # A rebuild needs the journal from there until then.
+    assert sorted(p.unsaved.taken.values()) == [10, 10, 11]
+    p.unsaved.saved()
     p.apply(20, turn(actor="a", patch=[Change("m", "k", b"3")]))
-    assert p.take_core("a")[0, "a", "", None].data == b'{"n":2}'
-    assert p.take_core("a") == {}
-    p.saved()
-    p.take_unsaved(99, 1000, 99, lambda address: 0)
-    assert p.oldest_unsaved() == 11
-    p.take_unsaved(99, 1000, 99, lambda address: 99)
-    p.saved()
-    assert p.oldest_unsaved() is None
+    assert p.unsaved.take_core("a")[0, "a", "", None].data == b'{"n":2}'
+    assert p.unsaved.take_core("a") == {}
+    p.unsaved.saved()
+    p.unsaved.take(99, 1000, 99, lambda address: 0)
+    assert p.unsaved.oldest() == 11
+    p.unsaved.take(99, 1000, 99, lambda address: 99)
+    p.unsaved.saved()
+    assert p.unsaved.oldest() is None
 
 
 def test_one_transaction_of_snapshots_has_so_many_bytes():
@@ -292,11 +293,11 @@ def test_one_transaction_of_snapshots_has_so_many_bytes():
         p.apply(offset, turn(actor="a", patch=[Change("m", str(offset), b"x" * 100)]))
     p.apply(6, turn(actor="b", patch=[Change("n", None, b"9" * 300)]))
     sizes = []
-    while taken := p.take_unsaved(99, 200, 99, lambda address: 99):
+    while taken := p.unsaved.take(99, 200, 99, lambda address: 99):
         sizes.append([len(piece.data) for piece in taken.values()])
-        p.saved()
+        p.unsaved.saved()
     assert sizes == [[2, 100, 100], [100, 100], [100, 100], [306]]
-    assert p.oldest_unsaved() is None
+    assert p.unsaved.oldest() is None
 
 
 @pytest.mark.parametrize("fields", [{}, {"a": b"1"}, {"a": b'"x"', "b": b"[1,{}]"}])

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from plexstream.model.idempotency import CONFLICT, digest_of
+from plexstream.model.idempotency import CONFLICT, digest_of, name
 from plexstream.model.journal import MEANWHILE, Out, OutKind, Step, Turn
 from plexstream.model.message import ASK, ERROR, REPLY, TELL
-from plexstream.model.snapshot import Snapshot
+from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.processor.ports import PieceKey
 
+_PIECE = Piece.REPLY.value
 _REPLY, _ERROR, _KEPT = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.KEPT.value
 
 
@@ -104,3 +106,8 @@ def of_piece(piece: Snapshot) -> Kept:
     """The inverse."""
     digest, _, payload = piece.data.partition(b"\0")
     return Kept(piece.seq, payload, digest.decode())
+
+
+def reply_key(turn: Turn | Step) -> PieceKey:
+    """The key of what a turn came to."""
+    return (_PIECE, turn.actor, name(turn.handler, turn.idempotency_key), None)

@@ -7,9 +7,7 @@ ahead of the log, and the handlers never behind themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from heapq import merge
-from operator import itemgetter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from plexstream.model import idempotency
@@ -18,9 +16,10 @@ from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.timer import timer_piece
 from plexstream.processor.ports import Due, PieceKey, Store
 from plexstream.processor.state.core import Core
-from plexstream.processor.state.histories import Codec, Histories, step_keys
+from plexstream.processor.state.histories import Codec, Histories
 from plexstream.processor.state.history import is_note
-from plexstream.processor.state.kept import Kept, of_later, of_others, of_piece, outcome_of, piece_data
+from plexstream.processor.state.kept import Kept, of_later, of_piece, outcome_of, piece_data, reply_key
+from plexstream.processor.state.unsaved import Unsaved
 
 _STEP = Piece.STEP.value
 _ACTOR, _ENTRY, _REPLY, _TIMER = Piece.ACTOR.value, Piece.ENTRY.value, Piece.REPLY.value, Piece.TIMER.value
@@ -53,10 +52,7 @@ class Pieces:
         self.dirty_bytes = 0
         self.ahead: dict[PieceKey, Change | Turn | Step | Out] = {}
         self._timers_more = 0  # than the store has
-        # What is not in the snapshot topic, with the offset of its first turn, oldest first.
-        self.unsaved: dict[PieceKey, int] = {}
-        self.unsaved_cores: dict[str, int] = {}
-        self.saving: dict[PieceKey, int] = {}  # handed to a transaction that is not committed yet
+        self.unsaved = Unsaved(store, self.core, self._newest)
 
     # Reading
 
@@ -136,7 +132,7 @@ class Pieces:
             if change.key is not None:
                 self.ahead[_ENTRY, turn.actor, change.field, change.key] = change
         if turn.idempotency_key:
-            self.ahead[_reply_key(turn)] = turn
+            self.ahead[reply_key(turn)] = turn
         if turn.cause_topic == "timer":
             self.ahead[_TIMER, turn.sender, turn.message_id, None] = turn
         for out in turn.outs:
@@ -158,9 +154,9 @@ class Pieces:
                 if gone:
                     self._drop(offset, piece)
                 elif piece in self.histories.dirty:
-                    self.unsaved.setdefault(piece, offset)
+                    self.unsaved.pieces.setdefault(piece, offset)
                 else:
-                    self.unsaved.pop(piece, None)
+                    self.unsaved.pieces.pop(piece, None)
         if changes:
             core = self.cores.get(actor)
             if core is None:
@@ -184,7 +180,7 @@ class Pieces:
             if not core.noted:
                 core.noted = True
                 self.dirty_cores[actor] = core
-                self.unsaved_cores.setdefault(actor, offset)
+                self.unsaved.cores.setdefault(actor, offset)
         if turn.cause_topic == "timer":  # first: the turn may set it anew
             self._set_timer(offset, (_TIMER, turn.sender, turn.message_id, None), None, turn)
         for out in turn.outs:
@@ -215,7 +211,7 @@ class Pieces:
 
     def _keep_reply(self, offset: int, turn: Turn | Step) -> None:
         ttl = self._reply_ttl if idempotency.has_key(turn.idempotency_key) else self._result_ttl
-        self._keep(offset, _reply_key(turn), outcome_of(turn), turn.time + ttl, turn)
+        self._keep(offset, reply_key(turn), outcome_of(turn), turn.time + ttl, turn)
 
     def _keep(self, offset: int, key: PieceKey, kept: Kept, until: int, by: Turn | Step | Out) -> None:
         if self.ahead.get(key) is by:
@@ -235,11 +231,11 @@ class Pieces:
         key = (piece.kind, piece.address, piece.name, piece.key)
         self.dirty[key] = piece
         self.dirty_bytes += len(piece.data)
-        self.unsaved.setdefault(key, offset)
+        self.unsaved.pieces.setdefault(key, offset)
 
     def _drop(self, offset: int, key: PieceKey) -> None:
         self.dirty[key] = None
-        self.unsaved.setdefault(key, offset)
+        self.unsaved.pieces.setdefault(key, offset)
 
     # Flushing and saving
 
@@ -267,86 +263,10 @@ class Pieces:
             for address in [a for a in self.cores if a not in self.dirty_cores][:spare]:
                 del self.cores[address]
 
-    def oldest_unsaved(self) -> int | None:
-        """Offset of the first turn that the snapshot topic lacks, once what was taken stands there."""
-        firsts = [next(iter(d.values())) for d in (self.unsaved, self.unsaved_cores) if d]
-        return min(firsts, default=None)
-
-    def note_unsaved(self, offset: int, turn: Turn | Step) -> None:
-        """The turn at `offset` is in the store, but may not be in the snapshot topic."""
-        if turn.status == DONE or turn.patch or type(turn) is Step:
-            self.unsaved_cores[turn.actor] = min(offset, self.unsaved_cores.get(turn.actor, offset))
-        keys: list[PieceKey] = [(_ENTRY, turn.actor, c.field, c.key) for c in turn.patch if c.key is not None]
-        keys += [
-            (_TIMER, turn.actor, out.id, None) for out in turn.outs if out.kind in (_OUT_TIMER, _OUT_CANCEL)
-        ]
-        keys += [(_REPLY, turn.actor, out.id, None) for out in turn.outs if of_others(out)]
-        if turn.cause_topic == "timer":
-            keys.append((_TIMER, turn.sender, turn.message_id, None))
-        if turn.idempotency_key:
-            keys.append(_reply_key(turn))
-        if type(turn) is Step:
-            keys += step_keys(turn)
-        for key in keys:
-            self.unsaved[key] = min(offset, self.unsaved.get(key, offset))
-
-    def all_unsaved(self, offset: int) -> None:
-        """The snapshot topic is another one, and has nothing of what the store has, from `offset` on."""
-        for kind in (_ACTOR, _ENTRY, _REPLY, _TIMER, _STEP):
-            for piece in self.store.scan(kind):
-                if kind == _ACTOR:
-                    self.unsaved_cores[piece.address] = offset
-                else:
-                    self.unsaved[piece.kind, piece.address, piece.name, piece.key] = offset
-
-    def order_unsaved(self) -> None:
-        """After `note_unsaved`: oldest first again."""
-        self.unsaved = dict(sorted(self.unsaved.items(), key=lambda item: item[1]))
-        self.unsaved_cores = dict(sorted(self.unsaved_cores.items(), key=lambda item: item[1]))
-
-    def take_unsaved(
-        self, limit: int, size: int, before: int, due: Callable[[str], int]
-    ) -> dict[PieceKey, Snapshot | None]:
-        """Up to `limit` pieces whose first unsaved turn is below offset `due(address)`, at most `before`.
-
-        The one with which they have `size` bytes is the last, too: what is taken is in memory several times.
-        They count as saved when `saved` is called.
-        """
-        taken: dict[PieceKey, Snapshot | None] = {}
-        cores = (((_ACTOR, address, "", None), first) for address, first in self.unsaved_cores.items())
-        for key, first in merge(cores, self.unsaved.items(), key=_first):
-            if first >= before or len(taken) >= limit or size <= 0:
-                break
-            if first < due(key[1]):
-                piece = taken[key] = self._save(key[1]) if key[0] == _ACTOR else self._newest(key)
-                size -= len(piece.data) if piece is not None else 0
-        for key in taken:
-            saved = self.unsaved_cores.pop(key[1]) if key[0] == _ACTOR else self.unsaved.pop(key)
-            self.saving[key] = saved
-        return taken
-
     def _newest(self, key: PieceKey) -> Snapshot | None:
         if key[0] == _STEP and key in self.histories.dirty:
             return self.histories.save(key)
         return self.dirty[key] if key in self.dirty else self.store.get(key)
-
-    def take_core(self, address: str) -> dict[PieceKey, Snapshot | None]:
-        """One actor's fields, if they are unsaved."""
-        first = self.unsaved_cores.pop(address, None)
-        if first is None:
-            return {}
-        key = (_ACTOR, address, "", None)
-        self.saving[key] = first
-        return {key: self._save(address)}
-
-    def _save(self, address: str) -> Snapshot:
-        core = self.core(address)
-        core.noted = False
-        return core.snapshot()
-
-    def saved(self) -> None:
-        """What was taken stands in the snapshot topic."""
-        self.saving.clear()
 
     def expired_replies(self, now: int, limit: int) -> Iterator[PieceKey | None]:
         """Keys of kept replies that have expired; None after each `limit` pieces looked at."""
@@ -401,14 +321,6 @@ class Pieces:
     def pending_timers(self) -> int:
         """How many timers are pending."""
         return self.store.timers() + self._timers_more
-
-
-_first = itemgetter(1)
-
-
-def _reply_key(turn: Turn | Step) -> PieceKey:
-    """The key of what a turn came to."""
-    return (_REPLY, turn.actor, idempotency.name(turn.handler, turn.idempotency_key), None)
 
 
 def _size(step: Step) -> int:

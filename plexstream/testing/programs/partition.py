@@ -198,7 +198,7 @@ class OnePartition:
                 done(lane.queue.popleft()[0])
         if plan.flush and random.random() < plan.flush:
             p.settle()
-            p.pieces.flush(partition_piece(p.fold.partition(p.pieces.oldest_unsaved())))
+            p.pieces.flush(partition_piece(p.fold.partition(p.pieces.unsaved.oldest())))
         if plan.evict and random.random() < plan.evict:
             p.actors.evict_idle(self.now + 1_000_000_000)
         return moved
