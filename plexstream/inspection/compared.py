@@ -11,7 +11,8 @@ from plexstream.model.life import EXIT, SIGNALS, Life
 from plexstream.model.message import ASK
 from plexstream.model.timer import CRON
 from plexstream.processor.actors.calls import take
-from plexstream.processor.actors.lives import Lives, Ruling
+from plexstream.processor.actors.lives import Lives
+from plexstream.processor.actors.signals import Ruling
 from plexstream.processor.journal.fold import TIMER
 from plexstream.processor.state.kept import of_others, result_out
 from plexstream.processor.state.pieces import Pieces

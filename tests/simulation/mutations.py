@@ -18,8 +18,9 @@ from plexstream.node.takeover import Takeover
 from plexstream.node.upkeep import Upkeep
 from plexstream.processor import Processor
 from plexstream.processor.actors import actors, refusals
-from plexstream.processor.actors.lives import Lives, Ruling
+from plexstream.processor.actors.lives import Lives
 from plexstream.processor.actors.refusals import Refusals
+from plexstream.processor.actors.signals import Ruling
 from plexstream.processor.journal import turns
 from plexstream.processor.journal.fold import Fold, InboxFold
 from plexstream.processor.journal.inbox import InboxState

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from plexstream.model.address import parse
 from plexstream.model.errors import FAILURES
@@ -49,40 +49,27 @@ from plexstream.model.message import ASK, Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.model.timer import CRON, decode_timer
 from plexstream.processor.actors.calls import unanswered, unanswered_outcome
+from plexstream.processor.actors.signals import (
+    MAX_REASON,
+    Ruling,
+    exited,
+    notice,
+    refused,
+    said_by,
+    to_run,
+    undelivered,
+)
 from plexstream.processor.state.pieces import Pieces
 
 _ENTRY = Piece.ENTRY.value
 _TELL, _TIMER, _CANCEL = OutKind.TELL.value, OutKind.TIMER.value, OutKind.CANCEL.value
 _FATAL = FAILURES | {"too_large", "poisoned"}
 """Errors that are the actor's own. The others are its callers'."""
-_MAX_REASON = 500
 _SET = b"true"
 WAKE = "$wake"
 """Handler of the timers that the sleeps of waiting handlers are."""
 OVERTAKES = frozenset((START, KILL))
 """Signals that do not wait for a busy actor: they are what frees it."""
-
-
-class Ruling(NamedTuple):
-    """What comes of a message that is a signal, or that is for an actor with a life.
-
-    Attributes:
-        life: afterwards, if the turn takes effect.
-        changes: of links and monitors.
-        outs: notices.
-        handler: of the actor's class, to be run with `payload`; empty: none.
-        fresh: the actor's state is dropped first.
-        code: of a CallError, where the message is refused, with `detail`.
-    """
-
-    life: Life | None
-    changes: list[Change]
-    outs: list[Out]
-    handler: str = ""
-    payload: bytes = b""
-    fresh: bool = False
-    code: str = ""
-    detail: str = ""
 
 
 class Lives:
@@ -108,14 +95,14 @@ class Lives:
         if e.handler not in SIGNALS:
             if life is not None and life.stopped:
                 detail = f"{address} is stopped ({life.reason}): it takes messages once it is started again"
-                return _refused(life, "stopped", detail)
+                return refused(life, "stopped", detail)
             return Ruling(life, [], [], e.handler, e.payload)
         if e.headers.get("read_only") == "1":
-            return _refused(life, "not_read_only", f"{e.handler} changes an actor: use POST, not GET")
-        said = _payload(e.payload)
+            return refused(life, "not_read_only", f"{e.handler} changes an actor: use POST, not GET")
+        said = said_by(e.payload)
         if said is None:
             detail = f"{e.handler}: give an object with ref, life and reason as texts, args as an object"
-            return _refused(life, "bad_arguments", detail)
+            return refused(life, "bad_arguments", detail)
         if e.handler == START:
             return self._start(address, life, had_turns, e, said)
         if e.handler in (STOP, KILL):
@@ -131,24 +118,24 @@ class Lives:
         changes = [Change(LINKS, sender, _SET)] if said.get("link") is True and sender else []
         if had_turns and not now.stopped:
             if not parent and e.kind == ASK:
-                return _refused(life, "already_started", f"{address} lives already, and goes on as it is")
+                return refused(life, "already_started", f"{address} lives already, and goes on as it is")
             if not parent:
                 return Ruling(now, changes, [])  # it lives already
             if now.parent and now.parent != parent:
                 why = f"{address} is a child of {now.parent}"
-                return Ruling(life, [], [_out(parent, EXITED, ref=ref, reason=why)])
+                return Ruling(life, [], [notice(parent, EXITED, ref=ref, reason=why)])
             if said.get("restart") is not True:
                 adopted = now._replace(
                     id=ref, parent=parent, resumes=said.get("resumes") is True, failed=False
                 )
-                return Ruling(adopted, changes, [_out(parent, STARTED, ref=ref)])
+                return Ruling(adopted, changes, [notice(parent, STARTED, ref=ref)])
             told = self._told(address, RESTARTED, parent)
             told = told._replace(outs=told.outs + self._timers_back(address, declared=False))
             changes = told.changes + changes
         begun = Life(
             ref or f"{now.starts + 1}", now.starts + 1, parent=parent, resumes=said.get("resumes") is True
         )
-        outs = [_out(parent, STARTED, ref=ref)] if parent else []
+        outs = [notice(parent, STARTED, ref=ref)] if parent else []
         outs += told.outs if told is not None else []
         return Ruling(begun, changes, outs, START, json.dumps(args).encode(), fresh=had_turns)
 
@@ -158,11 +145,11 @@ class Lives:
         now = life or Life()
         if of and (now.id != of or now.stopped):
             # An earlier life's: its supervisor must hear that it is over, whatever ended it.
-            return Ruling(life, [], [_out(e.sender, EXITED, ref=of, reason=NOBODY)] if e.sender else [])
+            return Ruling(life, [], [notice(e.sender, EXITED, ref=of, reason=NOBODY)] if e.sender else [])
         if now.stopped:
             return Ruling(life, [], [])
         if e.handler == STOP and ON_STOP in info.hooks:
-            return _run(now, ON_STOP, reason=reason or SHUTDOWN)
+            return to_run(now, ON_STOP, reason=reason or SHUTDOWN)
         return self._end(address, now, reason or (KILLED if e.handler == KILL else SHUTDOWN))
 
     def _hear(
@@ -172,20 +159,20 @@ class Lives:
         name, sender, now = e.handler, e.sender, life or Life()
         ref, reason = said["ref"], said["reason"]
         if not sender:
-            return _refused(life, "bad_arguments", f"{name} comes from actors only")
+            return refused(life, "bad_arguments", f"{name} comes from actors only")
         if name in (STARTED, EXITED):
             if ON_CHILD not in info.hooks or now.stopped:
                 return Ruling(life, [], [])
             how = next((how for how in ("resumed", "failed", "ignored") if said.get(how) is True), name[1:])
             gone = self._drop(address, LINKS, sender) if how in ("exited", "ignored") else []
-            return _run(now, ON_CHILD, gone, child=parse(sender).short, event=how, ref=ref, reason=reason)
+            return to_run(now, ON_CHILD, gone, child=parse(sender).short, event=how, ref=ref, reason=reason)
         if name == LINK:
             if now.stopped:
-                return Ruling(life, [], [_out(sender, EXIT, reason=NOBODY)])
+                return Ruling(life, [], [notice(sender, EXIT, reason=NOBODY)])
             return Ruling(now, [Change(LINKS, sender, _SET)], [])
         if name == MONITOR:
             if now.stopped:
-                return Ruling(life, [], [_out(sender, DOWN, ref=ref, reason=NOBODY)])
+                return Ruling(life, [], [notice(sender, DOWN, ref=ref, reason=NOBODY)])
             return Ruling(now, [Change(MONITORS, ref, json.dumps(sender).encode())], [])
         if name == UNLINK:
             return Ruling(life, self._drop(address, LINKS, sender), [])
@@ -196,15 +183,15 @@ class Lives:
             if not gone or now.stopped or ON_DOWN not in info.hooks:
                 return Ruling(life, gone, [])
             who = parse(sender).short
-            return _run(now, ON_DOWN, gone, address=who, ref=f"{who}#{ref}", reason=reason)
+            return to_run(now, ON_DOWN, gone, address=who, ref=f"{who}#{ref}", reason=reason)
         gone = self._drop(address, LINKS, sender)
         if now.stopped or not (gone or sender == now.parent):
             return Ruling(life, gone, [])
         if sender == now.parent:
             if ON_STOP in info.hooks:
-                return _run(now._replace(parent=""), ON_STOP, gone, reason=reason)
+                return to_run(now._replace(parent=""), ON_STOP, gone, reason=reason)
         elif ON_EXIT in info.hooks:
-            return _run(now, ON_EXIT, gone, address=parse(sender).short, reason=reason)
+            return to_run(now, ON_EXIT, gone, address=parse(sender).short, reason=reason)
         elif reason == NORMAL:
             return Ruling(life, gone, [])
         # Whoever has exited need not be told.
@@ -259,7 +246,7 @@ class Lives:
             return Ruling(life, list(changes.values()), kept, fresh=ruling is not None and ruling.fresh)
         assert life is not None
         kept = [out for out in kept if out.kind != _TIMER or out.target != address]
-        ended = self._end(address, life, end[:_MAX_REASON], changes=changes)
+        ended = self._end(address, life, end[:MAX_REASON], changes=changes)
         undone = [c for c in changes.values() if c.value is None]  # before it ended: nobody is told
         told = [*undone, *ended.changes]
         fresh = ruling is not None and ruling.fresh
@@ -269,25 +256,25 @@ class Lives:
         """A message has failed for good: who is told, and whether the actor ends."""
         if code in ("not_read_only", "already_started"):
             return Ruling(None, [], [])
-        reason = f"{code}: {detail}"[:_MAX_REASON]
+        reason = f"{code}: {detail}"[:MAX_REASON]
         if e.handler in SIGNALS:
-            said = _payload(e.payload)
+            said = said_by(e.payload)
             if said is not None and e.handler == START:
                 before = life or Life()
                 stopped = Life(said["ref"] or before.id, before.starts + 1, True, reason)
-                outs = _undelivered(e, said, reason, ignored=code == "ignored")
+                outs = undelivered(e, said, reason, ignored=code == "ignored")
                 return Ruling(stopped, [], outs + self._timers_back(address))
             if said is not None and life is None:  # nobody is there to get it
-                return Ruling(None, [], _undelivered(e, said, reason))
+                return Ruling(None, [], undelivered(e, said, reason))
         if life is None or life.stopped or code not in _FATAL:
             return Ruling(None, [], [])
         if life.parent:
             if life.resumes:
-                out = _out(life.parent, EXITED, ref=life.id, reason=reason, resumed=True)
+                out = notice(life.parent, EXITED, ref=life.id, reason=reason, resumed=True)
                 return Ruling(None, [], [out])
             if life.failed:
                 return Ruling(None, [], [])
-            out = _out(life.parent, EXITED, ref=life.id, reason=reason, failed=True)
+            out = notice(life.parent, EXITED, ref=life.id, reason=reason, failed=True)
             told = self._told(address, reason, life.parent)
             return Ruling(life._replace(failed=True), told.changes, [out, *told.outs])
         told = self._told(address, reason, "")
@@ -302,13 +289,13 @@ class Lives:
     def started(life: Life | None) -> list[Out]:
         """What a parent hears once its child's start is over."""
         alive = life is not None and life.parent and not life.stopped
-        return [_out(life.parent, STARTED, ref=life.id)] if alive and life is not None else []
+        return [notice(life.parent, STARTED, ref=life.id)] if alive and life is not None else []
 
     def start_failed(self, address: str, life: Life, code: str, detail: str) -> Ruling:
         """A life that had begun ends: its start had to wait, and has failed or is not to be."""
         if life.stopped:
             return Ruling(None, [], [])
-        return self._end(address, life, f"{code}: {detail}"[:_MAX_REASON], ignored=code == "ignored")
+        return self._end(address, life, f"{code}: {detail}"[:MAX_REASON], ignored=code == "ignored")
 
     def _end(
         self, address: str, life: Life, reason: str, without: str = "",
@@ -317,7 +304,7 @@ class Lives:
         told = self._told(address, NORMAL if ignored else reason, without, changes or {})
         outs = told.outs + self._timers_back(address)
         if life.parent and life.parent != without:
-            outs = [_exited(life.parent, life.id, reason, ignored), *outs]
+            outs = [exited(life.parent, life.id, reason, ignored), *outs]
         return Ruling(life._replace(stopped=True, reason=reason, failed=False), told.changes, outs)
 
     def _told(
@@ -330,16 +317,16 @@ class Lives:
         for field, key, value in self._known(address, changed):
             changes.append(Change(field, key, None))
             if field == LINKS and key != without:
-                outs.append(_out(key, EXIT, reason=reason))
+                outs.append(notice(key, EXIT, reason=reason))
             elif field == MONITORS:
-                outs.append(_out(json.loads(value), DOWN, ref=key, reason=reason))
+                outs.append(notice(json.loads(value), DOWN, ref=key, reason=reason))
             elif field == CALLS:
                 outs.append(unanswered(key, f"{address} has ended before it answered: {reason}"))
             elif field == KEYED:
                 why = f"{address} has ended before it answered: {reason}"
                 outs += unanswered_outcome(key, value, why)
             elif field == WATCHING:
-                outs.append(_out(json.loads(value), DEMONITOR, ref=key))
+                outs.append(notice(json.loads(value), DEMONITOR, ref=key))
         return Ruling(None, changes, outs)
 
     def _timers_back(self, address: str, declared: bool = True) -> list[Out]:
@@ -377,54 +364,3 @@ class Lives:
 def life_change(life: Life) -> Change:
     """The change of state that a life is."""
     return Change(FIELD, None, encode_life(life))
-
-
-def _payload(payload: bytes) -> dict[str, Any] | None:
-    """What a signal says, with a ref, a reason and args of the right types; None where it is malformed."""
-    try:
-        said = json.loads(payload or b"{}")
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(said, dict):
-        return None
-    said = {"ref": "", "life": "", "reason": "", "args": {}, **said}
-    if type(said["args"]) is not dict or any(type(said[k]) is not str for k in ("ref", "life", "reason")):
-        return None
-    said["reason"] = said["reason"][:_MAX_REASON]
-    return said
-
-
-def _exited(parent: str, ref: str, reason: str, ignored: bool) -> Out:
-    how = {"ignored": True} if ignored else {}
-    return _out(parent, EXITED, ref=ref, reason=reason, **how)
-
-
-def _undelivered(e: Envelope, said: dict[str, Any], reason: str, ignored: bool = False) -> list[Out]:
-    """What the sender of a signal hears where that has reached nobody."""
-    ref, outs = said["ref"], []
-    if not e.sender:
-        return []
-    if e.handler in (STOP, KILL) and said["life"]:
-        outs.append(_out(e.sender, EXITED, ref=said["life"], reason=NOBODY))
-    elif e.handler == START:
-        if said.get("parent") is True:
-            outs.append(_exited(e.sender, ref, reason, ignored))
-        if said.get("link") is True:
-            outs.append(_out(e.sender, EXIT, reason=NORMAL if ignored else reason))
-    elif e.handler == LINK:
-        outs.append(_out(e.sender, EXIT, reason=NOBODY))
-    elif e.handler == MONITOR:
-        outs.append(_out(e.sender, DOWN, ref=ref, reason=NOBODY))
-    return outs
-
-
-def _out(to: str, signal: str, **said: Any) -> Out:
-    return Out(_TELL, "", to, signal, json.dumps(said).encode())
-
-
-def _run(life: Life, handler: str, changes: list[Change] | None = None, **payload: Any) -> Ruling:
-    return Ruling(life, changes or [], [], handler, json.dumps(payload).encode())
-
-
-def _refused(life: Life | None, code: str, detail: str) -> Ruling:
-    return Ruling(life, [], [], code=code, detail=detail)

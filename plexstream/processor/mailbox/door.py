@@ -15,9 +15,10 @@ from plexstream.processor.actors.actor import Actor, Refusal, Waiting
 from plexstream.processor.actors.actors import Actors
 from plexstream.processor.actors.calls import OUTS, take
 from plexstream.processor.actors.expiry import Expiry
-from plexstream.processor.actors.lives import OVERTAKES, Ruling, life_change
+from plexstream.processor.actors.lives import OVERTAKES, life_change
 from plexstream.processor.actors.recurring import again, arm
 from plexstream.processor.actors.refusals import Refusals, marked
+from plexstream.processor.actors.signals import Ruling
 from plexstream.processor.actors.ticks import Ticks
 from plexstream.processor.journal.fold import TIMER
 from plexstream.processor.journal.ledger import Ledger
