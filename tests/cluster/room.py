@@ -126,8 +126,8 @@ class Room:
     def give(self, note: Callable[[str], object]) -> Installation:
         """Where all is well again.
 
-        A replica that stays out of sync when the network is whole again (seen once, for six minutes) is
-        Kafka's; as an operator would, all brokers are restarted then.
+        A replica may stay out of sync when the network is whole again (seen twice, once for six minutes, and
+        not explained); as an operator would, all brokers are restarted then.
 
         Parameters:
             note: is told if that was so.
