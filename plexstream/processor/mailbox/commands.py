@@ -32,7 +32,7 @@ from plexstream.processor.waiting.deadlock import FOUND, PROBE
 from plexstream.processor.waiting.invocation import PROMISES, Cause, Invocation, cause_of
 from plexstream.processor.waiting.invocations import Invocations
 
-_REPLY, _ERROR = OutKind.REPLY.value, OutKind.ERROR.value
+_REPLY = OutKind.REPLY.value
 
 
 class Commands:

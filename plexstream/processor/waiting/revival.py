@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plexstream.model.host import ActorHost, Result, Suspended
-from plexstream.model.journal import WAITING, Change, CommandKind
+from plexstream.model.journal import WAITING, Change
 from plexstream.processor import limits
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
@@ -19,8 +19,6 @@ from plexstream.processor.waiting.lifecycle import Lifecycle
 from plexstream.processor.waiting.machine import Event, State, move
 from plexstream.processor.waiting.ports import Caring, Door
 from plexstream.processor.waiting.roster import Roster
-
-_PROMISE = CommandKind.PROMISE.value
 
 
 class Revival:

@@ -10,7 +10,6 @@ from typing import Any
 from plexstream.model import idempotency
 from plexstream.model.journal import Command, CommandKind
 from plexstream.model.message import ASK, Envelope
-from plexstream.model.snapshot import Piece
 from plexstream.processor import limits
 from plexstream.processor.actors.actor import Actor, Refusal, Waiting
 from plexstream.processor.actors.actors import Actors
@@ -30,7 +29,6 @@ from plexstream.processor.waiting.journal import Journal
 from plexstream.processor.waiting.machine import Event, State, move
 from plexstream.processor.waiting.ports import Door
 
-_STEP = Piece.STEP.value
 _PROMISE = CommandKind.PROMISE.value
 
 
