@@ -97,10 +97,20 @@ class Judge:
         self._pool_limits = pool_limits
         self.turns: dict[str, list[Turn | Step]] = {}
         self.restarts = self.gave_up = 0
+        """Decided by the two, so far."""
 
     def take(self, turn: Turn | Step) -> None:
         """A turn that counts."""
         self.turns.setdefault(turn.actor, []).append(turn)
+        if turn.actor in (ROOT, POOL):
+            decided = Counter(entry["decision"] for entry in _written(turn))
+            self.restarts += decided["restart"]
+            self.gave_up += decided["give up"]
+
+    @property
+    def rests(self) -> bool:
+        """Whether no supervisor has something to do. A real cluster is judged only then."""
+        return all(_rests(self.turns[address]) for address in (ROOT, POOL) if address in self.turns)
 
     def check(self) -> None:
         """At the end, with nothing under way. Raises Violation."""
@@ -131,15 +141,11 @@ class Judge:
                     continue
                 restarts = [t for t in restarts if t > time - window] + [time]
                 _claim_that((len(restarts) > limit) == (what == "give up"), f"{address}: {entry}: {restarts}")
-                self.restarts += what == "restart"
-                self.gave_up += what == "give up"
 
     def _at_rest(self, address: str) -> None:
         turns = self.turns[address]
         head, children = _last(turns, "head"), _entries(turns, "children")
-        left = {name: _entries(turns, name) for name in ("todo", "waiting")}
-        resting = head["phase"] == "running" and all(entries.keys() <= {"#"} for entries in left.values())
-        _claim_that(resting, f"{address}: {head}, {left}")
+        _claim_that(_rests(turns), f"{address}: {head}, {_left(turns)}")
         active = sum(child["status"] == "running" for child in children.values())
         counted = (head["specs"], head["active"]) == (len(children), active)
         _claim_that(counted, f"{address}: {head}, {children}")
@@ -195,6 +201,16 @@ def _end(out: Out) -> dict[str, Any] | None:
         said: dict[str, Any] = json.loads(out.payload)
         return said
     return None
+
+
+def _rests(turns: Sequence[Turn | Step]) -> bool:
+    running = _last(turns, "head").get("phase") == "running"
+    return running and all(entries.keys() <= {"#"} for entries in _left(turns).values())
+
+
+def _left(turns: Sequence[Turn | Step]) -> dict[str, dict[str, Any]]:
+    """What a supervisor has yet to do."""
+    return {name: _entries(turns, name) for name in ("todo", "waiting")}
 
 
 def _written(turn: Turn | Step) -> list[dict[str, Any]]:
