@@ -20,8 +20,8 @@ from plexstream.hosts.native import NativeHost
 from plexstream.inspection.bench import ACTORS, Counter
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.topics import Topics
-from plexstream.node import topology
-from plexstream.node.worker import Worker
+from plexstream.node.setup import topology
+from plexstream.node.worker.worker import Worker
 from plexstream.processor import Settings
 from plexstream.testing.broker import LocalBroker
 

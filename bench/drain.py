@@ -21,7 +21,7 @@ from bench.peers.plexstream.app import Counter
 from bench.work import PARTITIONS, Work, mail, wrong
 from plexstream.log.base import Item, Log
 from plexstream.model.topics import Topics
-from plexstream.node import topology
+from plexstream.node.setup import topology
 from plexstream.processor import Settings
 
 GROUP = 2_000

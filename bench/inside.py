@@ -13,9 +13,9 @@ from bench.work import PARTITIONS
 from plexstream.hosts.native import NativeHost
 from plexstream.log.open import open_log
 from plexstream.model.topics import Topics
-from plexstream.node import topology
-from plexstream.node.unit import tune_interpreter
-from plexstream.node.worker import Worker
+from plexstream.node.setup import topology
+from plexstream.node.worker.unit import tune_interpreter
+from plexstream.node.worker.worker import Worker
 from plexstream.processor import Settings
 from plexstream.sdk.spec import ActorType
 

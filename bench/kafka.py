@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from bench.work import PARTITIONS, Work, decode_output, mail
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.topics import Topics
-from plexstream.node import topology
+from plexstream.node.setup import topology
 
 
 class Run:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.markup import escape
 
-from plexstream.node.config import Config
+from plexstream.node.setup.config import Config
 from plexstream.sdk.spec import ActorType, Handler
 
 _EXAMPLES = 3

@@ -47,7 +47,7 @@ def bench(
     from plexstream.log.open import open_log
     from plexstream.model.errors import ConfigError
     from plexstream.model.topics import Topics
-    from plexstream.node.config import load_config
+    from plexstream.node.setup.config import load_config
 
     chosen = load_config(config, kafka=kafka, partitions=partitions)
     found: list[Measured] = []

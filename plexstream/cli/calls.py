@@ -13,7 +13,7 @@ from plexstream.cli import options
 
 if TYPE_CHECKING:
     from plexstream.client import Client
-    from plexstream.node.config import Config
+    from plexstream.node.setup.config import Config
 
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="type/id, or tenant/namespace/type/id.")]
 HandlerName = Annotated[str, typer.Argument(metavar="HANDLER", help="Name of the handler.")]
@@ -150,7 +150,7 @@ def reaching(url: str | None, kafka: str | None, prefix: str | None, file: Path 
     """
     from plexstream.client import Client
     from plexstream.model.errors import ConfigError
-    from plexstream.node.config import load_config
+    from plexstream.node.setup.config import load_config
 
     if url is not None and kafka is not None:
         raise ConfigError("--url and --kafka are both given: choose one way to the actor")

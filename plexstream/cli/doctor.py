@@ -42,7 +42,7 @@ def doctor(
     from rich.markup import escape
 
     from plexstream.inspection.doctor import PROBLEM, examine
-    from plexstream.node.config import load_config
+    from plexstream.node.setup.config import load_config
 
     chosen = load_config(config, kafka=kafka, data=data, prefix=prefix, node=node)
     if repair or convert:

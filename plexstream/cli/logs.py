@@ -11,7 +11,7 @@ from plexstream.model.errors import ConfigError, LogError, TopicMissing
 
 if TYPE_CHECKING:
     from plexstream.log.base import Log
-    from plexstream.node.config import Config
+    from plexstream.node.setup.config import Config
 
 
 @contextmanager
@@ -67,6 +67,6 @@ def load(
     file: Path | None, data: Path | None, kafka: str | None, prefix: str | None, **more: int | None
 ) -> Config:
     """The configuration of a command that looks at a log; `more` are other flags, by key."""
-    from plexstream.node.config import load_config
+    from plexstream.node.setup.config import load_config
 
     return load_config(file, data=data, kafka=kafka, prefix=prefix, **more)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from plexstream.inspection.reexecute import Report
     from plexstream.log.base import Log
-    from plexstream.node.config import Config
+    from plexstream.node.setup.config import Config
 
 
 def replay(

@@ -11,8 +11,8 @@ from plexstream.cli import options
 from plexstream.cli.output import stderr
 
 if TYPE_CHECKING:
-    from plexstream.node.config import Config
     from plexstream.node.node import Node
+    from plexstream.node.setup.config import Config
 
 AppFile = Annotated[
     Path | None,
@@ -97,7 +97,7 @@ def run(
             "give --workers 1, or --kafka ADDRESS"
         )
     if settings.kafka and settings.app is not None:
-        from plexstream.node import forking
+        from plexstream.node.processes import forking
 
         forking.begin()
     _serve(settings, "plexstream run", log_level)
@@ -131,7 +131,7 @@ def edge(
 
 
 def _configured(ctx: typer.Context, file: Path | None, **fixed: Any) -> Config:
-    from plexstream.node.config import load_config
+    from plexstream.node.setup.config import load_config
 
     flags = {name: value for name, value in ctx.params.items() if name not in ("config", "log_level")}
     return load_config(file, **flags, **fixed)
@@ -158,7 +158,7 @@ def _prepare(level: str) -> None:
     """Logging, and hints that concern the environment."""
     import logging
 
-    from plexstream.node.config import unknown_variables
+    from plexstream.node.setup.config import unknown_variables
 
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=getattr(logging, level.upper())

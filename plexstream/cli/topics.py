@@ -13,7 +13,7 @@ from plexstream.model.errors import ConfigError
 if TYPE_CHECKING:
     from plexstream.inspection.topic_state import TopicState
     from plexstream.log.base import Log
-    from plexstream.node.config import Config
+    from plexstream.node.setup.config import Config
 
 app = App(help="Create and list the topics.")
 
@@ -41,8 +41,8 @@ def apply(
       plexstream topics apply --data ./.plexstream
     """
     from plexstream.cli.logs import load, open_installation, where
-    from plexstream.node.retention import unsafe
-    from plexstream.node.topology import apply as make
+    from plexstream.node.setup.retention import unsafe
+    from plexstream.node.setup.topology import apply as make
 
     chosen = load(
         config,
@@ -189,7 +189,7 @@ def _nothing_to_accept(topic: str, waiting: list[str], log: Log, place: str, pre
 def _settings(log: Log, config: Config) -> dict[str, dict[str, str]]:
     """The settings in effect, by topic, of those that there are; nothing where the log has none."""
     from plexstream.inspection.kafka_admin import KafkaAdmin
-    from plexstream.node.topology import specs
+    from plexstream.node.setup.topology import specs
 
     if not config.kafka:
         return {}

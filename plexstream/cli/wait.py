@@ -31,7 +31,7 @@ def wait(
     """
     from plexstream.cli.running import not_ready
     from plexstream.model.errors import LogUnavailable
-    from plexstream.node.config import load_config
+    from plexstream.node.setup.config import load_config
 
     goal = url or served_at(load_config(config))
     end = time.monotonic() + timeout

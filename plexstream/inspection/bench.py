@@ -17,8 +17,8 @@ from plexstream.hosts.native import NativeHost
 from plexstream.log.base import Log
 from plexstream.model.errors import LogUnavailable
 from plexstream.model.topics import Topics
-from plexstream.node import topology
-from plexstream.node.worker import Worker
+from plexstream.node.setup import topology
+from plexstream.node.worker.worker import Worker
 from plexstream.processor import Settings
 
 ACTORS = 1_000

@@ -14,8 +14,8 @@ from plexstream.model.journal import DONE, Change, Claim, JournalRecord, Mark, O
 from plexstream.model.life import FIELD
 from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
-from plexstream.node.encode import journal_items
-from plexstream.node.snapshots import split_fields
+from plexstream.node.lanes.encode import journal_items
+from plexstream.node.partition.takeover.snapshots import split_fields
 from plexstream.schema.codec import encode_journal, encode_turn
 
 CAUSE = "tool"

@@ -19,10 +19,10 @@ from plexstream.log.embedded import repair
 from plexstream.log.installation import count_of
 from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError, LogError, PlexstreamError
-from plexstream.node.clocks import ADVICE
-from plexstream.node.config import Config, unknown_variables
-from plexstream.node.proven import beyond
-from plexstream.node.retention import unsafe
+from plexstream.node.partition.takeover.proven import beyond
+from plexstream.node.setup.config import Config, unknown_variables
+from plexstream.node.setup.retention import unsafe
+from plexstream.node.shared.clocks import ADVICE
 from plexstream.schema.codec import COMPILED
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from plexstream.log.base import AS_THE_BROKERS_DO, Log, Replication, TopicSpec
 from plexstream.model.errors import ConfigError
 from plexstream.model.topics import Topics
-from plexstream.node.topology import specs
+from plexstream.node.setup.topology import specs
 
 
 class TopicState(NamedTuple):

@@ -22,16 +22,17 @@ from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError
 from plexstream.model.threads import unwell
-from plexstream.node import proven, retention, topology
-from plexstream.node.config import Config
-from plexstream.node.ending import Ending
-from plexstream.node.folder import Folder
 from plexstream.node.lags import Lags
-from plexstream.node.manifest import Deployment, load_manifest
 from plexstream.node.metrics import NodeMetrics
-from plexstream.node.process import WorkerSpec
-from plexstream.node.supervisor import Supervisor
-from plexstream.node.unit import Unit
+from plexstream.node.partition.takeover import proven
+from plexstream.node.processes.ending import Ending
+from plexstream.node.processes.process import WorkerSpec
+from plexstream.node.processes.supervisor import Supervisor
+from plexstream.node.setup import retention, topology
+from plexstream.node.setup.config import Config
+from plexstream.node.setup.folder import Folder
+from plexstream.node.setup.manifest import Deployment, load_manifest
+from plexstream.node.worker.unit import Unit
 from plexstream.sdk.spec import ActorType
 
 _log = logging.getLogger("plexstream.node")

@@ -20,7 +20,7 @@ from world import World
 
 from plexstream import actor, handler
 from plexstream.cli.banner import banner
-from plexstream.node.config import Config
+from plexstream.node.setup.config import Config
 
 
 class Color(enum.Enum):

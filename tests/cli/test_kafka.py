@@ -13,7 +13,7 @@ from plexstream.hosts.native import NativeHost, load_actors
 from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.log.open import open_log
 from plexstream.model.topics import Topics
-from plexstream.node.worker import Worker
+from plexstream.node.worker.worker import Worker
 from plexstream.processor import Settings
 
 

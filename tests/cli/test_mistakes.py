@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from plexstream.node.folder import Folder
+from plexstream.node.setup.folder import Folder
 
 BANK = str(Path(__file__).with_name("bank.py"))
 

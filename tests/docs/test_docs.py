@@ -32,8 +32,8 @@ import pytest
 from plexstream.edge.metrics import CallMetrics
 from plexstream.model.errors import CALL_ERRORS
 from plexstream.model.topics import COPARTITIONED, Topics
-from plexstream.node.config import _FILE_KEYS, Config
 from plexstream.node.metrics import NodeMetrics
+from plexstream.node.setup.config import _FILE_KEYS, Config
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from plexstream.node.config import Config
 from plexstream.node.node import Node
+from plexstream.node.setup.config import Config
 
 PAGE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
 WALK = re.findall(r"^\| `([\w/]+)\.py` `(\w+)\.(\w+)` \|", PAGE, flags=re.M)

@@ -12,7 +12,7 @@ from plexstream.edge.calls import Calls
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.errors import LogUnavailable, TimedOut
 from plexstream.model.topics import Topics
-from plexstream.node import topology
+from plexstream.node.setup import topology
 
 FAR = 10.0
 """Far beyond a deadline of 1 s, and far below librdkafka's and the log's own time limits, 15 s and more."""

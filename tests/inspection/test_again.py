@@ -32,7 +32,7 @@ from plexstream.hosts.native.load import Loaded
 from plexstream.inspection.reexecute import reexecute
 from plexstream.log.memory import MemoryLog
 from plexstream.model.topics import Topics
-from plexstream.node import topology
+from plexstream.node.setup import topology
 from plexstream.schema import codec
 from plexstream.schema.envelope import encode_envelope
 

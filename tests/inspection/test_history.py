@@ -12,7 +12,7 @@ from plexstream.model.address import full, partition_of
 from plexstream.model.errors import CallError, HistoryGone
 from plexstream.model.journal import Change, Claim, Turn
 from plexstream.model.topics import Topics
-from plexstream.node.encode import journal_items
+from plexstream.node.lanes.encode import journal_items
 from plexstream.processor import Settings
 
 ALICE = "account/alice"

@@ -9,7 +9,7 @@ from plexstream.model.address import full, partition_of
 from plexstream.model.errors import BadAddress
 from plexstream.model.journal import Claim, Mark, Turn
 from plexstream.model.message import TELL, Envelope
-from plexstream.node.encode import journal_items
+from plexstream.node.lanes.encode import journal_items
 from plexstream.schema.codec import encode_envelope
 
 

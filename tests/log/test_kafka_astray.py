@@ -12,7 +12,7 @@ from plexstream.log.kafka import admin as kafka_admin
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.errors import LogError, LogUnavailable
 from plexstream.model.topics import Topics
-from plexstream.node.membership import SESSION_MS, Membership
+from plexstream.node.worker.membership import SESSION_MS, Membership
 from plexstream.testing.cluster import Cut, LocalCluster
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]

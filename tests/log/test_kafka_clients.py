@@ -115,7 +115,7 @@ SHORT = {
     "log/kafka/log.py": 2,  # the same
     "log/kafka/views.py": 1,  # under a lock that is waited for as long as the answer may take
     "log/kafka/reader.py": 2,  # of a consumer that its worker polls: for half a second
-    "node/membership.py": 1,  # on the only thread that has the consumer
+    "node/worker/membership.py": 1,  # on the only thread that has the consumer
     "inspection/kafka_admin.py": 2,  # for commands: one thread
     "testing/pytest_plugin.py": 1,
 }

@@ -12,8 +12,8 @@ from plexstream.client import Client
 from plexstream.hosts.native import NativeHost, load_actors
 from plexstream.log.base import Log
 from plexstream.model.topics import Topics
-from plexstream.node import topology
-from plexstream.node.worker import Worker
+from plexstream.node.setup import topology
+from plexstream.node.worker.worker import Worker
 from plexstream.processor import Settings
 
 BANK = Path(__file__).parent.parent / "cli" / "bank.py"

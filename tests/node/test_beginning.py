@@ -10,7 +10,7 @@ from plexstream.log import installation
 from plexstream.log.base import TopicSpec
 from plexstream.log.memory import MemoryLog
 from plexstream.model.topics import Topics
-from plexstream.node import topology
+from plexstream.node.setup import topology
 
 TOPICS = Topics()
 

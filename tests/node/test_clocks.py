@@ -11,7 +11,7 @@ from plexstream.log.base import TopicSpec
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import LogError, Refused
-from plexstream.node.clocks import FAR_MS, Clocks
+from plexstream.node.shared.clocks import FAR_MS, Clocks
 
 SET, TOPIC = AlterConfigOpType.SET, ConfigResource.Type.TOPIC
 NOW = 1_700_000_000_000

@@ -10,8 +10,8 @@ from plexstream.log.memory import MemoryLog, MemoryTransaction
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable
 from plexstream.model.topics import Topics
-from plexstream.node import driver
-from plexstream.node.snapshots import SENTINEL
+from plexstream.node.partition import driver
+from plexstream.node.partition.takeover.snapshots import SENTINEL
 from plexstream.processor import Settings
 
 SOON = Settings(snapshot_interval=50, flush_interval=20)

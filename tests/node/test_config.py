@@ -6,7 +6,7 @@ import pytest
 
 from plexstream.model.errors import ConfigError
 from plexstream.model.topics import Topics
-from plexstream.node.config import Config, load_config, unknown_variables
+from plexstream.node.setup.config import Config, load_config, unknown_variables
 from plexstream.processor import Settings
 
 

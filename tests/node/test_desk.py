@@ -10,9 +10,9 @@ from installation import PARTITIONS, Installation, wait_until
 from plexstream.log.memory import MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogError, LogUnavailable
-from plexstream.node import desk as desks
-from plexstream.node.desk import Desk
-from plexstream.node.driver import State
+from plexstream.node.partition.driver import State
+from plexstream.node.shared import desk as desks
+from plexstream.node.shared.desk import Desk
 from plexstream.processor import Settings
 
 SILENT, WELL = 0, 1

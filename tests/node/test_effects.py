@@ -10,8 +10,8 @@ import pytest
 
 from plexstream import Reject
 from plexstream.hosts.native.effect import NativeEffect
-from plexstream.node.effects import FULL_S, Effects
 from plexstream.node.metrics import NodeMetrics
+from plexstream.node.partition.effects import FULL_S, Effects
 from plexstream.processor import EffectCall
 from plexstream.sdk.spec import Retry
 

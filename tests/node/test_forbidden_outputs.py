@@ -17,7 +17,7 @@ from installation import Installation, wait_until
 from plexstream.log.base import TopicSpec
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.topics import Topics
-from plexstream.node import outputs
+from plexstream.node.lanes import outputs
 from plexstream.schema.codec import decode_dead_letter
 from plexstream.testing.broker import LocalBroker
 from plexstream.testing.ports import free_port

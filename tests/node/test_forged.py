@@ -15,8 +15,13 @@ from plexstream.model.errors import LogUnavailable
 from plexstream.model.journal import Claim, Inbox, Mark, Origin, Partition
 from plexstream.model.message import TELL, Envelope
 from plexstream.model.topics import Topics
-from plexstream.node.numbers import AHEAD, ANY, JUMP, end_of
-from plexstream.node.snapshots import PARTITION_KEY, SENTINEL, partition_piece, snapshot_key
+from plexstream.node.partition.numbers import AHEAD, ANY, JUMP, end_of
+from plexstream.node.partition.takeover.snapshots import (
+    PARTITION_KEY,
+    SENTINEL,
+    partition_piece,
+    snapshot_key,
+)
 from plexstream.processor import Settings
 from plexstream.processor.journal.fold import MAILBOX
 from plexstream.schema.codec import decode_journal, encode_envelope, encode_journal, encode_snapshot
@@ -68,7 +73,8 @@ def test_a_number_beyond_its_origin_s_end_is_put_aside_and_others_are_taken(tmp_
 def test_forged_numbers_of_many_cost_one_question(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "plexstream.node.numbers.end_of", lambda control, name: asked.append(name) or end_of(control, name)
+        "plexstream.node.partition.numbers.end_of",
+        lambda control, name: asked.append(name) or end_of(control, name),
     )
     log = MemoryLog()
     with Installation(log, tmp_path) as i:

@@ -11,8 +11,8 @@ from plexstream.log.installation import Control
 from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import CallError
 from plexstream.model.topics import Topics
-from plexstream.node import worker
-from plexstream.node.upkeep import Upkeep
+from plexstream.node.partition.upkeep import Upkeep
+from plexstream.node.worker import worker
 from plexstream.processor import Settings
 
 T = Topics("test.")

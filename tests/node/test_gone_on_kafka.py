@@ -14,8 +14,8 @@ from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import CallError
 from plexstream.model.topics import Topics
-from plexstream.node import worker
-from plexstream.node.driver import State
+from plexstream.node.partition.driver import State
+from plexstream.node.worker import worker
 
 GONE, WELL = 0, 1
 

@@ -14,9 +14,10 @@ from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.memory import MemoryLog
 from plexstream.model.journal import Claim
 from plexstream.model.topics import Topics
-from plexstream.node import ingest, positions, subscribed, topology
-from plexstream.node.desk import Answer
-from plexstream.node.ingest import Ingest
+from plexstream.node.ingest import ingest, positions, subscribed
+from plexstream.node.ingest.ingest import Ingest
+from plexstream.node.setup import topology
+from plexstream.node.shared.desk import Answer
 from plexstream.processor.journal.fold import MAILBOX
 from plexstream.processor.journal.inbox import InboxState
 from plexstream.schema.codec import decode_envelope, encode_journal

@@ -14,10 +14,10 @@ from installation import wait_until
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.memory import MemoryLog
-from plexstream.node import subscribed
-from plexstream.node.config import Config
+from plexstream.node.ingest import subscribed
 from plexstream.node.lags import Lags
 from plexstream.node.node import Node
+from plexstream.node.setup.config import Config
 
 APP = '''
 from plexstream import actor, handler, state, subscribe

@@ -11,9 +11,9 @@ from plexstream.log.memory import MemoryLog, MemoryTransaction
 from plexstream.model.errors import Fenced, LogUnavailable, Refused
 from plexstream.model.journal import Claim, Out, OutKind, Turn
 from plexstream.model.topics import Topics
-from plexstream.node import topology
-from plexstream.node.encode import journal_items
-from plexstream.node.lanes import Lane
+from plexstream.node.lanes.encode import journal_items
+from plexstream.node.lanes.lanes import Lane
+from plexstream.node.setup import topology
 from plexstream.schema.codec import decode_dead_letter
 
 T = Topics("t.")
@@ -148,7 +148,7 @@ def test_a_forbidden_topic_is_put_aside_at_once_and_tried_again_later(log, monke
     assert (len(letters(log)), len(values(log, "t.out.b"))) == (50, 50)
     assert "no right" in letters(log)[0].detail
     forbidden.clear()
-    monkeypatch.setattr("plexstream.node.outputs.time.monotonic", lambda: 1e9)
+    monkeypatch.setattr("plexstream.node.lanes.outputs.time.monotonic", lambda: 1e9)
     lane.submit([(50, turn(emit("a")))])
     run(lane)
     assert len(values(log, "t.out.a")) == 1

@@ -8,8 +8,8 @@ import pytest
 from installation import PARTITIONS, Installation, wait_until
 
 from plexstream.log.memory import MemoryLog
-from plexstream.node import leftovers
-from plexstream.node.leftovers import Leftovers, delete, store_path
+from plexstream.node.shared import leftovers
+from plexstream.node.shared.leftovers import Leftovers, delete, store_path
 from plexstream.processor import Settings
 
 HOUR_MS = 3_600_000

@@ -9,8 +9,8 @@ from installation import wait_until
 
 from plexstream.log.kafka.views import Views
 from plexstream.model.topics import Topics
-from plexstream.node import membership
-from plexstream.node.membership import Membership
+from plexstream.node.worker import membership
+from plexstream.node.worker.membership import Membership
 
 LONG = 30.0
 

@@ -10,8 +10,8 @@ from plexstream.log.base import TopicSpec
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.kafka.views import Views
 from plexstream.model.topics import Topics
-from plexstream.node import membership
-from plexstream.node.membership import Membership
+from plexstream.node.worker import membership
+from plexstream.node.worker.membership import Membership
 
 pytestmark = pytest.mark.kafka
 

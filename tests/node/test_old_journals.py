@@ -9,8 +9,8 @@ from installation import PARTITIONS, Installation, wait_until
 from plexstream.log.memory import MemoryLog
 from plexstream.model.journal import Claim, Mark, Turn
 from plexstream.model.topics import Topics
-from plexstream.node import topology
-from plexstream.node.encode import journal_items
+from plexstream.node.lanes.encode import journal_items
+from plexstream.node.setup import topology
 from plexstream.schema import avro
 from plexstream.schema.codec import decode_journal
 

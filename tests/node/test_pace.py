@@ -8,7 +8,7 @@ from plexstream.log.memory import MemoryLog, MemoryTransaction
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable
 from plexstream.model.journal import Change, Out, OutKind, Turn
-from plexstream.node.driver import MAX_LAG
+from plexstream.node.partition.driver import MAX_LAG
 from plexstream.processor import Settings
 from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec

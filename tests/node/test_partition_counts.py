@@ -18,10 +18,10 @@ from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import ConfigError, TopicMissing
 from plexstream.model.topics import COPARTITIONED, Topics
-from plexstream.node import topology
-from plexstream.node.config import load_config
 from plexstream.node.node import Node
-from plexstream.node.unit import Unit
+from plexstream.node.setup import topology
+from plexstream.node.setup.config import load_config
+from plexstream.node.worker.unit import Unit
 from plexstream.processor import Settings
 from plexstream.testing.ports import free_port
 

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from plexstream.cli.app import app
 from plexstream.cli.running import held_up
-from plexstream.node.config import Config
 from plexstream.node.node import Node
-from plexstream.node.pulse import Pulse
-from plexstream.node.supervisor import STALE_S, Supervisor, _Child, _late
+from plexstream.node.processes.supervisor import STALE_S, Supervisor, _Child, _late
+from plexstream.node.setup.config import Config
+from plexstream.node.worker.pulse import Pulse
 
 BUSY = Path(__file__).with_name("busy.py")
 

@@ -8,10 +8,11 @@ from installation import PARTITIONS, Installation, wait_until
 from plexstream.log.memory import MemoryAppender, MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable
-from plexstream.node import arrived, flying, relay
-from plexstream.node import driver as drivers
-from plexstream.node import worker as workers
-from plexstream.node.driver import State
+from plexstream.node.partition import arrived, relay
+from plexstream.node.partition import driver as drivers
+from plexstream.node.partition.driver import State
+from plexstream.node.shared import flying
+from plexstream.node.worker import worker as workers
 from plexstream.processor.journal import restore
 
 APP = '''

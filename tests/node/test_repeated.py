@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plexstream.node.repeated import FIRST_S, OVER_S, Repeated
+from plexstream.node.shared.repeated import FIRST_S, OVER_S, Repeated
 
 
 @pytest.fixture

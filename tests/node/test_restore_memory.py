@@ -4,8 +4,8 @@ from installation import Installation, wait_until
 
 from plexstream.log.memory import MemoryLog
 from plexstream.model.address import full
-from plexstream.node import worker as workers
-from plexstream.node.takeover import Phase, Takeover
+from plexstream.node.partition.takeover.takeover import Phase, Takeover
+from plexstream.node.worker import worker as workers
 from plexstream.processor import Settings
 
 ACTORS = 300

@@ -20,9 +20,9 @@ from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.errors import ConfigError
 from plexstream.model.topics import Topics
-from plexstream.node import retention, topology
-from plexstream.node.config import MAX_MESSAGE, Config
 from plexstream.node.node import Node
+from plexstream.node.setup import retention, topology
+from plexstream.node.setup.config import MAX_MESSAGE, Config
 from plexstream.testing.broker import LocalBroker
 
 AUTHORIZER = {

@@ -9,9 +9,9 @@ from installation import BANK, PARTITIONS, Installation, wait_until
 from plexstream.hosts.native import NativeHost, load_actors
 from plexstream.log.memory import MemoryLog
 from plexstream.model.address import full, partition_of
-from plexstream.node import worker as workers
-from plexstream.node.driver import Driver
-from plexstream.node.worker import Worker
+from plexstream.node.partition.driver import Driver
+from plexstream.node.worker import worker as workers
+from plexstream.node.worker.worker import Worker
 
 RECORDS = 600
 

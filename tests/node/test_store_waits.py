@@ -7,10 +7,10 @@ from installation import Installation, wait_until
 
 from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import StoreCorrupt, StoreUnavailable
-from plexstream.node import stores
-from plexstream.node import takeover as takeovers
-from plexstream.node.driver import Driver
-from plexstream.node.snapshots import PARTITION_KEY
+from plexstream.node.partition.driver import Driver
+from plexstream.node.partition.takeover import takeover as takeovers
+from plexstream.node.partition.takeover.snapshots import PARTITION_KEY
+from plexstream.node.shared import stores
 from plexstream.processor import Settings
 from plexstream.schema.codec import decode_partition
 from plexstream.store.rocks import RocksStore

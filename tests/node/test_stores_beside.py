@@ -11,9 +11,9 @@ from installation import PARTITIONS, Installation, wait_until
 from plexstream.log.memory import MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import StoreCorrupt
-from plexstream.node import stores
-from plexstream.node.driver import State
-from plexstream.node.leftovers import store_path
+from plexstream.node.partition.driver import State
+from plexstream.node.shared import stores
+from plexstream.node.shared.leftovers import store_path
 from plexstream.store import rocks
 from plexstream.store.rocks import RocksStore
 

@@ -20,10 +20,10 @@ from plexstream.log.kafka.views import Views
 from plexstream.model import threads
 from plexstream.model.threads import LASTING, PASSING, Lasting, kind_of, passing, unwell
 from plexstream.model.topics import Topics
-from plexstream.node import topology
-from plexstream.node.config import Config
-from plexstream.node.membership import Membership
 from plexstream.node.node import Node
+from plexstream.node.setup import topology
+from plexstream.node.setup.config import Config
+from plexstream.node.worker.membership import Membership
 
 BUSY = Path(__file__).with_name("busy.py")
 

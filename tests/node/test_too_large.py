@@ -13,7 +13,7 @@ from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import CallError, TimedOut, TooLarge
 from plexstream.model.topics import Topics
-from plexstream.node import worker
+from plexstream.node.worker import worker
 from plexstream.schema.codec import decode_dead_letter
 
 APP = """

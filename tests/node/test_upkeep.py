@@ -4,7 +4,7 @@ from unittest.mock import Mock, call
 
 from plexstream.model.errors import LogError, LogUnavailable
 from plexstream.model.journal import Inbox, Partition
-from plexstream.node.upkeep import Upkeep
+from plexstream.node.partition.upkeep import Upkeep
 from plexstream.processor import Settings
 from plexstream.processor.journal.fold import MAILBOX
 

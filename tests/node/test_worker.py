@@ -13,10 +13,11 @@ from plexstream.log.memory import MemoryAppender, MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable, StoreCorrupt
 from plexstream.model.topics import Topics
-from plexstream.node import repeated, topology
-from plexstream.node import worker as node_worker
-from plexstream.node.driver import Driver, State
-from plexstream.node.worker import IDLE_S, Worker
+from plexstream.node.partition.driver import Driver, State
+from plexstream.node.setup import topology
+from plexstream.node.shared import repeated
+from plexstream.node.worker import worker as node_worker
+from plexstream.node.worker.worker import IDLE_S, Worker
 from plexstream.processor import EffectCall, Settings
 from plexstream.sdk.spec import Retry
 

@@ -8,14 +8,14 @@ from plexstream.model import idempotency
 from plexstream.model.journal import DONE, Claim, CommandKind, Inbox, Step, Turn
 from plexstream.model.message import ASK
 from plexstream.model.snapshot import Piece
-from plexstream.node import lineage, takeover
-from plexstream.node.driver import Driver
-from plexstream.node.feed import Feed
-from plexstream.node.lineage import Comparison
-from plexstream.node.relay import Relay, _Way
-from plexstream.node.source import Source
-from plexstream.node.takeover import Takeover
-from plexstream.node.upkeep import Upkeep
+from plexstream.node.ingest.feed import Feed
+from plexstream.node.ingest.source import Source
+from plexstream.node.partition.driver import Driver
+from plexstream.node.partition.relay import Relay, _Way
+from plexstream.node.partition.takeover import lineage, takeover
+from plexstream.node.partition.takeover.lineage import Comparison
+from plexstream.node.partition.takeover.takeover import Takeover
+from plexstream.node.partition.upkeep import Upkeep
 from plexstream.processor import Processor
 from plexstream.processor.actors import actors, refusals
 from plexstream.processor.actors.lives import Lives

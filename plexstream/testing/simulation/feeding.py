@@ -16,8 +16,8 @@ from plexstream.log.base import Item, TopicSpec
 from plexstream.log.installation import Control, life_key
 from plexstream.model.errors import LogError, LogUnavailable
 from plexstream.model.topics import Topics
-from plexstream.node.desk import Answer
-from plexstream.node.ingest import Ingest
+from plexstream.node.ingest.ingest import Ingest
+from plexstream.node.shared.desk import Answer
 from plexstream.sdk.spec import ActorType, Subscription
 from plexstream.testing.simulation.network import Network, SimProducer
 from plexstream.testing.simulation.process import SimProcess

@@ -1,6 +1,6 @@
 """A worker process without threads: the real drivers, takeovers, upkeeps and lanes, stepped by the scheduler.
 
-What `plexstream.node.worker` does in one round of its loop is cut into phases here, so that anything
+What `plexstream.node.worker.worker` does in one round of its loop is cut into phases here, so that anything
 may happen between any two of them.
 """
 
@@ -17,13 +17,13 @@ from plexstream.log.installation import Control
 from plexstream.model.errors import HistoryGone, LogError, LogUnavailable, StoreCorrupt, StoreUnavailable
 from plexstream.model.host import ActorHost
 from plexstream.model.topics import Topics
-from plexstream.node.clocks import Clocks
-from plexstream.node.driver import Driver, State
-from plexstream.node.flying import Flight, Flying
-from plexstream.node.lanes import Lane, Way
-from plexstream.node.leaving import Saved
-from plexstream.node.services import Opened, Wiped
-from plexstream.node.takeover import Phase
+from plexstream.node.lanes.lanes import Lane, Way
+from plexstream.node.lanes.leaving import Saved
+from plexstream.node.partition.driver import Driver, State
+from plexstream.node.partition.takeover.takeover import Phase
+from plexstream.node.shared.clocks import Clocks
+from plexstream.node.shared.flying import Flight, Flying
+from plexstream.node.shared.services import Opened, Wiped
 from plexstream.processor import EffectCall, Settings
 from plexstream.testing.simulation.errors import Killed, Violation
 from plexstream.testing.simulation.network import Network, SimLog, SimProducer

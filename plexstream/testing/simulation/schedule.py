@@ -13,7 +13,11 @@ from plexstream.hosts.native import NativeHost
 from plexstream.log.base import Place, Record, TopicSpec
 from plexstream.model.journal import Mark
 from plexstream.model.topics import COPARTITIONED, Topics
-from plexstream.node import driver, flying, ingest, outputs, positions, relay, subscribed, takeover
+from plexstream.node.ingest import ingest, positions, subscribed
+from plexstream.node.lanes import outputs
+from plexstream.node.partition import driver, relay
+from plexstream.node.partition.takeover import takeover
+from plexstream.node.shared import flying
 from plexstream.processor import limits
 from plexstream.processor.journal import restore
 from plexstream.processor.state.pieces import Pieces

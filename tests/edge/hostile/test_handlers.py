@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from plexstream.node.config import Config
 from plexstream.node.node import Node
+from plexstream.node.setup.config import Config
 from plexstream.processor.records import error_body, error_of
 
 APP = Path(__file__).with_name("misbehaving.py")

@@ -1,0 +1,1 @@
+"""From an assignment to a processor that can start, and what proves that nothing is missing."""

@@ -1,0 +1,1 @@
+"""Before anything starts: configuration, manifest, data folder, the topics that must be there."""

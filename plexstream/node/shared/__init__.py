@@ -1,0 +1,1 @@
+"""What the partitions of a worker share: clocks, what is on its way, who asks beside the thread, stores."""
