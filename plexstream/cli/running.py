@@ -9,38 +9,24 @@ ANSWER_S = 1.0
 
 def not_ready(url: str) -> str:
     """Why the node at a URL takes no calls; "" where it does. Raises ConfigError: it is no URL."""
-    import urllib3
-
     from plexstream.cli.calls import check_url
 
     check_url(url)
-    try:
-        with urllib3.PoolManager(retries=False, timeout=ANSWER_S) as web:
-            answer = web.request("GET", f"{url.rstrip('/')}/health/ready")
-            if answer.status == 200:
-                return ""
-            found: Any = answer.json()
-    except urllib3.exceptions.HTTPError:
+    status, found = _get(url, "/health/ready")
+    if status == 0:
         return "nobody answers there"
-    except ValueError:
-        return f"it answers {answer.status}"
-    return str(found.get("detail", "")) if isinstance(found, dict) else f"it answers {answer.status}"
+    if status == 200:
+        return ""
+    return str(found.get("detail", "")) if isinstance(found, dict) else f"it answers {status}"
 
 
 def held_up(url: str, address: str) -> list[str]:
     """What a node says of the worker that has the partition of `address`; nothing where none answers."""
-    import urllib3
-
     from plexstream.model.address import full, partition_of
 
     target = full(address)
-    try:
-        # Not by a proxy: it is this machine's, or one's own.
-        with urllib3.PoolManager(retries=False, timeout=ANSWER_S) as web:
-            answer = web.request("GET", f"{url.rstrip('/')}/v1/status")
-            status: dict[str, Any] = answer.json() if answer.status == 200 else {}
-    except (urllib3.exceptions.HTTPError, ValueError):
-        return []
+    code, found = _get(url, "/v1/status")
+    status: dict[str, Any] = found if code == 200 and isinstance(found, dict) else {}
     rows = status.get("partitions", ())
     count = status.get("partition_count", 0)
     partition = partition_of(target, count) if count else -1
@@ -51,6 +37,29 @@ def held_up(url: str, address: str) -> list[str]:
         for row in status.get("running", ())
         if row["worker"] in workers or row["address"] == target
     ]
+
+
+def _get(url: str, path: str) -> tuple[int, Any]:
+    """What a node answers: its status, 0 where there is no answer, and the JSON, None where it is none.
+
+    Not by a proxy: the node is this machine's, or one's own.
+    """
+    import msgspec
+
+    from plexstream.client.http_sync import Http
+    from plexstream.client.over_http import Answer, Attempt
+
+    http = Http(url.rstrip("/"))
+    try:
+        answer = http.send(Attempt(path, {}, b"", ANSWER_S, "GET"))
+    finally:
+        http.close()
+    if not isinstance(answer, Answer):
+        return 0, None
+    try:
+        return answer.status, msgspec.json.decode(answer.content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return answer.status, None
 
 
 def _short(address: str) -> str:

@@ -16,14 +16,24 @@ import random
 import time
 from collections.abc import Generator
 from enum import Enum
+from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
 
 from plexstream.client.request import Request
+from plexstream.edge.calls import check_key
 from plexstream.model.again import READS, next_step
-from plexstream.model.errors import CALL_ERRORS, CallError, LogUnavailable, TimedOut, TooLarge, call_error
+from plexstream.model.errors import (
+    CALL_ERRORS,
+    BadArguments,
+    CallError,
+    LogUnavailable,
+    TimedOut,
+    TooLarge,
+    call_error,
+)
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.02, 0.25  # seconds; a node is back within one
 _GRACE = 1.0  # seconds that the server is given to say itself that a call has timed out
@@ -97,15 +107,16 @@ def exchange(request: Request) -> Exchange:
     """Make one call; returns the result's JSON.
 
     Raises:
+        BadArguments: the idempotency key cannot be.
         CallError: what the actor or the edge answered, or TimedOut.
         LogUnavailable: the server was not reached, or the outcome is unknown.
     """
     end = time.monotonic() + request.timeout
-    path = request.path or _path(request)
+    path = request.path or _path(request.target, request.handler, request.tell)
     content = request.body if request.path else request.payload
     headers = {"content-type": "application/json"}
     if request.idempotency_key:
-        headers["idempotency-key"] = request.idempotency_key
+        headers |= _key(request.idempotency_key)
     pause = _FIRST_PAUSE
     sent = False  # whether any attempt may have arrived
     while True:
@@ -139,10 +150,22 @@ def exchange(request: Request) -> Exchange:
         pause = min(pause * 2, _LAST_PAUSE)
 
 
-def _path(request: Request) -> str:
-    parts = [*request.target.split("/"), request.handler]
-    path = "/v1/actors/" + "/".join(quote(part, safe="") for part in parts)
-    return f"{path}/send" if request.tell else path
+@lru_cache(maxsize=65_536)
+def _path(target: str, handler: str, tell: bool) -> str:
+    path = "/v1/actors/" + "/".join(quote(part, safe="") for part in [*target.split("/"), handler])
+    return f"{path}/send" if tell else path
+
+
+def _key(key: str) -> dict[str, str]:
+    """The header of an idempotency key. Raises BadArguments for what cannot be in one."""
+    check_key(key)
+    try:
+        key.encode("latin-1")
+    except UnicodeEncodeError:
+        raise BadArguments(
+            f"idempotency key {key[:40]!r}: over HTTP it is a header, which has characters of Latin-1 alone"
+        ) from None
+    return {"idempotency-key": key}
 
 
 def _result(request: Request, answer: Answer) -> bytes:

@@ -216,10 +216,7 @@ class Calls:
         if not 0 < timeout <= MAX_TIMEOUT:
             raise BadArguments(f"timeout {timeout!r}: give seconds above 0, at most {MAX_TIMEOUT:.0f}")
         _check_handler(handler)
-        if idempotency_key and (len(idempotency_key) > MAX_NAME or not idempotency_key.isprintable()):
-            raise BadArguments(
-                f"idempotency key {idempotency_key[:40]!r}: use 1 to {MAX_NAME} printable characters"
-            )
+        check_key(idempotency_key)
         self._admit(place)
         id = f"{self._prefix}{next(self._numbers)}"
         then = again.next_step(handler, idempotency_key, headers)
@@ -357,6 +354,12 @@ class Calls:
 def _check_handler(name: str) -> None:
     if not name or len(name) > MAX_NAME or not name.isprintable():
         raise BadArguments(f"handler {name[:40]!r}: give a name of 1 to {MAX_NAME} printable characters")
+
+
+def check_key(key: str) -> None:
+    """Raises BadArguments for what can be no idempotency key; an empty one is none."""
+    if key and (len(key) > MAX_NAME or not key.isprintable()):
+        raise BadArguments(f"idempotency key {key[:40]!r}: use 1 to {MAX_NAME} printable characters")
 
 
 def _not_taken(place: Place, what: str, timeout: float, stuck: float, then: str) -> LogUnavailable:
