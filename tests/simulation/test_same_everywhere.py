@@ -23,7 +23,7 @@ for seed in map(int, sys.argv[1:]):
     simulation = Simulation(seed, tell=lines.append)
     simulation.run()
     print(seed, hashlib.md5("\\n".join(lines).encode()).hexdigest())
-    for place, records in sorted(simulation.network.history.items()):
+    for place, records in sorted(simulation.world.network.history.items()):
         data = repr([(r.offset, r.key, r.value, r.time) for r in records])
         data = re.sub("@[0-9a-f]{32}", "@", data)  # what tells processes from each other
         print(seed, place, hashlib.md5(data.encode()).hexdigest())

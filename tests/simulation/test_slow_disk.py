@@ -2,14 +2,14 @@
 
 from collections import Counter
 
-from plexstream.testing.simulation.process import SimProcess
+from plexstream.testing.simulation.disk import Disk
 from plexstream.testing.simulation.schedule import Simulation
 
 SEEDS = range(900, 930)
 
 
 def test_every_promise_holds_though_stores_are_opened_and_closed_late(monkeypatch):
-    monkeypatch.setattr(SimProcess, "odds_slow_disk", 0.7)
+    monkeypatch.setattr(Disk, "odds_late", 0.7)
     hits: Counter[str] = Counter()
     for seed in SEEDS:
         hits += Simulation(seed).run()

@@ -68,7 +68,7 @@ class Came(NamedTuple):
     began: int
     over: int
     value: Any
-    known: Any  # `checker.Known`
+    known: Any  # `known.Known`
 
     def claim(self, holds: bool, otherwise: str) -> None:
         """Raise Violation unless it holds."""
@@ -122,7 +122,7 @@ class Kind:
         """Raise Violation unless all of this kind together has come to what it must.
 
         Parameters:
-            known: the `checker.Known` of the program.
+            known: the `known.Known` of the program.
         """
 
     def looks(self, op: Op) -> Iterator[str]:

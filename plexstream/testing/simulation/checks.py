@@ -75,8 +75,8 @@ class Checks:
         if wrong := {ask for model in self.models for ask in model.waits.given_up} - unwanted:
             raise Violation(f"cancelled, though who has asked goes on: {sorted(wrong)}")
         for model in self.models:
-            if model.timers:
-                raise Violation(f"partition {model.partition}: timers never fired: {model.timers}")
+            if model.timers.pending:
+                raise Violation(f"partition {model.partition}: timers never fired: {model.timers.pending}")
 
     def takeovers(self, found: list[tuple[int, int, Pending]]) -> None:
         """Every owner knew of all handlers that waited, whatever it restored them from. Raises Violation."""
@@ -95,9 +95,10 @@ class Checks:
 
     def fed(self, ops: list[str]) -> None:
         """Each record of the source took effect, once. Raises Violation."""
-        blamed = any(model.codes.get("poisoned") for model in self.models)  # crashes in a row, on any message
+        # Of crashes in a row any message may be blamed.
+        blamed = any(model.cells.codes.get("poisoned") for model in self.models)
         for op in ops:
-            count = sum(model.ops.get(op, 0) for model in self.models)
+            count = sum(model.cells.ops.get(op, 0) for model in self.models)
             if count > 1 or (not count and not blamed):
                 raise Violation(f"{op} took effect {count} times")
 
@@ -105,7 +106,7 @@ class Checks:
 
     def _mails(self) -> None:
         """What actors told each other: sent by turns that count and by nothing else, arrived once."""
-        mails = {sent: out for model in self.models for sent, out in model.mails.items()}
+        mails = {sent: out for model in self.models for sent, out in model.sent.mails.items()}
         arrived = [sent for model in self.models for sent in model.arrived if sent[0].startswith("journal/")]
         if twice := [sent for sent, count in Counter(arrived).items() if count > 1]:
             raise Violation(f"messages took effect twice: {twice}")
@@ -175,7 +176,7 @@ class Checks:
         """Each output record once, those of one actor in the order of its turns."""
         expected: dict[str, list[bytes]] = {}
         for model in self.models:
-            for actor, payload in model.emitted:
+            for actor, payload in model.sent.emitted:
                 expected.setdefault(actor, []).append(payload)
         found: dict[str, list[bytes]] = {}
         for record in self._committed(self.topics.out(OUTPUT)):
@@ -186,7 +187,7 @@ class Checks:
 
     def _dead_letters(self) -> None:
         """What was put aside is there, once, with its reason."""
-        expected = Counter(entry for model in self.models for entry in model.put_aside)
+        expected = Counter(entry for model in self.models for entry in model.sent.put_aside)
         letters = [decode_dead_letter(r.value or b"") for r in self._committed(self.topics.deadletter)]
         found = Counter(((x.origin, x.origin_seq, x.origin_index), x.reason) for x in letters)
         if expected != found:
@@ -211,7 +212,7 @@ class Checks:
             self._outcome(call, model, kind, payload)
             return
         if call.mode == "read" and kind == 2:
-            actor = model.actors.get(e.target)
+            actor = model.cells.actors.get(e.target)
             view = json.loads(payload)
             if is_waiting(e.target):
                 if view[0] != view[1] or view[0] > model.waits.n(e.target):
@@ -220,7 +221,7 @@ class Checks:
             if not _view_of(actor, view):
                 raise Violation(f"{call.op}: a read of {e.target} saw {view}, which never was")
             return
-        answers = list(model.answers.get(e.id, []))
+        answers = list(model.sent.answers.get(e.id, []))
         if (kept := model.keyed.of(e)) is not None:
             answers.append(kept)
         if (kind, payload) not in answers:
@@ -231,9 +232,9 @@ class Checks:
         told = self._tells[call.op.split()[1]]
         said = json.loads(payload)
         if kind == ERROR:
-            if (kind, payload) in model.answers.get(call.envelope.id, ()) and said["code"] == "poisoned":
+            if (kind, payload) in model.sent.answers.get(call.envelope.id, ()) and said["code"] == "poisoned":
                 return  # the look itself was what several processes did last
-            known = 0 <= told.acked_at < call.sent and told.envelope.id not in model.conflicts
+            known = 0 <= told.acked_at < call.sent and told.envelope.id not in model.sent.conflicts
             if known or said["code"] != "unknown_invocation":
                 raise Violation(f"{call.op}: nothing is known of {told.envelope}: {said}")
             return
@@ -241,7 +242,7 @@ class Checks:
             return
         kept = model.keyed.of(told.envelope)
         if kept is None and (said.get("error") or {}).get("code") == idempotency.CONFLICT:
-            if not model.keyed.conflicts(told.envelope) and told.envelope.id not in model.conflicts:
+            if not model.keyed.conflicts(told.envelope) and told.envelope.id not in model.sent.conflicts:
                 raise Violation(f"{call.op}: {told.envelope} is in conflict with nothing")
             return
         right = {"result": json.loads(kept[1])} if kept and kept[0] == REPLY else {}
@@ -260,7 +261,7 @@ class Checks:
                     raise Violation(f"{call.op} of {client.name} was acknowledged, and is nowhere")
                 if call.mode == "read" or call.envelope.handler == RESULT:
                     continue
-                count = self.models[call.place[1]].ops.get(call.op, 0)
+                count = self.models[call.place[1]].cells.ops.get(call.op, 0)
                 if count > 1 or (not count and call.reply is not None and call.reply[0] == 2):
                     raise Violation(f"{call.op} took effect {count} times, replied {call.reply}")
         by_target: dict[str, list[tuple[Call, int]]] = {}

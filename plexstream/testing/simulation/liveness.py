@@ -25,7 +25,7 @@ def check(checks: Checks, now: int) -> None:
         late += model.waits.late(now, answered)
         late += [
             f"timer {name} of {address} is due since {now - timer.due} ms"
-            for (address, name), timer in model.timers.items() if timer.due < now
+            for (address, name), timer in model.timers.pending.items() if timer.due < now
         ]  # fmt: skip
         for record, e in checks.unhandled(model, mailbox):
             if not _may_wait(model, e):
@@ -51,4 +51,4 @@ def _calls(checks: Checks) -> Iterator[str]:
 
 def _answered(model: Model, call: Call) -> bool:
     e = call.envelope
-    return e.kind == ASK and (e.id in model.answers or model.keyed.of(e) is not None)
+    return e.kind == ASK and (e.id in model.sent.answers or model.keyed.of(e) is not None)

@@ -32,12 +32,13 @@ class Mixer:
     def keep(self, process: SimProcess) -> None:
         """Copy the stores of a process, as a backup does."""
         if self._random.random() < 0.5:
-            self._older += [(p, dict(store.pieces)) for p, store in process.stores.items() if store.pieces]
+            stores = process.disk.stores.items()
+            self._older += [(p, dict(store.pieces)) for p, store in stores if store.pieces]
             del self._older[:-20]
 
     def mix(self, process: SimProcess) -> str:
         """Replace a store of a process that does not run; says by what, "" where there is nothing to do."""
-        stores = process.stores
+        stores = process.disk.stores
         if process.alive or not stores or not self._older:
             return ""
         partition = self._random.choice(sorted(stores))
@@ -54,5 +55,5 @@ class Mixer:
         store = CrashStore()
         store.pieces = dict(pieces)
         stores[partition] = store
-        process.strange.add(partition)
+        process.watch.strange.add(partition)
         return f"the store of partition {partition} of {process.name} is {what}"

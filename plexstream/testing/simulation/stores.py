@@ -32,6 +32,11 @@ class CrashStore(MemoryStore):
         self._remember(dict(self.pieces))
         super().wipe()
 
+    def clear(self) -> None:
+        """Nothing is left, and nothing to undo."""
+        self.pieces.clear()
+        self._undo.clear()
+
     def _remember(self, before: dict[bytes, Snapshot | None]) -> None:
         self._undo.append(before)
         del self._undo[:-_KEPT]
