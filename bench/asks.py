@@ -18,17 +18,22 @@ from plexstream.log.open import open_log
 APP = ROOT / "bench" / "apps.py"
 ACTORS = "/v1/actors/"
 CALLERS = (1, 64, 256, 1000)
-WAYS = ("client, Kafka", "threads, Kafka", "client, embedded", "HTTP, Kafka", "HTTP, embedded")
-"""`client` is AsyncClient, `threads` is Client, which is measured with one caller."""
+OVER_HTTP = {"AsyncClient over HTTP, embedded": "http-async", "Client over HTTP, embedded": "http-threads"}
+WAYS = (
+    "client, Kafka", "threads, Kafka", "client, embedded", "HTTP, Kafka", "HTTP, embedded", *OVER_HTTP,
+)  # fmt: skip
+"""`client` is AsyncClient, `threads` is Client, which is measured with one caller; `HTTP` is a load generator
+that costs less than a client."""
 
 
 class Asked(NamedTuple):
-    """One level. Latencies in milliseconds."""
+    """One level. Latencies in milliseconds; `cpu`: microseconds of the caller's process, for each call."""
 
     callers: int
     rate: float
     p50: float
     p99: float
+    cpu: float
 
 
 @contextmanager
@@ -63,7 +68,7 @@ def discard(address: str, prefix: str) -> None:
 def asked(work: str, *arguments: str) -> list[Asked]:
     """Measure as `bench.load` is told to."""
     found = measure("load", work, *arguments)["levels"]
-    return [Asked(int(f["callers"]), f["rate"], f["p50"], f["p99"]) for f in found]
+    return [Asked(int(f["callers"]), f["rate"], f["p50"], f["p99"], f["cpu"]) for f in found]
 
 
 def ask(
@@ -79,7 +84,7 @@ def ask(
     if way.endswith("Kafka"):
         with kafka_node(address) as (node, prefix, _):
             if way.startswith("HTTP"):
-                return asked(work, "http", node.url, ACTORS, str(seconds), *numbers)
+                return asked(work, OVER_HTTP.get(way, "http"), node.url, ACTORS, str(seconds), *numbers)
             kind = "threads" if way.startswith("threads") else "kafka"
             return asked(work, kind, address, prefix, str(seconds), *numbers)
     with tempfile.TemporaryDirectory(prefix="plexstream-bench-") as folder:
@@ -88,4 +93,4 @@ def ask(
         options = ["--partitions", str(PARTITIONS)]
         with Node(APP, Path(folder) / "node", free_port(), options, "dev") as node:
             node.wait_ready()
-            return asked(work, "http", node.url, ACTORS, str(seconds), *numbers)
+            return asked(work, OVER_HTTP.get(way, "http"), node.url, ACTORS, str(seconds), *numbers)

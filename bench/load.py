@@ -3,6 +3,11 @@
 python -m bench.load WORK kafka ADDRESS PREFIX SECONDS CALLERS...
 python -m bench.load WORK embedded FOLDER PREFIX SECONDS CALLERS...     the node in the same process
 python -m bench.load WORK http URL PATH SECONDS CALLERS...         PATH is of the actors: /v1/actors/
+python -m bench.load WORK http-async URL - SECONDS CALLERS...      AsyncClient, on asyncio's own loop
+python -m bench.load WORK http-threads URL - SECONDS CALLERS...    Client
+
+`http` is a load generator, which costs less than any client: what the server can take. `http-async` and
+`http-threads` are what users have.
 
 WORK is tally/add, a count that each call adds to, or trip/steps, three side effects.
 """
@@ -29,7 +34,7 @@ from plexstream.log.open import open_log
 from plexstream.model.topics import Topics
 
 ACTORS = 1_000
-Level = dict[str, float]  # callers, rate, p50, p99
+Level = dict[str, float]  # callers, rate, p50, p99; cpu: of this process, microseconds a call
 Call = Callable[[int], Awaitable[int]]  # the number of an actor -> what it answered
 
 
@@ -69,15 +74,16 @@ async def closed_loop(call: Call, callers: int, seconds: float, answers: Answers
             took.append(time.perf_counter() - start)
             turn += callers
 
+    cpu = time.process_time()
     await asyncio.gather(*(caller(n) for n in range(callers)))
-    spent = time.perf_counter() - began
-    return _level(callers, took, spent)
+    return _level(callers, took, time.perf_counter() - began, time.process_time() - cpu)
 
 
-def _level(callers: int, took: list[float], spent: float) -> Level:
+def _level(callers: int, took: list[float], spent: float, cpu: float) -> Level:
     took.sort()
     at = [took[min(len(took) - 1, int(len(took) * q))] * 1000 for q in (0.5, 0.99)]
-    return {"callers": callers, "rate": len(took) / spent, "p50": at[0], "p99": at[1]}
+    rate, cpu_us = len(took) / spent, cpu / len(took) * 1e6
+    return {"callers": callers, "rate": rate, "p50": at[0], "p99": at[1], "cpu": cpu_us}
 
 
 async def levels(
@@ -142,6 +148,54 @@ async def _embedded(work: str, folder: str, callers: list[int], seconds: float) 
             return await _by_client(work, client, callers, seconds)
 
 
+async def _users(work: str, url: str, callers: list[int], seconds: float) -> list[Level]:
+    async with AsyncClient(url) as client:
+        return await _by_client(work, client, callers, seconds)
+
+
+def _users_threads(work: str, url: str, callers: list[int], seconds: float) -> list[Level]:
+    answers = Answers(work)
+    type, handler = work.split("/")
+
+    with Client(url) as client:
+
+        def call(actor: int) -> int:
+            answer: int = client.ask(f"{type}/{actor}", handler, amount=1)
+            return answer
+
+        closed_loop_of_threads(call, 16, min(1.5, seconds), answers, ACTORS)
+        found = [closed_loop_of_threads(call, number, seconds, answers) for number in callers]
+    answers.check()
+    return found
+
+
+def closed_loop_of_threads(
+    call: Callable[[int], int], callers: int, seconds: float, answers: Answers, least: int = 0
+) -> Level:
+    """As `closed_loop`, a thread for each caller."""
+    seen: list[list[tuple[int, int, float]]] = [[] for _ in range(callers)]
+    began, cpu = time.perf_counter(), time.process_time()
+    end = began + seconds
+
+    def caller(number: int) -> None:
+        turn, mine = number, seen[number]
+        while (start := time.perf_counter()) < end or turn < least:
+            actor = turn % ACTORS
+            mine.append((actor, call(actor), time.perf_counter() - start))
+            turn += callers
+
+    threads = [threading.Thread(target=caller, args=(n,)) for n in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    spent, cpu = time.perf_counter() - began, time.process_time() - cpu
+    for mine in seen:
+        for actor, answer, _ in mine:
+            answers.take(actor, answer)
+    return _level(callers, [took for mine in seen for _, _, took in mine], spent, cpu)
+
+
 async def _kafka(work: str, address: str, prefix: str, callers: list[int], seconds: float) -> list[Level]:
     async with AsyncClient(f"kafka://{address}", topics=Topics(prefix)) as client:
         return await _by_client(work, client, callers, seconds)
@@ -154,12 +208,13 @@ def threads(address: str, prefix: str, seconds: float) -> Level:
     with Client(log=log, topics=Topics(prefix)) as client:
         for n in range(200):
             client.ask(f"tally/thread-{n % 50}", "add", amount=1)
-        end = time.perf_counter() + seconds
+        end, cpu = time.perf_counter() + seconds, time.process_time()
         while (start := time.perf_counter()) < end:
             client.ask(f"tally/thread-{len(took) % 50}", "add", amount=1)
             took.append(time.perf_counter() - start)
+        cpu = time.process_time() - cpu
     log.close()
-    return _level(1, took, seconds)
+    return _level(1, took, seconds, cpu)
 
 
 def main() -> None:
@@ -169,6 +224,10 @@ def main() -> None:
     found: Any
     if way == "http":
         found = uvloop.run(_by_http(work, where, prefix, numbers, spent))
+    elif way == "http-async":
+        found = asyncio.run(_users(work, where, numbers, spent))
+    elif way == "http-threads":
+        found = _users_threads(work, where, numbers, spent)
     elif way == "embedded":
         found = uvloop.run(_embedded(work, where, numbers, spent))
     elif way == "threads":

@@ -59,13 +59,13 @@ def counter_row(address: str, peers: list[Contender], s: Sizes) -> list[Task]:
 
 
 def asks_row(address: str, _: list[Contender], s: Sizes) -> list[Task]:
-    """Metrics: rate, p50 and p99 by number of callers, as in "p50 64"."""
+    """Metrics: rate, p50, p99 and cpu by number of callers, as in "p50 64"."""
 
     def by(way: str) -> Callable[[], Measured]:
         def run() -> Measured:
             found: dict[str, float] = {}
             for level in asks.ask(way, address, s.ask_s):
-                found |= {f"{m} {level.callers}": getattr(level, m) for m in ("rate", "p50", "p99")}
+                found |= {f"{m} {level.callers}": getattr(level, m) for m in ("rate", "p50", "p99", "cpu")}
             return found
 
         return run

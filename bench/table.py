@@ -115,17 +115,21 @@ def _asks(samples: Samples) -> list[Line | None]:
     for way in asks.WAYS:
         for callers in asks.CALLERS:
             p50 = _median(samples, "asks", way, f"p50 {callers}")
-            for metric, unit in (("rate", "asks/s"), ("p50", "ms"), ("p99", "ms")):
+            metrics = {"rate": "asks/s", "p50": "ms", "p99": "ms"}
+            if way in asks.OVER_HTTP:
+                metrics["cpu"] = "µs"
+            for metric, unit in metrics.items():
                 targets = _ask_targets(way, callers, metric, p50)
-                label = f"{way}, {callers:,} caller{'s' * (callers > 1)}" + (
-                    "" if metric == "rate" else f": {metric}"
-                )
+                label = f"{way}, {callers:,} caller{'s' * (callers > 1)}" + _ask_metrics[metric]
                 # The peers have no calls: theirs is the time from produce to visible output.
                 compare = ("counter", metric) if callers == 1 and metric != "rate" else None
                 found.append(
                     _line(samples, "asks", way, f"{metric} {callers}", label, unit, compare, targets)
                 )
     return found
+
+
+_ask_metrics = {"rate": "", "p50": ": p50", "p99": ": p99", "cpu": ": CPU time of the callers, an ask"}
 
 
 def _ask_targets(way: str, callers: int, metric: str, p50: float | None) -> list[Target]:
@@ -137,6 +141,10 @@ def _ask_targets(way: str, callers: int, metric: str, p50: float | None) -> list
         return [Target(False, 10 * p50, "< 10 × p50")]
     if callers == 256 and metric == "rate" and way == "client, Kafka":
         return [Target(True, 20_000, "≥ 20,000/s")]
+    if way in asks.OVER_HTTP and metric == "cpu":
+        return [Target(False, 150, "≤ 150 µs")]
+    if way in asks.OVER_HTTP and metric == "rate" and callers == 256:
+        return [Target(True, 8_000, "≥ 8,000/s")]
     return []
 
 
