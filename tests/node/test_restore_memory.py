@@ -4,7 +4,8 @@ from installation import Installation, wait_until
 
 from plexstream.log.memory import MemoryLog
 from plexstream.model.address import full
-from plexstream.node.partition.takeover.takeover import Phase, Takeover
+from plexstream.node.partition.takeover.ground import Phase
+from plexstream.node.partition.takeover.takeover import Takeover
 from plexstream.node.worker import worker as workers
 from plexstream.processor import Settings
 
@@ -36,7 +37,7 @@ def test_what_is_loaded_and_folded_is_written_in_steps(tmp_path, monkeypatch):
 
     def note_load(t):
         if t.phase is Phase.LOADING:
-            loaded.append(len(t._loaded))
+            loaded.append(len(t.rebuild.loading.held))
 
     def note_fold(t):
         if t.phase is Phase.RESTORING:

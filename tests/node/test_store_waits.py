@@ -8,7 +8,7 @@ from installation import Installation, wait_until
 from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import StoreCorrupt, StoreUnavailable
 from plexstream.node.partition.driver import Driver
-from plexstream.node.partition.takeover import takeover as takeovers
+from plexstream.node.partition.takeover import opening
 from plexstream.node.partition.takeover.snapshots import PARTITION_KEY
 from plexstream.node.shared import stores
 from plexstream.processor import Settings
@@ -41,7 +41,7 @@ def test_it_is_served_while_its_store_takes_nothing_and_written_when_it_does(tmp
 
 
 def test_one_that_cannot_be_opened_is_waited_for_under_the_same_claim(tmp_path, monkeypatch):
-    monkeypatch.setattr(takeovers, "STORE_AGAIN_S", 0.02)
+    monkeypatch.setattr(opening, "STORE_AGAIN_S", 0.02)
     opens = []
     open_store = stores.open_or_rebuild
 

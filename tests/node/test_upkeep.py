@@ -21,7 +21,8 @@ def answer(ask):
 
 def test_what_could_not_be_trimmed_is_trimmed_with_the_next_snapshots():
     services = Mock(settings=Settings(), **{"topics.mailbox": MAIL[0], "now.return_value": 0})
-    takeover = Mock(restore=None, unsaved=0, partition=0, journal=JOURNAL, save_all=False)
+    history = Mock(unsaved=0, save_all=False)
+    takeover = Mock(restore=None, history=history, partition=0, journal=JOURNAL)
     processor = Mock(**{"fold.next": 20, "position": 5, "inbox.known": 0, **NOTHING_UNSAVED})
     upkeep = Upkeep(services, takeover, processor, Mock())
     upkeep._flushed_next = 20
@@ -37,7 +38,8 @@ def test_what_could_not_be_trimmed_is_trimmed_with_the_next_snapshots():
 
 def test_what_an_earlier_reign_has_done_may_go_before_this_one_has_come_to_it():
     services = Mock(settings=Settings(), **{"topics.mailbox": MAIL[0], "now.return_value": 0})
-    takeover = Mock(restore=None, unsaved=0, partition=0, journal=JOURNAL, save_all=False)
+    history = Mock(unsaved=0, save_all=False)
+    takeover = Mock(restore=None, history=history, partition=0, journal=JOURNAL)
     processor = Mock(**{"fold.next": 20, "position": 2, "inbox.known": 3, **NOTHING_UNSAVED})
     upkeep = Upkeep(services, takeover, processor, Mock())
     upkeep._flushed_next = 20

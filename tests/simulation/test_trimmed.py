@@ -9,7 +9,7 @@ from plexstream.log.base import TopicSpec
 from plexstream.model.message import TELL, Envelope
 from plexstream.model.topics import COPARTITIONED, Topics
 from plexstream.node.partition.driver import State
-from plexstream.node.partition.takeover.takeover import Phase
+from plexstream.node.partition.takeover.ground import Phase
 from plexstream.processor import Settings
 from plexstream.schema.codec import encode_envelope
 from plexstream.testing.simulation.actors import make_host

@@ -16,7 +16,8 @@ from plexstream.node.lanes.encode import journal_items
 from plexstream.node.lanes.lanes import Lane
 from plexstream.node.partition.arrived import Arrived
 from plexstream.node.partition.relay import Relay
-from plexstream.node.partition.takeover.takeover import Phase, Takeover
+from plexstream.node.partition.takeover.ground import Phase
+from plexstream.node.partition.takeover.takeover import Takeover
 from plexstream.node.partition.upkeep import Upkeep
 from plexstream.node.shared.flying import Flight
 from plexstream.node.shared.services import Services
@@ -127,7 +128,7 @@ class Driver:
         s = self.s
         self.processor = Processor(self.partition, s.partitions, s.host, restore, s.settings, s.now())
         self._lane = lane
-        self._relay.origin = self.takeover.facts.origin
+        self._relay.origin = self.takeover.history.facts.origin
         self._relay.unseen = restore.unseen
         self.upkeep = Upkeep(s, self.takeover, self.processor, lane)
         self.state = State.ACTIVE

@@ -45,14 +45,15 @@ class Upkeep:
         self.lane = lane
         self._snapshots = takeover.snapshots
         self._code = takeover.code_piece()
-        self._takeover = takeover
-        if takeover.save_all:
+        self._history = takeover.history
+        self._claim = takeover.claim
+        if takeover.history.save_all:
             _log.warning(
                 "partition %d: the topic of snapshots lacks what no journal record tells: all state is saved "
                 "anew", takeover.partition,
             )  # fmt: skip
             # Who has them before that is done needs records that are gone, and so does not take them for all.
-            processor.pieces.unsaved.all(max(0, takeover.facts.first - 1))
+            processor.pieces.unsaved.all(max(0, takeover.history.facts.first - 1))
         self._journal = takeover.journal
         self._mailbox: Place = (services.topics.mailbox, takeover.partition)
         self.flushed_at = services.now()
@@ -68,9 +69,9 @@ class Upkeep:
         self._expiry: Iterator[PieceKey | None] | None = None
         self._expired_at = services.now()
         exact = takeover.restore is not None and takeover.restore.exact
-        self._unsaved = takeover.unsaved
+        self._unsaved = takeover.history.unsaved
         self._catch_up_to = takeover.restore.start if exact and takeover.restore is not None else 0
-        self._catch_up_next = takeover.unsaved
+        self._catch_up_next = takeover.history.unsaved
 
     @property
     def behind(self) -> int:
@@ -143,7 +144,7 @@ class Upkeep:
     def _lineage(self, partition: Partition) -> Snapshot:
         newest = self.processor.newest
         tail = None if newest is None else digest(encode_journal(newest))
-        return self._takeover.lineage(partition.start, tail)
+        return self._history.lineage(self._claim, partition.start, tail)
 
     def _first_unsaved(self) -> int | None:
         if self.catching_up:
@@ -211,8 +212,8 @@ class Upkeep:
         (_, partition), self._saving, self._saving_from = self._saving, None, None
         self.processor.pieces.unsaved.saved()
         oldest = self.processor.pieces.unsaved.oldest()
-        if oldest is None or oldest >= self._takeover.facts.first:
-            self._takeover.save_all = False
+        if oldest is None or oldest >= self._history.facts.first:
+            self._history.save_all = False
         if self._more:
             self.snapshot(self.s.now())  # while it is behind, one batch follows the other
         # The last record that a store reflects stays: by it a takeover tells whether the store is its own.

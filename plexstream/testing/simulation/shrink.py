@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from plexstream.node.ingest import ingest, positions, subscribed
 from plexstream.node.lanes import outputs
 from plexstream.node.partition import driver, relay
-from plexstream.node.partition.takeover import takeover
+from plexstream.node.partition.takeover import loading
 from plexstream.node.shared import flying
 from plexstream.processor import limits
 from plexstream.processor.journal import restore
@@ -26,7 +26,7 @@ _WAITS = {
 @contextmanager
 def shrunk(plan: Plan) -> Iterator[None]:
     """Make limits that are no settings as small as the plan wants, and silence the logs."""
-    before = (takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG, Pieces.forget_clean)
+    before = (loading._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG, Pieces.forget_clean)
     bounds = flying.WINDOW, relay.KEPT, driver.MAX_LAG, restore.OWED
     flying.WINDOW, relay.KEPT, restore.OWED = plan.window, plan.kept, plan.kept
     pace = positions.POSITION_S, ingest.RETRY_S, subscribed.LOOK_S
@@ -37,7 +37,7 @@ def shrunk(plan: Plan) -> Iterator[None]:
     logger = logging.getLogger("plexstream")
     disabled = logger.manager.disable
     forget = Pieces.forget_clean
-    takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG = plan.load_batch, plan.lane_turns, 20
+    loading._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG = plan.load_batch, plan.lane_turns, 20
     for name, field in _WAITS.items():
         setattr(limits, name, getattr(plan, field))
 
@@ -50,7 +50,7 @@ def shrunk(plan: Plan) -> Iterator[None]:
         yield
     finally:
         logging.disable(disabled)
-        takeover._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG = before[:3]
+        loading._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG = before[:3]
         flying.WINDOW, relay.KEPT, driver.MAX_LAG, restore.OWED = bounds
         for name, value in waits.items():
             setattr(limits, name, value)

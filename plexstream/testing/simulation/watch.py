@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from plexstream.node.partition.driver import Driver, State
-from plexstream.node.partition.takeover.takeover import Phase
+from plexstream.node.partition.takeover.ground import Phase
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.waited import Pending
 
