@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from log_driving import acks, append, fill, items, read_all, take
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.embedded import manifest, segments
+from plexstream.log.embedded import checkpoints, manifest, segments
 from plexstream.log.embedded import partition as embedded_partition
-from plexstream.log.embedded import storage as embedded_storage
 from plexstream.log.embedded.log import EmbeddedLog
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
 
@@ -155,7 +154,7 @@ def test_records_older_than_the_tail_come_from_the_disk(log, monkeypatch):
         fill(log, ("t", 0), *values)
         expected += values
         log.storage.sync()
-        log.storage.flush()
+        log.storage.checkpoints.flush()
         assert len(log.storage._partition(("t", 0)).tail) <= 20
         if round % 3 == 0:
             seen = take(reader, len(expected) - (reader._positions["t", 0]))
@@ -166,7 +165,7 @@ def test_records_older_than_the_tail_come_from_the_disk(log, monkeypatch):
 def test_large_records_do_not_fill_the_memory(log):
     for _ in range(20):
         fill(log, ("t", 0), b"x" * 1_000_000)
-    log.storage.flush()
+    log.storage.checkpoints.flush()
     part = log.storage._partition(("t", 0))
     assert sum(len(record.value) for record in part.tail) <= 2 * embedded_partition.TAIL_BYTES
     assert len(state(log)) == 20
@@ -451,7 +450,7 @@ def test_a_log_without_file_descriptors_goes_on_when_it_has_some(log, monkeypatc
     reader.assign(("t", 0), 0)
     assert len(take(reader, 1)) == 1  # from memory
     with pytest.raises(OSError, match="Too many open files"):
-        log.storage.checkpoint()
+        log.storage.checkpoints.run()
     accepted = [b"x" * 200]
     appender = log.appender()
 
@@ -540,7 +539,7 @@ def test_any_sequence_of_steps_leaves_what_a_plain_list_would(tmp_path_factory, 
             patch.setattr(embedded_partition, "CHUNK_BYTES", 60)
             patch.setattr(segments, "SEGMENT_BYTES", 200)
             patch.setattr(embedded_partition, "TAIL_RECORDS", 2)
-            patch.setattr(embedded_storage, "WAL_BYTES", 500)
+            patch.setattr(checkpoints, "WAL_BYTES", 500)
             compare_with_a_list(tmp_path_factory, steps, offset)
     else:
         compare_with_a_list(tmp_path_factory, steps, offset)
@@ -587,15 +586,15 @@ def test_what_is_put_into_a_segment_while_a_checkpoint_writes_is_synced_by_the_n
 
     def meanwhile(*arguments):
         fill(log, ("t", 0), b"b")
-        log.storage.flush()
+        log.storage.checkpoints.flush()
         write(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(manifest, "write", meanwhile)
-        log.storage.checkpoint()
+        log.storage.checkpoints.run()
     with monkeypatch.context() as patch:
         patch.setattr(segments, "sync", lambda some: synced.extend(segment.last for segment in some))
-        log.storage.checkpoint()
+        log.storage.checkpoints.run()
     assert synced == [1]
 
 
@@ -609,7 +608,7 @@ def test_a_checkpoint_that_fails_leaves_its_segments_to_the_next(log, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(segments, "sync", fails)
         with pytest.raises(OSError, match="full"):
-            log.storage.checkpoint()
+            log.storage.checkpoints.run()
         patch.setattr(segments, "sync", lambda some: synced.extend(segment.last for segment in some))
-        log.storage.checkpoint()
+        log.storage.checkpoints.run()
     assert synced == [0]

@@ -92,5 +92,5 @@ class Committer:
         if error is None:
             with suppress(LogError):  # told there; appends are refused from then on
                 self._storage.flush_due()
-            if self._storage.checkpoint_due:
+            if self._storage.checkpoints.due:
                 self._checkpoint()

@@ -67,8 +67,8 @@ class Janitor:
                         expire(self._storage, partition, retention)
                 except LogDamaged as error:
                     _log.error("%s: %s[%d] is not tidied: %s", self._storage, *partition.place, error)
-            if compacted or only is None or self._storage.checkpoint_due:
-                self._storage.checkpoint()
+            if compacted or only is None or self._storage.checkpoints.due:
+                self._storage.checkpoints.run()
 
     def stop(self) -> None:
         with self._due:

@@ -17,7 +17,7 @@ def compact(storage: Storage, partition: Partition, keep_tombstones_ms: int) -> 
         OSError: all is as it was.
     """
     kept = partition.segments
-    old = storage.seal(partition)
+    old = storage.checkpoints.seal(partition)
     start = partition.start
     oldest_tombstone = time.time_ns() // 1_000_000 - keep_tombstones_ms
     newest: dict[bytes, int] = {}
@@ -56,7 +56,7 @@ def compact(storage: Storage, partition: Partition, keep_tombstones_ms: int) -> 
     with storage.changed:
         kept.swap(old, new)
         partition.compact_ended(left)
-    storage.discard(old)
+    storage.checkpoints.discard(old)
 
 
 def expire(storage: Storage, partition: Partition, retention_ms: int) -> None:

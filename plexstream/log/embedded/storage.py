@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,9 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from plexstream.log.base import Item, Place, Record, TopicSpec
-from plexstream.log.embedded import disk, manifest, opening, segments, wal
+from plexstream.log.embedded import disk, manifest, opening, wal
 from plexstream.log.embedded import format as form
-from plexstream.log.embedded.manifest import Manifest, StoredPartition, StoredTopic
+from plexstream.log.embedded.checkpoints import Checkpoints
+from plexstream.log.embedded.manifest import StoredPartition, StoredTopic
 from plexstream.log.embedded.outage import Outage
 from plexstream.log.embedded.partition import Partition
 from plexstream.log.embedded.policy import compacts
@@ -40,9 +40,6 @@ from plexstream.model.errors import Fenced, LogError
 
 _log = logging.getLogger("plexstream.log")
 
-WAL_BYTES = 16 << 20
-"""A write-ahead log of this size is put into segments: so much is read again when the log is opened."""
-
 
 class Storage:
     """What is in the directory `path`, which is created if it is missing. Thread-safe.
@@ -53,6 +50,7 @@ class Storage:
 
     Attributes:
         changed: the lock, and the readers that wait for records.
+        checkpoints: put into segments what is in the write-ahead log.
 
     Raises:
         LogDamaged: something that was acknowledged is not there, or not as it was written.
@@ -64,9 +62,6 @@ class Storage:
         self.changed = Arrivals()
         self.outage = Outage(str(self), self.changed, wake)
         self._closed = False
-        self._full: dict[Partition, None] = {}  # whose newest records should be put into segments
-        self._flushing = threading.Lock()
-        self._garbage: list[segments.Segment] = []  # files that the manifest lists, and the log does not
         self._lock = disk.lock(self.path)
         try:
             self._now = opening.Contents(self._make)
@@ -77,6 +72,7 @@ class Storage:
         except BaseException:
             os.close(self._lock)
             raise
+        self.checkpoints = Checkpoints(path, self._now, self._wal, self.changed)
         self._limits = {name: limit_of(topic.config) for name, topic in self._now.topics.items()}
 
     def open_transaction(self, id: str) -> int:
@@ -250,7 +246,7 @@ class Storage:
             if not self._wal.sync():
                 return  # whether an outage is over is for those to see who sync the rest
             if self.outage.lasts:
-                self.flush()
+                self.checkpoints.flush()
         except OSError as error:
             raise self._refused(error) from error
         self.outage.over()
@@ -261,66 +257,10 @@ class Storage:
         Raises:
             LogError: as `sync`.
         """
-        if not self._full or not self._flushing.acquire(blocking=False):
-            return
         try:
-            while self._full:
-                with self.changed:
-                    partition, _ = self._full.popitem()
-                partition.flush()
+            self.checkpoints.flush_due()
         except OSError as error:
-            with self.changed:
-                self._full[partition] = None
             raise self._refused(error) from error
-        finally:
-            self._flushing.release()
-
-    def flush(self) -> None:
-        """Put all into segments that is not. Raises OSError."""
-        with self._flushing:
-            for partition, _ in self.kept():
-                partition.flush()
-
-    def checkpoint(self) -> None:
-        """Put all into segments, and begin a new write-ahead log. For the janitor alone.
-
-        Raises:
-            OSError: the old one goes on.
-        """
-        with self._flushing:
-            for partition, _ in self.kept():
-                partition.flush()
-            captured, dirty = self._wal.roll(self._capture)
-        try:
-            segments.sync(dirty)
-            disk.sync(self.path)
-            manifest.write(self.path, captured)
-        except BaseException:
-            for segment in dirty:
-                segment.dirty = True
-            raise
-        garbage, self._garbage = self._garbage, []
-        segments.remove(garbage)
-        for number in range(self._now.found.wal, captured.wal):
-            wal.wal_path(self.path, number).unlink(missing_ok=True)
-        self._now.found = captured
-
-    @property
-    def checkpoint_due(self) -> bool:
-        return self._wal.size >= WAL_BYTES
-
-    def seal(self, partition: Partition) -> list[segments.Segment]:
-        """All segments of a partition, with all records; nothing more is written to them. Raises OSError."""
-        with self._flushing:
-            partition.flush()
-            with self.changed:
-                partition.compact_begins()
-                return partition.segments.seal()
-
-    def discard(self, old: list[segments.Segment]) -> None:
-        """Delete segments that are no longer listed, when no manifest lists them either."""
-        with self.changed:
-            self._garbage += old
 
     def kept(self) -> list[tuple[Partition, dict[str, str]]]:
         """All partitions, with how their topics are to be kept."""
@@ -351,21 +291,7 @@ class Storage:
 
     def _extend(self, partition: Partition, records: list[Record], data: bytes) -> None:
         partition.extend(records, data)
-        if partition.flush_due:
-            self._full[partition] = None
-
-    def _capture(self, number: int) -> tuple[Manifest, list[segments.Segment]]:
-        """What the manifest will tell, with the log number `number` behind it. With the lock."""
-        dirty: list[segments.Segment] = []
-        for parts in self._now.parts.values():
-            for part in parts:
-                part.flush()
-                self._garbage += part.segments.drop_before(part.start)
-                dirty += (segment for segment in part.segments.listed if segment.dirty)
-        for segment in dirty:
-            segment.dirty = False  # what comes from now on is the next checkpoint's to sync
-        self._full.clear()
-        return self._now.stored(self._now.found.number + 1, number), dirty
+        self.checkpoints.grown(partition)
 
     def _refused(self, error: OSError) -> LogError:
         if self._closed:

@@ -14,12 +14,12 @@ from confluent_kafka import (
     TopicPartition,
     Uuid,
 )
-from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, NewTopic, OffsetSpec
+from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, OffsetSpec
 
 from plexstream.log.base import AS_THE_BROKERS_DO, Place, Replication, TopicSpec, believed, known_offset
-from plexstream.log.kafka.admin import MISSING_S, TIMEOUT_S, Admin, Question
+from plexstream.log.kafka.admin import MISSING_S, Admin, Question
 from plexstream.log.kafka.appender import KafkaAppender
-from plexstream.log.kafka.errors import REFUSED_TOPIC
+from plexstream.log.kafka.creation import Creation
 from plexstream.log.kafka.pace import PacedAppender
 from plexstream.log.kafka.reader import KafkaReader
 from plexstream.log.kafka.settings import (
@@ -32,7 +32,7 @@ from plexstream.log.kafka.transaction import KafkaTransaction
 from plexstream.log.kafka.views import Views
 from plexstream.log.limits import DEFAULT_MAX_BYTES
 from plexstream.log.local import check_new, check_same, check_trim, missing
-from plexstream.model.errors import ConfigError, LogError, LogUnavailable, Refused, TopicMissing
+from plexstream.model.errors import LogError, LogUnavailable, Refused, TopicMissing
 
 _NO_ID = str(Uuid(0, 0))  # from brokers that do not give topics ids
 
@@ -65,13 +65,13 @@ class KafkaLog:
     ) -> None:
         check_settings(settings)
         self.bootstrap = bootstrap
-        self._replication = replication
         self.settings = dict(settings)
         self._partitions: dict[str, int] = {}
         self._sizes = Sizes(self._ask_limit)
         self._closed = False
         self.views = Views(bootstrap, settings)
         self._admin = Admin(bootstrap, settings, lambda: self.views.sound)
+        self._creation = Creation(bootstrap, replication, self._admin, self._metadata)
         self._trims: Admin | None = None
 
     def reader(self, *, committed: bool = False) -> KafkaReader:
@@ -96,26 +96,10 @@ class KafkaLog:
         absent = [spec for name, spec in wanted.items() if name not in there]
         if not absent:
             return []
-        self._check_replication()
-        factor = self._replication.factor or -1  # the brokers' default
-        new = [
-            NewTopic(s.name, s.partitions, factor, config={**s.config, **self._replication.config})
-            for s in absent
-        ]
-        created = []
-        for topic in new:
-            try:
-                self._create_one(topic)
-            except LogError as error:
-                cause = error.__cause__
-                code = cause.args[0].code() if isinstance(cause, KafkaException) else None
-                if code in REFUSED_TOPIC:
-                    raise Refused(str(error), topics={topic.topic: str(error)}) from error
-                if code != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise
-            else:
-                created.append(topic.topic)
-        self._wait_for_leaders({spec.name: spec for spec in absent})
+        created, counts = self._creation.create(absent)
+        for spec in absent:
+            check_same(spec, counts[spec.name])
+        self._partitions.update(counts)
         return created
 
     def partitions(self, topic: str) -> int | None:
@@ -311,13 +295,6 @@ class KafkaLog:
             self._sizes.forget(topic)
             raise
 
-    def _create_one(self, topic: NewTopic) -> None:
-        self._admin.ask(
-            f"creating topic {topic.topic!r}",
-            lambda client, s: client.create_topics([topic], request_timeout=s)[topic.topic].result(s),
-            attempt_s=TIMEOUT_S,
-        )
-
     def _metadata(self) -> dict[str, list[int]]:
         """The leaders of all partitions of all topics but Kafka's own; -1 where there is none."""
         self._check_open()
@@ -326,40 +303,6 @@ class KafkaLog:
             for name, topic in self._admin.metadata().topics.items()
             if topic.error is None and not name.startswith("__")
         }
-
-    def _check_replication(self) -> None:
-        """Raises ConfigError if there are fewer brokers than a new topic is to have copies."""
-        factor = self._replication.factor
-        if factor is None:
-            return
-        brokers = len(self._admin.metadata().brokers)
-        if brokers < factor:
-            running = "1 broker that runs" if brokers == 1 else f"{brokers} brokers that run"
-            raise ConfigError(
-                f"replication_factor = {factor}, but Kafka at {self.bootstrap} has {running}: "
-                f"start or add {factor - brokers} more, or give --replication-factor {brokers}"
-            )
-
-    def _wait_for_leaders(self, specs: Mapping[str, TopicSpec]) -> None:
-        deadline = time.monotonic() + TIMEOUT_S
-        while True:
-            there = self._metadata()
-            late = [
-                name
-                for name, spec in specs.items()
-                if len(there.get(name, ())) < spec.partitions or min(there[name]) < 0
-            ]
-            if not late:
-                break
-            if time.monotonic() > deadline:
-                raise LogUnavailable(
-                    f"Kafka at {self.bootstrap}: topic {late[0]!r} was created, but has no leader after "
-                    f"{TIMEOUT_S:.0f} s: are all brokers up?"
-                )
-            time.sleep(0.02)
-        for name, spec in specs.items():
-            check_same(spec, len(there[name]))
-            self._partitions[name] = len(there[name])
 
     def _check_open(self) -> None:
         if self._closed:

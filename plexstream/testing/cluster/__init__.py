@@ -1,5 +1,6 @@
 """A Kafka cluster on this machine, for tests that kill, pause and cut off its brokers."""
 
-from plexstream.testing.cluster.local import Cut, LocalCluster
+from plexstream.testing.cluster.local import LocalCluster
+from plexstream.testing.cluster.ways import Cut
 
 __all__ = ["Cut", "LocalCluster"]

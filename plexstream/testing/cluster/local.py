@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import shutil
-import socket
 import struct
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from plexstream.testing import broker
 from plexstream.testing.cluster.lagging import lagging, last_words
-from plexstream.testing.cluster.wires import Wire, Wires
+from plexstream.testing.cluster.node import Node
+from plexstream.testing.cluster.wait import POLL_S, wait
+from plexstream.testing.cluster.ways import Cut, Ways
 from plexstream.testing.distribution import Distribution
 from plexstream.testing.errors import KafkaUnavailableError
 from plexstream.testing.java import QUICK_START
-from plexstream.testing.jvm import KafkaProcess, failed_start, kafka_port, new_id
+from plexstream.testing.jvm import KafkaProcess, failed_start, new_id
 from plexstream.testing.probe import wait_until_ready
 from plexstream.testing.requests import (
     ClusterState,
@@ -49,29 +49,7 @@ SETTINGS: Mapping[str, str] = {
     "transaction.state.log.num.partitions": "4",
 }
 
-_ADVICE = "end what listens on ports from 20000 on"
-_POLL_S = 0.05
 _HEARD_S = 5.0
-
-
-class Cut(enum.Enum):
-    """Whom a broker that is cut off cannot reach, and who cannot reach it."""
-
-    CLIENTS = "clients"
-    PEERS = "peers"  # replicas and controllers
-    ALL = "all"
-
-
-class _Node:
-    """One broker: its process and its ports. `advertised` is where clients go, over a wire."""
-
-    def __init__(self, process: KafkaProcess) -> None:
-        self.process = process
-        self.clients, self.peers, self.controller, self.advertised = (kafka_port(_ADVICE) for _ in range(4))
-
-    @property
-    def direct(self) -> Target:
-        return ("127.0.0.1", self.clients)
 
 
 class LocalCluster:
@@ -106,14 +84,13 @@ class LocalCluster:
         self._settings = {**SETTINGS, **(settings or {})}
         self._flags = [f"-Xmx{heap}", QUICK_START]
         cluster = new_id()
-        self._nodes: dict[int, _Node] = {}
+        self._nodes: dict[int, Node] = {}
         for number in range(1, brokers + 1):
             own = self.folder / f"broker-{number}"
             own.mkdir(parents=True, exist_ok=True)
             process = KafkaProcess(self._distribution, own, number=number, cluster=cluster, leftover=leftover)
-            self._nodes[number] = _Node(process)
-        self._wires: Wires | None = None
-        self._cuts: dict[int, Cut] = {}
+            self._nodes[number] = Node(number, process)
+        self._ways: Ways | None = None
 
     @property
     def address(self) -> str:
@@ -150,13 +127,13 @@ class LocalCluster:
             KafkaUnavailableError: Kafka could not be prepared, or a broker did not start.
         """
         self._distribution.prepare(broker.record)
-        if self._wires is None:
-            self._wires = Wires(self._all_wires())
+        if self._ways is None:
+            self._ways = Ways(self._nodes)
         flags = [*self._flags, *self._distribution.archive_flags()]
         down = [number for number in numbers or self._nodes if not self.running(number)]
         before = {number: len(self.log(number)) for number in down}
         for number in down:
-            self._launch(number, flags)
+            self._nodes[number].launch(self._settings, flags, self._nodes)
         end = time.monotonic() + timeout
         for number in down:
             node = self._nodes[number]
@@ -197,13 +174,11 @@ class LocalCluster:
         Nothing is refused and nothing is closed, as in a network that drops packets. What was on its way
         arrives after `mend`.
         """
-        self._cuts[number] = whom
-        self._cut()
+        self._started().cut(number, whom)
 
     def mend(self) -> None:
         """Undo every cut."""
-        self._cuts.clear()
-        self._cut()
+        self._started().mend()
 
     def roll(self, timeout: float = 90.0) -> None:
         """Restart every broker in order, one after the other, each when all replicas are in sync again.
@@ -237,7 +212,7 @@ class LocalCluster:
                         return f"{topic}[{partition}]: {found}"
             return ""
 
-        self._wait("the preferred leaders", unspread, timeout)
+        wait("the preferred leaders", unspread, timeout)
 
     def wait_in_sync(self, timeout: float = 60.0) -> None:
         """Wait until every broker says that all run and every replica of every partition is in sync.
@@ -248,7 +223,7 @@ class LocalCluster:
         """
         brokers = {number: node.direct for number, node in self._nodes.items()}
         try:
-            self._wait("every replica in sync", lambda: lagging(brokers), timeout)
+            wait("every replica in sync", lambda: lagging(brokers), timeout)
         except KafkaUnavailableError as error:
             logs = {number: self.log(number) for number in self._nodes}
             raise KafkaUnavailableError("\n".join([str(error), *last_words(logs)])) from None
@@ -269,7 +244,7 @@ class LocalCluster:
         """
         end = time.monotonic() + _HEARD_S
         while topic not in (there := self._state().topics) and time.monotonic() < end:
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
         return dict(there[topic])
 
     def leader(self, topic: str, partition: int) -> int:
@@ -306,7 +281,7 @@ class LocalCluster:
             leader = self.leader(topic, partition)
             return "" if leader == chosen else f"{topic}[{partition}] is led by {leader}"
 
-        self._wait(f"{topic}[{partition}] led by {chosen}", led_by_another, timeout)
+        wait(f"{topic}[{partition}] led by {chosen}", led_by_another, timeout)
         return chosen
 
     def set_replicas(self, topic: str, partition: int, replicas: list[int], timeout: float = 30.0) -> None:
@@ -325,9 +300,9 @@ class LocalCluster:
                 self.kill(number)
             else:
                 self.stop(number)
-        if self._wires is not None:
-            self._wires.close()
-            self._wires = None
+        if self._ways is not None:
+            self._ways.close()
+            self._ways = None
         if self._temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -343,53 +318,14 @@ class LocalCluster:
     ) -> None:
         self.close()
 
-    def _launch(self, number: int, flags: list[str]) -> None:
-        node = self._nodes[number]
-        node.process.formatted()
-        # Each JVM has a hosts file of its own, which leads every way to a peer over a wire of its own. Only
-        # its own name is the broker itself.
-        names = {_name(peer): _loopback(number, peer) for peer in self._nodes}
-        names |= {"localhost": "127.0.0.1", socket.gethostname(): "127.0.0.1"}
-        hosts = node.process.folder / "hosts"
-        hosts.write_text("".join(f"{address} {name}\n" for name, address in names.items()))
-        voters = [f"{peer}@{_name(peer)}:{other.controller}" for peer, other in self._nodes.items()]
-        me = _name(number)
-        settings = {
-            **self._settings,
-            "controller.quorum.voters": ",".join(voters),
-            "listeners": f"CLIENTS://127.0.0.1:{node.clients},PEERS://127.0.0.1:{node.peers},"
-            f"CONTROLLER://127.0.0.1:{node.controller}",
-            "advertised.listeners": f"CLIENTS://127.0.0.1:{node.advertised},PEERS://{me}:{node.peers},"
-            f"CONTROLLER://{me}:{node.controller}",
-            "inter.broker.listener.name": "PEERS",
-            "listener.security.protocol.map": "CLIENTS:PLAINTEXT,PEERS:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        }
-        node.process.launch(settings, [*flags, f"-Djdk.net.hosts.file={hosts}"])
-
-    def _all_wires(self) -> Iterator[Wire]:
-        for number, node in self._nodes.items():
-            yield Wire(_clients(number), ("127.0.0.1", node.advertised), node.direct)
-            for peer in self._nodes:
-                if peer != number:
-                    name, host = _between(peer, number), _loopback(peer, number)
-                    for port in (node.peers, node.controller):
-                        yield Wire(name, (host, port), ("127.0.0.1", port))
-
-    def _cut(self) -> None:
-        names = set()
-        for number, whom in self._cuts.items():
-            if whom is not Cut.PEERS:
-                names.add(_clients(number))
-            if whom is not Cut.CLIENTS:
-                for peer in self._nodes:
-                    names |= {_between(number, peer), _between(peer, number)}
-        assert self._wires is not None, "the cluster has not been started"
-        self._wires.cut(names)
+    def _started(self) -> Ways:
+        assert self._ways is not None, "the cluster has not been started"
+        return self._ways
 
     def _some(self) -> Target:
         """A broker to ask: one that runs, and knows what the others know."""
         for number, node in self._nodes.items():
-            if node.process.running and self._cuts.get(number) not in (Cut.PEERS, Cut.ALL):
+            if node.process.running and (self._ways is None or self._ways.among_peers(number)):
                 with contextlib.suppress(OSError, struct.error):
                     cluster_state(node.direct)
                     return node.direct
@@ -406,27 +342,4 @@ class LocalCluster:
                 return str(failed)
             return f"Kafka's error {error}" if error else ""
 
-        self._wait(what, refused, timeout)
-
-    def _wait(self, what: str, missing: Callable[[], str], timeout: float) -> None:
-        end = time.monotonic() + timeout
-        while lacks := missing():
-            if time.monotonic() > end:
-                raise KafkaUnavailableError(f"{what}: not within {timeout:g} s: {lacks}")
-            time.sleep(_POLL_S)
-
-
-def _name(number: int) -> str:
-    return f"broker-{number}.test"
-
-
-def _loopback(source: int, target: int) -> str:
-    return "127.0.0.1" if source == target else f"127.0.{source}.{target}"
-
-
-def _clients(number: int) -> str:
-    return f"clients-{number}"
-
-
-def _between(source: int, target: int) -> str:
-    return f"{source}-{target}"
+        wait(what, refused, timeout)
