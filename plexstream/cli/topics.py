@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,15 @@ from plexstream.model.errors import ConfigError
 if TYPE_CHECKING:
     from plexstream.inspection.topic_state import TopicState
     from plexstream.log.base import Log
+    from plexstream.model.declaration import Declaration
     from plexstream.node.setup.config import Config
+
+Declared = Annotated[
+    Path | None,
+    typer.Option(
+        "--file", metavar="FILE", help="How topics are to be: a changed copy of topics/system.yaml."
+    ),
+]
 
 app = App(help="Create and list the topics.")
 
@@ -26,6 +35,7 @@ def apply(
     partitions: options.Partitions = None,
     replication_factor: options.ReplicationFactor = None,
     min_insync_replicas: options.MinInsyncReplicas = None,
+    file: Declared = None,
     config: options.ConfigFile = None,
 ) -> None:
     """Create the topics that are missing, and set what differs from the declaration.
@@ -39,6 +49,7 @@ def apply(
       plexstream topics apply --kafka localhost:9092 --partitions 32
       plexstream topics apply --kafka a:9092,b:9092,c:9092 --replication-factor 3 --min-insync-replicas 2
       plexstream topics apply --data ./.plexstream
+      plexstream topics apply --kafka localhost:9092 --file topics.yaml
     """
     from plexstream.cli.logs import load, open_installation, where
     from plexstream.node.setup.retention import unsafe
@@ -53,15 +64,16 @@ def apply(
         replication_factor=replication_factor,
         min_insync_replicas=min_insync_replicas,
     )
+    declared = _declared(file, chosen)
     out = stdout()
     with open_installation(chosen, create=True) as log:
         before = log.topics()
-        count = make(log, chosen.topics(), chosen.partitions, chosen.asked_partitions())
+        count = make(log, chosen.topics(), chosen.partitions, chosen.asked_partitions(), declared)
         for name in log.topics():
             if name not in before:
                 out.print(f"[green]created[/]  {name}", soft_wrap=True)
         settings = _settings(log, chosen)
-        states = _states(log, chosen, settings)
+        states = _states(log, chosen, settings, declared)
         for state in states:
             state.refuse_more_in_sync_than_copies()
         changes = {s.spec.name: {key: s.spec.config[key] for key in s.differs} for s in states if s.differs}
@@ -127,6 +139,7 @@ def list_topics(
     data: options.Data = None,
     prefix: options.Prefix = None,
     as_json: options.Json = False,
+    file: Declared = None,
     config: options.ConfigFile = None,
 ) -> None:
     """List the topics with their partitions and records, and what is not as declared (then exit code 1).
@@ -140,7 +153,7 @@ def list_topics(
 
     chosen = load(config, data, kafka, prefix)
     with open_installation(chosen) as log:
-        found = _states(log, chosen, _settings(log, chosen))
+        found = _states(log, chosen, _settings(log, chosen), _declared(file, chosen))
         rows = [
             {
                 "topic": s.spec.name,
@@ -186,6 +199,18 @@ def _nothing_to_accept(topic: str, waiting: list[str], log: Log, place: str, pre
     return f"{why} Nothing else is refused; `plexstream topics list` shows the topics"
 
 
+def _declared(file: Path | None, config: Config) -> Declaration:
+    """How the topics are to be: as `file` says, or the package. Raises ConfigError."""
+    from plexstream.model.declaration import declaration, read
+    from plexstream.node.setup.retention import refuse_unsafe
+
+    if file is None:
+        return declaration()
+    found = read(file)
+    refuse_unsafe(found, config.max_message, str(file))
+    return found
+
+
 def _settings(log: Log, config: Config) -> dict[str, dict[str, str]]:
     """The settings in effect, by topic, of those that there are; nothing where the log has none."""
     from plexstream.inspection.kafka_admin import KafkaAdmin
@@ -198,7 +223,9 @@ def _settings(log: Log, config: Config) -> dict[str, dict[str, str]]:
     return KafkaAdmin(config.kafka, config.kafka_settings).topic_settings(names)
 
 
-def _states(log: Log, config: Config, settings: dict[str, dict[str, str]]) -> list[TopicState]:
+def _states(
+    log: Log, config: Config, settings: dict[str, dict[str, str]], declared: Declaration
+) -> list[TopicState]:
     from plexstream.inspection.topic_state import states
     from plexstream.log.installation import count_of
 
@@ -208,7 +235,7 @@ def _states(log: Log, config: Config, settings: dict[str, dict[str, str]]) -> li
         from plexstream.inspection.kafka_admin import KafkaAdmin
 
         copies = KafkaAdmin(config.kafka, config.kafka_settings).copies(list(settings))
-    return states(log, config.topics(), count, settings, config.replication(), copies)
+    return states(log, config.topics(), count, settings, config.replication(), copies, declared)
 
 
 def _records(log: Log, topic: str, partitions: int) -> int:

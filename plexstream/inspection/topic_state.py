@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from plexstream.log.base import AS_THE_BROKERS_DO, Log, Replication, TopicSpec
+from plexstream.model.declaration import Declaration
 from plexstream.model.errors import ConfigError
 from plexstream.model.topics import Topics
 from plexstream.node.setup.topology import specs
@@ -57,6 +58,7 @@ def states(
     settings: Mapping[str, Mapping[str, str]] | None = None,
     replication: Replication = AS_THE_BROKERS_DO,
     copies: Mapping[str, int] = {},
+    declared: Declaration | None = None,
 ) -> list[TopicState]:
     """Every declared topic with what there is of it.
 
@@ -64,10 +66,11 @@ def states(
         settings: of the topics that there are, by name, where they can be read.
         replication: what is asked for.
         copies: the replication factor of topics that there are, by name, where it can be asked.
+        declared: how they are to be; by default as the package has it.
     """
     there = log.topics()
     found = []
-    for spec in specs(topics, partitions):
+    for spec in specs(topics, partitions, declared):
         spec = spec._replace(config={**spec.config, **replication.config})
         actual = (settings or {}).get(spec.name, {})
         differs = {k: actual[k] for k, v in spec.config.items() if k in actual and actual[k] != v}

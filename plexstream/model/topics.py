@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-DAY_MS = 86_400_000
+from plexstream.model.declaration import COPARTITIONED, KINDS, declaration
+
+__all__ = ["COPARTITIONED", "KEEPING", "KINDS", "Topics"]
 
 
 class Topics(NamedTuple):
@@ -46,48 +48,18 @@ class Topics(NamedTuple):
         return self.outputs.get(name) or f"{self.prefix}out.{name}"
 
 
-COPARTITIONED = ("mailbox", "journal", "snapshot", "reply", "deadletter")
-"""Topics with one and the same number of partitions, fixed at creation."""
+class _Keeping(Mapping[str, dict[str, str]]):
+    """The declared settings by kind of topic, read when somebody asks."""
 
-LARGE = str(16 * 1_048_576)
-"""Bytes of a record batch: a turn may change and send several messages' worth."""
+    def __getitem__(self, kind: str) -> dict[str, str]:
+        return dict(declaration()[kind].settings)
 
-SEGMENT = {"segment.bytes": str(32 * 1_048_576), "segment.ms": str(600_000)}
-"""Of topics that are trimmed: brokers free whole segments only, and never the one that is written to, so by
-their defaults up to 1 GiB of each partition would stay for a week."""
+    def __iter__(self) -> Iterator[str]:
+        return iter(KINDS)
 
-STAMPED = {"message.timestamp.type": "LogAppendTime"}
-"""By the brokers' clocks. Brokers refuse what a node stamps whose clock is ahead by more than an hour
-(`message.timestamp.after.max.ms`): it would claim its partitions for ever, in vain."""
+    def __len__(self) -> int:
+        return len(KINDS)
 
-KEEPING: dict[str, dict[str, str]] = {
-    # Both are trimmed by the owner below what the snapshots cover, never by age: an idle actor's turn may be
-    # old, and a message may have to wait for its owner for longer than any number of days.
-    "mailbox": {
-        "cleanup.policy": "delete",
-        "retention.ms": "-1",
-        "retention.bytes": "-1",
-        **SEGMENT,
-        **STAMPED,
-    },
-    "journal": {
-        "cleanup.policy": "delete",
-        "retention.ms": "-1",
-        "retention.bytes": "-1",
-        "max.message.bytes": LARGE,
-        **SEGMENT,
-        **STAMPED,
-    },
-    "snapshot": {"cleanup.policy": "compact", "max.message.bytes": LARGE, **STAMPED},
-    "reply": {"cleanup.policy": "delete", "retention.ms": str(3_600_000), **STAMPED},
-    # Holds whatever a mailbox took, together with the reason.
-    "deadletter": {
-        "cleanup.policy": "delete",
-        "retention.ms": str(30 * DAY_MS),
-        "max.message.bytes": LARGE,
-        **STAMPED,
-    },
-    "control": {"cleanup.policy": "compact", **STAMPED},
-    "out": {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS), **STAMPED},
-}
-"""Kafka settings by kind of topic."""
+
+KEEPING: Mapping[str, dict[str, str]] = _Keeping()
+"""Kafka's settings by kind of topic, as `topics/system.yaml` has them."""

@@ -3,7 +3,8 @@
 import pytest
 
 from bench import disk
-from plexstream.model import topics
+from plexstream.model import declaration
+from plexstream.node.setup import topology
 
 MIB = 1 << 20
 
@@ -12,9 +13,11 @@ MIB = 1 << 20
 @pytest.mark.slow
 def test_trimming_frees_what_is_not_in_the_last_segment(monkeypatch):
     small = {"segment.bytes": str(MIB)}
+    now = dict(declaration.declaration())
     for kind in ("mailbox", "journal"):
-        assert topics.KEEPING[kind]["segment.bytes"] == str(32 * MIB)
-        monkeypatch.setitem(topics.KEEPING, kind, topics.KEEPING[kind] | small)
+        assert now[kind].settings["segment.bytes"] == str(32 * MIB)
+        now[kind] = now[kind]._replace(settings=now[kind].settings | small)
+    monkeypatch.setattr(topology, "declaration", lambda: now)
     found = disk.measure(60_000, partitions=1)
     assert found.written >= 60_000
     # Of each of the two topics the segment that is written to, and what the last snapshots do not cover.

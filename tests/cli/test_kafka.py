@@ -4,6 +4,7 @@ import json
 import signal
 import threading
 import time
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,22 @@ def test_topics_are_applied_listed_and_repaired(cli, kafka, topic_prefix, to):
     assert "retention.ms is 1000, declared -1" in cli("topics", "list", *to, code=1).stdout
     assert "changed" in cli("topics", "apply", *to).stdout
     cli("topics", "list", *to)
+
+def test_topics_are_applied_as_a_file_of_ones_own_says(cli, kafka, topic_prefix, to, tmp_path):
+    system = (resources.files("plexstream.model") / "declared" / "system.yaml").read_text()
+    own, name = tmp_path / "own.yaml", f"{topic_prefix}reply"
+    own.write_text(system.replace("retention.ms: 3600000 ", "retention.ms: 7200000 "))
+    assert f"created  {name}" in cli("topics", "apply", *to, "--partitions", "1", "--file", own).stdout
+    assert KafkaAdmin(kafka, {}).topic_settings([name])[name]["retention.ms"] == "7200000"
+    cli("topics", "list", *to, "--file", own)
+    assert "retention.ms is 7200000, declared 3600000" in cli("topics", "list", *to, code=1).stdout
+    # What would lose state is refused before anything is touched, and so is what is no declaration.
+    own.write_text(system.replace("cleanup.policy: delete", "cleanup.policy: compact"))
+    said = cli("topics", "apply", *to, "--file", own, code=2).stderr
+    assert "topics.journal.settings: cleanup.policy is compact, and has to be delete" in said
+    own.write_text(system.replace("  journal:", "  journals:"))
+    assert "there is no 'journals'" in cli("topics", "apply", *to, "--file", own, code=2).stderr
+    assert KafkaAdmin(kafka, {}).topic_settings([name])[name]["retention.ms"] == "7200000"
 
 
 def test_more_copies_than_brokers_are_refused(cli, kafka, topic_prefix, to):

@@ -129,7 +129,7 @@ def test_all_ends_with_the_starter():
 import time
 from plexstream.testing.cluster import LocalCluster
 cluster = LocalCluster().start()
-print(cluster.folder, cluster._wires._process.pid, *map(cluster.pid, cluster.brokers), flush=True)
+print(cluster.folder, cluster._ways._wires._process.pid, *map(cluster.pid, cluster.brokers), flush=True)
 time.sleep(60)
 """
     starter = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)

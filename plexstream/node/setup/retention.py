@@ -10,9 +10,9 @@ from plexstream.hosts.native.host import MAX_TURN
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.kafka.sizes import LEAST
 from plexstream.log.limits import DEFAULT_MAX_BYTES
+from plexstream.model.declaration import Declaration
 from plexstream.model.errors import ConfigError, LogError, LogUnavailable
-from plexstream.model.topics import COPARTITIONED, Topics
-from plexstream.node.setup.topology import config_of
+from plexstream.model.topics import COPARTITIONED, KEEPING, Topics
 
 _log = logging.getLogger("plexstream.node")
 
@@ -23,6 +23,13 @@ _LEAST_REPLY_MS = 300_000
 
 _AROUND = 1 << 18
 """Bytes of a record besides its payload, its changes and what it sends: addresses, names, headers."""
+
+_STAMP, _STAMPED = "message.timestamp.type", "LogAppendTime"
+_BY_DEFAULT = {
+    "cleanup.policy": "delete", "retention.ms": "604800000", "retention.bytes": "-1",
+    _SIZE: str(DEFAULT_MAX_BYTES), _STAMP: "CreateTime",
+}  # fmt: skip
+"""What Kafka does where a declaration says nothing."""
 
 _NEEDED = {
     "mailbox": "messages that were acknowledged and wait to be handled",
@@ -80,6 +87,31 @@ def unsafe(topics: Topics, settings: Mapping[str, Mapping[str, str]], max_messag
     return found
 
 
+def refuse_unsafe(declared: Declaration, max_message: int, name: str) -> None:
+    """Refuse a declaration by which topics would lose or refuse what is needed. `max_message`: see `unsafe`.
+
+    Raises:
+        ConfigError: it names `name`, the topic, the setting, and what has to be there.
+    """
+    topics = Topics("")
+    settings = {kind: _BY_DEFAULT | found.settings for kind, found in declared.items()}
+    found_unsafe = unsafe(topics, settings, max_message)
+    wrong = [(u.topic, u.setting, u.value, u.wanted, f"Kafka {u.does}") for u in found_unsafe]
+    for kind, found in settings.items():
+        if found[_STAMP] != _STAMPED and kind != "out":
+            why = "records have the time of a node's clock, and brokers refuse those of one that is wrong"
+            wrong.append((kind, _STAMP, found[_STAMP], _STAMPED, why))
+    if wrong:
+        raise ConfigError(
+            "; ".join(
+                f"{name}: topics.{kind}.settings: {setting} is {value}"
+                + ("" if setting in declared[kind].settings else ", the brokers' default")
+                + f", and has to be {wanted}: by it {why}"
+                for kind, setting, value, wanted, why in wrong
+            )
+        )
+
+
 def _too_small(topic: str, kind: str, has: Mapping[str, str], max_message: int) -> Unsafe | None:
     limit = has.get(_SIZE)
     if limit is None:
@@ -89,7 +121,7 @@ def _too_small(topic: str, kind: str, has: Mapping[str, str], max_message: int) 
         need, refuses, fatal = LEAST, "all of its records, which come in batches", True
     if int(limit) >= need:
         return None
-    wanted = config_of(kind).get(_SIZE, str(DEFAULT_MAX_BYTES))
+    wanted = KEEPING[kind].get(_SIZE, str(DEFAULT_MAX_BYTES))
     return Unsafe(topic, _SIZE, limit, wanted, f"refuses {refuses} of up to {need} bytes", fatal)
 
 

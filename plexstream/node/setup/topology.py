@@ -7,36 +7,37 @@ import uuid
 
 from plexstream.log import installation
 from plexstream.log.base import Log, TopicSpec
+from plexstream.model.declaration import Declaration, declaration
 from plexstream.model.errors import ConfigError
-from plexstream.model.topics import COPARTITIONED, KEEPING, Topics
+from plexstream.model.topics import KEEPING, Topics
 
 _log = logging.getLogger("plexstream.node")
 
-_MIB = 1 << 20
-ROOM = {"mailbox": 5 * _MIB, "reply": 5 * _MIB, "deadletter": 8 * _MIB, "out": 8 * _MIB}
-"""Bytes of a record, by kind of topic. A payload may have 4 MiB, and what is around it comes on top: a record
-that a turn has sent and that its topic refuses would hold up the partition for ever. What fits into a mailbox
-fits into the dead letters, and into the turn that puts it there."""
+
+def specs(topics: Topics, partitions: int, declared: Declaration | None = None) -> list[TopicSpec]:
+    """The system's own topics, with their settings.
+
+    Parameters:
+        partitions: of the installation.
+        declared: how they are to be; by default as the package has it.
+    """
+    declared = declared or declaration()
+    return [
+        TopicSpec(f"{topics.prefix}{kind}", found.partitions or partitions, dict(found.settings))
+        for kind, found in declared.items() if kind != "out"
+    ]  # fmt: skip
 
 
-def config_of(kind: str) -> dict[str, str]:
-    """Kafka's settings for a kind of topic, as it is declared."""
-    return KEEPING[kind] | ({"max.message.bytes": str(ROOM[kind])} if kind in ROOM else {})
-
-
-def specs(topics: Topics, partitions: int) -> list[TopicSpec]:
-    """The system's own topics, with their settings."""
-    found = [TopicSpec(f"{topics.prefix}{name}", partitions, config_of(name)) for name in COPARTITIONED]
-    return [*found, TopicSpec(topics.control, 1, KEEPING["control"])]
-
-
-def apply(log: Log, topics: Topics, partitions: int, asked: int | None = None) -> int:
+def apply(
+    log: Log, topics: Topics, partitions: int, asked: int | None = None, declared: Declaration | None = None
+) -> int:
     """Create what is missing; returns the number of partitions, which a system keeps for life.
 
     Parameters:
         partitions: counts for a new system only.
         asked: the number that is configured, if it is: to name the one with which an existing system began
             is to take note of topics that have more by now.
+        declared: how what is missing is made; by default as the package has it.
 
     Raises:
         ConfigError: another number is asked for than there is.
@@ -62,7 +63,7 @@ def apply(log: Log, topics: Topics, partitions: int, asked: int | None = None) -
     more = installation.grown(there, topics, count)
     if asked is None or not more:
         installation.refuse_others(there, topics, record, count)
-    log.create(spec for spec in specs(topics, count) if spec.name not in there)
+    log.create(spec for spec in specs(topics, count, declared) if spec.name not in there)
     if lost:
         _log.error(
             "topic %s was deleted: that topics had more partitions, and that partitions had lost records and "
@@ -102,9 +103,9 @@ def _tell_of_what_is_beyond(
 
 def dead_letter_topic(topics: Topics, partitions: int) -> TopicSpec:
     """The topic of dead letters."""
-    return TopicSpec(topics.deadletter, partitions, config_of("deadletter"))
+    return TopicSpec(topics.deadletter, partitions, KEEPING["deadletter"])
 
 
 def output(topic: str, partitions: int) -> TopicSpec:
     """An output topic."""
-    return TopicSpec(topic, partitions, config_of("out"))
+    return TopicSpec(topic, partitions, KEEPING["out"])
