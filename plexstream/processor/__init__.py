@@ -4,6 +4,6 @@ from plexstream.processor.journal.fold import Fold
 from plexstream.processor.journal.restore import Restore
 from plexstream.processor.partition import Processor
 from plexstream.processor.ports import Settings, Store
-from plexstream.processor.records import BadRecord, EffectCall, Fenced
+from plexstream.processor.records import BadRecord, EffectCall
 
-__all__ = ["BadRecord", "EffectCall", "Fenced", "Fold", "Processor", "Restore", "Settings", "Store"]
+__all__ = ["BadRecord", "EffectCall", "Fold", "Processor", "Restore", "Settings", "Store"]

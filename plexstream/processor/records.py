@@ -13,10 +13,6 @@ _DETAIL = 4_000
 _SHOWN = 200
 
 
-class Fenced(Exception):
-    """Another owner has claimed the partition: forget everything, release nothing."""
-
-
 class BadRecord(NamedTuple):
     """An inbox record that is no message."""
 

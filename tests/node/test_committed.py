@@ -10,7 +10,7 @@ from plexstream.log.memory import MemoryLog, MemoryTransaction
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable
 from plexstream.model.topics import Topics
-from plexstream.node.partition import driver
+from plexstream.node.partition import watch
 from plexstream.node.partition.takeover.snapshots import SENTINEL
 from plexstream.processor import Settings
 
@@ -56,11 +56,11 @@ def test_the_answer_to_another_commit_is_none_to_the_snapshots(tmp_path):
     with one:
         for n in range(20):
             one.ask(f"account/{n}", "deposit", amount=1)
-        wait_until(lambda: all(d.upkeep and d.upkeep._saving for d in one.worker.drivers.values()))
+        wait_until(lambda: all(d.service and d.service.upkeep._saving for d in one.worker.drivers.values()))
         before = starts(log, one.topics.journal)
         log.dead = True
         log.answers.set()  # to the sentinels, which everybody has seen long ago
-        wait_until(lambda: all(d._lane and not d._lane.done for d in one.worker.drivers.values()))
+        wait_until(lambda: all(d.service and not d.service.lane.done for d in one.worker.drivers.values()))
         one.ask("account/0", "deposit", amount=1)
         assert starts(log, one.topics.journal) == before
         log.dead = False  # what is committed after all goes
@@ -92,7 +92,7 @@ def test_what_no_snapshot_stands_in_for_is_told_once_and_others_go_on(tmp_path, 
 
 @pytest.mark.parametrize("lost", ["sentinel", "claim"])
 def test_a_record_that_does_not_come_is_told(tmp_path, monkeypatch, caplog, lost):
-    monkeypatch.setattr(driver, "SILENCE_S", 0.3)
+    monkeypatch.setattr(watch, "SILENCE_S", 0.3)
     topics = Topics("test.")
 
     class Forgetful(MemoryLog):

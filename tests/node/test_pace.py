@@ -8,7 +8,7 @@ from plexstream.log.memory import MemoryLog, MemoryTransaction
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable
 from plexstream.model.journal import Change, Out, OutKind, Turn
-from plexstream.node.partition.driver import MAX_LAG
+from plexstream.node.partition.flow import MAX_LAG
 from plexstream.processor import Settings
 from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec
@@ -70,10 +70,10 @@ def test_one_batch_follows_the_other_while_snapshots_are_behind(tmp_path):
         driver = one.worker.drivers[0]
         wait_until(lambda: driver.processor.position >= 200 and not driver.processor.in_flight)
         log.away = False  # and nothing more comes, no flush either
-        wait_until(lambda: driver.upkeep.lag < 100)
+        wait_until(lambda: driver.service.upkeep.lag < 100)
         journal = one.topics.journal, 0
         wait_until(lambda: log.range(journal)[0] > 0)
-        assert log.range(journal)[0] <= driver.upkeep._flushed_next
+        assert log.range(journal)[0] <= driver.service.upkeep._flushed_next
 
 
 def test_reading_waits_for_snapshots_that_cannot_be_written(tmp_path):
@@ -85,11 +85,12 @@ def test_reading_waits_for_snapshots_that_cannot_be_written(tmp_path):
         driver = one.worker.drivers[0]
         for name in ACCOUNTS[:900]:
             one.client.tell(name, "deposit", {"amount": 1})
-        wait_until(lambda: driver._paused and driver.upkeep.lag >= MAX_LAG * settings.snapshot_lag // 2)
+        service = driver.service
+        wait_until(lambda: service.flow.paused and service.upkeep.lag >= MAX_LAG * settings.snapshot_lag // 2)
         # What was read already is handled, and nothing more.
         wait_until(lambda: not driver.has_arrived and not driver.processor.running_ahead)
         assert driver.processor.position < 2 * MAX_LAG * settings.snapshot_lag
         log.away = False
         wait_until(lambda: driver.processor.position >= 900)
         # The worker is between the two for a moment.
-        wait_until(lambda: driver.upkeep.lag < settings.snapshot_lag and not driver.processor.held)
+        wait_until(lambda: driver.service.upkeep.lag < settings.snapshot_lag and not driver.processor.held)

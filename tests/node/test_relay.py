@@ -8,7 +8,7 @@ from installation import PARTITIONS, Installation, wait_until
 from plexstream.log.memory import MemoryAppender, MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable
-from plexstream.node.partition import arrived, relay
+from plexstream.node.partition import appends, arrived, relay
 from plexstream.node.partition import driver as drivers
 from plexstream.node.partition.driver import State
 from plexstream.node.shared import flying
@@ -116,7 +116,7 @@ def installed(tmp_path, small):
 
 
 def in_memory(i):
-    relay = i.worker.drivers[0]._relay
+    relay = i.worker.drivers[0].service.relay
     return sum(way.waiting_bytes for way in relay._ways.values())
 
 
@@ -141,7 +141,7 @@ def test_all_but_the_messages_to_it_goes_on_and_they_arrive_once_in_order(instal
 
 
 def test_what_is_acknowledged_at_once_leaves_in_windows(installed, monkeypatch):
-    monkeypatch.setattr(drivers, "MAX_GROUPS", 1)
+    monkeypatch.setattr(appends, "MAX_GROUPS", 1)
     log, installation = installed
     with installation as i:
         there, driver = (i.topics.mailbox, 1), i.worker.drivers[0]
@@ -219,7 +219,7 @@ def test_it_holds_little_of_what_is_owed_meanwhile(installed, tmp_path, monkeypa
     with Installation(log, tmp_path / "state", None, tmp_path / "app.py") as again:
         assert again.ask(OTHER, "inc") == 1
         again.ask(HERE, "tellto", to=THERE, number=COUNT, size=1)  # does not overtake
-        wait_until(lambda: again.worker.drivers[0]._relay.unseen < 0)
+        wait_until(lambda: again.worker.drivers[0].service.relay.unseen < 0)
         assert in_memory(again) < 100_000 + 2 * SIZE
         assert 0 < log.with_appenders(there) - before < 50_000 + 2 * SIZE
         assert 0 < max(held) < 50_000 + 2 * SIZE
@@ -243,11 +243,11 @@ def test_a_journal_that_takes_nothing_holds_up_its_own_partition_only(installed)
 def test_what_arrives_and_runs_ahead_of_a_journal_that_takes_nothing_is_bounded_in_bytes(
     installed, monkeypatch
 ):
-    monkeypatch.setattr(drivers, "MAX_AHEAD_BYTES", 400_000)
+    monkeypatch.setattr(appends, "MAX_AHEAD_BYTES", 400_000)
     monkeypatch.setattr(arrived, "MAX_BYTES", 200_000)
     monkeypatch.setattr(arrived, "SLICE_BYTES", 10_000)
     monkeypatch.setattr(arrived, "MAX_SLICE", 64)
-    monkeypatch.setattr(drivers, "MAX_GROUPS", 2)
+    monkeypatch.setattr(appends, "MAX_GROUPS", 2)
     monkeypatch.setattr(workers, "READ_LIMIT", 5)
     log, installation = installed
     with installation as i:
@@ -256,17 +256,18 @@ def test_what_arrives_and_runs_ahead_of_a_journal_that_takes_nothing_is_bounded_
         driver = i.worker.drivers[0]
         while len(driver.processor.in_flight) < 2:  # from then on nothing more is handed to the journal
             tell(full(HERE), "inc", b"{}").result(20)
-        assert driver._ahead_bytes < 100_000
+        assert driver.service.appends.ahead_bytes < 100_000
         for n in range(4 * COUNT):  # large turns
             tell(full(HERE), "tellto", b'{"to":"%b","number":%d,"size":%d}' % (there, n, SIZE)).result(20)
         for n in range(COUNT):  # large messages
             tell(full(OTHER), "sink", b'{"number":%d,"blob":"%b"}' % (n, b"x" * SIZE)).result(20)
-        wait_until(lambda: driver._paused)  # so what has arrived is full: all else has a bound before that
+        # So what has arrived is full: all else has a bound before that.
+        wait_until(lambda: driver.service.flow.paused)
         assert i.ask(THERE, "inc") == 1
-        assert 200_000 <= driver._arrived.size < 200_000 + 6 * (SIZE + 100)
-        held = driver._ahead_bytes + driver.processor.pending_bytes()
+        assert 200_000 <= driver.service.arrived.size < 200_000 + 6 * (SIZE + 100)
+        held = driver.service.appends.ahead_bytes + driver.processor.pending_bytes()
         assert 400_000 <= held < 400_000 + 64 * SIZE  # a slice more, of 64 small messages
         log.stuck.clear()
         wait_until(lambda: len(i.ask(OTHER, "look")) == COUNT)
         wait_until(lambda: i.ask(THERE, "look") == list(range(4 * COUNT)))
-        wait_until(lambda: driver._arrived.size == driver._ahead_bytes == 0)
+        wait_until(lambda: driver.service.arrived.size == driver.service.appends.ahead_bytes == 0)

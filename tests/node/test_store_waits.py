@@ -35,7 +35,7 @@ def test_it_is_served_while_its_store_takes_nothing_and_written_when_it_does(tmp
         assert 1 <= len(said) <= 2  # one a partition, however often it is tried
         patch.undo()
         driver = next(d for d in i.worker.drivers.values() if d.turns)
-        wait_until(lambda: driver.upkeep.behind == 0)
+        wait_until(lambda: driver.service.upkeep.behind == 0)
         stored = decode_partition(driver.takeover.store.get(PARTITION_KEY).data)
         assert stored.start == driver.processor.fold.next
 

@@ -6,8 +6,9 @@ from scripted import (
     ask,
 )  # fmt: skip
 
+from plexstream.model.errors import Fenced
 from plexstream.model.journal import Claim, Partition
-from plexstream.processor import Fenced, Fold
+from plexstream.processor import Fold
 
 
 def test_a_claim_in_the_gap_fences():

@@ -12,6 +12,7 @@ from plexstream.node.ingest.feed import Feed
 from plexstream.node.ingest.source import Source
 from plexstream.node.partition.driver import Driver
 from plexstream.node.partition.relay import Relay, _Way
+from plexstream.node.partition.service import Service
 from plexstream.node.partition.takeover import lineage, takeover
 from plexstream.node.partition.takeover.lineage import Comparison
 from plexstream.node.partition.takeover.takeover import Takeover
@@ -287,7 +288,7 @@ def trimmed_before_the_commit(patch):
 
 
 def timers_fire_while_it_lets_go(patch):
-    patch.setattr(Driver, "_pass_time", lambda self, p, now: p.tick(now))
+    patch.setattr(Service, "_pass_time", lambda self, now: self.processor.tick(now))
     patch.setattr(Processor, "let_go", lambda self: None)
 
 

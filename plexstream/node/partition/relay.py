@@ -70,16 +70,18 @@ class Relay:
 
     Parameters:
         owner: the driver, which gets acknowledgements as ``(owner, "mail", flight)``.
+        origin: of all messages: this life of the journal.
+        unseen: what turns from this offset on owe was not looked at; -1: all was.
     """
 
-    def __init__(self, services: Services, partition: int, owner: object) -> None:
+    def __init__(self, services: Services, partition: int, owner: object, origin: str, unseen: int) -> None:
         self.s = services
         self.partition = partition
         self._owner = owner
-        self.origin = ""  # of all messages: this life of the journal; set before anything is taken
+        self.origin = origin
         self._ways: dict[Place, _Way] = {}  # those that have something
         self._waiting: dict[Place, None] = {}  # those with something that could be handed over
-        self.unseen = -1  # what turns from this offset on owe was not looked at; set before anything is taken
+        self.unseen = unseen
         self._last = -1  # the last turn that was looked at for what it owes
         self._moved = False
         self._moved_at = services.elapsed()

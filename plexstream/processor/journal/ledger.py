@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from plexstream.model.errors import Fenced
 from plexstream.model.journal import Claim, JournalRecord, Mark, OutKind, Step, Turn
 from plexstream.processor.journal.fold import MAILBOX, TIMER
 from plexstream.processor.journal.inbox import InboxState
 from plexstream.processor.journal.outbox import Outbox
 from plexstream.processor.journal.restore import Restore
 from plexstream.processor.ports import Settings
-from plexstream.processor.records import Answer, Fenced, Group
+from plexstream.processor.records import Answer, Group
 from plexstream.processor.state.timers import Timers
 
 _new = tuple.__new__  # a named tuple's own costs several times as much

@@ -215,7 +215,7 @@ class SimProcess:
                 driver.lose(str(error))
             except Exception as error:
                 raise Violation(f"{self.node}: an acknowledgement failed: {error!r}") from error
-            if driver._gap is not None:
+            if driver.service is not None and driver.service.appends.gap is not None:
                 self.hits["gap"] += 1
         if failed is not None and self.sender.broken:
             self.replace_appender(failed)

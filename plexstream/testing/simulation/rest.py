@@ -92,7 +92,7 @@ class Rest:
         Or somebody has come further in a journal that has to be read before the rest goes on.
         """
         history, log, topics = self._world.network.history, self._world.network.log, self._world.topics
-        awaited = [d._awaited() for process in self._world.processes for d in process.drivers.values()]
+        awaited = [d.awaited() for process in self._world.processes for d in process.drivers.values()]
         moved = any(awaited) and awaited != self._awaited
         self._awaited = awaited
         for topic, partitions in log.topics().items():

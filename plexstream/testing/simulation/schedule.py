@@ -167,8 +167,8 @@ class Simulation:
         found: list[list[Stored]] = [[] for _ in range(self.world.plan.partitions)]
         for process in self.world.processes:
             for driver_ in process.drivers.values():
-                if driver_.upkeep is not None:
-                    driver_.upkeep.flush(process.now())
+                if driver_.service is not None:
+                    driver_.service.upkeep.flush(process.now())
             for partition, store in process.disk.stores.items():
                 offset = stored_offset(store)
                 if offset is not None and partition not in process.watch.strange:
@@ -187,8 +187,8 @@ class Simulation:
         self.world.processes = [fresh]
         self._rest.come("after the stores were deleted")
         for driver_ in fresh.drivers.values():
-            assert driver_.upkeep is not None
-            driver_.upkeep.flush(fresh.now())
+            assert driver_.service is not None
+            driver_.service.upkeep.flush(fresh.now())
         for partition, store in fresh.disk.stores.items():
             stores[partition].append((stored_offset(store) or 0, store, "a rebuilt store"))
 

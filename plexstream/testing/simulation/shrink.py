@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from plexstream.node.ingest import ingest, positions, subscribed
 from plexstream.node.lanes import outputs
-from plexstream.node.partition import driver, relay
+from plexstream.node.partition import flow, relay
 from plexstream.node.partition.takeover import loading
 from plexstream.node.shared import flying
 from plexstream.processor import limits
@@ -26,18 +26,18 @@ _WAITS = {
 @contextmanager
 def shrunk(plan: Plan) -> Iterator[None]:
     """Make limits that are no settings as small as the plan wants, and silence the logs."""
-    before = (loading._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG, Pieces.forget_clean)
-    bounds = flying.WINDOW, relay.KEPT, driver.MAX_LAG, restore.OWED
+    before = (loading._LOAD_BATCH, outputs.MAX_TURNS, flow.MAX_BACKLOG, Pieces.forget_clean)
+    bounds = flying.WINDOW, relay.KEPT, flow.MAX_LAG, restore.OWED
     flying.WINDOW, relay.KEPT, restore.OWED = plan.window, plan.kept, plan.kept
     pace = positions.POSITION_S, ingest.RETRY_S, subscribed.LOOK_S
     positions.POSITION_S, ingest.RETRY_S, subscribed.LOOK_S = 0.05, 0.02, 0.02
     if plan.settings.snapshot_batch < 50:
-        driver.MAX_LAG = 1_000  # reading would wait for batches of one piece or three, round after round
+        flow.MAX_LAG = 1_000  # reading would wait for batches of one piece or three, round after round
     waits = {name: getattr(limits, name) for name in _WAITS}
     logger = logging.getLogger("plexstream")
     disabled = logger.manager.disable
     forget = Pieces.forget_clean
-    loading._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG = plan.load_batch, plan.lane_turns, 20
+    loading._LOAD_BATCH, outputs.MAX_TURNS, flow.MAX_BACKLOG = plan.load_batch, plan.lane_turns, 20
     for name, field in _WAITS.items():
         setattr(limits, name, getattr(plan, field))
 
@@ -50,8 +50,8 @@ def shrunk(plan: Plan) -> Iterator[None]:
         yield
     finally:
         logging.disable(disabled)
-        loading._LOAD_BATCH, outputs.MAX_TURNS, driver.MAX_BACKLOG = before[:3]
-        flying.WINDOW, relay.KEPT, driver.MAX_LAG, restore.OWED = bounds
+        loading._LOAD_BATCH, outputs.MAX_TURNS, flow.MAX_BACKLOG = before[:3]
+        flying.WINDOW, relay.KEPT, flow.MAX_LAG, restore.OWED = bounds
         for name, value in waits.items():
             setattr(limits, name, value)
         positions.POSITION_S, ingest.RETRY_S, subscribed.LOOK_S = pace

@@ -48,16 +48,17 @@ class Watch:
             raise Violation(f"{self._node()}: partition {partition} is refused, though nothing is lost")
         if state is State.TAKEOVER and driver.state is State.ACTIVE:
             self._activated(partition, driver, phase)
-        if driver._paused:
+        if driver.service is not None and driver.service.flow.paused:
             self._hits["reading paused"] += 1
 
     def _activated(self, partition: int, driver: Driver, phase: Phase) -> None:
-        p, restore = driver.processor, driver.takeover.restore
-        assert p is not None
+        service, restore = driver.service, driver.takeover.restore
+        assert service is not None
         assert restore is not None
         self.strange.discard(partition)
         self._hits["active from the store" if restore.exact else "active from snapshots"] += 1
-        if driver.upkeep is not None and driver.upkeep.catching_up:
+        p = service.processor
+        if service.upkeep.catching_up:
             self._hits["catching up"] += 1
         if p.fold.crashes >= 2:
             self._hits["careful"] += 1

@@ -9,7 +9,7 @@ import msgspec
 
 from plexstream.log.base import Place
 from plexstream.log.installation import Control, Short, short_key
-from plexstream.model.errors import LogError
+from plexstream.model.errors import Fenced, LogError
 from plexstream.model.journal import Inbox, Mark
 from plexstream.node.lanes.encode import journal_items
 from plexstream.node.partition.takeover.lineage import (
@@ -21,7 +21,6 @@ from plexstream.node.partition.takeover.lineage import (
     refusal,
 )
 from plexstream.node.shared.services import Services
-from plexstream.processor import Fenced
 from plexstream.processor.journal.fold import MAILBOX, Fold
 
 _log = logging.getLogger("plexstream.node")

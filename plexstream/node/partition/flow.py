@@ -1,0 +1,76 @@
+"""Stops and resumes the reading of a partition's mailbox, so that memory stays bounded."""
+
+from __future__ import annotations
+
+from plexstream.log.base import Place
+from plexstream.node.lanes.lanes import Lane
+from plexstream.node.partition.appends import Appends
+from plexstream.node.partition.arrived import Arrived
+from plexstream.node.partition.relay import Relay
+from plexstream.node.partition.upkeep import Upkeep
+from plexstream.node.shared.services import Services
+from plexstream.processor import Processor
+
+MAX_BACKLOG = 50_000
+"""Turns whose outputs have not left, before reading stops: bounds memory when a topic is slow."""
+MAX_BACKLOG_BYTES = 64_000_000
+"""And what they weigh."""
+MAX_UNFLUSHED = 4
+"""Times `flush_bytes` that may wait in memory for a store that takes nothing, before reading stops."""
+MAX_LAG = 4
+"""Times `snapshot_lag` that the snapshot topic may be behind, before reading stops until it is not."""
+
+
+class Flow:
+    """Weighs all that one partition holds in memory.
+
+    Attributes:
+        paused: reading has stopped.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        mailbox: Place,
+        processor: Processor,
+        lane: Lane,
+        relay: Relay,
+        upkeep: Upkeep,
+        arrived: Arrived,
+        appends: Appends,
+    ) -> None:
+        self.s = services
+        self._mailbox = mailbox
+        self._processor = processor
+        self._lane = lane
+        self._relay = relay
+        self._upkeep = upkeep
+        self._arrived = arrived
+        self._appends = appends
+        self.paused = False
+
+    def adjust(self) -> None:
+        """Once in each round."""
+        s, p, lane = self.s.settings, self._processor, self._lane
+        behind = max(
+            lane.backlog / MAX_BACKLOG,
+            lane.backlog_bytes / MAX_BACKLOG_BYTES,
+            self._relay.load,
+            p.pieces.dirty_bytes / (MAX_UNFLUSHED * s.flush_bytes),
+            self._upkeep.lag / (MAX_LAG * s.snapshot_lag),
+        )
+        load = max(
+            behind,
+            p.running_ahead / s.max_in_flight,
+            len(p.inbox.waiting) / s.max_waiting,
+            self._arrived.load,
+            p.inbox.waiting_bytes / s.max_waiting_bytes,
+            self._appends.load,
+        )
+        p.held = behind >= 1
+        if not self.paused and load >= 1:
+            self.s.mailbox.pause(self._mailbox)
+            self.paused = True
+        elif self.paused and load < 0.5:
+            self.s.mailbox.resume(self._mailbox)
+            self.paused = False
