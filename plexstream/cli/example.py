@@ -35,8 +35,8 @@ _PLAIN: dict[type[types.Type], Any] = {
 
 def arguments(handler: Handler) -> dict[str, Any] | None:
     """A value for each parameter that must be given, by its type hint; None where these would be refused."""
-    from plexstream.hosts.native.arguments import binder
-    from plexstream.hosts.native.values import encode_value
+    from plexstream.hosts.native.data.arguments import binder
+    from plexstream.hosts.native.data.values import encode_value
 
     function = handler.function
     try:

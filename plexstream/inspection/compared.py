@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from plexstream.hosts.native import left
+from plexstream.hosts.native.history import left
 from plexstream.model.host import Result
 from plexstream.model.journal import Change, Out, OutKind, Step, Turn
 from plexstream.model.life import EXIT, SIGNALS, Life

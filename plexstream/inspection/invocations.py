@@ -23,8 +23,8 @@ from plexstream.model.topics import Topics
 from plexstream.node.partition.takeover.snapshots import split_fields
 from plexstream.processor.ports import Store
 from plexstream.processor.state.histories import own_step
-from plexstream.processor.waiting import invocation as waiting
-from plexstream.processor.waiting.machine import State
+from plexstream.processor.waiting.invocation import invocation as waiting
+from plexstream.processor.waiting.invocation.machine import State
 from plexstream.schema.codec import decode_step
 from plexstream.store.rocks import RocksStore
 

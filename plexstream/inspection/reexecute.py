@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from plexstream.hosts.native import NativeHost
-from plexstream.hosts.native.failures import RAISED
 from plexstream.hosts.native.host import MAX_MESSAGE
 from plexstream.hosts.native.load import Loaded
+from plexstream.hosts.native.turn.failures import RAISED
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.inspection.compared import turn_differs
 from plexstream.inspection.history import Progress, known_from, read, rebuild

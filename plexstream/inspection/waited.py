@@ -15,7 +15,7 @@ from plexstream.model.journal import WAITING, Begin, OutKind, Step
 from plexstream.processor.actors.readers import EntryReader, PastReader
 from plexstream.processor.state.history import effective, is_note, start_of
 from plexstream.processor.state.pieces import Pieces
-from plexstream.processor.waiting.invocation import Invocation
+from plexstream.processor.waiting.invocation.invocation import Invocation
 
 _ERROR, _DEAD = OutKind.ERROR.value, OutKind.DEADLETTER.value
 _FROM_OUTSIDE = frozenset(("killed", "poisoned", "stopped", "non_deterministic", "deadlock"))

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from plexstream.model.journal import Begin
-from plexstream.processor.waiting.invocation import Invocation
-from plexstream.processor.waiting.machine import (
+from plexstream.processor.waiting.invocation.invocation import Invocation
+from plexstream.processor.waiting.invocation.machine import (
     HOLDS,
     SAME,
     TABLE,

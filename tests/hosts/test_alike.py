@@ -34,7 +34,7 @@ from plexstream import (
     workflow,
 )
 from plexstream.hosts.native import NativeHost
-from plexstream.hosts.native.values import ValueCodec
+from plexstream.hosts.native.data.values import ValueCodec
 from plexstream.sdk.identity import held
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from plexstream import EventSourced, actor, event, handler, migrate, state, state_map
-from plexstream.hosts.native import NativeHost, migration
+from plexstream.hosts.native import NativeHost
+from plexstream.hosts.native.actor import migration
 from plexstream.sdk.errors import DeclarationError
 
 

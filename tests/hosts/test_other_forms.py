@@ -28,7 +28,7 @@ from plexstream import (
     state_map,
 )
 from plexstream.hosts.native import NativeHost
-from plexstream.hosts.native.values import BadValue, ValueCodec, encode_value
+from plexstream.hosts.native.data.values import BadValue, ValueCodec, encode_value
 
 
 class StructOld(msgspec.Struct):

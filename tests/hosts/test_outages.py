@@ -10,7 +10,7 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import actor, handler, host
-from plexstream.processor.waiting.machine import State
+from plexstream.processor.waiting.invocation.machine import State
 
 
 @actor(name="a1")

@@ -9,8 +9,8 @@ from world import World
 
 from plexstream import actor, handler, host, state
 from plexstream.model.errors import Cancelled
-from plexstream.processor.waiting.answers import Answers
-from plexstream.processor.waiting.roster import Roster
+from plexstream.processor.waiting.course.roster import Roster
+from plexstream.processor.waiting.events.answers import Answers
 
 MANY = 300
 

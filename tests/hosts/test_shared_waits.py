@@ -24,7 +24,7 @@ from plexstream import (
 )
 from plexstream.processor import limits
 from plexstream.processor.mailbox.queues import Queues
-from plexstream.processor.waiting.machine import State
+from plexstream.processor.waiting.invocation.machine import State
 
 
 @actor(name="desk", retry=Retry(attempts=5, interval=0.1, factor=1, jitter=0))

@@ -8,8 +8,8 @@ import pytest
 from steps import ASK, SLEEP, Run, kinds
 
 from plexstream import actor, handler, host, state
-from plexstream.hosts.native import task as task_module
 from plexstream.hosts.native.host import MAX_MESSAGE
+from plexstream.hosts.native.waiting import task as task_module
 from plexstream.model.host import Result, Suspended
 from plexstream.model.journal import Completion, OutKind
 

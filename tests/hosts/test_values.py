@@ -33,7 +33,7 @@ from plexstream import (
     state_map,
 )
 from plexstream.hosts.native import NativeHost
-from plexstream.hosts.native.values import (
+from plexstream.hosts.native.data.values import (
     MAX_DEPTH,
     BadValue,
     ValueCodec,
@@ -336,7 +336,7 @@ def test_arguments_from_outside(tester, payload):
 
 def test_sets_are_in_the_same_order_on_every_machine():
     code = (
-        "from plexstream.hosts.native.values import ValueCodec, encode_value as e\n"
+        "from plexstream.hosts.native.data.values import ValueCodec, encode_value as e\n"
         "from tests.hosts.test_values import Point\n"
         "v = {'b': {'x', 'y', 'z'}, 'a': [frozenset('pq'), frozenset('rs')], 'c': {1, 'a', None, (2, 'b')}}\n"
         "p = Point(1, {'u', 'v', 'w'}, {'k': {'l', 'm', 'n'}})\n"

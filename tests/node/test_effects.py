@@ -9,7 +9,7 @@ import time
 import pytest
 
 from plexstream import Reject
-from plexstream.hosts.native.effect import NativeEffect
+from plexstream.hosts.native.waiting.effect import NativeEffect
 from plexstream.node.metrics import NodeMetrics
 from plexstream.node.partition.effects import FULL_S, Effects
 from plexstream.processor import EffectCall

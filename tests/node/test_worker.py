@@ -8,7 +8,7 @@ from installation import BANK, PARTITIONS, Installation, wait_until
 
 from plexstream.client import Client
 from plexstream.hosts.native import NativeHost, load_actors
-from plexstream.hosts.native.effect import NativeEffect
+from plexstream.hosts.native.waiting.effect import NativeEffect
 from plexstream.log.memory import MemoryAppender, MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable, StoreCorrupt

@@ -2,7 +2,7 @@
 
 from mutations import revive_forgets_answers_with_timeouts
 
-from plexstream.hosts.native.task import Task
+from plexstream.hosts.native.waiting.task import Task
 from plexstream.hosts.system.tree import Tree
 from plexstream.model.host import Result
 from plexstream.model.life import EXIT, SIGNALS, START
@@ -14,8 +14,10 @@ from plexstream.processor.mailbox.door import Door
 from plexstream.processor.mailbox.failures import Failures
 from plexstream.processor.mailbox.queues import Queues
 from plexstream.processor.state.histories import Histories
-from plexstream.processor.waiting import lifecycle
-from plexstream.processor.waiting.invocation import Invocation
+from plexstream.processor.waiting.course import lifecycle
+from plexstream.processor.waiting.events.answers import Answers
+from plexstream.processor.waiting.invocation.invocation import Invocation
+from plexstream.processor.waiting.invocation.journal import Journal
 from plexstream.sdk.clocks import MEMORY, Clocks
 from plexstream.sdk.machine import Machine
 from plexstream.sdk.savepoint import Savepoint
@@ -70,24 +72,22 @@ def late_answers_count(patch):
 
 
 def promises_are_not_looked_for(patch):
-    patch.setattr("plexstream.processor.waiting.answers.Answers.look_for_promises", lambda self, inv: None)
+    patch.setattr(Answers, "look_for_promises", lambda self, inv: None)
 
 
 def settled_promises_are_settled_again(patch):
-    patch.setattr(
-        "plexstream.processor.waiting.journal.Journal._settled_once", lambda self, inv, patch, fresh: patch
-    )
+    patch.setattr(Journal, "_settled_once", lambda self, inv, patch, fresh: patch)
     patch.setattr(Task, "_promise", lambda self, name: _none())
 
 
 def _none():
-    from plexstream.hosts.native import task
+    from plexstream.hosts.native.waiting import task
 
     return task._NO_ENTRY
 
 
 def cancel_does_not_reach_down(patch):
-    patch.setattr("plexstream.processor.waiting.controls.reach_down", lambda inv, what: [])
+    patch.setattr("plexstream.processor.waiting.events.controls.reach_down", lambda inv, what: [])
     patch.setattr(lifecycle, "reach_down", lambda inv, what: [])
 
 

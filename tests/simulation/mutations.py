@@ -34,15 +34,15 @@ from plexstream.processor.state.histories import Histories
 from plexstream.processor.state.history import NOTED
 from plexstream.processor.state.pieces import Pieces
 from plexstream.processor.state.timers import Timers
-from plexstream.processor.waiting import lifecycle
-from plexstream.processor.waiting.answers import Answers
-from plexstream.processor.waiting.deadlock import Deadlocks
-from plexstream.processor.waiting.effects import Effects
-from plexstream.processor.waiting.invocation import no_cause
-from plexstream.processor.waiting.journal import Journal
-from plexstream.processor.waiting.machine import State
-from plexstream.processor.waiting.revival import Revival
-from plexstream.processor.waiting.roster import Roster
+from plexstream.processor.waiting.course import lifecycle
+from plexstream.processor.waiting.course.effects import Effects
+from plexstream.processor.waiting.course.roster import Roster
+from plexstream.processor.waiting.events.answers import Answers
+from plexstream.processor.waiting.events.deadlock import Deadlocks
+from plexstream.processor.waiting.events.revival import Revival
+from plexstream.processor.waiting.invocation.invocation import no_cause
+from plexstream.processor.waiting.invocation.journal import Journal
+from plexstream.processor.waiting.invocation.machine import State
 from plexstream.store.memory import MemoryStore
 from plexstream.testing.simulation import network
 from plexstream.testing.simulation.network import SimProducer, SimTransaction

@@ -9,21 +9,21 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-from plexstream.hosts.native.arguments import WrongArguments
-from plexstream.hosts.native.aside import changed_beside, stand_beside
-from plexstream.hosts.native.beside import Beside, first_sight
-from plexstream.hosts.native.dropped import close, drive
-from plexstream.hosts.native.ends import NeedsGreenlet
-from plexstream.hosts.native.failures import ASYNCIO, explain, failure, is_fatal
-from plexstream.hosts.native.forgotten import forgotten
-from plexstream.hosts.native.hook import HookTurn
-from plexstream.hosts.native.instance import FieldEntries, Instance
-from plexstream.hosts.native.plan import plan_of
-from plexstream.hosts.native.prepared import Type
-from plexstream.hosts.native.replay import Replay, init_ran, new_task
-from plexstream.hosts.native.task import Task, task_of, waiting_of
-from plexstream.hosts.native.turn import Turn
-from plexstream.hosts.native.values import BadValue, encode_value
+from plexstream.hosts.native.actor.instance import FieldEntries, Instance
+from plexstream.hosts.native.data.arguments import WrongArguments
+from plexstream.hosts.native.data.values import BadValue, encode_value
+from plexstream.hosts.native.declarations.prepared import Type
+from plexstream.hosts.native.history.plan import plan_of
+from plexstream.hosts.native.turn.aside import changed_beside, stand_beside
+from plexstream.hosts.native.turn.beside import Beside, first_sight
+from plexstream.hosts.native.turn.failures import ASYNCIO, explain, failure, is_fatal
+from plexstream.hosts.native.turn.forgotten import forgotten
+from plexstream.hosts.native.turn.hook import HookTurn
+from plexstream.hosts.native.turn.turn import Turn
+from plexstream.hosts.native.waiting.dropped import close, drive
+from plexstream.hosts.native.waiting.ends import NeedsGreenlet
+from plexstream.hosts.native.waiting.replay import Replay, init_ran, new_task
+from plexstream.hosts.native.waiting.task import Task, task_of, waiting_of
 from plexstream.model.errors import Failed, TooLarge
 from plexstream.model.host import Again, Outcome, Reader, Result, Suspended, TypeInfo
 from plexstream.model.journal import Begin, Change, Completion, Out, OutKind, Step

@@ -11,9 +11,9 @@ import warnings
 from pathlib import Path
 from types import ModuleType
 
+from plexstream.hosts.native.declarations.twice import declared_twice
+from plexstream.hosts.native.declarations.written import told
 from plexstream.hosts.native.host import NativeHost
-from plexstream.hosts.native.twice import declared_twice
-from plexstream.hosts.native.written import told
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.model.errors import ConfigError
 from plexstream.sdk.errors import DeclarationError, DeclarationWarning

@@ -11,7 +11,7 @@ from plexstream.processor.actors.expiry import Expiry
 from plexstream.processor.actors.lives import life_change
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.journal.turns import turn_changed
-from plexstream.processor.waiting.invocation import Cause
+from plexstream.processor.waiting.invocation.invocation import Cause
 from plexstream.processor.waiting.invocations import Invocations
 
 

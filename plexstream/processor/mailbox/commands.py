@@ -28,8 +28,8 @@ from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.mailbox.changes import Changes
 from plexstream.processor.mailbox.outcomes import Outcomes
 from plexstream.processor.records import Answer, error_body
-from plexstream.processor.waiting.deadlock import FOUND, PROBE
-from plexstream.processor.waiting.invocation import PROMISES, Cause, Invocation, cause_of
+from plexstream.processor.waiting.events.deadlock import FOUND, PROBE
+from plexstream.processor.waiting.invocation.invocation import PROMISES, Cause, Invocation, cause_of
 from plexstream.processor.waiting.invocations import Invocations
 
 _REPLY = OutKind.REPLY.value

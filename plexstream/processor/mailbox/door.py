@@ -28,7 +28,7 @@ from plexstream.processor.mailbox.outcomes import Outcomes
 from plexstream.processor.mailbox.repeats import Repeats
 from plexstream.processor.records import Answer
 from plexstream.processor.state.kept import result_out
-from plexstream.processor.waiting.invocation import Invocation, Opening, cause_of
+from plexstream.processor.waiting.invocation.invocation import Invocation, Opening, cause_of
 from plexstream.processor.waiting.invocations import Invocations
 
 _OUT_REPLY, _OUT_TICK = OutKind.REPLY.value, OutKind.TICK.value

@@ -17,7 +17,7 @@ from plexstream.processor.actors.refusals import Refusals
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.journal.turns import turn_tried
 from plexstream.processor.records import Answer, error_body
-from plexstream.processor.waiting.invocation import Invocation, cause_of
+from plexstream.processor.waiting.invocation.invocation import Invocation, cause_of
 from plexstream.processor.waiting.invocations import Invocations
 
 

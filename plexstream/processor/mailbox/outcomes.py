@@ -21,9 +21,9 @@ from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.mailbox.care import Care
 from plexstream.processor.records import Answer, error_body, error_of
 from plexstream.processor.state.kept import Kept, of_others
-from plexstream.processor.waiting.invocation import Invocation
+from plexstream.processor.waiting.invocation.invocation import Invocation
+from plexstream.processor.waiting.invocation.machine import State
 from plexstream.processor.waiting.invocations import Invocations
-from plexstream.processor.waiting.machine import State
 
 MAX_AWAITED = 10_000
 """Who may wait at once for outcomes of a partition: more are told how it stands, and ask again."""

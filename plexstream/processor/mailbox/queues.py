@@ -13,7 +13,7 @@ from plexstream.processor.journal.fold import MAILBOX, TIMER
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.mailbox.care import Care
 from plexstream.processor.mailbox.door import Door
-from plexstream.processor.waiting.invocation import PARKED, Invocation
+from plexstream.processor.waiting.invocation.invocation import PARKED, Invocation
 from plexstream.processor.waiting.invocations import Invocations
 
 

@@ -15,7 +15,7 @@ from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.journal.turns import turn_answered
 from plexstream.processor.mailbox.changes import Changes
 from plexstream.processor.state.kept import OVERLOADED, answer_out
-from plexstream.processor.waiting.invocation import Invocation, cause_of
+from plexstream.processor.waiting.invocation.invocation import Invocation, cause_of
 from plexstream.processor.waiting.invocations import Invocations
 
 

@@ -15,7 +15,7 @@ from plexstream.processor.mailbox.door import Door
 from plexstream.processor.mailbox.failures import Failures
 from plexstream.processor.mailbox.firing import Firing
 from plexstream.processor.mailbox.queues import Queues
-from plexstream.processor.waiting.invocation import TRIAL
+from plexstream.processor.waiting.invocation.invocation import TRIAL
 
 _LOOKED_AT = 1_000
 """Messages that wait for their trial among which one is looked for that is due."""

@@ -16,19 +16,19 @@ from plexstream.processor.actors.ticks import Ticks
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.records import EffectCall
 from plexstream.processor.state.history import NOTED
-from plexstream.processor.waiting.agenda import Agenda
-from plexstream.processor.waiting.answers import Answers
-from plexstream.processor.waiting.controls import Controls
-from plexstream.processor.waiting.deadlock import Deadlocks
-from plexstream.processor.waiting.effects import Effects
-from plexstream.processor.waiting.invocation import Cause, Invocation, Opening, no_cause
-from plexstream.processor.waiting.journal import Journal
-from plexstream.processor.waiting.leaving import Leaving
-from plexstream.processor.waiting.lifecycle import Lifecycle
-from plexstream.processor.waiting.machine import SAME, Event, State, move
-from plexstream.processor.waiting.ports import Caring, Door
-from plexstream.processor.waiting.revival import Revival
-from plexstream.processor.waiting.roster import Roster
+from plexstream.processor.waiting.course.agenda import Agenda
+from plexstream.processor.waiting.course.effects import Effects
+from plexstream.processor.waiting.course.lifecycle import Lifecycle
+from plexstream.processor.waiting.course.ports import Caring, Door
+from plexstream.processor.waiting.course.roster import Roster
+from plexstream.processor.waiting.events.answers import Answers
+from plexstream.processor.waiting.events.controls import Controls
+from plexstream.processor.waiting.events.deadlock import Deadlocks
+from plexstream.processor.waiting.events.revival import Revival
+from plexstream.processor.waiting.invocation.invocation import Cause, Invocation, Opening, no_cause
+from plexstream.processor.waiting.invocation.journal import Journal
+from plexstream.processor.waiting.invocation.leaving import Leaving
+from plexstream.processor.waiting.invocation.machine import SAME, Event, State, move
 
 
 class Invocations:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from plexstream.model.address import parse
 from plexstream.model.journal import CommandKind, Step, Turn
-from plexstream.processor.waiting.invocation import Invocation
+from plexstream.processor.waiting.invocation.invocation import Invocation
 from plexstream.testing.programs.guests import Habits
 from plexstream.testing.programs.kinds import ALL
 from plexstream.testing.programs.outside import outside

@@ -22,7 +22,7 @@ from plexstream.model.message import ASK, ERROR, TELL, Envelope
 from plexstream.node.partition.takeover.snapshots import PARTITION_KEY, partition_piece, split_fields
 from plexstream.processor import EffectCall, Processor, Restore, Settings, limits
 from plexstream.processor.state.pieces import Pieces
-from plexstream.processor.waiting.invocation import Invocation
+from plexstream.processor.waiting.invocation.invocation import Invocation
 from plexstream.schema import codec
 from plexstream.schema.codec import decode_partition
 from plexstream.store.memory import MemoryStore

@@ -16,7 +16,7 @@ from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
 from plexstream.node.partition.takeover.snapshots import PARTITION_KEY
 from plexstream.processor.ports import Store
-from plexstream.processor.waiting.deadlock import FOUND, PROBE
+from plexstream.processor.waiting.events.deadlock import FOUND, PROBE
 from plexstream.schema.codec import decode_dead_letter, decode_envelope, decode_partition
 from plexstream.testing.simulation.actors import OUTPUT
 from plexstream.testing.simulation.clients import Call, SimClient

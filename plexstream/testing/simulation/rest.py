@@ -7,7 +7,7 @@ from typing import Any
 
 from plexstream.log.base import Place, Record
 from plexstream.model.journal import Mark
-from plexstream.processor.waiting.deadlock import FOUND, PROBE
+from plexstream.processor.waiting.events.deadlock import FOUND, PROBE
 from plexstream.schema.codec import decode_journal
 from plexstream.testing.simulation import liveness
 from plexstream.testing.simulation.checks import envelope

@@ -1,0 +1,1 @@
+"""What users' code gives and gets: values, arguments, what is said of those that are wrong."""

@@ -1,0 +1,1 @@
+"""How they go on: who waits where, what is to be done next, how each begins, goes on and ends."""

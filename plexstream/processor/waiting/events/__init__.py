@@ -1,0 +1,1 @@
+"""What comes for them: answers, commands, circles, and being run again."""

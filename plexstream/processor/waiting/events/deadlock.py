@@ -1,0 +1,112 @@
+"""Actors that wait for each other in a circle, found by messages that follow the asks (edge chasing).
+
+An ask that reaches an actor of its own chain is refused at once. A circle of several chains (A asks B while
+B asks A) shows nowhere in one place: so an ask that has waited for a while sends a probe along what its
+target's handler waits for. A probe that comes back to the handler that asked has found a circle, and that ask
+fails; of all asks in a circle that wait in a queue only that of the handler whose name comes first, so that
+the others go on. One that is being executed waits in no queue, and sends no probes.
+
+K. M. Chandy, J. Misra, L. M. Haas: Distributed Deadlock Detection. ACM TOCS 1 (1983). Probes are not
+journaled: one that is lost is sent again after the next while.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from plexstream.model.journal import CommandKind
+from plexstream.model.message import ASK, TELL, Envelope
+from plexstream.processor.actors.actor import Actor
+from plexstream.processor.actors.refusals import Refusals
+from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.records import Answer
+from plexstream.processor.waiting.course.lifecycle import Lifecycle
+from plexstream.processor.waiting.course.roster import Roster
+from plexstream.processor.waiting.invocation.invocation import PARKED, Cause, holder_of, no_cause
+
+PROBE, FOUND = "$probe", "$deadlock"
+_ASK = CommandKind.ASK.value
+_MAX_CHAIN = 64
+
+
+class Deadlocks:
+    """Looks for circles, and breaks them."""
+
+    def __init__(self, ledger: Ledger, refusals: Refusals, roster: Roster, lifecycle: Lifecycle) -> None:
+        self._ledger = ledger
+        self._refusals = refusals
+        self._roster = roster
+        self._lifecycle = lifecycle
+        roster.on_crowd = self.look
+
+    def look(self, actor: Actor) -> None:
+        """Send probes for the asks that wait for an actor's waiting handler."""
+        holder = actor.holder
+        if holder is None or actor.queue is None:
+            return
+        targets = _asked(actor)
+        if not targets:
+            return
+        for waiting in actor.queue:
+            e = waiting.envelope
+            asker = _asker(e)
+            if asker:
+                passed = [asker, holder.reference()]
+                body = {"chain": passed, "victim": actor.address, "ask": e.id}
+                for target in targets:
+                    self._send(actor, target, PROBE, body)
+
+    def probe(self, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+        """A probe has come: it ends here, goes on, or has found a circle."""
+        self._ledger.inbox.finish(cause.offset)
+        chain, holder = body.get("chain"), actor.holder
+        if holder is None or not e.sender or not isinstance(chain, list) or not 0 < len(chain) <= _MAX_CHAIN:
+            return
+        least = str(body.get("least", chain[0]))
+        if any(_asker(waiting.envelope) == chain[-1] for waiting in actor.queue or ()):
+            least = min(least, str(chain[-1]))
+        if holder.reference() in chain:
+            if chain[0] == holder.reference() == least:
+                self._send(actor, str(body.get("victim")), FOUND, {**body, "chain": [*chain, chain[0]]})
+            return
+        for target in _asked(actor):
+            passed = [*chain, holder.reference()]
+            self._send(actor, target, PROBE, {**body, "chain": passed, "least": least})
+
+    def found(self, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+        """An ask that waits here waits for itself: it fails, which lets the others go on."""
+        self._ledger.inbox.finish(cause.offset)
+        if actor.queue is None or actor.holder is None or not e.sender:
+            return
+        for waiting in actor.queue:
+            if waiting.envelope.id == body.get("ask") and waiting.envelope.kind == ASK:
+                actor.queue.remove(waiting)
+                chain = " -> ".join(map(str, body.get("chain", ())))
+                detail = f"{actor.address} is asked by what it waits for: {chain}"
+                if waiting.topic == PARKED:
+                    inv = self._roster.live.get(actor.address, {}).get(waiting.parked)
+                    if inv is not None:
+                        self._lifecycle.kill(inv, no_cause(), [], "deadlock", detail)
+                else:
+                    self._refusals.refuse(waiting.topic, waiting.offset, waiting.envelope, "deadlock", detail)
+                return
+
+    def _send(self, actor: Actor, to: str, handler: str, body: dict[str, Any]) -> None:
+        if "/" in to:
+            answer = Answer(to, "", TELL, json.dumps(body).encode(), handler, actor.address)
+            self._ledger.answers.append(answer)
+
+
+def _asker(e: Envelope) -> str:
+    """The handler that waits for the answer to a message; "" where none does."""
+    chain = e.headers.get("chain", "") if e.headers and e.kind == ASK else ""
+    return chain.rpartition("\n")[2]
+
+
+def _asked(actor: Actor) -> list[str]:
+    """Whom an actor's waiting handler has asked, each once: else probes would double with every hop."""
+    holder = holder_of(actor)
+    assert holder is not None
+    asks = (c for c in holder.outstanding.values() if c.kind == _ASK)
+    return list(dict.fromkeys(c.name.partition(" ")[0] for c in asks))
