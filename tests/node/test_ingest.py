@@ -14,7 +14,7 @@ from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.memory import MemoryLog
 from plexstream.model.journal import Claim
 from plexstream.model.topics import Topics
-from plexstream.node.ingest import ingest, positions, subscribed
+from plexstream.node.ingest import positions, sources, subscribed
 from plexstream.node.ingest.ingest import Ingest
 from plexstream.node.setup import topology
 from plexstream.node.shared.desk import Answer
@@ -37,7 +37,7 @@ def at_once(monkeypatch, caplog):
     monkeypatch.setattr(subscribed, "LOOK_S", 0.02)
     monkeypatch.setattr(positions, "POSITION_S", 0.05)
     for name in ("RETRY_S", "REFUSED_S"):
-        monkeypatch.setattr(ingest, name, 0.05)
+        monkeypatch.setattr(sources, name, 0.05)
 
 
 class Site:
@@ -282,15 +282,15 @@ def test_an_answer_that_comes_after_a_source_was_put_off_keeps_nothing_waiting(r
         step()
         desk.answer()
     wait_until(lambda: step() or bool(desk.waiting))  # which life the records are of
-    source = site._sources["a", 0]
-    site._put_off(reader, source, "a mailbox did not take it")
+    source = site._sources.by_place["a", 0]
+    site._sources.put_off(reader, source, "a mailbox did not take it")
     if read_again:
         for _ in range(5):
-            step(ingest.RETRY_S)
+            step(sources.RETRY_S)
     while desk.waiting:
         desk.answer()
     for _ in range(20):
-        step(ingest.RETRY_S)
+        step(sources.RETRY_S)
         while desk.waiting:
             desk.answer()
     assert source.done == 3

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from plexstream.node.ingest import ingest, positions, subscribed
+from plexstream.node.ingest import positions, sources, subscribed
 from plexstream.node.lanes import outputs
 from plexstream.node.partition import flow, relay
 from plexstream.node.partition.takeover import loading
@@ -29,8 +29,8 @@ def shrunk(plan: Plan) -> Iterator[None]:
     before = (loading._LOAD_BATCH, outputs.MAX_TURNS, flow.MAX_BACKLOG, Pieces.forget_clean)
     bounds = flying.WINDOW, relay.KEPT, flow.MAX_LAG, restore.OWED
     flying.WINDOW, relay.KEPT, restore.OWED = plan.window, plan.kept, plan.kept
-    pace = positions.POSITION_S, ingest.RETRY_S, subscribed.LOOK_S
-    positions.POSITION_S, ingest.RETRY_S, subscribed.LOOK_S = 0.05, 0.02, 0.02
+    pace = positions.POSITION_S, sources.RETRY_S, subscribed.LOOK_S
+    positions.POSITION_S, sources.RETRY_S, subscribed.LOOK_S = 0.05, 0.02, 0.02
     if plan.settings.snapshot_batch < 50:
         flow.MAX_LAG = 1_000  # reading would wait for batches of one piece or three, round after round
     waits = {name: getattr(limits, name) for name in _WAITS}
@@ -54,5 +54,5 @@ def shrunk(plan: Plan) -> Iterator[None]:
         flying.WINDOW, relay.KEPT, flow.MAX_LAG, restore.OWED = bounds
         for name, value in waits.items():
             setattr(limits, name, value)
-        positions.POSITION_S, ingest.RETRY_S, subscribed.LOOK_S = pace
+        positions.POSITION_S, sources.RETRY_S, subscribed.LOOK_S = pace
         Pieces.forget_clean = before[3]  # type: ignore[method-assign]
