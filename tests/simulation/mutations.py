@@ -44,8 +44,10 @@ from plexstream.processor.waiting.invocation.invocation import no_cause
 from plexstream.processor.waiting.invocation.journal import Journal
 from plexstream.processor.waiting.invocation.machine import State
 from plexstream.store.memory import MemoryStore
+from plexstream.testing.simulation import log as simulated_log
 from plexstream.testing.simulation import network
-from plexstream.testing.simulation.network import SimProducer, SimTransaction
+from plexstream.testing.simulation.log import SimTransaction
+from plexstream.testing.simulation.network import SimProducer
 
 
 def reading_rule_ignored(patch):
@@ -269,11 +271,11 @@ def first_batches_not_alone(patch):
 
 
 def negative_offsets_are_numbers(patch):
-    patch.setattr(network, "known_offset", lambda offset, doing: offset)
+    patch.setattr(simulated_log, "known_offset", lambda offset, doing: offset)
 
 
 def leaders_of_before_believed(patch):
-    patch.setattr(network, "believed", lambda place, found, contradicted: found)
+    patch.setattr(simulated_log, "believed", lambda place, found, contradicted: found)
 
 
 def trimmed_before_the_commit(patch):

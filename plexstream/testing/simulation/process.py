@@ -26,7 +26,8 @@ from plexstream.testing.simulation.desk import Desk
 from plexstream.testing.simulation.disk import Disk
 from plexstream.testing.simulation.errors import Killed, Violation
 from plexstream.testing.simulation.lanes import Lanes
-from plexstream.testing.simulation.network import Network, SimLog, SimProducer
+from plexstream.testing.simulation.log import SimLog
+from plexstream.testing.simulation.network import Network, SimProducer
 from plexstream.testing.simulation.watch import Watch
 
 T = TypeVar("T")
