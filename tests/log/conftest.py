@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from plexstream.log.base import Log, TopicSpec
+from plexstream.log.kafka import produce
 from plexstream.log.open import open_log
+from plexstream.model.compiled import WANTED
 
 sys.path.append(str(Path(__file__).parent))  # for log_driving.py: pytest's import mode adds no directories
 
@@ -49,3 +51,13 @@ def make_topic(log: Log) -> Callable[..., str]:
 def topic(make_topic: Callable[..., str]) -> str:
     """A topic with two partitions."""
     return make_topic(2)
+
+
+@pytest.fixture(params=["compiled", "in Python"])
+def handing_over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How records come to librdkafka."""
+    if request.param == "in Python":
+        monkeypatch.setattr(produce, "COMPILED", False)
+    else:
+        assert produce.COMPILED or not WANTED
+    return request.param

@@ -14,6 +14,7 @@ from plexstream.log.base import Appender, TopicSpec
 from plexstream.log.kafka import admin as kafka_admin
 from plexstream.log.kafka import appender as kafka_appender
 from plexstream.log.kafka import log as kafka_log
+from plexstream.log.kafka import produce
 from plexstream.log.kafka.appender import KafkaAppender
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.limits import RefusedForSize
@@ -77,34 +78,24 @@ def test_a_record_refused_in_the_middle_of_a_group_fails_the_group_and_the_appen
 
 
 @pytest.mark.kafka
-def test_a_group_that_is_taken_by_half_is_an_error(log, topic):
+def test_a_group_that_is_taken_by_half_is_an_error(log, topic, handing_over, monkeypatch):
+    real, takes = produce.produce_group, 2
+
+    def half(producer, topic, partition, items, on_delivery):
+        if takes:
+            assert real(producer, topic, partition, items[:takes], lambda *_: None) == (takes, None)
+        return takes, KafkaError(KafkaError._QUEUE_FULL)
+
     appender = KafkaAppender(log)
     append(appender, (topic, 0), items(b"good"))
-    real = appender._producer
-
-    class Refuses:
-        """A producer that takes so many records of a group."""
-
-        def __init__(self, takes):
-            self.takes = takes
-
-        def __getattr__(self, name):
-            return getattr(real, name)
-
-        def produce_batch(self, topic, messages, partition):
-            for message in messages[self.takes :]:
-                message["_error"] = KafkaError(KafkaError._QUEUE_FULL)
-            return real.produce_batch(topic, messages[: self.takes], partition)
-
-    appender._producer = Refuses(2)
+    monkeypatch.setattr("plexstream.log.kafka.appender.produce_group", half)
     appender.append((topic, 0), items(b"1", b"2", b"3", b"4"), "half")
     (ack,) = acks(appender, 1)
     assert (ack.token, ack.offset) == ("half", -1)
     assert isinstance(ack.error, LogError)
     # Nothing was taken: that is raised.
+    takes = 0
     other = KafkaAppender(log)
-    real = other._producer
-    other._producer = Refuses(0)
     with pytest.raises(LogError):
         other.append((topic, 0), items(b"1"), "none")
     assert other.poll(0.2) == []

@@ -283,7 +283,9 @@ def test_a_log_takes_a_producer_for_unknown_after_seconds_though_brokers_remembe
 
 @pytest.mark.parametrize("partition", [0, None])
 @pytest.mark.parametrize("answer", [Answer(KafkaError.NOT_ENOUGH_REPLICAS, after=1.5), Answer(0, -1)])
-def test_no_transaction_is_committed_that_lacks_a_record(log, proxy, direct, topic, partition, answer):
+def test_no_transaction_is_committed_that_lacks_a_record(
+    log, proxy, direct, topic, partition, answer, handing_over
+):
     transaction = log.transaction(f"{topic}-relay")
     proxy.rule = Once(topic, answer)
     records = [(topic, partition, b"k", b"%d" % number + b"x" * 100_000) for number in range(20)]

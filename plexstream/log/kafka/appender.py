@@ -28,6 +28,7 @@ from plexstream.log.base import Ack, Item, Place, appended, failed
 from plexstream.log.kafka.cluster import Cluster
 from plexstream.log.kafka.errors import behind, log_error
 from plexstream.log.kafka.outage import Outage
+from plexstream.log.kafka.produce import produce_group, produce_messages
 from plexstream.log.kafka.settings import APPENDER, BATCH_BYTES, client_settings, connect, logger
 from plexstream.log.limits import RefusedForSize, check_group
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
@@ -90,17 +91,20 @@ class KafkaAppender:
         self._pending[group] = None
         self._pending_bytes += size
         topic, partition = place
-        messages: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in items]
-        if size > BATCH_BYTES:  # what travels alone may be refused alone, if somebody lowers the limit now
+        told = partial(self._on_delivery, group, items[-1])
+        if size <= BATCH_BYTES:
+            taken, refused = produce_group(self._producer, topic, partition, items, told)
+        else:  # what travels alone may be refused alone, if somebody lowers the limit now
+            messages: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in items]
             for item, message in zip(items, messages, strict=True):
                 if len(item[0]) + len(item[1] or b"") > BATCH_BYTES:
                     message["callback"] = partial(self._on_large, item, place)
-        messages[-1]["callback"] = partial(self._on_delivery, group, items[-1])
-        if self._producer.produce_batch(topic, messages, partition) == len(messages):
+            messages[-1]["callback"] = told
+            taken, refused = produce_messages(self._producer, topic, partition, messages)
+        if refused is None:
             return
-        refused = [m["_error"] for m in messages if "_error" in m]
-        refusal = self._error(refused[0], place)
-        if len(refused) < len(messages) or refused[0].code() == KafkaError._FATAL:
+        refusal = self._error(refused, place)
+        if taken or refused.code() == KafkaError._FATAL:
             # A part of the group is on its way: nobody may take what follows for its end. Or the producer has
             # failed, and its delivery reports are still to come.
             self._hear_why()

@@ -9,12 +9,13 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from plexstream.log.base import Place
 from plexstream.log.kafka.cluster import Cluster
 from plexstream.log.kafka.errors import REFUSED_RECORD, REFUSED_TOPIC, behind, log_error, passes
 from plexstream.log.kafka.outage import Outage
+from plexstream.log.kafka.produce import fates
 from plexstream.log.kafka.settings import READER, TRANSACTION, client_settings, connect
 from plexstream.log.limits import check_records
 from plexstream.log.local import TxnRecord, of_this_life
@@ -30,8 +31,6 @@ RETRY_S = 0.1
 
 GIVE_UP_S = 20.0
 """When a call that ignores its time limit is given up."""
-
-_PARTITIONER = -1
 
 T = TypeVar("T")
 
@@ -49,14 +48,14 @@ class KafkaTransaction:
         self._failed: LogError | None = None
         self._closed = False
         self._outage = Outage(f"Kafka at {log.bootstrap}, transaction {id}")
-        self._unproven: list[tuple[str | None, int | None]] = []
-        self._undelivered: list[tuple[str, bytes | str | None, bytes | str | None, KafkaError]] = []
-        own = TRANSACTION | {"transactional.id": id, "on_delivery": self._on_delivery}
+        self._fates = fates(log.settings)
+        own = TRANSACTION | {"transactional.id": id} | self._fates.settings
         # A coordinator that is cut off would give positions as they once were.
         sound = log.views.sound
         producer = connect(
             Producer, client_settings(sound, own, log.settings, "producer", self._outage.error)
         )
+        self._fates.attach(producer)
         self._producer: Producer | None = producer
         # Never subscribes: it stands for the group whose offsets are the positions. That it reads committed
         # makes the broker wait with its answer while a transaction with offsets of the group is open.
@@ -82,16 +81,8 @@ class KafkaTransaction:
 
         def run() -> None:
             producer.begin_transaction()
-            self._undelivered.clear()
-            self._unproven.clear()
-            for topic, partition, key, value in records:
-                where = _PARTITIONER if partition is None else partition
-                while True:
-                    try:
-                        producer.produce(topic, value, key, where)
-                        break
-                    except BufferError:
-                        producer.poll(0.05)
+            self._fates.clear()
+            self._fates.send(records)
             if offsets:
                 producer.send_offsets_to_transaction(
                     offsets, self._group.consumer_group_metadata(), TIMEOUT_S
@@ -99,9 +90,9 @@ class KafkaTransaction:
             # The first batches of a partition are not guarded by sequence numbers (see `PacedAppender`): one
             # may be lost, and taken for delivered as a later one was. Nothing is committed before all are.
             producer.flush(TIMEOUT_S)
-            if self._unproven:
-                first, number = self._unproven[0]
-                said = f"{len(self._unproven)} records delivered without an offset, one to {first}[{number}]"
+            unproven, first, number = self._fates.unproven()
+            if unproven:
+                said = f"{unproven} records delivered without an offset, one to {first}[{number}]"
                 raise KafkaException(KafkaError(KafkaError._INCONSISTENT, said))
             producer.commit_transaction(TIMEOUT_S)
 
@@ -113,18 +104,11 @@ class KafkaTransaction:
             self._blame(records, error)
             raise
 
-    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
-        offset = message.offset()
-        if error is None and (offset is None or offset < 0):
-            self._unproven.append((message.topic(), message.partition()))
-        if error is not None:
-            self._undelivered.append((message.topic() or "", message.key(), message.value(), error))
-
     def _blame(self, records: list[TxnRecord], failed: LogError) -> None:
         """Raises Refused where the brokers have said which records they do not take."""
         found: dict[int, str] = {}
         topics: dict[str, str] = {}
-        for topic, key, value, error in self._undelivered:
+        for topic, key, value, error in self._fates.undelivered():
             said = f"Kafka refuses a record for topic {topic!r}: {error.str()} [{error.name()}]"
             if error.code() in REFUSED_TOPIC:
                 topics[topic] = said
