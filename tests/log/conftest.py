@@ -10,7 +10,6 @@ import pytest
 from plexstream.log.base import Log, TopicSpec
 from plexstream.log.kafka import produce
 from plexstream.log.open import open_log
-from plexstream.model.compiled import WANTED
 
 sys.path.append(str(Path(__file__).parent))  # for log_driving.py: pytest's import mode adds no directories
 
@@ -56,8 +55,6 @@ def topic(make_topic: Callable[..., str]) -> str:
 @pytest.fixture(params=["compiled", "in Python"])
 def handing_over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """How records come to librdkafka."""
-    if request.param == "in Python":
-        monkeypatch.setattr(produce, "COMPILED", False)
-    else:
-        assert produce.COMPILED or not WANTED
+    assert produce.AVAILABLE
+    monkeypatch.setattr(produce, "COMPILED", request.param == "compiled")
     return request.param

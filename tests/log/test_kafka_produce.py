@@ -16,8 +16,6 @@ from plexstream.model.errors import LogError, Refused
 
 pytestmark = pytest.mark.kafka
 
-compiled = pytest.mark.skipif(not produce.WANTED, reason="compiled code was asked not to be used")
-
 
 @pytest.fixture
 def backend():
@@ -83,7 +81,6 @@ def test_plugins_of_the_user_go_with_reports(handing_over):
     assert isinstance(produce.fates([]), kind)
 
 
-@compiled
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -97,7 +94,6 @@ def test_what_is_no_record_is_an_error_and_none_of_it_is_handed_over(kafka, wron
     assert len(producer) == 0
 
 
-@compiled
 def test_only_producers_are_taken_for_producers(kafka):
     for other in (object(), "x", None, type):
         with pytest.raises(TypeError):
@@ -110,7 +106,6 @@ def test_only_producers_are_taken_for_producers(kafka):
         produce._produce.produce(Producer({"bootstrap.servers": kafka}), "t", 0, [(b"k", b"v")], -1, 1, None)
 
 
-@compiled
 def test_a_group_that_librdkafka_refuses_leaves_no_callback_behind(log, topic):
     producer = Producer({"bootstrap.servers": log.bootstrap, "message.max.bytes": 2_000})
 
@@ -126,7 +121,6 @@ def test_a_group_that_librdkafka_refuses_leaves_no_callback_behind(log, topic):
     assert len(gc.get_referrers(told)) <= 1, "this function's frame alone"
 
 
-@compiled
 def test_fates_outlive_their_producer_and_threads_may_ask_at_any_time(log, topic):
     fates = produce.Watched()
     producer = Producer({"bootstrap.servers": log.bootstrap, "message.timeout.ms": 1, **fates.settings})

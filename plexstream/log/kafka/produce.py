@@ -26,14 +26,14 @@ PARTITIONER = -1
 try:
     from plexstream.log.kafka import _produce
 except ImportError:
-    COMPILED = False
+    AVAILABLE = False
 else:
     _beside = Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs"
-    COMPILED = (
-        WANTED
-        and _SEEN[0] <= tuple(map(int, str(confluent_kafka.__version__).split(".")[:2])) <= _SEEN[1]
-        and any(_produce.load(path, Producer) for path in glob.glob(f"{_beside}/librdkafka*"))
+    AVAILABLE = _SEEN[0] <= tuple(map(int, str(confluent_kafka.__version__).split(".")[:2])) <= _SEEN[1] and any(
+        _produce.load(path, Producer) for path in glob.glob(f"{_beside}/librdkafka*")
     )
+
+COMPILED = AVAILABLE and WANTED
 
 OnDelivery = Callable[[KafkaError | None, Message], None]
 
