@@ -29,7 +29,8 @@ except ImportError:
     AVAILABLE = False
 else:
     _beside = Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs"
-    AVAILABLE = _SEEN[0] <= tuple(map(int, str(confluent_kafka.__version__).split(".")[:2])) <= _SEEN[1] and any(
+    _version = tuple(map(int, str(confluent_kafka.__version__).split(".")[:2]))
+    AVAILABLE = _SEEN[0] <= _version <= _SEEN[1] and any(
         _produce.load(path, Producer) for path in glob.glob(f"{_beside}/librdkafka*")
     )
 
