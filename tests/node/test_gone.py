@@ -12,7 +12,7 @@ from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import CallError
 from plexstream.model.topics import Topics
 from plexstream.node.partition.upkeep import Upkeep
-from plexstream.node.worker import worker
+from plexstream.node.worker import guard
 from plexstream.processor import Settings
 
 T = Topics("test.")
@@ -23,7 +23,7 @@ EAGER = Settings(snapshot_interval=50, flush_interval=50)
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch, caplog):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(worker, "GONE_S", 0.2)
+    monkeypatch.setattr(guard, "GONE_S", 0.2)
 
 
 def deposit(i):

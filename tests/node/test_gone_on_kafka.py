@@ -15,7 +15,7 @@ from plexstream.model.address import full, partition_of
 from plexstream.model.errors import CallError
 from plexstream.model.topics import Topics
 from plexstream.node.partition.driver import State
-from plexstream.node.worker import worker
+from plexstream.node.worker import guard
 
 GONE, WELL = 0, 1
 
@@ -44,7 +44,7 @@ def test_it_is_named_the_others_go_on_and_an_operator_goes_on_with_what_is_left(
     kafka, topic_prefix, tmp_path, caplog, monkeypatch, store
 ):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(worker, "GONE_S", 0.2)
+    monkeypatch.setattr(guard, "GONE_S", 0.2)
     topics = Topics(topic_prefix)
     log = KafkaLog(kafka)
     with Installation(log, tmp_path / "a", prefix=topic_prefix) as i:

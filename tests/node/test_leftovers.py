@@ -97,7 +97,7 @@ def test_a_worker_deletes_the_store_of_a_partition_that_moved_away_and_builds_it
     with Installation(MemoryLog(), tmp_path, Settings(store_keep=HOUR_MS)) as i:
         before = [i.ask(address, "deposit", amount=1)["balance"] for address in ACTORS]
         i.worker.assign([0])
-        wait_until(lambda: i.worker.has_let_go(1) and 1 not in i.worker._stores.in_use())
+        wait_until(lambda: i.worker.has_let_go(1) and 1 not in i.worker.equipment.stores.in_use())
         assert store_path(tmp_path, 1).is_dir()
         aged(store_path(tmp_path, 1), 2)
         wait_until(lambda: [path.name for path in tmp_path.iterdir()] == ["00000"])

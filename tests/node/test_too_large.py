@@ -13,7 +13,7 @@ from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import CallError, TimedOut, TooLarge
 from plexstream.model.topics import Topics
-from plexstream.node.worker import worker
+from plexstream.node.worker import guard
 from plexstream.schema.codec import decode_dead_letter
 
 APP = """
@@ -151,7 +151,7 @@ def test_a_limit_that_is_lowered_and_raised_while_it_runs(kafka, topic_prefix, t
     """Brokers refuse what they took a moment ago: known in a moment, and undone without a restart."""
     monkeypatch.setattr(sizes, "FRESH_S", 0.5)
     monkeypatch.setattr(sizes, "MISFIT_S", 0.0)
-    monkeypatch.setattr(worker, "TOO_LARGE_S", 0.5)
+    monkeypatch.setattr(guard, "TOO_LARGE_S", 0.5)
     large = base64.b64encode(os.urandom(500_000)).decode()  # no batch of it is small
     allow = limits(kafka, topic_prefix)
     with Installation(KafkaLog(kafka), tmp_path / "state", app=app, prefix=topic_prefix) as i:

@@ -16,7 +16,7 @@ from plexstream.model.topics import Topics
 from plexstream.node.partition.driver import Driver, State
 from plexstream.node.setup import topology
 from plexstream.node.shared import repeated
-from plexstream.node.worker import worker as node_worker
+from plexstream.node.worker import assignment
 from plexstream.node.worker.worker import IDLE_S, Worker
 from plexstream.processor import EffectCall, Settings
 from plexstream.sdk.spec import Retry
@@ -38,13 +38,13 @@ class Stepped:
             "test-node", clock=lambda: self.now,
         )  # fmt: skip
         self.waits: list[float] = []
-        read = self.worker.mailbox.read
+        read = self.worker.equipment.mailbox.read
 
         def noted(limit, timeout):
             self.waits.append(timeout)
             return read(limit, 0.0)
 
-        self.worker.mailbox.read = noted
+        self.worker.equipment.mailbox.read = noted
         self.worker.assign(range(PARTITIONS))
         self.until(self.worker.ready)
 
@@ -161,12 +161,12 @@ def test_a_worker_does_not_wait_for_records_while_a_short_effect_runs(stepped):
     stepped.settle()
     go = threading.Event()
     effect = NativeEffect(go.wait, (30.0,), Retry(attempts=1), "a/1.b, step 'c'", 1000)
-    stepped.worker.run_effect(None, EffectCall("a/1", 1, 0, effect))
+    stepped.worker.equipment.run_effect(None, EffectCall("a/1", 1, 0, effect))
     try:
-        stepped.worker._effects._begun = time.monotonic() + 3600
+        stepped.worker.equipment.effects._begun = time.monotonic() + 3600
         stepped.worker.step()
         assert stepped.waits == [0.0]
-        stepped.worker._effects._begun -= 7200  # it is not a short one
+        stepped.worker.equipment.effects._begun -= 7200  # it is not a short one
         stepped.worker.step()
         assert stepped.waits == [0.0, IDLE_S]
     finally:
@@ -216,7 +216,7 @@ class T:
 def test_an_error_of_reading_that_names_no_partition_ends_nothing(tmp_path, monkeypatch, caplog):
     with Installation(MemoryLog(), tmp_path / "state") as i:
         i.ask(ALICE, "deposit", amount=1)
-        read, failed = i.worker.mailbox.read, []
+        read, failed = i.worker.equipment.mailbox.read, []
 
         def fails(limit, timeout):
             failed.append(1)
@@ -224,7 +224,7 @@ def test_an_error_of_reading_that_names_no_partition_ends_nothing(tmp_path, monk
                 raise LogUnavailable("no broker tells why")
             return read(limit, timeout)
 
-        monkeypatch.setattr(i.worker.mailbox, "read", fails)
+        monkeypatch.setattr(i.worker.equipment.mailbox, "read", fails)
         wait_until(lambda: len(failed) > 20)
         assert i.ask(ALICE, "deposit", amount=1) == {"balance": 2}
         assert i.worker.failed is None
@@ -239,7 +239,7 @@ def test_a_log_that_takes_nothing_is_told_now_and_then(tmp_path, monkeypatch, ca
                 raise LogUnavailable("the disk is full")
             super().append(place, items, token)
 
-    monkeypatch.setattr(node_worker, "RECLAIM_S", 0.001)
+    monkeypatch.setattr(assignment, "RECLAIM_S", 0.001)
     monkeypatch.setattr(repeated, "FIRST_S", 1_000.0)
     log = MemoryLog()
     log.tried = 0
