@@ -11,7 +11,8 @@ from world import World
 
 from plexstream import Child, Retry, Supervisor, actor, handler, host, init_handler, state
 from plexstream.hosts.system.children import Children, Node
-from plexstream.hosts.system.tree import Head, Tree
+from plexstream.hosts.system.state import Head
+from plexstream.hosts.system.tree import Tree
 
 
 @actor(name="log")

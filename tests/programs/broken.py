@@ -3,6 +3,7 @@
 from mutations import revive_forgets_answers_with_timeouts
 
 from plexstream.hosts.native.waiting.task import Task
+from plexstream.hosts.system.steps import Steps
 from plexstream.hosts.system.tree import Tree
 from plexstream.model.host import Result
 from plexstream.model.life import EXIT, SIGNALS, START
@@ -196,14 +197,14 @@ def restarts_concern_the_child_alone(patch):
 
 
 def temporary_children_start_again_with_the_others(patch):
-    stop = Tree._stop
+    stop = Steps._stop
 
     def mutant(self, child):
         bulk = bool(self.todo) and self.todo[0].what == "stop all" and self.head.phase != "stopping"
         child.again = child.again or (bulk and child.status == "running")
         return stop(self, child)
 
-    patch.setattr(Tree, "_stop", mutant)
+    patch.setattr(Steps, "_stop", mutant)
 
 
 def stops_that_are_cut_short_end_nobody(patch):

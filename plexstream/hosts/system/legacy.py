@@ -6,7 +6,8 @@ from collections.abc import MutableSequence
 from typing import Any
 
 from plexstream.hosts.system.children import Children, Node
-from plexstream.hosts.system.tree import Event, Head, Step, is_active
+from plexstream.hosts.system.crew import is_active
+from plexstream.hosts.system.state import Event, Head, Step
 
 
 def take_over(

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from plexstream.hosts.system.acts import NOBODY
 from plexstream.hosts.system.children import Children, Node
 from plexstream.hosts.system.legacy import take_over
-from plexstream.hosts.system.tree import NOBODY, Event, Head, Step, Tree
+from plexstream.hosts.system.state import Event, Head, Step
+from plexstream.hosts.system.tree import Tree
 from plexstream.model.errors import TooLarge
 from plexstream.model.life import KILL, KILLED, SHUTDOWN, START, STOP
 from plexstream.sdk.collections import StateList, StateMap
