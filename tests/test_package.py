@@ -65,8 +65,7 @@ def test_helpers_that_tests_import_have_names_of_their_own():
 
 LONGEST = 300
 STILL_LONGER = {
-    "Tree": 448, "Driver": 439, "Lifecycle": 394, "Worker": 386, "NativeHost": 383,
-    "Task": 367, "Connection": 335, "Ingest": 311,
+    "Lifecycle": 394, "NativeHost": 383, "Task": 367, "Connection": 335,
 }  # fmt: skip
 """Lines of classes that have yet to be taken apart. No number here may grow, and none may be added."""
 
