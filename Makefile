@@ -39,7 +39,7 @@ lock: $(READY)  ## requirements/*.lock from pyproject.toml (UPGRADE=1: to the ne
 	$(COMPILE) --output-file requirements/runtime.lock
 	$(COMPILE) --group dev --constraints requirements/runtime.lock --output-file requirements/dev.lock
 
-$(READY): requirements/dev.lock pyproject.toml plexstream/schema/_compiled.c plexstream/hosts/native/_plain.c
+$(READY): requirements/dev.lock pyproject.toml $(shell find plexstream -name "*.[ch]")
 	PYTHON="$(PYTHON)" tools/need python
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock

@@ -12,18 +12,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from plexstream.hosts.native.compiled import INVOKER
+from plexstream.hosts.native.data import values
 from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.inspection.topic_state import states
 from plexstream.log.base import Log
 from plexstream.log.embedded import repair
 from plexstream.log.installation import count_of
 from plexstream.log.open import open_log
+from plexstream.model.compiled import WANTED
 from plexstream.model.errors import ConfigError, LogError, PlexstreamError
 from plexstream.node.partition.takeover.proven import beyond
 from plexstream.node.setup.config import Config, unknown_variables
 from plexstream.node.setup.retention import unsafe
 from plexstream.node.shared.clocks import ADVICE
-from plexstream.schema.codec import COMPILED
+from plexstream.processor import plain
+from plexstream.schema import codec
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
@@ -47,7 +51,7 @@ def examine(config: Config) -> Iterator[Finding]:
     """Every check, one after the other: those of this machine first."""
     yield _python()
     yield from _libraries()
-    yield _codec()
+    yield _compiled()
     for line in unknown_variables():
         yield Finding(WARNING, "environment", line, "rename the variable, or unset it")
     yield from _data(config)
@@ -83,11 +87,20 @@ def _libraries() -> Iterator[Finding]:
     yield Finding(OK, "libraries", ", ".join(found))
 
 
-def _codec() -> Finding:
-    if COMPILED:
-        return Finding(OK, "codec", "compiled")
-    advice = "install a C compiler and Python's headers, then plexstream again: a turn takes a third less CPU"
-    return Finding(WARNING, "codec", "in Python only", advice)
+def _compiled() -> Finding:
+    parts = {
+        "the codec": codec.COMPILED, "the look at values": values.COMPILED,
+        "plain turns": INVOKER is not None and plain.COMPILED,
+    }  # fmt: skip
+    missing = [part for part, there in parts.items() if not there]
+    used = ", ".join(part for part, there in parts.items() if there)
+    if not missing:
+        return Finding(OK, "compiled", used)
+    text = f"{used or 'nothing'}; in Python only: {', '.join(missing)}"
+    way = "install a C compiler and Python's headers, then plexstream again" if WANTED else (
+        "unset PLEXSTREAM_COMPILED"
+    )  # fmt: skip
+    return Finding(WARNING, "compiled", text, f"{way}: a turn takes a fifth of the CPU")
 
 
 def _data(config: Config) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from plexstream.model.host import ActorHost, EffectResult
 from plexstream.model.journal import JournalRecord, Mark, Step, Turn
 from plexstream.model.message import Envelope
+from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
 from plexstream.processor.actors.expiry import Expiry
 from plexstream.processor.actors.refusals import Refusals
@@ -31,6 +32,7 @@ from plexstream.processor.mailbox.outcomes import Outcomes
 from plexstream.processor.mailbox.queues import Queues
 from plexstream.processor.mailbox.repeats import Repeats
 from plexstream.processor.mailbox.trials import Trials
+from plexstream.processor.plain import mailbox
 from plexstream.processor.ports import Settings
 from plexstream.processor.records import BadRecord, EffectCall, Group
 from plexstream.processor.waiting.invocations import Invocations
@@ -78,6 +80,8 @@ class Processor:
         door = Door(
             host, ledger, actors, ticks, expiry, refusals, repeats, failures, commands, outcomes, invocations
         )
+        active, live = actors.active, invocations.live
+        self._plain = mailbox(ledger, ledger.inbox, active, Actor, live, host.plain, door.came)
         self._queues = Queues(host, ledger, actors, care, door, invocations)
         self._firing = Firing(host, ledger, actors, ticks, expiry, refusals, door, invocations)
         self.trials = Trials(ledger, actors, care, door, self._queues, failures, self._firing)
@@ -100,7 +104,14 @@ class Processor:
         """Handle mailbox records by their offsets: each is executed, queued, or dropped as a repetition."""
         ledger, inbox = self.ledger, self.inbox
         ledger.at(now)
-        for offset, message in messages:
+        at = 0
+        while at < len(messages):
+            if self._plain is not None and not self._care.any and type(messages) is list:
+                at = self._plain.receive(messages, at)
+                if at == len(messages):
+                    break
+            offset, message = messages[at]
+            at += 1
             if type(message) is BadRecord:
                 if inbox.admit(offset, "", 0, 0):
                     ledger.append(turn_malformed(ledger.claim, offset, message, ledger.now))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from plexstream.model.compiled import WANTED
 from plexstream.model.journal import Begin, Change, Command, Completion, JournalRecord, Out, Step, Turn
 from plexstream.model.message import Envelope
 from plexstream.model.snapshot import Snapshot
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from plexstream.schema._compiled import Record
 
 try:
+    if not WANTED:
+        raise ImportError
     from plexstream.schema import _compiled
 except ImportError:
     COMPILED = False

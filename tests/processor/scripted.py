@@ -20,6 +20,8 @@ def split(data):
 class Host:
     """`script` maps a handler to what it does; `calls` tells what ran."""
 
+    plain = None
+
     def __init__(self, script=None, **info):
         self.script = script or {}
         self.calls = []

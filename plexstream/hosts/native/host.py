@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from greenlet import getcurrent, greenlet
 
 from plexstream.hosts.native.actor.instance import FieldEntries, Instance
+from plexstream.hosts.native.compiled import INVOKER
 from plexstream.hosts.native.data.arguments import WrongArguments
 from plexstream.hosts.native.data.values import BadValue, encode_value
 from plexstream.hosts.native.declarations.prepared import Type
@@ -25,7 +27,7 @@ from plexstream.hosts.native.waiting.ends import NeedsGreenlet
 from plexstream.hosts.native.waiting.replay import Replay, init_ran, new_task
 from plexstream.hosts.native.waiting.task import Task, task_of, waiting_of
 from plexstream.model.errors import Failed, TooLarge
-from plexstream.model.host import Again, Outcome, Reader, Result, Suspended, TypeInfo
+from plexstream.model.host import Again, Outcome, PlainInvoke, Reader, Result, Suspended, TypeInfo
 from plexstream.model.journal import Begin, Change, Completion, Out, OutKind, Step
 from plexstream.model.life import SIGNALS, START, STOP, call_name
 from plexstream.model.message import ASK
@@ -69,6 +71,9 @@ class NativeHost:
         self._types = {name: Type(spec, version) for name, spec in types.items()}
         self._max_message = max_message
         self._turn = self._new_turn()
+        # Where `invoke` is another one, that may be for all messages.
+        own = type(self).invoke is not NativeHost.invoke
+        self.plain: PlainInvoke | None = None if INVOKER is None or own else partial(INVOKER.invoke, self)
 
     def _new_turn(self) -> Turn:
         return Turn(self._max_message, MAX_TURN, new_task, self._salt)
@@ -214,17 +219,28 @@ class NativeHost:
                 instance.end_of_double(result.patch)
             return result
         except BaseException as error:
-            task = waiting_of(turn)
-            if task is None or not task.needs_greenlet:
-                return self._fail(turn, error)
-            turn.instance.roll_back()
-            bound.waits = bound.beside or not bound.is_async
-            base, firing, caller = turn.base, turn.firing, turn.caller
-            turn.begin(instance, bound, seq, now, sender, chain)
-            turn.base, turn.firing, turn.caller, turn.fresh = base, firing, caller, init
-            return self._begin_task(turn, arguments)
+            return self._raised(turn, error, instance, arguments)
         finally:
             current.turn = None
+
+    def _raised(
+        self, turn: Turn, error: BaseException, instance: Instance, arguments: tuple[Any, ...]
+    ) -> Outcome:
+        """The handler has raised. It runs again, in a greenlet, if that is because it waits."""
+        task, bound = waiting_of(turn), turn.bound
+        if task is None or not task.needs_greenlet:
+            return self._fail(turn, error)
+        turn.instance.roll_back()
+        bound.waits = bound.beside or not bound.is_async
+        turn.begin_again(instance)
+        return self._begin_task(turn, arguments)
+
+    def _end(self, turn: Turn, value: Any, instance: Instance, arguments: tuple[Any, ...]) -> Outcome:
+        """The handler has returned, where it ran compiled and what it did is not plain."""
+        try:
+            return self._finish(turn, value)
+        except BaseException as error:
+            return self._raised(turn, error, instance, arguments)
 
     def _finish(self, turn: Turn, value: Any) -> Result:
         """The handler has returned. Raises what is wrong with its result or the state."""

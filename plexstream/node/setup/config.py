@@ -61,7 +61,7 @@ _UNITS_BYTES = {
     "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
 }  # fmt: skip
 _QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
-_OTHER_VARIABLES = frozenset({"PLEXSTREAM_KAFKA_IMAGE", "PLEXSTREAM_CONFIG"})
+_OTHER_VARIABLES = frozenset({"PLEXSTREAM_KAFKA_IMAGE", "PLEXSTREAM_CONFIG", "PLEXSTREAM_COMPILED"})
 
 
 def _duration(value: object) -> object:

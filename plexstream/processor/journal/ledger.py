@@ -7,16 +7,19 @@ from collections.abc import Callable, Sequence
 
 from plexstream.model.errors import Fenced
 from plexstream.model.journal import Claim, JournalRecord, Mark, OutKind, Step, Turn
-from plexstream.processor.journal.fold import MAILBOX, TIMER
+from plexstream.processor.journal.fold import MAILBOX, TIMER, InboxFold
 from plexstream.processor.journal.inbox import InboxState
-from plexstream.processor.journal.outbox import Outbox
+from plexstream.processor.journal.outbox import Lane, Outbox
 from plexstream.processor.journal.restore import Restore
+from plexstream.processor.plain import journal
 from plexstream.processor.ports import Settings
 from plexstream.processor.records import Answer, Group
+from plexstream.processor.state.core import Core
 from plexstream.processor.state.timers import Timers
 
 _new = tuple.__new__  # a named tuple's own costs several times as much
 _OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
+_compiled = journal(Core, InboxFold, Lane, MAILBOX)
 
 
 class Ledger:
@@ -130,10 +133,7 @@ class Ledger:
                 return None
             self.mark()
         self._measured = self._measured_bytes = 0
-        numbered: list[Turn | Step | Mark] = [
-            _new(type(record), record[:-1] + (ordinal,))  # noqa: RUF005  a quarter faster
-            for ordinal, record in enumerate(self.pending, self._ordinal + 1)
-        ]
+        numbered = _numbered(self.pending, self._ordinal + 1)
         self._ordinal += len(numbered)
         group = Group(self.number, self.pending, numbered, self.pending_answers)
         self.in_flight.append(group)
@@ -144,6 +144,9 @@ class Ledger:
 
     def pending_bytes(self) -> int:
         """About how large the group is that comes next: each record is measured once."""
+        if _compiled is not None:
+            self._measured, size = _compiled.weigh(self.pending, self._measured)
+            self._measured_bytes += size
         for record in self.pending[self._measured :]:
             if type(record) is not Mark:
                 assert type(record) is Turn or type(record) is Step
@@ -218,8 +221,14 @@ class Ledger:
 
     def _apply(self, group: Group, offsets: Sequence[int]) -> None:
         fold, pieces = self.fold, self.pieces
-        turns = 0
-        for offset, record, numbered in zip(offsets, group.records, group.numbered, strict=True):
+        turns = at = 0
+        while at < len(offsets):
+            if plain := self._apply_plain(group, offsets, at):
+                turns += plain
+                at += plain
+                continue
+            offset, record, numbered = offsets[at], group.records[at], group.numbered[at]
+            at += 1
             if type(record) is Turn or type(record) is Step:
                 turns += 1
                 fold.next = offset + 1
@@ -238,6 +247,23 @@ class Ledger:
         self.acknowledged_number = group.number
         self.answers.extend(group.answers)
         self.on_applied(group)
+
+    def _apply_plain(self, group: Group, offsets: Sequence[int], at: int) -> int:
+        """Apply so many of a group's records, from the one at place `at` on, as are plain turns."""
+        fold, pieces, outbox = self.fold, self.pieces, self.outbox
+        inbox = fold.inboxes.get(MAILBOX)
+        usual = type(offsets) is range and not fold.timer and fold.attempt < 0
+        if _compiled is None or inbox is None or not usual:
+            return 0
+        end = _compiled.apply(
+            group.records, at, offsets[at], pieces.cores, pieces.dirty_cores, pieces.unsaved.cores, inbox,
+            outbox.mails, outbox.emits,
+        )  # fmt: skip
+        if end > at:
+            fold.turns += end - at
+            fold.next = offsets[end - 1] + 1
+            fold.ordinal = group.numbered[end - 1].ordinal
+        return end - at
 
     def _owe(self, offset: int, turn: Turn | Step) -> None:
         """An acknowledged turn's outgoing items may leave, its timers may fire."""
@@ -270,3 +296,13 @@ class Ledger:
         self.fold.relayed = self.outbox.mails.done(self.fold.next)
         next = self.fold.next
         self.fold.emitted = min(self.outbox.emits.done(next), self.outbox.letters.done(next))
+
+
+def _numbered(records: list[Turn | Step | Mark], first: int) -> list[Turn | Step | Mark]:
+    """Records with their numbers in their reign, from `first` on."""
+    if _compiled is not None:
+        return _compiled.number(records, first)
+    return [
+        _new(type(record), record[:-1] + (ordinal,))  # noqa: RUF005  a quarter faster
+        for ordinal, record in enumerate(records, first)
+    ]

@@ -42,6 +42,11 @@ class Care:
         self.until = 0
         self._announced = -1
 
+    @property
+    def any(self) -> bool:
+        """Whether any message is to be handled with care."""
+        return bool(self.left or self.held) or self.poison >= 0
+
     def announced(self, offset: int) -> bool:
         """Whether the message at `offset` may be tried, once its announcement is on the log."""
         return not self.left or offset < 0 or offset == self._announced

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from plexstream.model.attempt import FIELD, encode_attempt
 from plexstream.model.control import RESULT
 from plexstream.model.errors import Failed
-from plexstream.model.host import ActorHost, Result
+from plexstream.model.host import ActorHost, Outcome, Result
 from plexstream.model.journal import Change, Out, OutKind, Step, Turn
 from plexstream.model.life import SIGNALS, START, STARTED
 from plexstream.model.message import ASK, REPLY, TELL, TOO_LARGE, Envelope
@@ -20,7 +20,7 @@ from plexstream.processor.actors.recurring import again, arm
 from plexstream.processor.actors.refusals import Refusals, marked
 from plexstream.processor.actors.signals import Ruling
 from plexstream.processor.actors.ticks import Ticks
-from plexstream.processor.journal.fold import TIMER
+from plexstream.processor.journal.fold import MAILBOX, TIMER
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.mailbox.commands import Commands
 from plexstream.processor.mailbox.failures import Failures
@@ -127,7 +127,7 @@ class Door:
                 return True
             if self._repeats.joined(actor, topic, offset, e, inv):
                 return True
-        ledger, now = self._ledger, self._ledger.now
+        now = self._ledger.now
         handler, payload = e.handler, e.payload
         ruling: Ruling | None = None
         fresh = False
@@ -160,6 +160,21 @@ class Door:
             assert ruling is not None
             seq = actor.seq
             result = Result(ruling.code, b"null", [], [], False, ruling.detail)
+        return self._came(
+            actor, topic, offset, e, seq, result, handler, payload, ruling, fresh, dropped, init, inv
+        )
+
+    def came(self, actor: Actor, offset: int, e: Envelope, seq: int, result: Outcome) -> None:
+        """The same, where the handler of a message that has just come has run as a plain one."""
+        self._came(actor, MAILBOX, offset, e, seq, result, e.handler, e.payload, None, False, [], False, None)
+
+    def _came(
+        self, actor: Actor, topic: str, offset: int, e: Envelope, seq: int, result: Outcome, handler: str,
+        payload: bytes, ruling: Ruling | None, fresh: bool, dropped: list[Change], init: bool,
+        inv: Invocation | None,
+    ) -> bool:  # fmt: skip
+        """Note what a message has come to."""
+        ledger, now = self._ledger, self._ledger.now
         actor.last = now
         if type(result) is not Result:
             tried = self._actors.tried(actor, e)

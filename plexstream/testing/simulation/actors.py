@@ -5,6 +5,7 @@ Each handler has a twin in `semantics`, written without the SDK: the checks comp
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from plexstream import (
@@ -20,7 +21,9 @@ from plexstream import (
     state_map,
 )
 from plexstream.hosts.native import NativeHost
+from plexstream.hosts.native.compiled import INVOKER
 from plexstream.model.host import Outcome
+from plexstream.sdk.spec import ActorType
 from plexstream.testing.simulation import supervised, waiting
 from plexstream.testing.simulation.errors import Killed
 
@@ -206,11 +209,38 @@ class Brief(Cell):
 
 @actor(name="plain", max_active=100, idle_timeout=60.0)
 class Plain(Cell):
-    """Stays in memory: most of its turns are of an actor that is there and free."""
+    """Stays in memory, its state in plain fields: most of its turns are of the kind that is compiled."""
+
+    counts: dict[str, int] = state(default_factory=dict)
+    inbox: dict[str, int] = state(default_factory=dict)
+    items: list[str] = state(default_factory=list)
 
 
 class SimHost(NativeHost):
-    """The native host; the handler "kill" takes its process down."""
+    """The native host; the handler "kill" takes its process down.
+
+    Attributes:
+        plain_turns: messages that what is compiled has handled.
+    """
+
+    plain_turns = 0
+
+    def __init__(self, types: Mapping[str, ActorType], version: str) -> None:
+        super().__init__(types, version)
+        self.plain = None if INVOKER is None else self._plainly
+
+    def _plainly(
+        self, instance: Any, handler: str, payload: bytes, seq: int, now: int, sender: str, message_id: str
+    ) -> Outcome | None:
+        waiting.world.ran.add(message_id)
+        if handler == "kill":
+            raise Killed(message_id)
+        assert INVOKER is not None
+        outcome: Outcome | None = INVOKER.invoke(
+            self, instance, handler, payload, seq, now, sender, message_id
+        )
+        self.plain_turns += outcome is not None
+        return outcome
 
     def invoke(
         self, instance: Any, handler: str, payload: bytes, seq: int, now: int, sender: str, message_id: str,

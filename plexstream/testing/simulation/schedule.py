@@ -53,6 +53,7 @@ class Simulation:
         """
         self.world.note(f"seed {self.seed}: {self.world.plan}")
         waiting.world.begin()
+        compiled = self.world.host.plain_turns
         with shrunk(self.world.plan):
             self._faults.assign()
             if self.world.plan.workers:
@@ -77,6 +78,8 @@ class Simulation:
             for process in (*processes, *self.world.processes):
                 checks.takeovers(process.watch.found)
             self._count(checks)
+        if compiled != self.world.host.plain_turns:
+            self.world.hits["compiled turns"] += self.world.host.plain_turns - compiled
         return self.world.hits
 
     def _count(self, checks: Checks) -> None:

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from plexstream.hosts.native import NativeHost
 from plexstream.log.base import TopicSpec
 from plexstream.model.topics import COPARTITIONED, Topics
-from plexstream.testing.simulation.actors import OUTPUT, Cell, make_host
+from plexstream.testing.simulation.actors import OUTPUT, Cell, SimHost, make_host
 from plexstream.testing.simulation.checks import Checks
 from plexstream.testing.simulation.clients import SimClient
 from plexstream.testing.simulation.feeding import Feeding
@@ -19,7 +18,7 @@ from plexstream.testing.simulation.process import SimProcess
 
 START = 1_700_000_000_000
 """When each schedule begins, in ms since the epoch."""
-_host: list[NativeHost] = []
+_host: list[SimHost] = []
 
 
 class World:
@@ -77,9 +76,10 @@ class World:
         """A new process."""
         if not _host:
             _host.append(make_host())
+        self.host = _host[0]
         p = self.plan
         return SimProcess(
-            name, self.network, self.topics, p.partitions, _host[0], p.settings, self.clock, self.random,
+            name, self.network, self.topics, p.partitions, self.host, p.settings, self.clock, self.random,
             self.hits, self.note,
         )  # fmt: skip
 

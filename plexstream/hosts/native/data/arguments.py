@@ -109,6 +109,7 @@ def _plain(
         except Exception as error:
             raise _wrong(error, payload, takes) from None
 
+    bind.__dict__["decode"] = decode
     return bind
 
 
@@ -137,6 +138,11 @@ def _with_rest(decoder: msgspec.json.Decoder[Any], takes: dict[str, bool], own: 
 
     bind.__dict__["rest"] = True
     return bind
+
+
+def decoder_of(bind: Bind) -> Callable[[bytes], Any] | None:
+    """What decodes a payload to a struct of the arguments, in their order, where that is all."""
+    return bind.__dict__.get("decode") if hasattr(bind, "__dict__") else None
 
 
 def takes_rest(bind: Bind) -> bool:

@@ -17,15 +17,22 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
+from plexstream.model.compiled import WANTED
 from plexstream.model.text import said
 from plexstream.sdk.errors import DeclarationError
 
 try:
-    from plexstream.hosts.native._plain import is_plain
-except ImportError:  # no compiler: every value is looked at
+    if not WANTED:
+        raise ImportError
+    from plexstream.hosts.native._plain import is_plain as is_plain
+except ImportError:  # every value is looked at
+    COMPILED = False
 
     def is_plain(value: object, limit: int, /) -> bool:
         return False
+
+else:
+    COMPILED = True
 
 
 MAX_DEPTH = 200
@@ -38,6 +45,8 @@ _ATOMS = frozenset((int, str, bool, type(None)))
 _SURE = (types.IntType, types.StrType, types.BoolType, types.NoneType, types.EnumType, types.LiteralType)
 
 _encode = msgspec.json.Encoder(decimal_format="string", order=None).encode
+encode_plain = _encode
+"""Of what is plain: see `is_plain`."""
 
 
 class BadValue(TypeError):

@@ -6,23 +6,26 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from plexstream.hosts.native.actor.fields import PlainFields
+from plexstream.hosts.native.actor.fields import FieldCodec, PlainFields
 from plexstream.hosts.native.actor.instance import entry_codec
 from plexstream.hosts.native.actor.time import crons_of
-from plexstream.hosts.native.data.arguments import Bind, binder, takes_rest
+from plexstream.hosts.native.data.arguments import Bind, binder, decoder_of, takes_rest
 from plexstream.hosts.native.data.values import ValueCodec
 from plexstream.hosts.native.declarations.start import starter
 from plexstream.model.host import RetryInfo, TypeInfo
 from plexstream.model.life import HOOKS, START
 from plexstream.sdk.spec import ActorType, Handler, Retry
 
+Plain = tuple[Callable[[bytes], Any], list[FieldCodec], int]
+"""What a handler needs that runs compiled: its arguments' decoder, the fields it may change, their limit."""
+
 
 class Bound:
     """A handler with its arguments' check."""
 
     __slots__ = (
-        "beside", "bind", "function", "is_async", "name", "read_only", "rest", "retry", "role", "shared",
-        "waits",
+        "beside", "bind", "function", "is_async", "name", "plain", "read_only", "rest", "retry", "role",
+        "shared", "waits",
     )  # fmt: skip
 
     def __init__(self, handler: Handler, where: str, retry: Retry, concurrent: bool = False) -> None:
@@ -39,6 +42,14 @@ class Bound:
         self.bind: Bind = binder(function, where)
         self.rest = takes_rest(self.bind)
         self.is_async = inspect.iscoroutinefunction(function)
+        self.plain: Plain | None = None
+
+    def make_plain(self, fields: PlainFields) -> None:
+        """Let it run compiled, if it is a plain function that changes its actor's fields."""
+        decode = decoder_of(self.bind)
+        special = self.is_async or self.rest or self.read_only or self.beside or self.role == "run"
+        if decode is not None and not special:
+            self.plain = decode, fields.codecs, fields.max_state
 
 
 class Type:
@@ -53,6 +64,8 @@ class Type:
             n: Bound(h, f"{spec.name}.{n}", spec.retry, concurrent) for n, h in spec.handlers.items()
         }
         self.handlers[START] = Bound(Handler(START, starter(spec), False), f"{spec.name}.{START}", spec.retry)
+        for bound in self.handlers.values():
+            bound.make_plain(self.plain)
         self.crash = None if spec.crash is None else _hook("on_crash", spec.crash, spec)
         self.init_config = spec.init is not None and len(inspect.signature(spec.init).parameters) > 1
         self.collections = [

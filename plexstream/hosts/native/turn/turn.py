@@ -138,6 +138,12 @@ class Turn:
         self.caller = ""
         self.init_failed = False
 
+    def begin_again(self, instance: Any) -> None:
+        """The same turn, as if nothing of it had been."""
+        base, firing, caller, fresh = self.base, self.firing, self.caller, self.fresh
+        self.begin(instance, self.bound, self.seq, self._time, self._sender, self.chain)
+        self.base, self.firing, self.caller, self.fresh = base, firing, caller, fresh
+
     # Steps
 
     def task(self) -> Steps:
@@ -267,7 +273,7 @@ class Turn:
         self.outs.append(Out(kind, id, reply_to, "", self._encode(what, value)))
 
     def emit(self, topic: str, value: Any, key: str | None) -> None:
-        _check_topic(topic)
+        check_topic(topic)
         if key is None:
             key = ""
         elif type(key) is not str:
@@ -346,7 +352,8 @@ class Turn:
 
 
 @lru_cache(maxsize=4096)
-def _check_topic(topic: object) -> None:
+def check_topic(topic: object) -> None:
+    """Raises ValueError where it is no name of an output."""
     if not isinstance(topic, str) or not _TOPIC.fullmatch(topic):
         raise ValueError(
             f"host.emit: {topic!r} is no name of an output: use letters, digits, '.', '_' and '-', "

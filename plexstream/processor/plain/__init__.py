@@ -1,0 +1,53 @@
+"""The plain case of a turn, compiled: a message that its actor takes at once, and which changes plain fields.
+
+What is compiled works on the objects of the Python code, which stays the specification: what is not plain it
+leaves untouched, for that code. Without a C compiler, and with ``PLEXSTREAM_COMPILED=0``, that does all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from plexstream.model.compiled import WANTED
+from plexstream.model.host import PlainInvoke, Result, TypeInfo
+from plexstream.model.journal import Change, Out, Turn
+from plexstream.model.message import Envelope
+
+if TYPE_CHECKING:
+    from plexstream.processor.plain._journal import Journal
+    from plexstream.processor.plain._mailbox import Mailbox
+
+try:
+    if not WANTED:
+        raise ImportError
+    from plexstream.processor.plain import _journal, _mailbox
+except ImportError:
+    COMPILED = False
+else:
+    COMPILED = True
+
+
+def journal(core: type, inbox: type, lane: type, mailbox: str) -> Journal | None:
+    """What does it for journals, over objects of these classes; None: Python does all."""
+    return _journal.Journal(Turn, Change, Out, core, inbox, lane, mailbox) if COMPILED else None
+
+
+def mailbox(
+    ledger: Any, inbox: Any, active: dict[str, Any], actor: type, live: dict[str, Any],
+    invoke: PlainInvoke | None, came: Callable[..., None],
+) -> Mailbox | None:  # fmt: skip
+    """What handles the plain messages of a partition; None: Python handles all.
+
+    Parameters:
+        ledger, inbox: where they go to, and come from.
+        active: the actors in memory, of the class `actor`.
+        live: handlers that wait, by address.
+        invoke: what the host has for it.
+        came: goes on with what a handler has come to that is not plain.
+    """
+    if not COMPILED or invoke is None:
+        return None
+    classes = (Envelope, Turn, Change, Out, Result, actor, type(inbox))
+    ttl = TypeInfo._fields.index("state_ttl")
+    return _mailbox.Mailbox(classes, ttl, inbox.topic, ledger, inbox, active, live, invoke, came)
