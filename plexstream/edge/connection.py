@@ -12,12 +12,13 @@ from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from plexstream.edge import problems, refusals
-from plexstream.edge.limits import HttpLimits
+from plexstream.edge import heads, problems, refusals
+from plexstream.edge.plain import Plain
 from plexstream.edge.problems import Problem
+from plexstream.edge.shared import NEVER_ASKED, Connections
 
 SLICE = 8 << 10
 """Bytes that are parsed at once while headers arrive."""
@@ -34,31 +35,14 @@ MAX_LINGERING = 64
 """Connections over the limit that are given that time."""
 LEAST_RATE = 1 << 10
 """Bytes a second that a client has to take of an answer."""
-
-
-class Connections:
-    """What the connections of a server share."""
-
-    def __init__(self, limits: HttpLimits) -> None:
-        self.limits = limits
-        self.open: set[Connection] = set()
-        self.idle: dict[Connection, None] = {}  # the longest idle first
-        self.lingering = 0
-        self.body_bytes = 0
-        self.refused = 0
-
-    def __call__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> asyncio.Protocol:
-        return Connection(self, config, server_state, app_state, _loop)
+_CLOSE = b"connection: close\r\n"
 
 
 class Connection(HttpToolsProtocol):
     """One client's connection. A request that cannot be is answered by a problem, and ends it."""
+
+    cycle: Any
+    """The latest request: uvicorn's `RequestResponseCycle`, or `Plain`; None where there was none yet."""
 
     def __init__(
         self, all: Connections, config: Config, server_state: ServerState, app_state: dict[str, Any],
@@ -84,12 +68,8 @@ class Connection(HttpToolsProtocol):
         self._end_timer: asyncio.TimerHandle | None = None
         self._unsent = 0
 
-    def _current(self) -> RequestResponseCycle | None:
-        """The latest request; None where there was none yet."""
-        return self.cycle
-
     def _has_answered(self) -> bool:
-        cycle = self._current()
+        cycle = self.cycle
         return cycle is None or cycle.response_complete
 
     # -- the connection ------------------------------------------------------------------------------
@@ -99,12 +79,12 @@ class Connection(HttpToolsProtocol):
         all = self._all
         if len(all.open) >= self._limits.connections:
             if all.idle:
-                next(iter(all.idle))._close()
+                next(iter(all.idle)).close()
             else:
                 self._refuse_connection()
                 return
         all.open.add(self)
-        all.idle[self] = None
+        all.idle[self] = NEVER_ASKED
         self._request_timer = self.loop.call_later(self._limits.request_s, self._late)
 
     def _refuse_connection(self) -> None:
@@ -127,13 +107,12 @@ class Connection(HttpToolsProtocol):
         for timer in (self._request_timer, self._write_timer, self._end_timer):
             if timer is not None:
                 timer.cancel()
-        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client sends no more. It may still want its answer: `nc -N` and others end so."""
         if self._ending or self.transport.is_closing():
-            return self._at_last is not None
+            return self._at_last is not None or not self._has_answered()
         if self._receiving:
             self._refuse(Problem(400, "bad_request", "the connection was closed before the request's end"))
             return self._at_last is not None
@@ -151,10 +130,17 @@ class Connection(HttpToolsProtocol):
         super().shutdown()
         self._abort_later()
 
-    def timeout_keep_alive_handler(self) -> None:
-        self._close()
+    def stop(self) -> None:
+        """The server has waited for long enough: what is under way hears so. uvicorn ends its own tasks."""
+        if type(self.cycle) is not Plain or self._has_answered():
+            return
+        if self.cycle.more_body:
+            self._refuse(problems.stopping())
+        else:
+            self.cycle.finish(None, problems.stopping())
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close it, once its client has taken what was written."""
         if not self.transport.is_closing():
             self.transport.close()
         self._all.idle.pop(self, None)
@@ -162,11 +148,8 @@ class Connection(HttpToolsProtocol):
 
     def _abort_later(self) -> None:
         """A transport that is closed waits for its client to take what was written, however long."""
-        if self.transport.is_closing() and self._end_timer is None and self._has_unsent():
+        if self.transport.is_closing() and self._end_timer is None and self.transport.get_write_buffer_size():
             self._end_timer = self.loop.call_later(self._limits.request_s, self.transport.abort)
-
-    def _has_unsent(self) -> bool:
-        return self.transport.get_write_buffer_size() > 0
 
     # -- what arrives --------------------------------------------------------------------------------
 
@@ -177,15 +160,10 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
             return
         try:
-            view: bytes | memoryview = data if len(data) <= SLICE else memoryview(data)
-            while view and not self._ending:
-                # Of headers little at once: what is over their limits is never parsed.
-                part = view[: SLICE if self._in_head else BODY_SLICE]
-                view = view[len(part) :]
-                self._fed += len(part)
-                self.parser.feed_data(part)
-                if self._receiving:
-                    self._check_fed(len(part))
+            if len(data) <= SLICE:
+                self._feed(data)
+            else:
+                self._feed_slices(memoryview(data))
         except httptools.HttpParserUpgrade:
             self._no_upgrade()
         except Problem as problem:
@@ -195,9 +173,22 @@ class Connection(HttpToolsProtocol):
         if self._receiving:
             if self._request_timer is None and not self._ending:
                 self._request_timer = self.loop.call_later(self._limits.request_s, self._late)
-        elif self._request_timer is not None and self._current() is not None:
+        elif self._request_timer is not None and self.cycle is not None:
             self._request_timer.cancel()
             self._request_timer = None
+
+    def _feed_slices(self, view: memoryview) -> None:
+        while view and not self._ending:
+            # Of headers little at once: what is over their limits is never parsed.
+            part = view[: SLICE if self._in_head else BODY_SLICE]
+            view = view[len(part) :]
+            self._feed(part)
+
+    def _feed(self, part: bytes | memoryview) -> None:
+        self._fed += len(part)
+        self.parser.feed_data(part)
+        if self._receiving:
+            self._check_fed(len(part))
 
     def _check_fed(self, last: int) -> None:
         """What has not ended is handed to nobody, and kept by the parser: a header, a trailer."""
@@ -210,8 +201,9 @@ class Connection(HttpToolsProtocol):
             )
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._unset_keepalive_if_required()
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
         self._all.idle.pop(self, None)
         self._receiving = self._in_head = True
         self._fed = self._head = self._body = 0
@@ -242,31 +234,31 @@ class Connection(HttpToolsProtocol):
         return problem
 
     def on_headers_complete(self) -> None:
-        if self.url[:1] != b"/":
-            self._take_host_of_url()
-        self._check_what_it_speaks()
+        if (plain := self._plain()) is not None:
+            self._in_head = False
+            self._held.append(0)
+            self.cycle = plain
+            return
+        try:
+            heads.check(self.parser.get_http_version(), self.url, self.headers)
+        except Problem as problem:
+            raise self._found(problem) from None
         self._in_head = False
         self._held.append(0)
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()  # makes the scope
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers
         super().on_headers_complete()
 
-    def _check_what_it_speaks(self) -> None:
-        """The parser takes other versions for 1.1, and leaves codings that it does not know in the body."""
-        version = self.parser.get_http_version()
-        if version not in ("1.0", "1.1"):
-            raise self._found(Problem(400, "bad_request", f"HTTP/{version} is not spoken here: use HTTP/1.1"))
-        for name, value in self.headers:
-            if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
-                coding = value[:80].decode("latin-1")
-                detail = f"Transfer-Encoding {coding!r} is not supported: use chunked alone"
-                raise self._found(Problem(501, "not_supported", detail))
-
-    def _take_host_of_url(self) -> None:
-        """Where the whole URL is given, its host counts, and not the header's."""
-        of = httptools.parse_url(self.url)
-        if not (of.host and of.path):
-            raise self._found(Problem(400, "bad_request", "the request's target is no path: begin it with /"))
-        host = of.host if not of.port else b"%s:%d" % (of.host, of.port)
-        self.headers[:] = [h for h in self.headers if h[0] != b"host"] + [(b"host", host)]
+    def _plain(self) -> Plain | None:
+        """The plain call that arrives, if it is one, and may be answered at once."""
+        all, parser = self._all, self.parser
+        if all.plain is None or parser.get_http_version() != "1.1":
+            return None
+        if not self._has_answered() or self.flow.write_paused or self.transport.is_closing():
+            return None
+        return all.plain.take(self, parser.get_method(), self.url, self.headers, parser.should_keep_alive())
 
     def on_body(self, body: bytes) -> None:
         self._body += len(body)
@@ -277,16 +269,23 @@ class Connection(HttpToolsProtocol):
         self._held[-1] += len(body)
         if all.body_bytes > self._limits.body_bytes:
             raise self._found(refusals.bodies(self._limits))
-        super().on_body(body)
+        if type(self.cycle) is Plain:  # whose bodies are small enough to be kept
+            self.cycle.body += body
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
+        plain = type(self.cycle) is Plain
+        if not plain:
+            super().on_message_complete()
         self._receiving = False
         self._in_head = True
         self._fed = 0
         if self._request_timer is not None:
             self._request_timer.cancel()
             self._request_timer = None
+        if plain and not self.cycle.response_complete:
+            self.cycle.start()
 
     def _no_upgrade(self) -> None:
         """Other protocols are not spoken here. The parser gives up the body of whoever asks for one."""
@@ -302,20 +301,27 @@ class Connection(HttpToolsProtocol):
 
     # -- what is answered ----------------------------------------------------------------------------
 
+    def answer(self, lines: bytes, body: bytes, keep_alive: bool) -> None:
+        """Answer the plain call that is under way."""
+        always = self._all.always(self.server_state.default_headers)
+        self.transport.write(b"%b%b%b\r\n%b" % (lines, always, b"" if keep_alive else _CLOSE, body))
+        if not keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
     def on_response_complete(self) -> None:
         if self._held:
             self._all.body_bytes -= self._held.popleft()
-        last = not self.pipeline
-        super().on_response_complete()
         if self.transport.is_closing():
             self._abort_later()
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
         elif self._at_last is not None:
-            if last:
-                self._end(self._at_last)
-        elif self._receiving:
-            self._unset_keepalive_if_required()
-        elif self.cycle.response_complete:
-            self._all.idle[self] = None
+            self._end(self._at_last)
+        elif not self._receiving and self.cycle.response_complete:
+            self._all.rest(self)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -344,8 +350,8 @@ class Connection(HttpToolsProtocol):
         if self._ending or self.transport.is_closing():
             return
         if not self._receiving:
-            if self._current() is None:  # it never sent anything
-                self._close()
+            if self.cycle is None:  # it never sent anything
+                self.close()
         elif self.flow.read_paused and self.pipeline:  # this server has it wait
             self._request_timer = self.loop.call_later(self._limits.request_s, self._late)
         else:
@@ -356,7 +362,7 @@ class Connection(HttpToolsProtocol):
         cycle = self.cycle
         under_way = not self._has_answered()
         if not under_way and self._receiving and not self._in_head:  # it has its answer
-            self._close()
+            self.close()
             return
         if under_way and (not cycle.more_body or self.pipeline):
             if cycle.more_body and self.pipeline and self.pipeline[0][0] is cycle:
@@ -368,14 +374,13 @@ class Connection(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
             if cycle.response_started:
-                self._close()
+                self.close()
                 return
         self._end(problem)
 
     def _end(self, problem: Problem) -> None:
         self._ending = True
         self._receiving = False
-        self._unset_keepalive_if_required()
         self._all.idle.pop(self, None)
         if self.transport.is_closing():
             return

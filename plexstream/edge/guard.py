@@ -17,7 +17,9 @@ from urllib.parse import urlsplit
 from plexstream.edge.problems import Problem
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_JSON = frozenset({b"application/json", b"application/x-ndjson", b"application/ndjson", b"application/jsonl"})
+JSON_TYPES = frozenset(
+    {b"application/json", b"application/x-ndjson", b"application/ndjson", b"application/jsonl"}
+)
 _NOT_OF_PAGES = frozenset({b"idempotency-key", b"x-request-id"})
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:]+))(?::[0-9]{0,5})?")
 _SECRET_IN_PATH = b"/v1/awakeables/"
@@ -86,6 +88,10 @@ class Guard:
             "X-Request-Id header, so that it is known not to come from a web page",
         )  # fmt: skip
 
+    def serves(self, host: bytes) -> bool:
+        """Whether requests for this name are answered, as far as the name goes."""
+        return not self._strict or self._is_ours(host)
+
     def _is_ours(self, host: bytes) -> bool:
         known = self._known.get(host)
         if known is None:
@@ -123,10 +129,10 @@ def _name(host: bytes) -> str:
 
 
 def _is_json(media: bytes) -> bool:
-    if media in _JSON:
+    if media in JSON_TYPES:
         return True
     kind = media.partition(b";")[0].strip().lower()
-    return kind in _JSON or (kind.startswith(b"application/") and kind.endswith(b"+json"))
+    return kind in JSON_TYPES or (kind.startswith(b"application/") and kind.endswith(b"+json"))
 
 
 def _shown(value: bytes) -> str:

@@ -35,6 +35,7 @@ from plexstream.edge.guard import Guard
 from plexstream.edge.loop import LoopCalls
 from plexstream.edge.metrics import CallMetrics
 from plexstream.edge.paths import ACTORS
+from plexstream.edge.plain import PlainCalls
 from plexstream.edge.problems import Problem
 from plexstream.edge.records import (
     MAX_LINES,
@@ -54,7 +55,6 @@ MAX_REASONS = 3
 FRESH_S = 1.0
 _READERS = 4  # threads for what blocks; more reads at once wait their turn
 
-App = Callable[[Scope, Receive, Send], Any]
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
@@ -70,7 +70,7 @@ def app(
     sources: Iterable[str] = (),
     refresh: Callable[[], Future[None]] | None = None,
     guard: Guard | None = None,
-) -> App:
+) -> Front:
     """The ASGI application. It belongs to one event loop.
 
     Args:
@@ -88,24 +88,32 @@ def app(
     actors = Actors(calls, metrics, max_body=max_body)
     allowed = Allowed(topics, frozenset(sources))
     pages = _Pages(calls, log, allowed, status, refresh, metrics, metrics_registry, max_ndjson)
-    rest = pages.starlette()
-    check = (guard or Guard("127.0.0.1")).check
+    return Front(actors, pages.starlette(), guard or Guard("127.0.0.1"))
 
-    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+
+class Front:
+    """The ASGI application, and beside it what takes plain calls."""
+
+    def __init__(self, actors: Actors, pages: Starlette, guard: Guard) -> None:
+        self._actors = actors
+        self._pages = pages
+        self._check = guard.check
+        self.plain = PlainCalls(actors, guard)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            refusal = check(scope)
+            refusal = self._check(scope)
         except Problem as problem:
             await _refuse(scope, problem, send)
             return
+        pages = self._pages
         to_actors = scope["type"] == "http" and scope["raw_path"].startswith(ACTORS)
-        if refusal is not None and (scope["method"] == "POST" if to_actors else _has_route(rest, scope)):
+        if refusal is not None and (scope["method"] == "POST" if to_actors else _has_route(pages, scope)):
             await _refuse(scope, refusal, send)
         elif to_actors:
-            await actors(scope, receive, send)
+            await self._actors(scope, receive, send)
         else:
-            await rest(scope, receive, send)
-
-    return front
+            await pages(scope, receive, send)
 
 
 def _has_route(app: Starlette, scope: Scope) -> bool:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 
-from plexstream.edge.connection import Connections
+from plexstream.edge.connection import Connection
 from plexstream.edge.limits import LIMITS, HttpLimits
+from plexstream.edge.shared import Connections
 from plexstream.model.errors import ConfigError
 from plexstream.model.threads import Lasting
 
 BACKLOG = 2048
 GRACE = 3  # seconds that requests under way are given at the end
+
+_LAST_S = 1.0  # after which connections are cut, whatever is unsent
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -32,6 +37,20 @@ class _Server(uvicorn.Server):
             await super().main_loop()
         except BaseException as error:
             self.failure = error
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, which cancels tasks after the grace. What has no task ends here, and so do
+        connections, for which uvloop would wait without end."""
+        await super().shutdown(sockets)
+        open = cast("set[Connection]", self.server_state.connections)
+        for connection in list(open):
+            connection.stop()
+        end = time.monotonic() + _LAST_S
+        while open and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        for connection in list(open):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -68,7 +87,8 @@ class HttpServer:
         access_log: bool = False, limits: HttpLimits = LIMITS,
         failed: Callable[[BaseException], None] = lambda _: None,
     ) -> None:  # fmt: skip
-        self.connections = Connections(limits.below_the_file_limit())
+        plain = None if access_log else getattr(app, "plain", None)  # uvicorn logs what goes through it
+        self.connections = Connections(limits.below_the_file_limit(), plain)
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -81,9 +101,10 @@ class HttpServer:
         self._grace = grace
         self._server = _Server(
             uvicorn.Config(
-                app, http=self.connections, loop="uvloop", lifespan="off", ws="none",  # type: ignore[arg-type]
-                access_log=access_log, log_config=None, server_header=False, backlog=BACKLOG,
-                timeout_keep_alive=int(limits.keep_alive_s), timeout_graceful_shutdown=max(1, int(grace)),
+                app, http=partial(Connection, self.connections), loop="uvloop",  # type: ignore[arg-type]
+                lifespan="off", ws="none", interface="asgi3", proxy_headers=False, server_header=False,
+                access_log=access_log, log_config=None, backlog=BACKLOG,
+                timeout_graceful_shutdown=max(1, int(grace)),
             )
         )  # fmt: skip
         self.thread: Lasting | None = None

@@ -189,6 +189,7 @@ def test_who_does_not_read_is_let_go(server):
     with connect(node) as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.sendall(post() * 30)
+        eventually(lambda: node.server.connections.open)
         eventually(lambda: not node.server.connections.open)
 
 

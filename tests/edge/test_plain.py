@@ -1,0 +1,265 @@
+"""What takes the short way through the front is answered as what takes the long one, byte for byte."""
+
+from __future__ import annotations
+
+import random
+import re
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from echo import LONG, error, eventually, reply
+
+from plexstream.edge.plain import PlainCalls
+
+sys.path.append(str(Path(__file__).parent / "hostile"))
+
+from rough import JSON, PATH, connect, post, read, request, say
+
+PLAIN = {
+    "ask": post(b'{"amount": 5}'),
+    "no arguments": request("POST", PATH, JSON, "content-length: 0"),
+    "no length": request("POST", PATH, JSON),
+    "full address": post(path="/v1/actors/acme/eu/account/al%20ice/deposit"),
+    "key": post(b"{}", "idempotency-key: k-\xe4"),
+    "id": post(b"{}", "x-request-id: r1"),
+    "no type, but an id": request("POST", PATH, "x-request-id: r1", body=b"{}"),
+    "time limit": post(path=PATH + "?timeout=2.5"),
+    "tell": post(b'{"a": 1}', path=PATH + "/send"),
+    "tell with key": post(b'{"a": 1}', "idempotency-key: k", "x-request-id: r", path=PATH + "/send"),
+    "read": request("GET", PATH + "?a=1&b=%20x"),
+    "read with key": request("GET", PATH, "idempotency-key: k"),
+    "closes": post(b"{}", "connection: close"),
+    "no json": post(b"{"),
+    "a list": post(b"[1]"),
+    "no text": post(b'{"a": "\xff"}'),
+    "deep": post(b'{"a": ' + b"[" * 5_000 + b"}"),
+    "bad key": post(b"{}", "idempotency-key: " + "k" * 300),
+    "large": post(b'{"a":"' + b"x" * 9_900 + b'"}'),
+    "other headers": post(b"{}", "user-agent: x", "accept: */*", "cookie: a=b"),
+}
+LEFT = {
+    "chunks": post(b"2\r\n{}\r\n0\r\n\r\n", "transfer-encoding: chunked"),
+    "two keys": post(b"{}", "idempotency-key: a", "idempotency-key: b"),
+    "empty key": post(b"{}", "idempotency-key:"),
+    "two hosts": post(b"{}", "host: localhost"),
+    "no host": request("POST", PATH, JSON, body=b"{}", host=""),
+    "foreign": post(host="evil.example"),
+    "origin": post(b"{}", "origin: http://localhost"),
+    "foreign origin": post(b"{}", "origin: http://evil.example"),
+    "no type": request("POST", PATH, body=b"{}"),
+    "another type": request("POST", PATH, "content-type: text/plain", body=b"{}"),
+    "json with more": request("POST", PATH, "content-type: application/json; charset=utf-8", body=b"{}"),
+    "prefer": post(b"{}", "prefer: wait=3"),
+    "expect": post(b"{}", "expect: 100-continue"),
+    "upgrade": request("GET", PATH, "connection: upgrade", "upgrade: websocket"),
+    "too large": post(b'{"a":"' + b"x" * 10_000 + b'"}'),
+    "1.0": post(version="1.0"),
+    "delete": request("DELETE", PATH, JSON),
+    "head": request("HEAD", PATH),
+    "options": request("OPTIONS", PATH, JSON),
+    "reads a tell": request("GET", PATH + "/send"),
+    "reads with a body": request("GET", PATH, body=b"{}"),
+    "no address": post(path="/v1/actors/a//b"),
+    "no handler": post(path="/v1/actors/a"),
+    "system's": post(path="/v1/actors/a/b/$load"),
+    "bad limit": post(path=PATH + "?timeout=x"),
+    "unknown parameter": post(path=PATH + "?a=1"),
+    "twice": request("GET", PATH + "?a=1&a=2"),
+    "fragment": post(path=PATH + "#x"),
+    "whole url": post(path="http://localhost" + PATH),
+    "elsewhere": request("GET", "/health/live"),
+}
+ANSWERS = {
+    "result": lambda ask: reply(ask, ask.payload),
+    "rejected": lambda ask: error(ask, "rejected", "no", {"n": 1}),
+    "failed": lambda ask: error(ask, "failed", "no"),
+    "not read-only": lambda ask: error(ask, "not_read_only", "no"),
+    "nonsense": lambda ask: error(ask, "from_the_future", "\ud800"),
+}
+_VARIES = re.compile(rb"inv_[\w.-]+|\r\ndate: [^\r]*|\r\nconnection: close")
+"""The last one depends here on whether the client's end is seen before the answer."""
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """What has been looked at: True for each that was plain."""
+    found = []
+    real = PlainCalls.take
+
+    def noting(self, *request):
+        plain = real(self, *request)
+        found.append(plain is not None)
+        return plain
+
+    monkeypatch.setattr(PlainCalls, "take", noting)
+    return found
+
+
+def exchange(node, data: bytes) -> bytes:
+    """All that is answered to `data`, without what differs each time."""
+    got = b""
+    with connect(node) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        try:
+            while more := connection.recv(65536):
+                got += more
+        except ConnectionError:
+            pass
+    return _VARIES.sub(b"", got)
+
+
+def both(node, data: bytes) -> tuple[bytes, list, bytes, list]:
+    """What is answered, and what is sent on, the short way and the long one."""
+    plain = node.server.connections.plain
+    found = []
+    try:
+        for way in (plain, None):
+            node.server.connections.plain = way
+            before = len(node.responder.seen)
+            answer = exchange(node, data)
+            expected = answer.count(b"HTTP/1.1 202")
+            eventually(lambda b=before, n=expected: len(node.responder.seen) >= b + n)
+            sent = [
+                (m.kind, m.target, m.handler, m.payload, m.headers, m.idempotency_key.startswith("$"))
+                for m in node.responder.seen[before:]
+            ]
+            found += [answer, sent]
+    finally:
+        node.server.connections.plain = plain
+    return tuple(found)
+
+
+@pytest.mark.parametrize("answers", ANSWERS)
+@pytest.mark.parametrize("name", [*PLAIN, *LEFT])
+def test_both_ways_give_the_same(node, name, answers):
+    node.responder.answer = ANSWERS[answers]
+    short, sent, long, sent_long = both(node, (PLAIN | LEFT)[name])
+    assert short == long
+    assert sent == sent_long
+    assert short.startswith(b"HTTP/1.1 ")
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_both_ways_have_the_same_headers(node, name):
+    plain = node.server.connections.plain
+    heads = []
+    try:
+        for way in (plain, None):
+            node.server.connections.plain = way
+            found = dict(say(node, PLAIN[name]).headers)
+            assert found.pop("date")
+            found.pop("location", None)
+            heads.append(list(found.items()))
+    finally:
+        node.server.connections.plain = plain
+    assert heads[0] == heads[1]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_is_usual_goes_the_short_way(node, taken, name):
+    exchange(node, PLAIN[name])
+    assert taken == [True]
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_what_is_not_is_left_alone(node, taken, name):
+    exchange(node, LEFT[name])
+    assert True not in taken
+
+
+def test_what_was_mutated_gives_the_same_both_ways(node):
+    chance = random.Random(7)
+    known = [*PLAIN.values(), *LEFT.values()]
+    pieces = [
+        b"\r\n",
+        b":",
+        b" ",
+        b"0",
+        b"\x00",
+        b"host: localhost\r\n",
+        b"{}",
+        b"/",
+        b"?timeout=1",
+        b"%",
+        b"\xff",
+    ]
+    for _ in range(300):
+        data = bytearray(chance.choice(known))
+        for _ in range(chance.randint(1, 3)):
+            at = chance.randrange(len(data))
+            if chance.random() < 0.5:
+                data[at : at + chance.randint(0, 4)] = chance.choice(pieces)
+            else:
+                data[at : at + 1] = bytes([chance.randrange(256)])
+        short, sent, long, sent_long = both(node, bytes(data))
+        assert short == long, bytes(data)
+        assert sent == sent_long, bytes(data)
+
+
+def test_both_ways_are_counted_the_same(node):
+    def counted():
+        name = "plexstream_calls_total"
+        kinds = [("ask", "ok"), ("ask", "bad_json"), ("tell", "ok"), ("read", "ok"), ("ask", "rejected")]
+        return [node.registry.get_sample_value(name, {"kind": k, "outcome": o}) or 0 for k, o in kinds]
+
+    plain = node.server.connections.plain
+    grown = []
+    try:
+        for way in (plain, None):
+            node.server.connections.plain = way
+            node.responder.answer = ANSWERS["result"]
+            before = counted()
+            for name in ("ask", "no json", "tell", "read"):
+                exchange(node, PLAIN[name])
+            node.responder.answer = ANSWERS["rejected"]
+            exchange(node, PLAIN["ask"])
+            grown.append([now - then for now, then in zip(counted(), before, strict=True)])
+    finally:
+        node.server.connections.plain = plain
+    assert grown == [[1, 1, 1, 1, 1]] * 2
+
+
+def test_one_after_the_other_and_several_at_once(node, taken):
+    with connect(node) as connection:
+        for number in range(3):
+            connection.sendall(post(b'{"n": %d}' % number))
+            assert read(connection).body == b'{"n": %d}' % number
+        connection.sendall(b"".join(post(b'{"n": %d}' % number) for number in range(5)))
+        for number in range(5):
+            assert read(connection).body == b'{"n": %d}' % number
+        connection.sendall(post())
+        assert read(connection).status == 200
+    assert taken[:3] == [True] * 3
+
+
+def test_a_body_in_parts(node, taken):
+    body = b'{"a":"' + b"x" * 9_000 + b'"}'
+    data = post(body)
+    with connect(node) as connection:
+        for at in range(0, len(data), 500):
+            connection.sendall(data[at : at + 500])
+        assert read(connection).body == body
+    assert taken == [True]
+
+
+def test_the_short_way_has_the_same_deadline(node):
+    node.responder.answer = lambda ask: None
+    short, _, long, _ = both(node, post(path=PATH + "?timeout=0.05"))
+    assert short == long
+    assert b"504" in short
+
+
+def test_a_client_that_has_gone_harms_nobody(node):
+    asked = []
+    node.responder.answer = lambda ask: asked.append(ask)
+    connection = connect(node)
+    connection.sendall(post())
+    eventually(lambda: asked)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # by a reset
+    connection.close()
+    eventually(lambda: not node.server.connections.open)
+    node.responder.answer = ANSWERS["result"]
+    assert node.web.post(PATH, json={"a": 1}, timeout=LONG).json() == {"a": 1}
