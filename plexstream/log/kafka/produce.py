@@ -108,7 +108,11 @@ class Watched:
     def send(self, records: Iterable[TxnRecord]) -> None:
         places: dict[tuple[str, int | None], list[TxnRecord]] = {}
         for record in records:
-            places.setdefault((record[0], record[1]), []).append(record)
+            place = record[:2]
+            some = places.get(place)
+            if some is None:
+                some = places[place] = []
+            some.append(record)
         for (topic, partition), some in places.items():
             where = PARTITIONER if partition is None else partition
             taken, refused = _produce.produce(self._producer, topic, where, some, 2, 3, None)

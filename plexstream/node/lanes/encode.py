@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from plexstream.log.base import Item, Place
 from plexstream.model.address import partition_of
-from plexstream.model.journal import Claim, Mark, Out, OutKind, Step, Turn
+from plexstream.model.journal import Claim, Mark, OutKind, Step, Turn
 from plexstream.model.message import ASK, ERROR, TOO_LARGE, DeadLetter, Envelope
 from plexstream.model.topics import Topics
 from plexstream.processor.records import Answer, error_body
@@ -91,11 +91,6 @@ def in_its_place(item: Item, why: str) -> Item:
     if e.kind > ASK:
         return key, encode_envelope(e._replace(kind=ERROR, payload=error_body("too_large", why, None)))
     return key, encode_envelope(e._replace(payload=b"", headers={**e.headers, TOO_LARGE: why}))
-
-
-def output_record(topics: Topics, turn: Turn | Step, out: Out) -> Output:
-    """What a turn emits, as a record of its output topic."""
-    return topics.out(out.target), None, (out.key or turn.actor).encode(), out.payload
 
 
 def refused_output(

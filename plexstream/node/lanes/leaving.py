@@ -31,7 +31,9 @@ class TurnQueue:
     def add(self, turns: list[tuple[int, Turn | Step]]) -> None:
         """Queue turns."""
         for offset, turn in turns:
-            size = _TURN_BYTES + sum(len(out.payload) for out in turn.outs)
+            size = _TURN_BYTES
+            for out in turn.outs:
+                size += len(out.payload)
             self._added_bytes += size
             self._turns.append((offset, turn, size))
         self._added += len(turns)

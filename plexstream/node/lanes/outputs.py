@@ -12,7 +12,7 @@ from plexstream.model.errors import Fenced, LogError, Refused
 from plexstream.model.journal import OutKind, Step, Turn
 from plexstream.model.topics import Topics
 from plexstream.node.lanes.channel import Channel
-from plexstream.node.lanes.encode import Output, output_record, refused_output
+from plexstream.node.lanes.encode import Output, refused_output
 from plexstream.node.lanes.keeping import Keeping
 from plexstream.node.lanes.leaving import Saved, TurnQueue
 from plexstream.node.lanes.letters import Letters
@@ -82,13 +82,13 @@ class Outputs:
             return 0
         try:
             self._open()
-            parts, records = self._records(turns)
-            letters = [record for record in records if record[0] == self._topics.deadletter]
+            records = self._records(turns)
+            letters = self._refuse_again(turns, records)
             last = turns[-1][0]
             if records:
                 self.channel.commit(records, {self._place: last + 1} if last >= self._position else {})
         except Refused as error:
-            self._put_aside(turns, parts, records, error)
+            self._put_aside(turns, self._parts(turns), records, error)
             return 0
         except Fenced:
             raise
@@ -114,26 +114,45 @@ class Outputs:
             self._position = self._keeping.shared_position if position is None else position
             self._opened = channel.opened
 
-    def _records(self, turns: list[tuple[int, Turn | Step]]) -> tuple[list[Part], list[Output]]:
-        """The records of turns that have not left, and what each belongs to."""
-        found = [
-            ((offset, index), turn, output_record(self._topics, turn, out))
+    def _records(self, turns: list[tuple[int, Turn | Step]]) -> list[Output]:
+        """The records of turns that have not left, in the order of `_parts`."""
+        position = self._position
+        names: dict[str, str] = {}
+        records: list[Output] = []
+        for offset, turn in turns:
+            if offset >= position:
+                for out in turn.outs:
+                    if out.kind == _EMIT:
+                        topic = names.get(out.target)
+                        if topic is None:
+                            topic = names[out.target] = self._topics.out(out.target)
+                        records.append((topic, None, (out.key or turn.actor).encode(), out.payload))
+        self._make(names.values())
+        return records
+
+    def _parts(self, turns: list[tuple[int, Turn | Step]]) -> list[Part]:
+        """What each of the records belongs to."""
+        return [
+            (offset, index)
             for offset, turn in turns
             if offset >= self._position
             for index, out in enumerate(turn.outs)
             if out.kind == _EMIT
         ]
-        self._make(dict.fromkeys(record[0] for _, _, record in found))
-        parts: list[Part] = []
-        records: list[Output] = []
-        for part, turn, record in found:
-            why = self._refused.get(part) or self._refused_topics.get(record[0], ("",))[0]
+
+    def _refuse_again(self, turns: list[tuple[int, Turn | Step]], records: list[Output]) -> list[Output]:
+        """Put dead letters into the places of what is known to be refused. Returns these."""
+        if not (self._refused or self._refused_topics):
+            return []
+        by_offset, letters = dict(turns), []
+        for at, part in enumerate(self._parts(turns)):
+            topic = records[at][0]
+            why = self._refused.get(part) or self._refused_topics.get(topic, ("",))[0]
             if why:
-                letter = refused_output(self._partition, part[0], turn, part[1], record[0], why)
-                record = self._letters.record(part, letter)
-            parts.append(part)
-            records.append(record)
-        return parts, records
+                letter = refused_output(self._partition, part[0], by_offset[part[0]], part[1], topic, why)
+                records[at] = self._letters.record(part, letter)
+                letters.append(records[at])
+        return letters
 
     def _make(self, topics: Iterable[str]) -> None:
         """Make topics that are missing. One that cannot be made is refused for a while."""
