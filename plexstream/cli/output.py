@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from typer import Typer
 from typer.core import TyperCommand, TyperGroup
 
+from plexstream.cli import drawing
 from plexstream.model.errors import (
     BadAddress,
     BadArguments,
@@ -46,6 +47,10 @@ class Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         return _named(super().get_params(ctx))
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        drawing.load()
+        super().format_help(ctx, formatter)
+
 
 class App(Typer):
     """Commands, and groups of them."""
@@ -64,6 +69,10 @@ class Group(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _named(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        drawing.load()
+        super().format_help(ctx, formatter)
 
     def main(self, args: Sequence[str] | None = None, *more: Any, **named: Any) -> Any:
         try:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from plexstream.cli.app import app
 from plexstream.testing.ports import free_port
@@ -116,8 +118,33 @@ def test_help_is_quick_and_everywhere():
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "Exit codes" in said.stdout
-    for heavy in ("confluent_kafka", "rocksdict", "pydantic", "httpx", "starlette", "fastavro", "asyncio"):
-        assert f" {heavy}\n" not in said.stderr, f"--help imports {heavy}"
+    imported = {line.rpartition("|")[2].strip() for line in said.stderr.splitlines()}
+    assert "rich.console" in imported
+    for heavy in (
+        "confluent_kafka", "rocksdict", "pydantic", "httptools", "starlette", "uvicorn", "fastavro",
+        "asyncio", "msgspec", "ssl", "socket", "markdown_it", "pygments", "logging",
+    ):  # fmt: skip
+        assert heavy not in imported, f"--help imports {heavy}"
+    own = {module for module in imported if module.startswith("plexstream.")}
+    assert {module for module in own if not module.startswith("plexstream.cli")} == {
+        "plexstream.model", "plexstream.model.errors",
+    }  # fmt: skip
+
+
+def test_help_is_drawn_as_by_all_of_rich(monkeypatch):
+    def said():
+        return CliRunner().invoke(app, ["--help"], color=True).stdout
+
+    names = ("typer.rich_utils", "rich.markdown", "rich.traceback")
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    light = said()
+    assert sys.modules["typer.rich_utils"].Markdown("*x*").markup == "*x*"  # is there when it is needed
+    assert sys.modules["typer.rich_utils"].Traceback.from_exception
+    monkeypatch.delitem(sys.modules, "typer.rich_utils")
+    for name in names[1:]:
+        importlib.import_module(name)
+    assert said() == light
 
 
 def test_every_command_has_examples(cli):
