@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import venvs
+from bench import jars, venvs
 from bench.kafka import Run
 from bench.processes import ROOT, Child
 from bench.venvs import Unavailable
@@ -17,7 +17,9 @@ from bench.work import wrong
 PEERS = ROOT / "bench" / "peers"
 
 MAILBOX, FED = "plexstream", "plexstream, fed"
-RAW, QUIX = "by hand", "Quix Streams"
+RAW, QUIX, STREAMS = "by hand", "Quix Streams", "Kafka Streams"
+COUNTERS = (RAW, QUIX, STREAMS)
+"""The peers of the counter."""
 
 
 class Contender(NamedTuple):
@@ -74,4 +76,8 @@ def find(skipped: Callable[[str, str], None]) -> list[Contender]:
             found.append(Contender(name, (venvs.python(requirements), str(PEERS / script)), False, 90))
         except Unavailable as error:
             skipped(name, str(error))
+    try:
+        found.append(Contender(STREAMS, jars.command(), False, 90))
+    except Unavailable as error:
+        skipped(STREAMS, str(error))
     return found

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from bench.contenders import Contender, Job
 from bench.kafka import Observer
+from bench.processes import cpu_seconds
 
 START_S = 90.0
 PACE = 1000
@@ -60,6 +61,32 @@ def count(who: Contender, address: str, keys: int, warm: int, records: int, pace
         job.check(observer.outputs())
         late = observer.delays(since, sent)
         return Counted(rate, percentile(late, 0.5), percentile(late, 0.99))
+    finally:
+        observer.stop()
+        job.close()
+
+
+class Scaled(NamedTuple):
+    """Records a second, and CPU microseconds of all processes of the contender for each of them."""
+
+    rate: float
+    cpu: float
+
+
+def scaled(who: Contender, address: str, keys: int, warm: int, records: int, workers: int) -> Scaled:
+    """One repetition with so many worker processes. Raises RuntimeError as `count`."""
+    job = Job(who, address, keys, PEER_WORKERS=str(workers))
+    observer = Observer(job.run)
+    try:
+        job.run.fill(warm + records)
+        observer.start()
+        job.child.start()
+        wait(observer, warm, job)
+        done, spent = observer.total, cpu_seconds(job.child.pid)
+        wait(observer, warm + records, job)
+        spent = cpu_seconds(job.child.pid) - spent
+        job.check(observer.outputs())
+        return Scaled(observer.rate(warm), spent / max(1, observer.total - done) * 1e6)
     finally:
         observer.stop()
         job.close()

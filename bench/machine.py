@@ -10,13 +10,14 @@ from pathlib import Path
 
 import confluent_kafka
 
-from bench import restate, venvs
+from bench import jars, restate, venvs
 from bench.processes import ROOT
 from plexstream import __version__
 
 
 def describe(kafka: str) -> dict[str, str]:
     """Commit, machine and versions."""
+    peers = (*venvs.RAW, *venvs.QUIX, jars.VERSION, *restate.PYTHON, *restate.SERVER)
     return {
         "commit": commit(),
         "CPU": f"{_field('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores",
@@ -28,7 +29,7 @@ def describe(kafka: str) -> dict[str, str]:
         "librdkafka": str(confluent_kafka.libversion()[0]),
         "confluent-kafka": version("confluent-kafka"),
         "rocksdict": version("rocksdict"),
-        "peers": ", ".join((*venvs.RAW, *venvs.QUIX, *restate.PYTHON, *restate.SERVER)).replace("==", " "),
+        "peers": ", ".join(peers).replace("==", " "),
         "load at the start": f"{os.getloadavg()[0]:.2f}",
     }
 

@@ -11,12 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import contenders, machine, table
-from bench.limits import TASK_S, Budget, at_most
+from bench import contenders, history, machine, table
+from bench.limits import Budget, at_most
 from bench.rows import FULL, QUICK, ROWS, Task
 from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.testing.broker import LocalBroker
@@ -36,8 +37,8 @@ def main() -> int:
         "--kafka", metavar="ADDRESS", help="a broker to use; default: a local one, started for this"
     )
     parser.add_argument(
-        "--minutes", type=float, default=20.0,
-        help="for all rows: what does not fit is left out, and said (default 20)",
+        "--minutes", type=float, default=30.0,
+        help="for all rows: what does not fit is left out, and said (default 30)",
     )  # fmt: skip
     parser.add_argument("--results", metavar="DIR", type=Path, help="where to write (default bench/results)")
     options = parser.parse_args()
@@ -79,7 +80,7 @@ def _measure(
         for number in range(max(t.rounds for t in tasks)):
             for task in [t for t in tasks if number < t.rounds]:
                 doing = f"{row}: {task.what}, round {number + 1} of {task.rounds}"
-                if not budget.allows(number, took.get((row, task.what), 0.0)):
+                if not budget.allows(number, took.get((row, task.what), task.expected_s)):
                     if number:  # there are figures of it
                         console.print(f"left out {doing}: the row has had its share of {minutes:g} min")
                     else:
@@ -88,7 +89,7 @@ def _measure(
                 start = time.monotonic()
                 console.print(f"{(start - began) / 60:4.1f} min  {doing} …", highlight=False)
                 try:
-                    with at_most(TASK_S):
+                    with at_most(task.limit_s):
                         found = task.run()
                 except Exception as error:  # the other rows are still worth having
                     skipped(doing, f"{type(error).__name__}: {error}")
@@ -97,7 +98,7 @@ def _measure(
                     took[row, task.what] = time.monotonic() - start
                 for metric, value in found.items():
                     if value >= 0:
-                        samples.setdefault((row, task.what, metric), []).append(value)
+                        samples.setdefault((row, task.what, metric), {})[number] = value
                 said = ", ".join(f"{m} {v:,.2f}" for m, v in found.items())
                 console.print(f"          {said}  ({took[row, task.what]:.0f} s)", highlight=False)
     return samples
@@ -131,17 +132,28 @@ def _print(lines: list[table.Line], about: dict[str, str]) -> None:
 
 def _write(
     folder: Path, lines: list[table.Line], samples: table.Samples, about: dict[str, str], faults: list[str],
-    sizes: dict[str, float],
+    sizes: dict[str, Any],
 ) -> None:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     name = folder / f"{about['when'][:10]}-{about['commit']}"
     everything = {
         "about": about,
         "sizes": sizes,
-        "lines": [{**line._asdict(), "verdict": line.verdict()} for line in lines],
-        "samples": [{"row": r, "what": w, "metric": m, "values": v} for (r, w, m), v in samples.items()],
+        "lines": [
+            {
+                **line._asdict(), "verdict": line.verdict(),
+                "ratios": {peer: ratio._asdict() for peer, ratio in line.ratios.items()},
+            }
+            for line in lines
+        ],
+        "samples": [
+            {"row": r, "what": w, "metric": m, "rounds": list(v), "values": list(v.values())}
+            for (r, w, m), v in samples.items()
+        ],
         "faults": faults,
     }
     name.with_suffix(".json").write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n")
     name.with_suffix(".md").write_text(table.markdown(lines, about, faults))
     print(f"written: {name}.json and .md", file=sys.stderr)
+    if folder == RESULTS:
+        history.add(history.FILE, history.line(about, lines))

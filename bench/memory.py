@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 from bench.asks import kafka_node
 from bench.contenders import Contender, Job
 from bench.counter import wait
 from bench.kafka import Observer
-from bench.processes import Node
+from bench.processes import Node, stored
 from plexstream import AsyncClient
 from plexstream.model.topics import Topics
 
@@ -66,7 +65,7 @@ def larger_than_memory(address: str, megabytes: int) -> Large:
         _settle(node)
         grown = node.memory() - before
         state = folder / "bench" / "state"
-        return Large(_size(state) / 1e6, grown / 1e6)
+        return Large(stored(state) / 1e6, grown / 1e6)
 
 
 async def _fill(address: str, prefix: str, number: int) -> None:
@@ -91,7 +90,3 @@ def _settle(node: Node) -> None:
             break
         time.sleep(0.2)
     time.sleep(3.0)
-
-
-def _size(folder: Path) -> int:
-    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())

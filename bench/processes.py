@@ -150,6 +150,21 @@ def _pss(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
+def cpu_seconds(leader: int) -> float:
+    """CPU time that the processes of a session have spent so far, those of them that live."""
+    ticks = 0
+    for pid in session(leader):
+        with contextlib.suppress(OSError):
+            fields = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def stored(folder: Path) -> int:
+    """Bytes of the files below a folder."""
+    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+
+
 def free_port() -> int:
     """A port of the loopback that nobody listens on."""
     import socket

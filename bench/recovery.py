@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import time
@@ -55,11 +56,22 @@ def recover(address: str, keys: int, records: int) -> Recovered:
                 discard(address, prefix)
 
 
-def rebuilt(who: Contender, address: str, keys: int, records: int) -> float:
-    """A peer that has lost its store: changelog records a second.
+class Rebuilt(NamedTuple):
+    """A peer that has lost its store, by its own word.
 
-    From how much longer it takes to its next output without the store than with it.
+    Attributes:
+        rate: changelog records a second.
+        records: how many there were: less than were counted where it writes only the last of a transaction.
+        seconds: from the start of its process to the first new output of each partition.
     """
+
+    rate: float
+    records: float
+    seconds: float
+
+
+def rebuilt(who: Contender, address: str, keys: int, records: int) -> Rebuilt:
+    """One repetition: count, stop in good order, delete the store, start again with work to do."""
     job = Job(who, address, keys)
     observer = Observer(job.run)
     try:
@@ -67,26 +79,31 @@ def rebuilt(who: Contender, address: str, keys: int, records: int) -> float:
         observer.start()
         job.child.start()
         wait(observer, records, job)
-        with_store = _next_output(job, observer)
-        without = _next_output(job, observer, lose=True)
+        time.sleep(1.0)
+        job.child.stop()
+        shutil.rmtree(job.state)
+        job.state.mkdir()
+        for _ in range(100):
+            job.run.offer()
+        job.run.flush()
+        said, began = job.child.log.stat().st_size, time.perf_counter()
+        job.child.start()
+        wait(observer, records + 100, job)
+        seconds = time.perf_counter() - began
         job.check(observer.outputs())
-        return records / max(0.05, without - with_store)
+        rate, restored = _restored(job.child.log.read_bytes()[said:].decode(errors="replace"))
+        return Rebuilt(rate, restored, seconds)
     finally:
         observer.stop()
         job.close()
 
 
-def _next_output(job: Job, observer: Observer, *, lose: bool = False) -> float:
-    """Stop in good order, start again with work in each partition; seconds until all of it is done."""
-    time.sleep(1.0)
-    job.child.stop()
-    if lose:
-        shutil.rmtree(job.state)
-        job.state.mkdir()
-    for _ in range(100):
-        job.run.offer()
-    job.run.flush()
-    before, began = observer.total, time.perf_counter()
-    job.child.start()
-    wait(observer, before + 100, job)
-    return time.perf_counter() - began
+def _restored(said: str) -> tuple[float, float]:
+    """Records a second, and how many, from the lines in which a peer tells of its restores."""
+    found = [json.loads(line[9:]) for line in said.splitlines() if line.startswith("restored {")]
+    some = [one for one in found if one["records"]]
+    if not some:
+        raise RuntimeError("it lost its store, and says of no restore")
+    records = sum(one["records"] for one in some)
+    took = max(one["ended"] for one in some) - min(one["began"] for one in some)
+    return records / max(1, took) * 1000, records

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
 from bench import asks, counter, durable, kill, memory, recovery, restate
-from bench.contenders import FED, MAILBOX, QUIX, RAW, Contender
+from bench.contenders import COUNTERS, FED, MAILBOX, STREAMS, Contender
+from bench.limits import TASK_S
 from bench.load import TALLY, TRIP
+from bench.processes import measure
 
 Measured = Mapping[str, float]  # by metric
 EMBEDDED = "plexstream, embedded"
+WORKERS = (1, 2, 4)
+LARGE_S = 700.0
+MADE = 25_000
+"""Actors that are made in a second, at least, on the machine that the time limits are for."""
 
 
 class Sizes(NamedTuple):
@@ -20,6 +27,7 @@ class Sizes(NamedTuple):
     rounds: int
     keys: int
     warm: int
+    compiled: int  # records until a JVM has compiled what it runs
     records: int
     paced_s: float
     ask_s: float
@@ -31,31 +39,74 @@ class Sizes(NamedTuple):
     trips: int
     waiting: int
     waiting_s: float  # they must all have begun by then
+    states: tuple[int, ...]  # actors that have state
+    turns: int
 
 
-FULL = Sizes(3, 10_000, 50_000, 200_000, 5.0, 3.0, 400_000, 100_000, 100_000, 1024, True, 20_000, 10_000, 20)
-QUICK = Sizes(1, 10_000, 10_000, 40_000, 2.0, 1.0, 60_000, 40_000, 20_000, 64, False, 3_000, 2_000, 10)
+FULL = Sizes(
+    3, 10_000, 50_000, 400_000, 200_000, 5.0, 3.0, 400_000, 100_000, 100_000, 1024, True, 20_000, 10_000, 20,
+    (10_000, 100_000, 1_000_000, 10_000_000), 40_000,
+)  # fmt: skip
+QUICK = Sizes(
+    1, 10_000, 10_000, 10_000, 40_000, 2.0, 1.0, 60_000, 40_000, 20_000, 64, False, 3_000, 2_000, 10,
+    (10_000, 100_000), 10_000,
+)  # fmt: skip
 
 
 class Task(NamedTuple):
-    """One thing to measure; the metrics it gives depend on the row."""
+    """One thing to measure; the metrics it gives depend on the row.
+
+    Attributes:
+        expected_s: how long its first round takes on a quiet machine, where that is long.
+        limit_s: after which it hangs.
+    """
 
     what: str
     run: Callable[[], Measured]
     rounds: int
+    expected_s: float = 0.0
+    limit_s: float = TASK_S
 
 
 def counter_row(address: str, peers: list[Contender], s: Sizes) -> list[Task]:
     """Metrics: rate, p50, p99."""
 
     def on_kafka(who: Contender) -> Callable[[], Measured]:
-        return lambda: counter.count(who, address, s.keys, s.warm, s.records, s.paced_s)._asdict()
+        warm = s.compiled if who.name == STREAMS else s.warm
+        return lambda: counter.count(who, address, s.keys, warm, s.records, s.paced_s)._asdict()
 
     tasks = [Task(who.name, on_kafka(who), s.rounds) for who in peers]
     embedded = Task(
         EMBEDDED, lambda: {"rate": recovery.counted_embedded(s.keys, s.warm, s.records)}, s.rounds
     )
     return [*tasks, embedded]
+
+
+def scaling_row(address: str, peers: list[Contender], s: Sizes) -> list[Task]:
+    """Metrics: rate; cpu: microseconds of all processes, a record."""
+    own = next(who for who in peers if who.name == MAILBOX)
+
+    def by(workers: int) -> Callable[[], Measured]:
+        return lambda: counter.scaled(own, address, s.keys, s.warm, s.records, workers)._asdict()
+
+    return [Task(f"{workers}", by(workers), s.rounds) for workers in WORKERS]
+
+
+def size_row(address: str, _: list[Contender], s: Sizes) -> list[Task]:
+    """Metrics: rate; cpu: microseconds a turn; made: actors a second; memory and stored, in megabytes."""
+
+    def at(actors: int) -> Callable[[], Measured]:
+        def run() -> Measured:
+            with tempfile.TemporaryDirectory(prefix="plexstream-bench-") as folder:
+                arguments = (f"embedded:{folder}/log", "plex.", f"{folder}/state", str(actors), str(s.turns))
+                return measure("size", *arguments, timeout=LARGE_S)
+
+        return run
+
+    return [
+        Task(f"{n}", at(n), s.rounds if n <= 100_000 else 1, n / MADE, LARGE_S if n > 1_000_000 else TASK_S)
+        for n in s.states
+    ]
 
 
 def asks_row(address: str, _: list[Contender], s: Sizes) -> list[Task]:
@@ -92,7 +143,10 @@ def kill_row(address: str, peers: list[Contender], s: Sizes) -> list[Task]:
 
 
 def recovery_row(address: str, peers: list[Contender], s: Sizes) -> list[Task]:
-    """Metrics: rate; warm: seconds of a takeover where the store was there; cpu: microseconds a record."""
+    """Metrics: rate; warm: seconds of a takeover where the store was there; cpu: microseconds a record.
+
+    Of peers: rate and records by their own word; seconds to their next output.
+    """
 
     def own(where: str) -> Callable[[], Measured]:
         def run() -> Measured:
@@ -102,10 +156,10 @@ def recovery_row(address: str, peers: list[Contender], s: Sizes) -> list[Task]:
         return run
 
     def other(who: Contender) -> Callable[[], Measured]:
-        return lambda: {"rate": recovery.rebuilt(who, address, s.keys, s.journal)}
+        return lambda: recovery.rebuilt(who, address, s.keys, s.journal)._asdict()
 
     tasks = [Task(MAILBOX, own(address), s.rounds), Task(EMBEDDED, own(""), s.rounds)]
-    return [*tasks, *(Task(who.name, other(who), s.rounds) for who in peers if who.name in (RAW, QUIX))]
+    return [*tasks, *(Task(who.name, other(who), s.rounds) for who in peers if who.name in COUNTERS)]
 
 
 def memory_row(address: str, peers: list[Contender], s: Sizes) -> list[Task]:
@@ -163,4 +217,6 @@ ROWS: dict[str, Callable[[str, list[Contender], Sizes], list[Task]]] = {
     "recovery": recovery_row,
     "memory": memory_row,
     "durable": durable_row,
+    "scaling": scaling_row,
+    "size": size_row,
 }

@@ -8,6 +8,7 @@ or be behind.
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 import orjson
@@ -41,7 +42,7 @@ def restore(_: Consumer, partitions: list[TopicPartition]) -> None:
         "bootstrap.servers": bootstrap, "group.id": f"{ident}-restore", "enable.auto.commit": False,
         "enable.partition.eof": True, "auto.offset.reset": "earliest",
         "fetch.queue.backoff.ms": 1})  # fmt: skip
-    places = [p.partition for p in partitions]
+    places, began, restored = [p.partition for p in partitions], time.time(), 0
     reader.assign([TopicPartition(changelog, p, int(store.get(b"\0next%d" % p) or 0)) for p in places])
     left = set(places)
     while left:
@@ -54,10 +55,13 @@ def restore(_: Consumer, partitions: list[TopicPartition]) -> None:
                     raise SystemExit(str(record.error()))
                 left.discard(partition)
             else:
+                restored += 1
                 batch.put(record.key(), record.value())
                 batch.put(b"\0next%d" % partition, b"%d" % (record.offset() + 1))
         store.write(batch)
     reader.close()
+    said = {"records": restored, "began": round(began * 1000), "ended": round(time.time() * 1000)}
+    print("restored", orjson.dumps(said).decode(), flush=True)
 
 
 make_changelog()
