@@ -82,7 +82,7 @@ TRANSACTION: dict[str, Any] = {
     # A transaction waits so long if the markers of the last are not written yet, nearly always if there is
     # one after the other: 3 ms a transaction at 1, 7 at 5, 24 at 20; 100 by default.
     "retry.backoff.ms": 1,
-    # Each record has a delivery report, successes too (0.5 µs): only its offset proves that it is there.
+    # What became of each record is heard, of successes too: only an offset proves that it is there.
     # A commit flushes, whatever this says: it only makes one batch of records that come together.
     "linger.ms": 1,
 }
