@@ -61,13 +61,13 @@ class Actors:
             # Before the new one is among them: evicted at once, its first turn would be forgotten.
             self._make_room(parts.type, info.max_active)
         actor = self.active[address] = Actor(
-            address, info, instance, reader, core.seq, core.time, now, self.lives.of(address)
+            address, info, instance, reader, core.seq, core.time, now, self.lives.of(address, core)
         )  # fmt: skip
         self._saves_by_turns = self._saves_by_turns or bool(info.snapshot_turns)
         actor.marked = RAW in core.fields
         actor.raw = info.init and (core.seq == 0 or actor.marked)
         self.on_load(actor)
-        actor.tried = tried = self._kept_attempt(address)
+        actor.tried = tried = decode_attempt(core.fields.get(FIELD))
         if tried is not None and tried.next > now and actor.holder is None:
             # The tell is about to be read again: it and all behind it wait for its time.
             actor.queue = deque()

@@ -59,6 +59,7 @@ from plexstream.processor.actors.signals import (
     to_run,
     undelivered,
 )
+from plexstream.processor.state.core import Core
 from plexstream.processor.state.pieces import Pieces
 
 _ENTRY = Piece.ENTRY.value
@@ -79,9 +80,12 @@ class Lives:
         self._pieces = pieces
         self._ahead: dict[str, Life] = {}  # of actors that were not in memory when it changed
 
-    def of(self, address: str) -> Life | None:
-        """An actor's life, while the actor is not in memory."""
-        return self._ahead.get(address) or decode_life(self._pieces.core(address).fields.get(FIELD))
+    def of(self, address: str, core: Core | None = None) -> Life | None:
+        """An actor's life, while the actor is not in memory. `core`: if it was looked up already."""
+        life = self._ahead.get(address)
+        if life is None:
+            life = decode_life((core or self._pieces.core(address)).fields.get(FIELD))
+        return life
 
     def keep(self, address: str, life: Life, loaded: bool) -> None:
         """A turn on its way to the log has changed a life."""
