@@ -15,7 +15,8 @@ from plexstream.processor.mailbox.door import Door
 from plexstream.processor.mailbox.failures import Failures
 from plexstream.processor.mailbox.queues import Queues
 from plexstream.processor.state.histories import Histories
-from plexstream.processor.waiting.course import lifecycle
+from plexstream.processor.waiting.course import endings, lifecycle
+from plexstream.processor.waiting.course.endings import Endings
 from plexstream.processor.waiting.events.answers import Answers
 from plexstream.processor.waiting.invocation.invocation import Invocation
 from plexstream.processor.waiting.invocation.journal import Journal
@@ -89,11 +90,11 @@ def _none():
 
 def cancel_does_not_reach_down(patch):
     patch.setattr("plexstream.processor.waiting.events.controls.reach_down", lambda inv, what: [])
-    patch.setattr(lifecycle, "reach_down", lambda inv, what: [])
+    patch.setattr(endings, "reach_down", lambda inv, what: [])
 
 
 def killed_workflows_run_again(patch):
-    patch.setattr(lifecycle.Lifecycle, "_result_of_run", lambda *_: [])
+    patch.setattr(Endings, "_result_of_run", lambda *_: [])
 
 
 def retries_are_forgotten(patch):
@@ -208,18 +209,18 @@ def temporary_children_start_again_with_the_others(patch):
 
 
 def stops_that_are_cut_short_end_nobody(patch):
-    patch.setattr(lifecycle, "ON_STOP", "none")
+    patch.setattr(endings, "ON_STOP", "none")
 
 
 def starts_that_are_killed_are_not_told(patch):
-    failed = lifecycle.Lifecycle._life_failed
+    failed = Endings.life_failed
 
     def mutant(self, inv, code, detail):
         if code == "killed" and inv.begin.handler == START:
             return [], []
         return failed(self, inv, code, detail)
 
-    patch.setattr(lifecycle.Lifecycle, "_life_failed", mutant)
+    patch.setattr(Endings, "life_failed", mutant)
 
 
 ALL = [

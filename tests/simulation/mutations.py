@@ -34,7 +34,7 @@ from plexstream.processor.state.histories import Histories
 from plexstream.processor.state.history import NOTED
 from plexstream.processor.state.pieces import Pieces
 from plexstream.processor.state.timers import Timers
-from plexstream.processor.waiting.course import lifecycle
+from plexstream.processor.waiting.course import endings, lifecycle
 from plexstream.processor.waiting.course.effects import Effects
 from plexstream.processor.waiting.course.roster import Roster
 from plexstream.processor.waiting.events.answers import Answers
@@ -426,7 +426,8 @@ def nobody_waits_for_a_waiting_handler(patch):
 
 
 def sleeps_outlive_their_handlers(patch):
-    patch.setattr(lifecycle, "sleeps_back", lambda inv: [])
+    for where in (lifecycle, endings):
+        patch.setattr(where, "sleeps_back", lambda *_: [])
 
 
 def answers_come_to_others(patch):

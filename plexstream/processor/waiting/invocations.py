@@ -18,6 +18,7 @@ from plexstream.processor.records import EffectCall
 from plexstream.processor.state.history import NOTED
 from plexstream.processor.waiting.course.agenda import Agenda
 from plexstream.processor.waiting.course.effects import Effects
+from plexstream.processor.waiting.course.endings import Endings
 from plexstream.processor.waiting.course.lifecycle import Lifecycle
 from plexstream.processor.waiting.course.ports import Caring, Door
 from plexstream.processor.waiting.course.roster import Roster
@@ -49,16 +50,17 @@ class Invocations:
         self.agenda = Agenda(ledger)
         self._effects = Effects(ledger)
         parts = (self.journal, self.roster, self.agenda, self._effects)
-        self.lifecycle = Lifecycle(host, ledger, actors, leaving, *parts)
+        self.endings = Endings(host, actors, self.journal, self.roster, self.agenda)
+        self.lifecycle = Lifecycle(host, ledger, actors, leaving, *parts, self.endings)
         self.answers = Answers(host, ledger, refusals, *parts, self.lifecycle)
-        self.controls = Controls(host, ledger, actors, *parts, self.lifecycle, self.answers)
-        self.deadlocks = Deadlocks(ledger, refusals, self.roster, self.lifecycle)
-        self._revival = Revival(host, ledger, actors, *parts, self.lifecycle, self.answers)
+        self.controls = Controls(host, ledger, actors, *parts, self.endings, self.answers)
+        self.deadlocks = Deadlocks(ledger, refusals, self.roster, self.endings)
+        self._revival = Revival(host, ledger, actors, *parts, self.endings, self.lifecycle, self.answers)
         actors.on_load = self.roster.attach
 
     def connect(self, door: Door, care: Caring) -> None:
         """Bring back what the journal has; from now on messages go through this door."""
-        self.roster.door = self.lifecycle.door = self._revival.door = door
+        self.roster.door = self.endings.door = self._revival.door = door
         self._revival.care = care
         self._revival.restore()
 
@@ -119,7 +121,7 @@ class Invocations:
 
     def finish(self, inv: Invocation, outs: list[Out], patch: Sequence[Change] = ()) -> None:
         """The message of an invocation has its answer already, or gets that of another; `patch` notes it."""
-        self.lifecycle.end(inv, DONE, no_cause(), [NOTED], [*patch], outs)
+        self.endings.end(inv, DONE, no_cause(), [NOTED], [*patch], outs)
 
     def begin_failed(
         self, actor: Actor, cause: Cause, e: Envelope, result: Result, tried: Attempt | None, outs: list[Out],

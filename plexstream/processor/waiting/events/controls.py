@@ -11,7 +11,7 @@ from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.records import error_body
 from plexstream.processor.waiting.course.agenda import Agenda
 from plexstream.processor.waiting.course.effects import Effects
-from plexstream.processor.waiting.course.lifecycle import Lifecycle
+from plexstream.processor.waiting.course.endings import Endings
 from plexstream.processor.waiting.course.reach import reach_down, sleeps_back
 from plexstream.processor.waiting.course.roster import Roster
 from plexstream.processor.waiting.events.answers import Answers
@@ -30,7 +30,7 @@ class Controls:
 
     def __init__(
         self, host: ActorHost, ledger: Ledger, actors: Actors, journal: Journal, roster: Roster,
-        agenda: Agenda, effects: Effects, lifecycle: Lifecycle, answers: Answers,
+        agenda: Agenda, effects: Effects, endings: Endings, answers: Answers,
     ) -> None:  # fmt: skip
         self._host = host
         self._ledger = ledger
@@ -39,13 +39,13 @@ class Controls:
         self._roster = roster
         self._agenda = agenda
         self._effects = effects
-        self._lifecycle = lifecycle
+        self._endings = endings
         self._answers = answers
 
     def cancel(self, inv: Invocation, cause: Cause, outs: list[Out]) -> None:
         """Its handler gets a Cancelled error where it waits; what it waits for is cancelled with it."""
         if inv.state is State.STUCK or not (inv.begun or inv.task is not None or inv.paused):
-            self._lifecycle.cancelled(inv, cause, outs)
+            self._endings.cancelled(inv, cause, outs)
             return
         detail = f"{inv.reference()} was cancelled"
         error = error_body("cancelled", detail, None)
@@ -61,7 +61,7 @@ class Controls:
 
     def kill(self, inv: Invocation, cause: Cause, outs: list[Out]) -> None:
         """It ends at once, and its caller gets a Killed error; what it waits for ends with it."""
-        self._lifecycle.kill(inv, cause, outs, "killed", f"{inv.reference()} was killed")
+        self._endings.kill(inv, cause, outs, "killed", f"{inv.reference()} was killed")
 
     def kill_all(self, actor: Actor, detail: str, but: Invocation | None = None) -> None:
         """End every handler of an actor whose life ends or begins anew. What waits for them is next.
@@ -71,7 +71,7 @@ class Controls:
         for inv in self._roster.of(actor.address):
             inv.actor = actor
             if not (inv.only_message() or inv.ended) and inv is not but:
-                self._lifecycle.kill(inv, no_cause(), [], "killed", detail, free=False, lives=False)
+                self._endings.kill(inv, no_cause(), [], "killed", detail, free=False, lives=False)
         if but is not None:
             return  # it has the actor
         if (holder := holder_of(actor)) is not None:

@@ -21,7 +21,7 @@ from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.refusals import Refusals
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.records import Answer
-from plexstream.processor.waiting.course.lifecycle import Lifecycle
+from plexstream.processor.waiting.course.endings import Endings
 from plexstream.processor.waiting.course.roster import Roster
 from plexstream.processor.waiting.invocation.invocation import PARKED, Cause, holder_of, no_cause
 
@@ -33,11 +33,11 @@ _MAX_CHAIN = 64
 class Deadlocks:
     """Looks for circles, and breaks them."""
 
-    def __init__(self, ledger: Ledger, refusals: Refusals, roster: Roster, lifecycle: Lifecycle) -> None:
+    def __init__(self, ledger: Ledger, refusals: Refusals, roster: Roster, endings: Endings) -> None:
         self._ledger = ledger
         self._refusals = refusals
         self._roster = roster
-        self._lifecycle = lifecycle
+        self._endings = endings
         roster.on_crowd = self.look
 
     def look(self, actor: Actor) -> None:
@@ -87,7 +87,7 @@ class Deadlocks:
                 if waiting.topic == PARKED:
                     inv = self._roster.live.get(actor.address, {}).get(waiting.parked)
                     if inv is not None:
-                        self._lifecycle.kill(inv, no_cause(), [], "deadlock", detail)
+                        self._endings.kill(inv, no_cause(), [], "deadlock", detail)
                 else:
                     self._refusals.refuse(waiting.topic, waiting.offset, waiting.envelope, "deadlock", detail)
                 return

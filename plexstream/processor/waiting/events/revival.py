@@ -12,6 +12,7 @@ from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.state.history import effective, start_of
 from plexstream.processor.waiting.course.agenda import Agenda
 from plexstream.processor.waiting.course.effects import Effects
+from plexstream.processor.waiting.course.endings import Endings
 from plexstream.processor.waiting.course.lifecycle import Lifecycle
 from plexstream.processor.waiting.course.ports import Caring, Door
 from plexstream.processor.waiting.course.roster import Roster
@@ -34,7 +35,7 @@ class Revival:
 
     def __init__(
         self, host: ActorHost, ledger: Ledger, actors: Actors, journal: Journal, roster: Roster,
-        agenda: Agenda, effects: Effects, lifecycle: Lifecycle, answers: Answers,
+        agenda: Agenda, effects: Effects, endings: Endings, lifecycle: Lifecycle, answers: Answers,
     ) -> None:  # fmt: skip
         self._host = host
         self._ledger = ledger
@@ -43,6 +44,7 @@ class Revival:
         self._roster = roster
         self._agenda = agenda
         self._effects = effects
+        self._endings = endings
         self._lifecycle = lifecycle
         self._answers = answers
 
@@ -128,7 +130,7 @@ class Revival:
             care.passed(inv.trial())
         elif not inv.ended and self._roster.actor_of(inv) is not None:
             detail = f"{inv.reference()} killed its process {deaths} times in a row"
-            self._lifecycle.kill(inv, no_cause(), [], "poisoned", detail, attempts=deaths)
+            self._endings.kill(inv, no_cause(), [], "poisoned", detail, attempts=deaths)
 
     def _next_suspect(self) -> Invocation | None:
         """Who was announced last comes first: only so can it be found guilty in reign after reign."""
@@ -166,7 +168,7 @@ class Revival:
         if not inv.holds():
             return  # its turn comes
         if inv.cancelled and not inv.begun:
-            self._lifecycle.cancelled(inv, no_cause(), [])
+            self._endings.cancelled(inv, no_cause(), [])
         elif inv.begun:
             self._run_again(actor, inv)
         else:
