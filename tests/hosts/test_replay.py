@@ -250,4 +250,4 @@ def test_a_version_allows_a_change():
     assert [c.name for c in new.outcome.commands] == ["version greet", "new"]
     new.complete(1, "new")
     _, outcome = new.again(cls=variant(guarded))
-    assert [c.name for c in outcome.task.plan.recorded.values()] == ["version greet", "new", "b"]
+    assert [c.name for c in outcome.task.commands.plan.recorded.values()] == ["version greet", "new", "b"]

@@ -9,7 +9,7 @@ from steps import ASK, SLEEP, Run, kinds
 
 from plexstream import actor, handler, host, state
 from plexstream.hosts.native.host import MAX_MESSAGE
-from plexstream.hosts.native.waiting import task as task_module
+from plexstream.hosts.native.waiting import commands
 from plexstream.model.host import Result, Suspended
 from plexstream.model.journal import Completion, OutKind
 
@@ -231,8 +231,8 @@ def test_what_is_told_before_a_wait_leaves_once():
 
 
 def test_a_long_history_is_warned_of_and_then_ended(monkeypatch, caplog):
-    monkeypatch.setattr(task_module, "WARN_HISTORY", 3)
-    monkeypatch.setattr(task_module, "MAX_HISTORY", 6)
+    monkeypatch.setattr(commands, "WARN_HISTORY", 3)
+    monkeypatch.setattr(commands, "MAX_HISTORY", 6)
     with caplog.at_level(logging.WARNING, "plexstream.actor"):
         assert type(Run(Waits, "many", n=3).outcome) is Suspended
         assert "continue_as_new" in caplog.text

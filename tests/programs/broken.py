@@ -2,7 +2,7 @@
 
 from mutations import revive_forgets_answers_with_timeouts
 
-from plexstream.hosts.native.waiting.task import Task
+from plexstream.hosts.native.waiting.promises import NO_ENTRY, Promises
 from plexstream.hosts.system.steps import Steps
 from plexstream.hosts.system.tree import Tree
 from plexstream.model.host import Result
@@ -79,13 +79,7 @@ def promises_are_not_looked_for(patch):
 
 def settled_promises_are_settled_again(patch):
     patch.setattr(Journal, "_settled_once", lambda self, inv, patch, fresh: patch)
-    patch.setattr(Task, "_promise", lambda self, name: _none())
-
-
-def _none():
-    from plexstream.hosts.native.waiting import task
-
-    return task._NO_ENTRY
+    patch.setattr(Promises, "_entry", lambda self, name: NO_ENTRY)
 
 
 def cancel_does_not_reach_down(patch):

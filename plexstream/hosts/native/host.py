@@ -359,7 +359,7 @@ class NativeHost:
                 else:
                     turn.beside.waits = True
                     patch = changed_beside(turn, turn.room)
-                    task.done += turn.beside.seen(turn.room)
+                    task.commands.done += turn.beside.seen(turn.room)
             except Exception as error:
                 task.drop()
                 return self._fail(turn, error)

@@ -10,7 +10,9 @@ from plexstream.hosts.native.history import left
 from plexstream.hosts.native.history.plan import Plan, is_note
 from plexstream.hosts.native.turn.beside import is_stretch, sights_at
 from plexstream.hosts.native.turn.turn import Turn
-from plexstream.hosts.native.waiting.task import NOW, PROMISES, Task
+from plexstream.hosts.native.waiting.commands import NOW
+from plexstream.hosts.native.waiting.promises import PROMISES
+from plexstream.hosts.native.waiting.task import Task
 from plexstream.model.errors import NonDeterministic
 from plexstream.model.host import Effect, Outcome, Result, Suspended
 from plexstream.model.journal import (
@@ -41,7 +43,7 @@ def new_task(turn: Turn) -> Task:
             "shared handler or a signal may; or give the id of an awakeable of your own"
         )
     if turn.beside is not None:
-        turn.beside.stray = task.stray
+        turn.beside.stray = task.commands.stray
     return task
 
 
@@ -94,7 +96,7 @@ class Replay:
         self._count = 0  # of items in the stretches before
         self._cut = False  # what the stretch before did was undone in part
         self._ahead = 0  # up to where the history is in the state that the handler sees
-        task.at_restart = self._at_restart
+        task.commands.at_restart = self._at_restart
 
     def run(self, begin: Callable[[], Outcome]) -> Outcome:
         """Begin, feed everything, and return what is not recorded yet."""
@@ -118,14 +120,14 @@ class Replay:
             turn.restarts = self._plan.before[i]
             if turn.beside is not None:
                 turn.beside.enter(*sights_at(self._history, self._plan, i))
-            self._task.place = i
+            self._task.commands.place = i
             if outcome is None:
                 outcome = self._take(begin())
-            late = [c for c in step.completions if self._task.is_behind(c.number)]
+            late = [c for c in step.completions if self._task.commands.is_behind(c.number)]
             left = deque([*self._take_noted(), *late, *news])
             while left and type(outcome) is Suspended:
                 outcome = self._take(self._host.resume(self._task, left.popleft(), step.time))
-            missed = self._task.missed(step)
+            missed = self._task.commands.missed(step)
             if type(outcome) is not Suspended and not missed and self._is_restarted_at(i):
                 return self._ended_anew(outcome, step, i)
             if missed or left:
@@ -138,7 +140,7 @@ class Replay:
                     return self._misfit(differs)
                 self._settle_patch(step, i)
         turn.restarts = self._plan.undone
-        self._task.place = NOW
+        self._task.commands.place = NOW
         if turn.beside is not None:
             turn.beside.enter([], True)
         ran = outcome is None
@@ -165,7 +167,7 @@ class Replay:
 
     def _at_restart(self) -> None:
         """The handler comes to what it does again: on the state of then, where others see what it changes."""
-        place, turn = self._task.place, self._task.turn
+        place, turn = self._task.commands.place, self._task.turn
         if place == NOW or turn.beside is not None or not self._task.instance.type.info.visible:
             return
         self._task.instance.reader.apply(self._task.instance.take_changes(turn.room, True))
@@ -184,7 +186,7 @@ class Replay:
         """Whether it has come to what it does again in this stretch, and nothing of that is recorded."""
         again = [undone.at for undone in self._plan.cuts.get(place, ()) if undone.sent < 0]
         recorded = any(is_stretch(step) for step in self._history[place + 1 :])
-        return not recorded and any(at in self._task.reached for at in again)
+        return not recorded and any(at in self._task.commands.reached for at in again)
 
     def _ended_anew(self, outcome: Outcome, step: Step, place: int) -> Outcome:
         """It has ended in a stretch whose end was undone."""
@@ -224,7 +226,7 @@ class Replay:
         cuts = self._plan.cuts.get(place, ())
         end = len(self._all)
         for undone in cuts:
-            where = undone.sent if undone.sent >= 0 else self._task.reached.get(undone.at, end)
+            where = undone.sent if undone.sent >= 0 else self._task.commands.reached.get(undone.at, end)
             end = max(self._from, min(end, where))
         now, more = left.sent([*self._again, *self._all[self._from : end]], self._task.turn.address)
         recorded = left.own(step)
@@ -275,7 +277,7 @@ class Replay:
             what = "ended"
         count = sum(not is_note(s) for s in self._history[at:])  # else it would be told anew at each try
         left = f"{count} more steps are recorded, but the handler "
-        return self._misfit(f"{missed or self._task.missed(step) or left}{what}")
+        return self._misfit(f"{missed or self._task.commands.missed(step) or left}{what}")
 
     def _misfit(self, what: str) -> Result:
         error = NonDeterministic(

@@ -6,7 +6,6 @@ what it waits for is there. So where it is depends on the completions so far, an
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -14,47 +13,26 @@ import msgspec
 from greenlet import getcurrent, greenlet
 
 from plexstream.hosts.native.actor.instance import Instance
-from plexstream.hosts.native.data.values import encode_value
 from plexstream.hosts.native.history.plan import Plan
 from plexstream.hosts.native.history.retried import Failures
 from plexstream.hosts.native.turn.failures import ASYNCIO
 from plexstream.hosts.native.turn.turn import Turn
+from plexstream.hosts.native.waiting.commands import AGAIN, ASK, AWAKEABLE, RUN, SLEEP, Commands
 from plexstream.hosts.native.waiting.dropped import close, kill
 from plexstream.hosts.native.waiting.effect import NativeEffect
-from plexstream.hosts.native.waiting.ends import NeedsGreenlet, Unchanged, describe
-from plexstream.model.errors import (
-    AlreadyDone,
-    CallError,
-    Deadlock,
-    HistoryTooLong,
-    NonDeterministic,
-    TimedOut,
-    call_error,
-)
-from plexstream.model.journal import Command, CommandKind, Completion, Control, Out, OutKind, Step
+from plexstream.hosts.native.waiting.ends import NeedsGreenlet, Unchanged
+from plexstream.hosts.native.waiting.promises import Promises, checked
+from plexstream.model.errors import CallError, Deadlock, TimedOut, call_error
+from plexstream.model.journal import Command, Completion, Control, Out, OutKind
 from plexstream.model.life import START
-from plexstream.model.text import check_text
-from plexstream.model.workflow import PROMISES as PROMISES
 from plexstream.sdk.current import current
 from plexstream.sdk.spec import Retry, check_retry
 from plexstream.sdk.waiting import Handle, Waitable
 
-_log = logging.getLogger("plexstream.actor")
-_ASK, _RUN, _SLEEP, _AWAKEABLE, _PROMISE, _VALUE = (k.value for k in CommandKind)
 _CANCEL = Control.CANCEL.value
 _OUT_ASK = OutKind.ASK.value
-WARN_HISTORY = 10_000
-MAX_HISTORY = 50_000
-"""Commands of one invocation: as many are read again whenever it comes back into memory."""
 MAX_DEPTH = 64
 """Actors that wait for one another in a row."""
-_NO_ENTRY: Any = object()
-_AGAIN = frozenset((_ASK, _RUN, _SLEEP))
-"""What a retry asks for again; what others decide, as the value of a promise, stays."""
-NO_PLAN = Plan()
-NOW = 1 << 60
-"""The place in the history behind all that is recorded."""
-_decode = msgspec.json.Decoder().decode
 
 
 class Task:
@@ -62,12 +40,8 @@ class Task:
 
     Attributes:
         waiting: what it waits for.
-        commands, done, effects: since the last `take`.
-        plan: what the journal has of it, where it runs again.
-        reached: how much it had sent when it came to a command from which on it was restarted, by number.
-        place: of the step of its history with which it goes on. A promise is looked at no earlier than that
-            is recorded, or now: what a restarted handler does next is done on the state of then.
-        at_restart: is called where the handler comes to what a restart has it do again.
+        commands: what it has asked for.
+        failures: what of that has failed, and what it has seen of it.
     """
 
     def __init__(self, turn: Turn, instance: Instance, where: str, blocking: bool, max_result: int) -> None:
@@ -83,20 +57,10 @@ class Task:
         self.refusal = ""  # why it may not wait
         self.retry = Retry()
         self.bound: Any = None
-        self.commands: list[Command] = []
-        self.done: list[Completion] = []
-        self.effects: dict[int, NativeEffect] = {}
-        self.plan = NO_PLAN
-        self.reached: dict[int, int] = {}
-        self.place = NOW
-        self.at_restart: Callable[[], None] = lambda: None
         self.failures = Failures()
-        self._handles: dict[int, Handle[Any]] = {}  # not settled
-        self._unused: dict[int, Command] = {}  # that nobody has waited for
-        self._count = 0
-        self._order = 0
+        self.commands = Commands(turn, where, self, self.failures)
+        self._promises = Promises(instance, self.commands, where)
         self._max_result = max_result
-        self.ended: Unchanged | None = None
         self.needs_greenlet = False
         self._now = 0  # when it runs again
 
@@ -124,21 +88,20 @@ class Task:
                 raise error
 
     def used(self, index: int) -> None:
-        self._unused.pop(index, None)
+        self.commands.used(index)
 
     def seen(self, handle: Handle[Any]) -> None:
-        handle.seen = self._count, self.turn.sent_in_all()
+        handle.seen = self.commands.spot()
 
     def foreign(self) -> str:
         return ASYNCIO.format(self.where)
 
     def now(self) -> int:
-        self._come_to(self._count)
-        return self.turn.now()
+        return self.commands.now()
 
     def timed_out(self, what: str, late: list[Handle[Any]]) -> Exception:
-        error, spot = TimedOut(f"{self.where}: {what}"), (self._count, self.turn.sent_in_all())
-        self.failures.late(error, spot, [h.index for h in late if h.kind in _AGAIN])
+        error = TimedOut(f"{self.where}: {what}")
+        self.failures.late(error, self.commands.spot(), [h.index for h in late if h.kind in AGAIN])
         return error
 
     def ask(self, to: str, handler: str, payload: Any, detach: bool = False) -> Handle[Any]:
@@ -150,19 +113,11 @@ class Task:
         return self._ask(target, START, data, False)
 
     def _ask(self, target: str, handler: str, data: bytes, detach: bool) -> Handle[Any]:
-        handle = self._command(_ASK, f"{target} {handler}", int(detach))
+        handle = self._command(ASK, f"{target} {handler}", int(detach))
         self.turn.outs.append(
-            Out(_OUT_ASK, self._question(handle.index), target, handler, data, "", self._chain())
+            Out(_OUT_ASK, self.commands.question(handle.index), target, handler, data, "", self._chain())
         )
         return handle
-
-    def _question(self, index: int) -> str:
-        """What an answer to its command `index` names: not one of that number that was undone."""
-        plan = self.plan
-        known = index in plan.recorded and index not in plan.again
-        undone = plan.after.get(index, 0) if known else plan.undone
-        reference = self.turn.reference(index)
-        return f"{reference}.{undone}" if undone else reference
 
     def _chain(self) -> str:
         """Who waits for the answer: those who wait for this handler, and itself."""
@@ -185,196 +140,73 @@ class Task:
             )
         if retry is not None:
             check_retry(f"host.run({name!r}, …)", retry)
-        handle = self._command(_RUN, name)
+        handle = self._command(RUN, name)
         if handle.order < 0:
             where = f"{self.where}, step {name!r}"
             effect = NativeEffect(function, arguments, retry or self.retry, where, self._max_result)
-            self.effects[handle.index] = effect
+            self.commands.effects[handle.index] = effect
         return handle
 
     def sleep(self, until: int) -> Handle[None]:
-        if self._count in self.plan.again:  # for as long as it was meant to take
+        if self.commands.is_done_again:  # for as long as it was meant to take
             until = self._now + max(0, until - self.turn.now())
-        return self._command(_SLEEP, "", until)
+        return self._command(SLEEP, "", until)
 
     def awakeable(self) -> Handle[Any]:
-        handle = self._command(_AWAKEABLE, f"{self.turn.secret():016x}")
+        handle = self._command(AWAKEABLE, f"{self.turn.secret():016x}")
         handle.name = self.turn.awakeable(handle.index, handle.name)
         return handle
 
     def promise(self, name: str) -> Handle[Any]:
-        handle = self._command(_PROMISE, _promise_name(name))
-        if self.place == NOW:
-            self._look_at(handle)
-        return handle
-
-    def _look_at(self, handle: Handle[Any]) -> bool:
-        """Settle a promise that is not recorded, and has its value."""
-        if handle.order >= 0 or handle.index in self.plan.recorded:
-            return False
-        entry = self._promise(handle.name)
-        if entry is not _NO_ENTRY:
-            self._known(handle, entry)
-        return entry is not _NO_ENTRY
-
-    def catch_up(self, now: int) -> bool:
-        """Look at promises that it came to while it was behind; returns whether it can go on with one."""
-        self.turn.at(now)
-        waits = [h for _, h in sorted(self._handles.items()) if h.kind == _PROMISE]
-        return any(self._look_at(h) and self.waiting is not None and self.waiting.done() for h in waits)
-
-    def is_behind(self, number: int) -> bool:
-        """Whether it has come to a command before the step that says what was known of that."""
-        return number in self.plan.early and number in self._handles
-
-    def _promise(self, name: str) -> Any:
-        """What a promise has come to: by this handler itself, or by others meanwhile."""
-        cells = self.instance.hidden(PROMISES)._cells
-        if name in cells.changed:
-            return cells.values[name]
-        data = self.instance.reader.get(PROMISES, name)
-        return _NO_ENTRY if data is None else _decode(data)
+        checked(name)
+        self._check_refusal()
+        return self._promises.handle(name)
 
     def settle_promise(self, name: str, value: Any, error: str | None) -> None:
-        handle = self._command(_VALUE, f"settle {_promise_name(name)}")
-        promises = self.instance.hidden(PROMISES)
-        if handle.order < 0:
-            self._known(handle, ["v", self._promise(name) is _NO_ENTRY])
-        if not handle.result():
-            raise AlreadyDone(f"{self.where}: the promise {name!r} has its value already, and keeps it")
-        promises[name] = ["v", value] if error is None else ["e", {"code": "rejected", "detail": error}]
+        self._promises.settle(name, value, error)
 
     def peek_promise(self, name: str) -> tuple[bool, Any]:
-        handle = self._command(_VALUE, f"peek {_promise_name(name)}")
-        if handle.order < 0:
-            entry = self._promise(name)
-            self._known(handle, ["v", None if entry is _NO_ENTRY else entry])
-        entry = handle.result()
-        if entry is None:
-            return False, None
-        if entry[0] == "e":
-            raise call_error(entry[1]["code"], entry[1]["detail"], entry[1].get("data"))
-        return True, entry[1]
+        return self._promises.peek(name)
 
     def version(self, change: str, latest: int) -> int:
-        name = f"version {change}"
-        recorded = self.plan.recorded.get(self._count)
-        if recorded is not None and (recorded.kind, recorded.name) != (_VALUE, name):
-            return 0  # it passed here with code that did not ask
-        handle = self._command(_VALUE, name)
-        if handle.order < 0:
-            self._known(handle, ["v", latest])
-        found: int = handle.result()
+        found: int = self.commands.value(f"version {change}", lambda: latest, lambda: 0)
         return found
 
     def look(self, name: str, find: Callable[[], Any]) -> Any:
         """What the handler sees of what may be another later; handlers of before may not have noted it."""
-        recorded = self.plan.recorded.get(self._count)
-        if recorded is not None and (recorded.kind, recorded.name) != (_VALUE, name):
-            return find()
-        handle = self._command(_VALUE, name)
-        if handle.order < 0:
-            self._known(handle, ["v", find()])
-        return handle.result()
+        return self.commands.value(name, find, find)
 
     def again(self, payload: Any) -> Unchanged:
         """What ends this run and begins the next."""
         if self.refusal or self.bound is None or self.bound.role != "run":
             raise TypeError(f"{self.where}: only a workflow's run handler can continue as new")
         _, data = self.turn.message("continue_as_new", self.turn.address, "run", payload)
-        self.ended = Unchanged(None, data)
-        return self.ended
+        self.commands.ended = Unchanged(None, data)
+        return self.commands.ended
 
     def _command(self, kind: int, name: str, due: int = 0) -> Handle[Any]:
-        if self.refusal and kind != _VALUE:
+        self._check_refusal()
+        return self.commands.ask(kind, name, due)
+
+    def _check_refusal(self) -> None:
+        if self.refusal:
             raise TypeError(self.refusal)
-        check_text(name)
-        index = self._count
-        self._come_to(index)
-        self._count = index + 1
-        recorded = self.plan.recorded.get(index)
-        if recorded is not None:
-            same = recorded.kind == kind and (recorded.name == name or kind == _AWAKEABLE)
-            if not same:
-                asked = describe(Command(index, kind, name))
-                self._end(
-                    f"step {index} is recorded as {describe(recorded)}, but the handler asked for {asked}"
-                )
-            name = recorded.name
-            if index in self.plan.again:
-                self.commands.append(Command(index, kind, name, due))
-        else:
-            if index == WARN_HISTORY:
-                _log.warning("%s: %d steps; it ends at %d: use host.continue_as_new",
-                             self.where, index, MAX_HISTORY)  # fmt: skip
-            elif index >= MAX_HISTORY:
-                raise HistoryTooLong(
-                    f"{self.where}: {index} steps, and at most {MAX_HISTORY} are kept: use "
-                    "host.continue_as_new, or split the work"
-                )
-            self.commands.append(Command(index, kind, name, due))
-        handle: Handle[Any] = Handle(self, index, name, kind)
-        self._handles[index] = handle
-        if kind in (_ASK, _RUN, _SLEEP) and not (kind == _ASK and due):  # one that is detached may be left
-            self._unused[index] = Command(index, kind, name, due)
-        early = self.plan.early.get(index)
-        if early is not None and (kind != _PROMISE or self.plan.early_at[index] <= self.place):
-            self._settle(early)
-        return handle
-
-    def _come_to(self, index: int) -> None:
-        """From where a restart has it run again, its time is that of the restart."""
-        moment = self.plan.moments.get(index)
-        if moment is not None and index not in self.reached:
-            self.reached[index] = self.turn.sent_in_all()
-            self.turn.at(moment[0])
-            self.turn.restarts = moment[1]
-            self.at_restart()
-
-    def _known(self, handle: Handle[Any], entry: Any) -> None:
-        """The command is completed as it is asked for."""
-        state, value = entry
-        completion = Completion(handle.index, state == "e", encode_value(value))
-        self.done.append(completion)
-        self._settle(completion)
-
-    def stray(self, what: str) -> None:
-        """The handler does something that is not recorded. Ends its run."""
-        self._end(what)
-
-    def _end(self, what: str) -> None:
-        error = NonDeterministic(
-            f"{self.where}: {what}. Undo the change of the code, or allow it with host.version"
-        )
-        self.ended = Unchanged(error)
-        raise self.ended
 
     # For the host
 
+    @property
+    def ended(self) -> Unchanged | None:
+        """What has ended the run without the handler's own doing."""
+        return self.commands.ended
+
     def take(self) -> tuple[list[Command], list[Completion], dict[int, NativeEffect], list[Out]]:
         """What came about since the last time."""
-        taken = self.commands, self.done, self.effects, self.turn.take_outs()
-        self.commands, self.done, self.effects = [], [], {}
-        return taken
+        return (*self.commands.take(), self.turn.take_outs())
 
-    def _settle(self, completion: Completion) -> None:
-        handle = self._handles.pop(completion.number, None)
-        if handle is None:
-            return
-        value, error = None, None
-        try:
-            value = _decode(completion.value)
-        except msgspec.DecodeError as problem:
-            error = call_error("step_failed", f"{handle.name}: its result is no JSON: {problem}")
-        if completion.failed and error is None:
-            body = value if isinstance(value, dict) else {}
-            error = call_error(str(body.get("code", "error")), str(body.get("detail", "")), body.get("data"))
-            value = None
-        self.effects.pop(completion.number, None)
-        if error is not None and handle.kind in _AGAIN:
-            self.failures.failed(handle)
-        handle.settle(self._order, value, error)
-        self._order += 1
+    def catch_up(self, now: int) -> bool:
+        """Look at promises that it came to while it was behind; returns whether it can go on with one."""
+        self.turn.at(now)
+        return self._promises.catch_up(self.waiting)
 
     def feed(self, completion: Completion, now: int) -> bool:
         """Take note of a completion; returns whether the handler can go on."""
@@ -383,20 +215,13 @@ class Task:
             body = msgspec.json.decode(completion.value)
             self.error = self.cancellation = call_error(body["code"], body["detail"])
         elif completion.number >= 0:
-            self._settle(completion)
+            self.commands.settle(completion)
         return self.error is not None or (self.waiting is not None and self.waiting.done())
 
     def expect(self, plan: Plan, now: int) -> None:
         """The handler is about to run again: this is recorded."""
-        self.plan = plan
+        self.commands.plan = plan
         self._now = now
-
-    def missed(self, step: Step) -> str:
-        """What the step has and the handler has not asked for; "" where there is no such thing."""
-        for command in step.commands:
-            if command.number >= self._count:
-                return f"step {command.number} is recorded as {describe(command)}, but the handler "
-        return ""
 
     def check(self) -> None:
         """Raise again what ended the run, or kept it from waiting, in case the handler has swallowed it."""
@@ -404,8 +229,7 @@ class Task:
             raise self.ended
         if self.needs_greenlet:
             raise NeedsGreenlet
-        if self._unused:
-            left = ", ".join(describe(c) for c in list(self._unused.values())[:5])
+        if left := self.commands.left():
             raise TypeError(
                 f"{self.where} ends, and nobody has waited for {left}: await each step, or its handle; "
                 "what nobody waits for is a host.tell"
@@ -424,12 +248,6 @@ class Task:
             self.take()
             self.instance.is_held = False
             self.instance.roll_back()
-
-
-def _promise_name(name: object) -> str:
-    if not isinstance(name, str) or not name or len(name) > 256:
-        raise ValueError(f"host.promise: {name!r} is no name: give a text of 1 to 256 characters")
-    return name
 
 
 def task_of(turn: Turn) -> Task:
