@@ -7,8 +7,9 @@ import uuid
 
 import pytest
 from confluent_kafka import KafkaError, Producer
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import AdminClient
 from log_driving import acks, append, fill, items, read_all, take
+from topic_limits import lower_the_limit
 
 from plexstream.log.base import Appender, TopicSpec
 from plexstream.log.kafka import admin as kafka_admin
@@ -25,16 +26,6 @@ from plexstream.testing.broker import LocalBroker
 @pytest.fixture
 def backend() -> str:
     return "kafka"
-
-
-def lower_the_limit(address: str, topic: str, limit: int) -> None:
-    """Change max.message.bytes behind the log's back."""
-    entry = ConfigEntry("max.message.bytes", str(limit), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    admin = AdminClient({"bootstrap.servers": address})
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(10)
-    time.sleep(0.5)
 
 
 def delete(address: str, topic: str) -> None:

@@ -6,7 +6,7 @@ import threading
 import pytest
 from confluent_kafka import KafkaError, Producer
 from log_driving import append, items, read_all, take
-from test_kafka import lower_the_limit
+from topic_limits import lower_the_limit
 
 from plexstream.log.kafka import produce
 from plexstream.log.kafka.appender import KafkaAppender
