@@ -203,6 +203,7 @@ class Takeover:
 
     def load(self, records: list[Record]) -> None:
         """Records of the snapshot topic."""
+        assert self.store is not None  # else somebody else has had it read, who has lost the partition
         if self.phase is Phase.LOADING and self.rebuild is not None:
             self.rebuild.load(records)
 
