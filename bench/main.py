@@ -23,6 +23,8 @@ from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.testing.broker import LocalBroker
 from plexstream.testing.distribution import VERSION
 
+LONG_S = 120.0
+"""What takes longer is left out where there is no time for it, and nothing has failed."""
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -83,6 +85,9 @@ def _measure(
                 if not budget.allows(number, took.get((row, task.what), task.expected_s)):
                     if number:  # there are figures of it
                         console.print(f"left out {doing}: the row has had its share of {minutes:g} min")
+                    elif task.expected_s > LONG_S:
+                        takes = f"it takes {task.expected_s / 60:.0f} min"
+                        console.print(f"left out {doing}: {takes}: give --minutes, or --rows {row}")
                     else:
                         skipped(doing, f"the {minutes:g} min are over (--minutes)")
                     continue
