@@ -8,12 +8,19 @@ from plexstream.model.message import DeadLetter, Envelope
 from plexstream.model.snapshot import Snapshot
 from plexstream.schema import avro, envelope, journal, snapshot, step, turn
 from plexstream.schema.journal import decode_partition, encode_partition, is_claim
-from plexstream.schema.shapes import COMPILED, decoder, encoder, journal_decoder, journal_encoder
+from plexstream.schema.shapes import (
+    COMPILED,
+    decoder,
+    encoder,
+    journal_decoder,
+    journal_encoder,
+    turn_decoder,
+)
 
 __all__ = [
-    "COMPILED", "decode_dead_letter", "decode_envelope", "decode_journal", "decode_partition",
-    "decode_snapshot", "decode_step", "encode_dead_letter", "encode_envelope", "encode_journal",
-    "encode_partition", "encode_snapshot", "encode_step", "encode_turn", "is_claim",
+    "COMPILED", "compiled_turn", "decode_dead_letter", "decode_envelope", "decode_journal",
+    "decode_partition", "decode_snapshot", "decode_step", "encode_dead_letter", "encode_envelope",
+    "encode_journal", "encode_partition", "encode_snapshot", "encode_step", "encode_turn", "is_claim",
 ]  # fmt: skip
 
 encode_envelope = encoder(Envelope, envelope.encode_envelope)
@@ -24,6 +31,8 @@ encode_snapshot = encoder(Snapshot, snapshot.encode_snapshot)
 decode_snapshot = decoder(Snapshot, snapshot.decode_snapshot)
 encode_journal = journal_encoder(journal.encode_journal)
 decode_journal = journal_decoder(journal.decode_journal)
+compiled_turn = turn_decoder()
+"""Decodes turns alone, and returns None for all else; None where it is not compiled."""
 
 
 def decode_step(data: bytes) -> Step:

@@ -119,3 +119,8 @@ def journal_decoder(twin: JournalDecoder) -> JournalDecoder:
 
     decode.__doc__ = twin.__doc__
     return decode
+
+
+def turn_decoder() -> Callable[[bytes], Turn | None] | None:
+    """What decodes turns as they are written today, if it is compiled: None for all else."""
+    return _RECORDS[Turn].decode if COMPILED else None

@@ -33,7 +33,7 @@ class Counter:
 def test_a_call_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(WALK) >= 20
     gone_through: list[str] = []
-    monkeypatch.setattr(ledger, "_compiled", None)  # the walk is through the Python code
+    monkeypatch.setattr(ledger, "JOURNAL", None)  # the walk is through the Python code
     for path, owner, method in WALK:
         kind = getattr(importlib.import_module("plexstream." + path.replace("/", ".")), owner)
         monkeypatch.setattr(kind, method, _noted(getattr(kind, method), f"{owner}.{method}", gone_through))

@@ -249,8 +249,11 @@ class Run:
         self.journal.append(codec.encode_journal(Claim("t", "n", self.now, {})))
         pieces = Pieces(MemoryStore(), split_fields, 500, codec)
         restore = Restore(pieces, Partition(), True)
-        for offset, data in enumerate(self.journal):
-            restore.take(offset, data)
+        records = list(enumerate(self.journal))
+        at = 0
+        while (at := restore.take_plain(records, at, len(records) - 1)) < len(records):
+            restore.take(*records[at])
+            at += 1
         self.p = Processor(0, 1, self.host, restore, Settings()._replace(mark_turns=40), self.now)
         self.note("restored", self.state())
 
@@ -345,7 +348,7 @@ class Run:
             first = len(self.journal)
             strange = self.random.random() < 0.1
             if strange:
-                self.journal.append(codec.encode_journal(Mark(-5, self.now, (), 0, 0, -1, "", False)))
+                self.journal.append(self.strange(records[0].ordinal))
             self.journal += [codec.encode_journal(record) for record in records]
             gap = self.p.acknowledged(len(self.journal) - 1)
             if gap is not None:
@@ -353,6 +356,17 @@ class Run:
                 between = [(o, codec.decode_journal(self.journal[o])) for o in range(first, gap[1] + 1)]
                 self.p.gap(between)
         self.note(self.state())
+
+    def strange(self, ordinal):
+        """What stands in the journal and does not count: of an owner before, or appended again."""
+        before = [data for data in self.journal if not codec.is_claim(data)]
+        zombies = [
+            data for data, record in ((d, codec.decode_journal(d)) for d in before)
+            if record.claim != self.p.claim and record.ordinal == ordinal
+        ]  # fmt: skip
+        if before and self.random.random() < 0.7:
+            return self.random.choice(zombies or before)
+        return codec.encode_journal(Mark(-5, self.now, (), 0, 0, -1, "", False))
 
     def run(self, steps=25):
         for _ in range(steps):

@@ -7,19 +7,17 @@ from collections.abc import Callable, Sequence
 
 from plexstream.model.errors import Fenced
 from plexstream.model.journal import Claim, JournalRecord, Mark, OutKind, Step, Turn
-from plexstream.processor.journal.fold import MAILBOX, TIMER, InboxFold
+from plexstream.processor.journal.compiled import JOURNAL
+from plexstream.processor.journal.fold import MAILBOX, TIMER
 from plexstream.processor.journal.inbox import InboxState
-from plexstream.processor.journal.outbox import Lane, Outbox
+from plexstream.processor.journal.outbox import Outbox
 from plexstream.processor.journal.restore import Restore
-from plexstream.processor.plain import journal
 from plexstream.processor.ports import Settings
 from plexstream.processor.records import Answer, Group
-from plexstream.processor.state.core import Core
 from plexstream.processor.state.timers import Timers
 
 _new = tuple.__new__  # a named tuple's own costs several times as much
 _OUT_TIMER, _OUT_CANCEL = OutKind.TIMER.value, OutKind.CANCEL.value
-_compiled = journal(Core, InboxFold, Lane, MAILBOX)
 
 
 class Ledger:
@@ -144,8 +142,8 @@ class Ledger:
 
     def pending_bytes(self) -> int:
         """About how large the group is that comes next: each record is measured once."""
-        if _compiled is not None:
-            self._measured, size = _compiled.weigh(self.pending, self._measured)
+        if JOURNAL is not None:
+            self._measured, size = JOURNAL.weigh(self.pending, self._measured)
             self._measured_bytes += size
         for record in self.pending[self._measured :]:
             if type(record) is not Mark:
@@ -253,9 +251,9 @@ class Ledger:
         fold, pieces, outbox = self.fold, self.pieces, self.outbox
         inbox = fold.inboxes.get(MAILBOX)
         usual = type(offsets) is range and not fold.timer and fold.attempt < 0
-        if _compiled is None or inbox is None or not usual:
+        if JOURNAL is None or inbox is None or not usual:
             return 0
-        end = _compiled.apply(
+        end = JOURNAL.apply(
             group.records, at, offsets[at], pieces.cores, pieces.dirty_cores, pieces.unsaved.cores, inbox,
             outbox.mails, outbox.emits,
         )  # fmt: skip
@@ -300,8 +298,8 @@ class Ledger:
 
 def _numbered(records: list[Turn | Step | Mark], first: int) -> list[Turn | Step | Mark]:
     """Records with their numbers in their reign, from `first` on."""
-    if _compiled is not None:
-        return _compiled.number(records, first)
+    if JOURNAL is not None:
+        return JOURNAL.number(records, first)
     return [
         _new(type(record), record[:-1] + (ordinal,))  # noqa: RUF005  a quarter faster
         for ordinal, record in enumerate(records, first)

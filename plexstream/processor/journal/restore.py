@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import Claim, JournalRecord, Mark, OutKind, Partition, Step, Turn
-from plexstream.processor.journal.fold import Fold, beyond
+from plexstream.processor.journal.compiled import JOURNAL
+from plexstream.processor.journal.fold import MAILBOX, Fold, beyond
 from plexstream.processor.state.pieces import Pieces
 
 OWED = 8 << 20
@@ -47,6 +48,7 @@ class Restore:
         self.on_claim: Callable[[Claim], None] = lambda _: None
         self.on_turn: Callable[[int, Turn | Step], None] | None = None
         self._decode = pieces.codec.decode_journal
+        self._decode_turn = pieces.codec.compiled_turn
         # As they are on the log: of a hundred thousand nearly all have left, and records cost more to keep.
         self._mails: deque[tuple[int, bytes]] = deque()
         self._others: deque[tuple[int, bytes]] = deque()  # outputs and dead letters
@@ -81,6 +83,27 @@ class Restore:
         elif type(record) is Mark:
             self._settle()
         return record
+
+    def take_plain(self, records: list[tuple[int, bytes]], at: int, end: int) -> int:
+        """Fold plain turns that count, from the one at place `at` on, below the offset `end`.
+
+        Returns the place of the first record that is no such turn: `take` it.
+        """
+        fold, pieces = self.fold, self.pieces
+        inbox = fold.inboxes.get(MAILBOX)
+        simple = self.next == fold.next >= self.start and not fold.timer and fold.attempt < 0
+        if JOURNAL is None or self._decode_turn is None or inbox is None or self.on_turn or not simple:
+            return at
+        done = JOURNAL.restore(
+            records, at, end, self.next, fold.claim, fold.ordinal + 1, self._decode_turn,
+            self._others.append, self._owe, pieces.cores, pieces.dirty_cores, pieces.unsaved.cores, inbox,
+        ) - at  # fmt: skip
+        if done:
+            self.next = fold.next = fold.next + done
+            fold.ordinal += done
+            fold.turns += done
+            fold.unread = 0
+        return at + done
 
     def _owe(self, offset: int, data: bytes, turn: Turn | Step) -> None:
         kinds = [out.kind for out in turn.outs]

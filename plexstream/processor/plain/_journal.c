@@ -8,7 +8,7 @@
  */
 #include "../../model/slots.h"
 
-enum { ACTOR = 1, SEQ, CAUSE_TOPIC, CAUSE_OFFSET, TIME, STATUS, FRESH, KEY, PATCH, OUTS = 17, ORDINAL, TURN };
+enum { CLAIM, ACTOR, SEQ, CAUSE_TOPIC, CAUSE_OFFSET, TIME, STATUS, FRESH, KEY, PATCH, OUTS = 17, ORDINAL, TURN };
 enum { LAST_MAIL = 3, EMIT = 4 };
 
 typedef struct {
@@ -117,9 +117,18 @@ journal_weigh(Journal *self, PyObject *const *args, Py_ssize_t count)
 
 typedef struct {
     PyObject *cores, *dirty, *unsaved;                     /* of the pieces */
-    PyObject *inbox, *mails, *emits;
-    long long low, mails_done, mails_last, emits_done, emits_last;
+    PyObject *inbox;
+    long long low;
 } State;
+
+static int
+state_open(Journal *self, State *state, PyObject *const *args)
+{
+    *state = (State){args[0], args[1], args[2], args[3], 0};
+    return PyDict_CheckExact(args[0]) && PyDict_CheckExact(args[1]) && PyDict_CheckExact(args[2])
+        && Py_IS_TYPE(args[3], self->inbox) && as_long(slot(args[3], self->low), &state->low)
+        && slot(args[3], self->since) != NULL && PySet_CheckExact(slot(args[3], self->since));
+}
 
 /* Whether a turn is a plain one, and which ways out it takes. */
 static int
@@ -153,34 +162,39 @@ is_plain(Journal *self, PyObject *turn, long long *cause, int *mails, int *emits
     return 1;
 }
 
-/* The turn at `offset` owes something on this way out. */
+/* One way out, as `Lane` has it. */
+typedef struct {
+    PyObject *lane;
+    long long done, last;
+} Way;
+
+/* The turn at `offset` owes something on it. */
 static int
-owe(Journal *self, PyObject *lane, long long offset, PyObject *turn, long long *done, long long *last)
+owe(Journal *self, Way *way, long long offset, PyObject *turn)
 {
-    if (offset < *done)
+    if (offset < way->done)
         return 1;
     PyObject *item = Py_BuildValue("LO", offset, turn);
     PyObject *name = item == NULL ? NULL : PyUnicode_InternFromString("append");
-    PyObject *result = name == NULL ? NULL : PyObject_CallMethodOneArg(slot(lane, self->queue), name, item);
+    PyObject *result = name == NULL ? NULL : PyObject_CallMethodOneArg(slot(way->lane, self->queue), name, item);
     Py_XDECREF(name);
     Py_XDECREF(item);
     if (result == NULL)
         return 0;
     Py_DECREF(result);
-    if (*last < *done)
-        *done = offset;
-    if (*last < offset)
-        *last = offset;
+    if (way->last < way->done)
+        way->done = offset;
+    if (way->last < offset)
+        way->last = offset;
     return 1;
 }
 
 /* 1: it is applied; 0: it is not a plain one, and nothing has been done; -1: an error. */
 static int
-apply_one(Journal *self, State *state, PyObject *turn, long long offset)
+apply_one(Journal *self, State *state, PyObject *turn, long long offset, int *mails, int *emits)
 {
     long long cause;
-    int mails, emits;
-    if (!is_plain(self, turn, &cause, &mails, &emits))
+    if (!is_plain(self, turn, &cause, mails, emits))
         return 0;
     PyObject *actor = FIELD(turn, ACTOR), *patch = FIELD(turn, PATCH);
     PyObject *core = PyDict_GetItemWithError(state->cores, actor);
@@ -206,27 +220,28 @@ apply_one(Journal *self, State *state, PyObject *turn, long long offset)
             || PyDict_SetDefault(state->unsaved, actor, at) == NULL;
     }
     Py_XDECREF(at);
-    if (!failed && mails)
-        failed = !owe(self, state->mails, offset, turn, &state->mails_done, &state->mails_last);
-    if (!failed && emits)
-        failed = !owe(self, state->emits, offset, turn, &state->emits_done, &state->emits_last);
     return failed ? -1 : 1;
 }
 
 static int
-is_lane(Journal *self, PyObject *lane, long long *done, long long *last)
+way_open(Journal *self, Way *way, PyObject *lane)
 {
-    return Py_IS_TYPE(lane, self->lane) && as_long(slot(lane, self->done), done)
-        && as_long(slot(lane, self->last), last) && slot(lane, self->queue) != NULL;
+    way->lane = lane;
+    return Py_IS_TYPE(lane, self->lane) && as_long(slot(lane, self->done), &way->done)
+        && as_long(slot(lane, self->last), &way->last) && slot(lane, self->queue) != NULL;
 }
 
 static int
-set_number(PyObject *object, Py_ssize_t at, long long number)
+way_close(Journal *self, Way *way)
 {
-    PyObject *value = PyLong_FromLongLong(number);
-    if (value == NULL)
+    PyObject *done = PyLong_FromLongLong(way->done), *last = PyLong_FromLongLong(way->last);
+    if (done == NULL || last == NULL) {
+        Py_XDECREF(done);
+        Py_XDECREF(last);
         return 0;
-    set_slot(object, at, value);
+    }
+    set_slot(way->lane, self->done, done);
+    set_slot(way->lane, self->last, last);
     return 1;
 }
 
@@ -239,31 +254,87 @@ static PyObject *
 journal_apply(Journal *self, PyObject *const *args, Py_ssize_t count)
 {
     long long at, offset;
-    State s;
-    if (count != 9 || !PyList_CheckExact(args[0]) || !as_long(args[1], &at) || at < 0 || !as_long(args[2], &offset)
-            || !PyDict_CheckExact(args[3]) || !PyDict_CheckExact(args[4]) || !PyDict_CheckExact(args[5])) {
+    State state;
+    Way mails, emits;
+    if (count != 9 || !PyList_CheckExact(args[0]) || !as_long(args[1], &at) || at < 0 || !as_long(args[2], &offset)) {
         PyErr_SetString(PyExc_TypeError, "apply(records, at, offset, cores, dirty, unsaved, inbox, mails, emits)");
         return NULL;
     }
-    s.cores = args[3], s.dirty = args[4], s.unsaved = args[5];
-    s.inbox = args[6], s.mails = args[7], s.emits = args[8];
-    if (!Py_IS_TYPE(s.inbox, self->inbox) || !as_long(slot(s.inbox, self->low), &s.low)
-            || slot(s.inbox, self->since) == NULL || !PySet_CheckExact(slot(s.inbox, self->since))
-            || !is_lane(self, s.mails, &s.mails_done, &s.mails_last)
-            || !is_lane(self, s.emits, &s.emits_done, &s.emits_last))
+    if (!state_open(self, &state, args + 3) || !way_open(self, &mails, args[7]) || !way_open(self, &emits, args[8]))
         return Py_NewRef(args[1]);
     int went = 1;
     while (went > 0 && at < PyList_GET_SIZE(args[0])) {
+        int mail, emit;
         PyObject *turn = Py_NewRef(PyList_GET_ITEM(args[0], at));
-        went = apply_one(self, &s, turn, offset);
+        went = apply_one(self, &state, turn, offset, &mail, &emit);
+        if (went > 0 && mail && !owe(self, &mails, offset, turn))
+            went = -1;
+        if (went > 0 && emit && !owe(self, &emits, offset, turn))
+            went = -1;
         Py_DECREF(turn);
         at += went > 0;
         offset += went > 0;
     }
-    if (went < 0 || !set_number(s.mails, self->done, s.mails_done) || !set_number(s.mails, self->last, s.mails_last)
-            || !set_number(s.emits, self->done, s.emits_done) || !set_number(s.emits, self->last, s.emits_last))
+    return went < 0 || !way_close(self, &mails) || !way_close(self, &emits) ? NULL : PyLong_FromLongLong(at);
+}
+
+/* Restoring ----------------------------------------------------------------------------------------------- */
+
+/* Whether a turn is the next one that counts: of this reign, and with the number that comes. */
+static int
+is_next(PyObject *turn, PyTypeObject *type, long long claim, long long ordinal)
+{
+    long long its_claim, its_ordinal;
+    return Py_IS_TYPE(turn, type) && PyTuple_GET_SIZE(turn) == TURN && as_long(FIELD(turn, CLAIM), &its_claim)
+        && its_claim == claim && as_long(FIELD(turn, ORDINAL), &its_ordinal) && its_ordinal == ordinal && ordinal > 0;
+}
+
+PyDoc_STRVAR(restore_doc,
+"restore(records, at, end, next, claim, ordinal, decode, emitted, owe, cores, dirty, unsaved, inbox) -> at\n\n"
+"Fold records of the journal, (offset, bytes), from the one at place `at` on, which must stand at `next`, and return\n"
+"the place of the first that stands at `end`, or is not a plain turn which counts. `ordinal`: the number that comes.\n"
+"What outputs are owed goes to `emitted`, as (offset, bytes); `owe(offset, bytes, turn)` is for all that send mails.");
+
+static PyObject *
+journal_restore(Journal *self, PyObject *const *args, Py_ssize_t count)
+{
+    long long at, end, next, claim, ordinal, offset;
+    State state;
+    if (count != 13 || !PyList_CheckExact(args[0]) || !as_long(args[1], &at) || at < 0 || !as_long(args[2], &end)
+            || !as_long(args[3], &next) || !as_long(args[4], &claim) || !as_long(args[5], &ordinal)) {
+        PyErr_SetString(PyExc_TypeError, "restore(records, at, end, next, claim, ordinal, decode, emitted, owe, …)");
         return NULL;
-    return PyLong_FromLongLong(at);
+    }
+    if (!state_open(self, &state, args + 9))
+        return Py_NewRef(args[1]);
+    int went = 1;
+    while (went > 0 && at < PyList_GET_SIZE(args[0])) {
+        PyObject *record = Py_NewRef(PyList_GET_ITEM(args[0], at)), *turn = NULL, *owed = NULL;
+        int mail, emit;
+        went = PyTuple_CheckExact(record) && PyTuple_GET_SIZE(record) == 2
+            && as_long(PyTuple_GET_ITEM(record, 0), &offset) && offset == next && offset < end
+            && PyBytes_CheckExact(PyTuple_GET_ITEM(record, 1));
+        if (went && (turn = PyObject_CallOneArg(args[6], PyTuple_GET_ITEM(record, 1))) == NULL)
+            went = -1;
+        if (went > 0)
+            went = is_next(turn, self->turn, claim, ordinal);
+        if (went > 0)
+            went = apply_one(self, &state, turn, offset, &mail, &emit);
+        if (went > 0 && (mail || emit)) {
+            owed = mail ? PyObject_CallFunctionObjArgs(
+                args[8], PyTuple_GET_ITEM(record, 0), PyTuple_GET_ITEM(record, 1), turn, NULL)
+                : PyObject_CallOneArg(args[7], record);
+            if (owed == NULL)
+                went = -1;
+        }
+        Py_XDECREF(owed);
+        Py_XDECREF(turn);
+        Py_DECREF(record);
+        at += went > 0;
+        next += went > 0;
+        ordinal += went > 0;
+    }
+    return went < 0 ? NULL : PyLong_FromLongLong(at);
 }
 
 /* The type ------------------------------------------------------------------------------------------------ */
@@ -316,6 +387,7 @@ static PyMethodDef journal_methods[] = {
     {"number", FAST(journal_number), number_doc},
     {"weigh", FAST(journal_weigh), weigh_doc},
     {"apply", FAST(journal_apply), apply_doc},
+    {"restore", FAST(journal_restore), restore_doc},
     {NULL, NULL, 0, NULL},
 };
 

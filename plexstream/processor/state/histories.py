@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-from plexstream.model.journal import MEANWHILE, WAITING, Begin, JournalRecord, Step
+from plexstream.model.journal import MEANWHILE, WAITING, Begin, JournalRecord, Step, Turn
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.processor.ports import PieceKey, Store
 from plexstream.processor.state.history import CONTINUED
@@ -14,7 +14,14 @@ _STEP = Piece.STEP.value
 
 
 class Codec(Protocol):
-    """How steps become the data of pieces, and what a journal says."""
+    """How steps become the data of pieces, and what a journal says.
+
+    Attributes:
+        compiled_turn: decodes turns alone, and returns None for all else; None: there is no such thing.
+    """
+
+    @property
+    def compiled_turn(self) -> Callable[[bytes], Turn | None] | None: ...
 
     def encode_step(self, step: Step) -> bytes: ...
     def decode_step(self, data: bytes) -> Step: ...

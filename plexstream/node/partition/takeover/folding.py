@@ -73,7 +73,18 @@ class Folding:
         restore, comparison = self.restore, self._comparison
         claim, journal = self._ground.claim, self._ground.journal
         take = restore.take
-        for record in records:
+        plain = [(record.offset, record.value or b"") for record in records]
+        at = 0
+        while at < len(records):
+            # What the store reflects is compared, and the record behind it.
+            if comparison is None or records[at].offset > restore.start:
+                at = restore.take_plain(plain, at, claim)
+                if at:
+                    self.before = records[at - 1].time
+                if at == len(records):
+                    break
+            record = records[at]
+            at += 1
             offset = record.offset
             if offset != restore.next and restore.misses(offset):
                 return Missed(restore.next, offset)
