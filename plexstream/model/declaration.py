@@ -75,14 +75,18 @@ def parse(text: str, name: str) -> Declaration:
     """
     import yaml  # here: nobody else pays for it
 
+    loader = yaml.SafeLoader(text)
     try:
-        _refuse_twins(name, yaml.compose(text, yaml.SafeLoader))
-        found = yaml.safe_load(text)
+        node = loader.get_single_node()
+        _refuse_twins(name, node)
+        found: Any = None if node is None else loader.construct_document(node)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or str(error)
         raise ConfigError(f"{name}{where} is no YAML: {problem}") from error
+    finally:
+        loader.dispose()
     _check_keys(name, "", found, {"topics"})
     _check_keys(name, "topics", found["topics"], set(KINDS))
     return {kind: _declared(name, kind, found["topics"][kind]) for kind in KINDS}

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 
@@ -18,22 +18,23 @@ from plexstream.edge.server import HttpServer
 from plexstream.hosts.native import load_actors
 from plexstream.log.base import Log
 from plexstream.log.installation import entries
-from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError
 from plexstream.model.threads import unwell
+from plexstream.model.topics import Topics
 from plexstream.node.lags import Lags
 from plexstream.node.metrics import NodeMetrics
 from plexstream.node.partition.takeover import proven
 from plexstream.node.processes.ending import Ending
-from plexstream.node.processes.process import WorkerSpec
-from plexstream.node.processes.supervisor import Supervisor
-from plexstream.node.setup import retention, topology
+from plexstream.node.setup import topology
 from plexstream.node.setup.config import Config
 from plexstream.node.setup.folder import Folder
 from plexstream.node.setup.manifest import Deployment, load_manifest
 from plexstream.node.worker.unit import Unit
 from plexstream.sdk.spec import ActorType
+
+if TYPE_CHECKING:  # a node on the embedded log starts without Kafka's client
+    from plexstream.node.processes.supervisor import Supervisor
 
 _log = logging.getLogger("plexstream.node")
 
@@ -72,22 +73,18 @@ class Node:
         self._folder = Folder(config.data)
         if config.kafka and app is not None:
             self._folder.hold()  # the embedded log has a lock of its own
-        self.log: Log = (
-            KafkaLog(config.kafka, config.kafka_settings, config.replication())
-            if config.kafka
-            else open_log(config.log_url())
-        )
+        self.log: Log = _open(config)
         self.partitions = topology.apply(
             self.log, self.topics, config.partitions, config.asked_partitions()
         )
-        if isinstance(self.log, KafkaLog):
-            retention.check(self.log, self.topics, config.max_message)
+        if config.kafka:
+            _check_retention(self.log, self.topics, config.max_message)
         self._control = entries(self.log, self.topics)
         if app is not None and app_file is not None:
             if not config.kafka:
                 proven.check(self.log, self.topics, config.state_dir)
             if config.kafka:
-                self._supervisor = Supervisor([self._worker_spec(app_file, n) for n in range(config.workers)])
+                self._supervisor = self._supervised(app_file)
             else:
                 self._unit = Unit(
                     self.log, self.topics, self.partitions, app, config.settings(), config.state_dir,
@@ -121,13 +118,20 @@ class Node:
         self._stopping = False
         self.failed = False
 
-    def _worker_spec(self, app_file: Path, number: int) -> WorkerSpec:
+    def _supervised(self, app_file: Path) -> Supervisor:
+        from plexstream.node.processes.process import WorkerSpec
+        from plexstream.node.processes.supervisor import Supervisor
+
         c = self.config
-        return WorkerSpec(
-            app_file, c.kafka, c.kafka_settings, c.replication(), self.topics, self.partitions, c.settings(),
-            c.state_dir / f"worker-{number}", c.node, c.member_id(number), c.max_message, logging.root.level,
-            self._control, c.long_handler / 1000, c.stuck_handler / 1000,
-        )  # fmt: skip
+        specs = [
+            WorkerSpec(
+                app_file, c.kafka, c.kafka_settings, c.replication(), self.topics, self.partitions,
+                c.settings(), c.state_dir / f"worker-{number}", c.node, c.member_id(number), c.max_message,
+                logging.root.level, self._control, c.long_handler / 1000, c.stuck_handler / 1000,
+            )
+            for number in range(c.workers)
+        ]  # fmt: skip
+        return Supervisor(specs)
 
     def _unit_ended(self, error: BaseException | None) -> None:
         if error is not None:
@@ -247,6 +251,22 @@ class Node:
 def _sources(types: Mapping[str, ActorType]) -> set[str]:
     """The topics that actors subscribe to."""
     return {subscription.topic for spec in types.values() for subscription in spec.subscriptions}
+
+
+def _open(config: Config) -> Log:
+    if not config.kafka:
+        return open_log(config.log_url())
+    from plexstream.log.kafka.log import KafkaLog
+
+    return KafkaLog(config.kafka, config.kafka_settings, config.replication())
+
+
+def _check_retention(log: Log, topics: Topics, max_message: int) -> None:
+    from plexstream.log.kafka.log import KafkaLog
+    from plexstream.node.setup import retention
+
+    assert isinstance(log, KafkaLog)
+    retention.check(log, topics, max_message)
 
 
 def _app_file(config: Config) -> Path:

@@ -236,3 +236,16 @@ def test_a_switch_takes_no_value_in_its_help(cli, path):
     said = cli(*path, "--help").stdout
     assert "--help" in said
     assert "bool" not in said.lower()
+
+
+def test_a_node_without_kafka_starts_without_kafka_s_client(tmp_path):
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom plexstream.node.node import Node\n"
+        "from plexstream.node.setup.config import Config\n"
+        f"node = Node(Config(app=Path({BANK!r}), data=Path({str(tmp_path)!r}), http_port=0))\n"
+        "node.start()\nnode.stop()\n"
+        "print([m for m in sys.modules if m == 'confluent_kafka' or m.startswith('plexstream.log.kafka') "
+        "or m == 'plexstream.client'])\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
