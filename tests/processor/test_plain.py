@@ -1,75 +1,29 @@
 """What is compiled does what Python does, in random programs that are rich in plain turns."""
 
-import os
-import shlex
 import shutil
 import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
+from compiled_parts import COMPILER, SOURCES, build, build_mutant, run
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).parent / "plain_worlds.py"
 SEEDS = 60
 SHARE = 0.2
 """Of the messages that must have been plain turns, or the programs test less than they say."""
-SOURCES = {
-    "plexstream.processor.plain._journal": "plexstream/processor/plain/_journal.c",
-    "plexstream.processor.plain._mailbox": "plexstream/processor/plain/_mailbox.c",
-    "plexstream.hosts.native._turn": "plexstream/hosts/native/_turn.c",
-    "plexstream.hosts.native._plain": "plexstream/hosts/native/_plain.c",
-    "plexstream.schema._compiled": "plexstream/schema/_compiled.c",
-}
-COMPILER = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
 
 pytestmark = pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"no C compiler {COMPILER!r}")
 
 
-WITH_BUILT = """
-import importlib.util, runpy, sys
-from pathlib import Path
-for path in Path(sys.argv.pop(1)).glob("*.so"):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    sys.modules[path.stem] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[path.stem])
-sys.argv[0] = sys.argv.pop(1)
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-"""Runs a program with the parts that were built in a folder."""
-
-
 def lines(first, end, folder=None, **environment):
     """What the program says of these seeds."""
-    built = ["-c", WITH_BUILT, str(folder)] if folder else []
-    command = [sys.executable, *built, str(PROGRAM), str(first), str(end)]
-    environment = {**os.environ, "PYTHONHASHSEED": "0", **environment}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+    done = run(PROGRAM, first, end, folder=folder, **environment)
     assert done.returncode == 0, done.stderr[-5000:]
     return done.stdout.splitlines()
 
 
 def in_python(end=SEEDS):
     return lines(0, end, PLEXSTREAM_COMPILED="0")
-
-
-def build(name, folder, *flags, change=None):
-    """Compile one part, perhaps with a change of its source: (old, new)."""
-    source = ROOT / SOURCES[name]
-    text = source.read_text()
-    if change is not None:
-        assert text.count(change[0]) == 1, f"{change[0]!r} stands {text.count(change[0])} times in {source}"
-        text = text.replace(*change)
-    changed = folder / source.name
-    changed.write_text(text.replace('"../../model/slots.h"', '"slots.h"'))
-    include = [f"-I{sysconfig.get_path('include')}", f"-I{ROOT / 'plexstream/model'}"]
-    target = folder / f"{name}.so"
-    command = [COMPILER, "-shared", "-fPIC", "-O1", "-g", *flags, *include, str(changed), "-o", str(target)]
-    if sys.platform == "darwin":
-        command += ["-undefined", "dynamic_lookup"]
-    subprocess.run(command, check=True)
-    return target
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +72,7 @@ MUTANTS = {
 
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_mutant_is_found(mutant, tmp_path, expected):
-    part, *change = MUTANTS[mutant]
-    name = next(name for name in SOURCES if name.endswith(part))
-    build(name, tmp_path, change=change)
+    build_mutant(tmp_path, *MUTANTS[mutant])
     for first in range(0, SEEDS, 15):
         try:
             said = lines(first, first + 15, tmp_path)
