@@ -32,6 +32,8 @@ LogLevel = Annotated[
 ]
 
 
+_SOON_S = 0.3
+
 # Parameters are named as the keys of the configuration that they set: `_configured` takes them all.
 
 
@@ -149,6 +151,12 @@ def _serve(config: Config, title: str, level: str) -> None:
 
 
 def _greet(title: str, node: Node) -> None:
+    import time
+
+    # What draws this takes as long to load as the worker takes to get ready, and would hold it up.
+    end = time.monotonic() + _SOON_S
+    while time.monotonic() < end and not node.status()["ready"]:
+        time.sleep(0.01)
     from plexstream.cli.banner import banner
 
     stderr().print(banner(title, node.config, node.server.url, node.types))
