@@ -327,7 +327,7 @@ raised(Invoker *self, PyObject *host, PyObject *turn, PyObject *instance, PyObje
     return outcome;
 }
 
-/* The handler has returned `value`: see `NativeHost._finish`. */
+/* The handler has returned `value`: see `finish` in waiting/outcome.py. */
 static PyObject *
 finish(Invoker *self, PyObject *host, PyObject *turn, PyObject *instance, PyObject *plan, PyObject *arguments,
        PyObject *value)

@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from greenlet import getcurrent, greenlet
+from greenlet import greenlet
 
 from plexstream.hosts.native.actor.instance import FieldEntries, Instance
 from plexstream.hosts.native.compiled import INVOKER
 from plexstream.hosts.native.data.arguments import WrongArguments
-from plexstream.hosts.native.data.values import BadValue, encode_value
+from plexstream.hosts.native.data.values import encode_value
 from plexstream.hosts.native.declarations.prepared import Type
 from plexstream.hosts.native.history.plan import plan_of
-from plexstream.hosts.native.turn.aside import changed_beside, stand_beside
+from plexstream.hosts.native.turn.aside import stand_beside
 from plexstream.hosts.native.turn.beside import Beside, first_sight
-from plexstream.hosts.native.turn.failures import ASYNCIO, explain, failure, is_fatal
-from plexstream.hosts.native.turn.forgotten import forgotten
-from plexstream.hosts.native.turn.hook import HookTurn
+from plexstream.hosts.native.turn.failures import failure
+from plexstream.hosts.native.turn.hook import run_hook
 from plexstream.hosts.native.turn.turn import Turn
 from plexstream.hosts.native.waiting.dropped import close, drive
 from plexstream.hosts.native.waiting.ends import NeedsGreenlet
+from plexstream.hosts.native.waiting.going import go_on, resume, wait_or_go_on
+from plexstream.hosts.native.waiting.outcome import fail, finish, foreign, where
 from plexstream.hosts.native.waiting.replay import Replay, init_ran, new_task
 from plexstream.hosts.native.waiting.task import Task, task_of, waiting_of
-from plexstream.model.errors import Failed, TooLarge
-from plexstream.model.host import Again, Outcome, PlainInvoke, Reader, Result, Suspended, TypeInfo
+from plexstream.model.host import Outcome, PlainInvoke, Reader, Result, TypeInfo
 from plexstream.model.journal import Begin, Change, Completion, Out, OutKind, Step
 from plexstream.model.life import SIGNALS, START, STOP, call_name
 from plexstream.model.message import ASK
 from plexstream.model.text import said
 from plexstream.model.workflow import RESULT, WORKFLOW
 from plexstream.sdk.current import current
-from plexstream.sdk.errors import Ignore
 from plexstream.sdk.spec import ActorType
 from plexstream.sdk.waiting import Waitable
 
@@ -93,7 +92,7 @@ class NativeHost:
             where = f"{t.name}.{field.name}"
             instance.collection(field, FieldEntries(reader, field, decode, where, t.spec.max_state))
         if t.spec.activate is not None:
-            self._run_hook(instance, t.spec.activate, "on_activate")
+            run_hook(instance, t.spec.activate, "on_activate")
         return instance
 
     def twin(self, instance: Instance) -> Instance:
@@ -109,7 +108,7 @@ class NativeHost:
         hook = instance.type.spec.deactivate
         if hook is not None:
             try:
-                self._run_hook(instance, hook, "on_deactivate")
+                run_hook(instance, hook, "on_deactivate")
             except Exception:
                 _log.exception("%s: its on_deactivate hook failed", instance.address)
 
@@ -117,7 +116,7 @@ class NativeHost:
         hook = instance.type.crash
         turn = self._new_turn()
         turn.begin(instance, hook, seq, now, "", "")
-        task_of(turn).refusal = f"{_where(turn)} cannot wait: the actor's life has ended"
+        task_of(turn).refusal = f"{where(turn)} cannot wait: the actor's life has ended"
         current.turn, before = turn, current.turn
         try:
             hook.function(instance.object, reason)
@@ -131,25 +130,6 @@ class NativeHost:
         finally:
             current.turn = before
             instance.roll_back()
-
-    def _run_hook(self, instance: Instance, hook: Callable[..., Any], name: str) -> None:
-        current.turn, before = HookTurn(instance, name), current.turn
-        try:
-            hook(instance.object)
-            changed = instance.changed()
-        except BaseException as error:
-            instance.roll_back()
-            if is_fatal(error):
-                raise
-            raise Failed(f"{instance.type.name}: the {name} hook raised {said(error)}") from error
-        finally:
-            current.turn = before
-        instance.end_reading()
-        if changed:
-            instance.roll_back()
-            raise TypeError(
-                f"{instance.type.name}: the {name} hook changed {', '.join(changed)}; only turns may"
-            )
 
     def invoke(
         self,
@@ -214,7 +194,7 @@ class NativeHost:
                     close(coroutine)
                     task_of(turn).needs_greenlet = True  # it runs again, and sees what is recorded
                     raise NeedsGreenlet
-            result = self._finish(turn, value)
+            result = finish(turn, value)
             if turn.instance is not instance and result.patch:
                 instance.end_of_double(result.patch)
             return result
@@ -229,7 +209,7 @@ class NativeHost:
         """The handler has raised. It runs again, in a greenlet, if that is because it waits."""
         task, bound = waiting_of(turn), turn.bound
         if task is None or not task.needs_greenlet:
-            return self._fail(turn, error)
+            return fail(turn, error)
         turn.instance.roll_back()
         bound.waits = bound.beside or not bound.is_async
         turn.begin_again(instance)
@@ -238,66 +218,9 @@ class NativeHost:
     def _end(self, turn: Turn, value: Any, instance: Instance, arguments: tuple[Any, ...]) -> Outcome:
         """The handler has returned, where it ran compiled and what it did is not plain."""
         try:
-            return self._finish(turn, value)
+            return finish(turn, value)
         except BaseException as error:
             return self._raised(turn, error, instance, arguments)
-
-    def _finish(self, turn: Turn, value: Any) -> Result:
-        """The handler has returned. Raises what is wrong with its result or the state."""
-        instance, bound = turn.instance, turn.bound
-        forgotten(turn, value)
-        if (task := waiting_of(turn)) is not None:
-            task.check()
-        if value is None:
-            data = b"null"
-        else:
-            try:
-                data = encode_value(value)
-            except BadValue as error:
-                raise TypeError(f"its result is no JSON: {error}") from None
-            if len(data) > turn.max_message:
-                size, limit = len(data), turn.max_message
-                raise TooLarge(f"{_where(turn)} returned {size} bytes, at most {limit} are allowed")
-        if bound.role == "run":
-            instance.hidden(WORKFLOW)[RESULT] = ["v", value]
-        if bound.read_only:
-            if turn.outs or (changed := instance.changed()):
-                what = "sent something" if turn.outs else f"changed {', '.join(changed)}"
-                raise TypeError(f"{_where(turn)} is read_only, but {what}")
-            if instance.cells:
-                instance.end_reading()
-            return _new(Result, ("", data, [], [], True, "", None, None))
-        if bound.beside:
-            patch = changed_beside(turn, turn.room - len(data))
-        else:
-            patch = instance.take_changes(turn.room - len(data), turn.waits() is not None)
-        return _new(Result, ("", data, patch, turn.outs, False, "", None, None))
-
-    def _fail(self, turn: Turn, error: BaseException) -> Outcome:
-        """The handler has raised, or what it did cannot be."""
-        instance, bound = turn.instance, turn.bound
-        task = waiting_of(turn)
-        ended = task.ended if task is not None else None
-        if ended is not None and ended.error is None:  # whatever the handler made of it
-            try:
-                patch = instance.take_changes(turn.room)
-                return Again(ended.payload, patch, turn.take_outs(), instance.fields())
-            except Exception as problem:
-                error = problem
-        instance.roll_back()
-        if is_fatal(error):
-            raise error
-        if ended is not None and ended.error is not None:
-            error = ended.error
-        if isinstance(error, Ignore) and bound.name == START:
-            return failure("ignored", f"{instance.address} is not to be started: {error.reason}".rstrip(": "))
-        result = explain(error, _blamed(turn), instance.address, bound.read_only, turn.max_message)
-        if task is not None:
-            result = result._replace(undone=task.failures.undone(error))
-        if bound.role == "run" and result.code != "non_deterministic":
-            entry = encode_value(["e", {"code": result.code, "detail": result.detail, "data": result.data}])
-            result = result._replace(patch=[Change(WORKFLOW, RESULT, entry)])
-        return result
 
     # Handlers that wait
 
@@ -307,7 +230,7 @@ class NativeHost:
             try:
                 stand_beside(turn, Beside(turn.instance.reader), self.activate)
             except Exception as error:  # the user's hook
-                return self._fail(turn, error)
+                return fail(turn, error)
         task, instance = task_of(turn), turn.instance
         rest = arguments[-1] if bound.rest else {}
         plain = arguments[:-1] if bound.rest else arguments
@@ -320,94 +243,30 @@ class NativeHost:
         self._turn = self._new_turn()  # this one is the task's
         if not bound.is_async or (turn.fresh and instance.type.spec.init is not None):
             task.greenlet = greenlet((lambda: drive(task, start())) if bound.is_async else start)
-            return self.go_on(task)
+            return go_on(task)
         current.turn = turn
         try:
             task.coroutine = start()
         except BaseException as error:
-            return self._fail(turn, error)
+            return fail(turn, error)
         finally:
             current.turn = None
-        return self.go_on(task)
+        return go_on(task)
 
     def _suspend(self, turn: Turn, coroutine: Any, waiting: Any) -> Outcome:
         """A coroutine has come to its first wait."""
         task = waiting_of(turn)
         if task is None or not isinstance(waiting, Waitable):
             close(coroutine)
-            raise TypeError(_foreign(turn))
+            raise TypeError(foreign(turn))
         if self._turn is turn:
             self._turn = self._new_turn()
         task.coroutine = coroutine
         task.waiting = waiting
-        return self._wait_or_go_on(task)
-
-    def _wait_or_go_on(self, task: Task) -> Outcome:
-        assert task.waiting is not None
-        if task.waiting.done():
-            return self.go_on(task)
-        turn, instance = task.turn, task.instance
-        patch: list[Change] = []
-        if task.ended is not None or task.refusal:
-            outcome = self._fail(turn, task.ended or TypeError(task.refusal))
-            task.drop()
-            return outcome
-        if turn.beside is not None or instance.type.info.visible:
-            try:
-                if turn.beside is None:
-                    patch = instance.take_changes(turn.room, True)
-                else:
-                    turn.beside.waits = True
-                    patch = changed_beside(turn, turn.room)
-                    task.commands.done += turn.beside.seen(turn.room)
-            except Exception as error:
-                task.drop()
-                return self._fail(turn, error)
-        instance.is_held = turn.beside is None and instance.own is not None
-        commands, done, effects, outs = task.take()
-        return Suspended(task, commands, done, effects, patch, outs, turn.base)
-
-    def go_on(self, task: Task) -> Outcome:
-        """Run the handler until it waits for what is not there yet, or ends."""
-        turn = task.turn
-        turn.instance.is_held = False
-        current.turn = turn
-        try:
-            if turn.beside is not None:
-                turn.beside.refresh(turn.instance)
-            while True:
-                error, task.error = task.error, None
-                if task.coroutine is not None:
-                    try:
-                        if error is not None:
-                            task.waiting = task.coroutine.throw(error)
-                        else:
-                            task.waiting = task.coroutine.send(None)
-                    except StopIteration as stop:
-                        return self._finish(turn, stop.value)
-                    if not isinstance(task.waiting, Waitable):
-                        close(task.coroutine)
-                        raise TypeError(_foreign(turn))
-                else:
-                    task.error = error
-                    assert task.greenlet is not None
-                    task.greenlet.parent = getcurrent()
-                    waiting = task.greenlet.switch()
-                    if task.greenlet.dead:
-                        return self._finish(turn, waiting)
-                    task.waiting = waiting
-                if not task.waiting.done():
-                    break
-        except BaseException as error:
-            return self._fail(turn, error)
-        finally:
-            current.turn = None
-        return self._wait_or_go_on(task)
+        return wait_or_go_on(task)
 
     def resume(self, task: Task, completion: Completion, now: int) -> Outcome:
-        if task.feed(completion, now):
-            return self.go_on(task)
-        return Suspended(task, [], [], {}, [], [])
+        return resume(task, completion, now)
 
     def replay(
         self, instance: Instance, begin: Begin, seq: int, history: Sequence[Step], now: int = 0
@@ -436,12 +295,12 @@ class NativeHost:
                 stand_beside(turn, first_sight(instance.reader, history, plan), self.activate)
                 turn.actor = None  # it has what the first stretch changed
             except Exception as error:  # the user's hook
-                return failure("non_deterministic", f"{_where(turn)}: {said(error)}")
+                return failure("non_deterministic", f"{where(turn)}: {said(error)}")
         task = task_of(turn)
         task.expect(plan, now)
         # Others have seen its changes, in the form of then.
         seen = bound.beside or (t.info.visible and begin.base is not None and not instance.migrated)
-        replay = Replay(self, task, history, plan, now, seen)
+        replay = Replay(task, history, plan, now, seen)
         return replay.run(lambda: self._begin_task(turn, arguments))
 
     def drop(self, task: Task) -> None:
@@ -483,19 +342,6 @@ def _may_leave(out: Out) -> bool:
     return (out.kind == _TELL and (ours or out.handler not in SIGNALS)) or out.kind == _EMIT
 
 
-def _where(turn: Turn) -> str:
-    return f"{turn.instance.type.name}.{turn.bound.name}"
-
-
-def _blamed(turn: Turn) -> str:
-    """Whose an error of the turn is, for its text."""
-    spec, name = turn.instance.type.spec, turn.bound.name
-    starts = name == START
-    if spec.init is not None and (starts or turn.init_failed):
-        return f"{spec.name}: the init hook {spec.init.__name__}{'' if starts else f', before {name},'}"
-    return f"the start of {spec.name}" if starts else _where(turn)
-
-
 def _kept(instance: Instance) -> Result | None:
     """What a workflow's run has come to, if it has ended."""
     entry = instance.hidden(WORKFLOW).get(RESULT)
@@ -505,7 +351,3 @@ def _kept(instance: Instance) -> Result | None:
     if entry[0] == "e":
         return failure(entry[1]["code"], entry[1]["detail"], entry[1].get("data"))
     return Result("", encode_value(entry[1]), [], [])
-
-
-def _foreign(turn: Turn) -> str:
-    return ASYNCIO.format(f"{turn.instance.type.name}.{turn.bound.name}")

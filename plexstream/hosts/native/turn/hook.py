@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from plexstream.hosts.native.actor.instance import Instance
 from plexstream.hosts.native.data.values import plain_value
+from plexstream.hosts.native.turn.failures import is_fatal
 from plexstream.hosts.native.turn.turn import KEYS, LEVELS
 from plexstream.model.address import parse
+from plexstream.model.errors import Failed
+from plexstream.model.text import said
+from plexstream.sdk.current import current
 
 _log = logging.getLogger("plexstream.actor")
 _NAMES = {
@@ -47,4 +52,25 @@ class HookTurn:
             f"the {self._hook} hook of {self._instance.type.name} uses host.{_NAMES.get(name, name)}: "
             "it runs whenever the actor comes into memory or leaves it, and leaves no turn. It has "
             "host.self_id, host.log and host.get: do the rest in an init handler, or in a handler"
+        )
+
+
+def run_hook(instance: Instance, hook: Callable[..., Any], name: str) -> None:
+    """Run a hook. Raises Failed where it does, and TypeError where it changes state."""
+    current.turn, before = HookTurn(instance, name), current.turn
+    try:
+        hook(instance.object)
+        changed = instance.changed()
+    except BaseException as error:
+        instance.roll_back()
+        if is_fatal(error):
+            raise
+        raise Failed(f"{instance.type.name}: the {name} hook raised {said(error)}") from error
+    finally:
+        current.turn = before
+    instance.end_reading()
+    if changed:
+        instance.roll_back()
+        raise TypeError(
+            f"{instance.type.name}: the {name} hook changed {', '.join(changed)}; only turns may"
         )

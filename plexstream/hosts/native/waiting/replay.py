@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from plexstream.hosts.native.history import left
 from plexstream.hosts.native.history.plan import Plan, is_note
 from plexstream.hosts.native.turn.beside import is_stretch, sights_at
 from plexstream.hosts.native.turn.turn import Turn
 from plexstream.hosts.native.waiting.commands import NOW
+from plexstream.hosts.native.waiting.going import go_on, resume
 from plexstream.hosts.native.waiting.promises import PROMISES
 from plexstream.hosts.native.waiting.task import Task
 from plexstream.model.errors import NonDeterministic
@@ -56,13 +56,6 @@ def init_ran(history: Sequence[Step], seq: int) -> bool:
     return seq == 1
 
 
-class Runs(Protocol):
-    """Lets the handler of a task go on: a `NativeHost`."""
-
-    def resume(self, task: Task, completion: Completion, now: int) -> Outcome: ...
-    def go_on(self, task: Task) -> Outcome: ...
-
-
 class Replay:
     """Feeds a history to a handler that begins anew, and holds it to what is recorded.
 
@@ -76,9 +69,8 @@ class Replay:
     """
 
     def __init__(
-        self, host: Runs, task: Task, history: Sequence[Step], plan: Plan, now: int, compares: bool
+        self, task: Task, history: Sequence[Step], plan: Plan, now: int, compares: bool
     ) -> None:
-        self._host = host
         self._task = task
         self._history = history
         self._plan = plan
@@ -126,7 +118,7 @@ class Replay:
             late = [c for c in step.completions if self._task.commands.is_behind(c.number)]
             left = deque([*self._take_noted(), *late, *news])
             while left and type(outcome) is Suspended:
-                outcome = self._take(self._host.resume(self._task, left.popleft(), step.time))
+                outcome = self._take(resume(self._task, left.popleft(), step.time))
             missed = self._task.commands.missed(step)
             if type(outcome) is not Suspended and not missed and self._is_restarted_at(i):
                 return self._ended_anew(outcome, step, i)
@@ -151,10 +143,10 @@ class Replay:
                 break  # it came too late
             if self._task.feed(completion, self._now):
                 ran = True
-                outcome = self._take(self._host.go_on(self._task))
+                outcome = self._take(go_on(self._task))
         while type(outcome) is Suspended and self._task.catch_up(self._now):
             ran = True
-            outcome = self._take(self._host.go_on(self._task))
+            outcome = self._take(go_on(self._task))
         if type(outcome) is Suspended:  # with a promise that it does not wait for alone
             self._done.extend(self._task.take()[1])
         return self._rest(outcome, ran)
