@@ -14,7 +14,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import lru_cache
 from itertools import count
@@ -201,10 +201,12 @@ class Calls:
         sink: Sink,
         waiter: object,
         keep: bool = False,
+        put: Callable[[Sending], object] | None = None,
     ) -> str:
         """Send one call and return its message id; `sink` gets `waiter` with the outcome, exactly once.
 
         With `keep`, what it comes to is kept without a key, too, and the id is that of its invocation.
+        `put` takes what is to be sent, and hands it to `send` soon, by default at once.
 
         Raises what `ask` raises; then `sink` gets nothing.
         """
@@ -231,13 +233,18 @@ class Calls:
         now = time.monotonic()
         deadline = now + timeout
         self._pending[id] = (sink, waiter, deadline, kind, f"{full}.{handler}", timeout, place, then)
-        self._put(Sending(place, ((key, value),), id, kind == TELL, deadline, now))
+        (put or self._put)(Sending(place, ((key, value),), id, kind == TELL, deadline, now))
         self._deadlines.watch(deadline)
         if self._closed.is_set():
             self._refuse_closed(id)
         if not keep:
             return id
         return idempotency.make_id(full, handler, idempotency.mark(idempotency_key, payload))
+
+    def send(self, sendings: list[Sending]) -> None:
+        """Hand to the sender what `submit` has put elsewhere, all at once: it is woken for all together."""
+        for sending in sendings:
+            self._put(sending)
 
     def _refuse_closed(self, id: str) -> None:
         """Take back a call that was made while this was closed, unless `close` has ended it."""

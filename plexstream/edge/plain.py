@@ -18,10 +18,11 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from plexstream.edge import problems
 from plexstream.edge.actors import Actors, check_arguments, query_arguments, timeout_of
-from plexstream.edge.calls import READ_ONLY
+from plexstream.edge.calls import READ_ONLY, Calls
 from plexstream.edge.guard import JSON_TYPES, Guard
 from plexstream.edge.paths import ACTORS, route
 from plexstream.edge.problems import Header, Problem
+from plexstream.edge.sender import Sending
 from plexstream.edge.waiters import Done
 from plexstream.model.message import ASK, TELL
 
@@ -94,7 +95,7 @@ class Plain:
                 check_arguments(payload)
             id = self._actors.calls.submit(
                 TELL if kind == "tell" else ASK, self._target, self._handler, payload, self._timeout,
-                self._key, headers, self._sink, self, kind == "tell",
+                self._key, headers, self._sink, self, kind == "tell", self._sink.put,
             )  # fmt: skip
             if kind == "tell":
                 self._id = id
@@ -139,10 +140,26 @@ def lines(headers: list[Header]) -> bytes:
 
 
 class _Sink:
-    """Finishes plain calls on their event loop, each batch with a single `call_soon_threadsafe`."""
+    """Finishes plain calls on their event loop, each batch with a single `call_soon_threadsafe`.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    And lets them go together: those that one look at the sockets has brought. For each by itself the sender's
+    thread would be woken, and take turns with this one.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, calls: Calls) -> None:
         self._loop = loop
+        self._calls = calls
+        self._put: list[Sending] = []
+
+    def put(self, sending: Sending) -> None:
+        """To be sent. On the loop."""
+        if not self._put:
+            self._loop.call_soon(self._send)
+        self._put.append(sending)
+
+    def _send(self) -> None:
+        sendings, self._put = self._put, []
+        self._calls.send(sendings)
 
     def deliver(self, done: list[Done]) -> None:
         try:
@@ -219,7 +236,7 @@ class PlainCalls:
         except Problem:
             return None
         if self._sink is None:
-            self._sink = _Sink(asyncio.get_running_loop())
+            self._sink = _Sink(asyncio.get_running_loop(), self._actors.calls)
         return Plain(
             self._actors, self._sink, connection, kind, target, handler, body, timeout,
             key.decode("latin-1") if key else "", path, request_id, keep_alive,
