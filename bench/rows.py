@@ -173,7 +173,7 @@ def memory_row(address: str, peers: list[Contender], s: Sizes) -> list[Task]:
         if who.name == MAILBOX:
             tasks.append(Task("plexstream, active", per_key(who, False), 1))
             tasks.append(Task("plexstream, idle", per_key(who, True), 1))
-        elif who.name != FED:
+        elif who.name not in (FED, STREAMS):  # a JVM's heap is as large as it likes, with few keys, too
             tasks.append(Task(who.name, per_key(who, False), 1))
     return [*tasks, Task("large state", lambda: memory.larger_than_memory(address, s.megabytes)._asdict(), 1)]
 

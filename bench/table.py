@@ -218,7 +218,7 @@ def _memory(samples: Samples) -> list[Line | None]:
     found: list[Line | None] = []
     for what, label, bound in (
         ("plexstream, active", "an active actor", 1_200), ("plexstream, idle", "an idle actor", 1_000),
-        (RAW, "a key, by hand", 0), (QUIX, "a key, Quix Streams", 0), (STREAMS, "a key, Kafka Streams", 0),
+        (RAW, "a key, by hand", 0), (QUIX, "a key, Quix Streams", 0),
     ):  # fmt: skip
         targets = [Target(False, bound, f"≤ {bound:,} bytes")] if bound else []
         text = f"memory of {label}"
