@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 import socket
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from echo import LONG, error, eventually, reply
 
+from plexstream.edge import plain
 from plexstream.edge.plain import PlainCalls
 
 sys.path.append(str(Path(__file__).parent / "hostile"))
@@ -89,9 +92,9 @@ def taken(monkeypatch):
     real = PlainCalls.take
 
     def noting(self, *request):
-        plain = real(self, *request)
-        found.append(plain is not None)
-        return plain
+        call = real(self, *request)
+        found.append(call is not None)
+        return call
 
     monkeypatch.setattr(PlainCalls, "take", noting)
     return found
@@ -113,10 +116,10 @@ def exchange(node, data: bytes) -> bytes:
 
 def both(node, data: bytes) -> tuple[bytes, list, bytes, list]:
     """What is answered, and what is sent on, the short way and the long one."""
-    plain = node.server.connections.plain
+    way_of_plain = node.server.connections.plain
     found = []
     try:
-        for way in (plain, None):
+        for way in (way_of_plain, None):
             node.server.connections.plain = way
             before = len(node.responder.seen)
             answer = exchange(node, data)
@@ -128,7 +131,7 @@ def both(node, data: bytes) -> tuple[bytes, list, bytes, list]:
             ]
             found += [answer, sent]
     finally:
-        node.server.connections.plain = plain
+        node.server.connections.plain = way_of_plain
     return tuple(found)
 
 
@@ -144,17 +147,17 @@ def test_both_ways_give_the_same(node, name, answers):
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_both_ways_have_the_same_headers(node, name):
-    plain = node.server.connections.plain
+    way_of_plain = node.server.connections.plain
     heads = []
     try:
-        for way in (plain, None):
+        for way in (way_of_plain, None):
             node.server.connections.plain = way
             found = dict(say(node, PLAIN[name]).headers)
             assert found.pop("date")
             found.pop("location", None)
             heads.append(list(found.items()))
     finally:
-        node.server.connections.plain = plain
+        node.server.connections.plain = way_of_plain
     assert heads[0] == heads[1]
 
 
@@ -205,10 +208,10 @@ def test_both_ways_are_counted_the_same(node):
         kinds = [("ask", "ok"), ("ask", "bad_json"), ("tell", "ok"), ("read", "ok"), ("ask", "rejected")]
         return [node.registry.get_sample_value(name, {"kind": k, "outcome": o}) or 0 for k, o in kinds]
 
-    plain = node.server.connections.plain
+    way_of_plain = node.server.connections.plain
     grown = []
     try:
-        for way in (plain, None):
+        for way in (way_of_plain, None):
             node.server.connections.plain = way
             node.responder.answer = ANSWERS["result"]
             before = counted()
@@ -218,7 +221,7 @@ def test_both_ways_are_counted_the_same(node):
             exchange(node, PLAIN["ask"])
             grown.append([now - then for now, then in zip(counted(), before, strict=True)])
     finally:
-        node.server.connections.plain = plain
+        node.server.connections.plain = way_of_plain
     assert grown == [[1, 1, 1, 1, 1]] * 2
 
 
@@ -258,6 +261,25 @@ def test_the_short_way_has_the_same_deadline(node):
     short, _, long, _ = both(node, post(path=PATH + "?timeout=0.05"))
     assert short == long
     assert b"504" in short
+
+
+def test_calls_of_one_look_at_the_sockets_go_together_and_in_order():
+    class Calls:
+        sent: ClassVar = []
+        send = sent.append
+
+    async def main():
+        sink = plain._Sink(asyncio.get_running_loop(), Calls())
+        for look in ([1, 2, 3], [4]):
+            for sending in look:
+                sink.put(sending)
+            assert look not in Calls.sent
+            await asyncio.sleep(0)
+            assert Calls.sent[-1] == look
+        await asyncio.sleep(0)
+        assert len(Calls.sent) == 2
+
+    asyncio.run(main())
 
 
 def test_a_client_that_has_gone_harms_nobody(node):
