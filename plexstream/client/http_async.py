@@ -26,15 +26,22 @@ class _Connection(asyncio.Protocol):
         self._answers = Answers()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Answer | Failed] | None = None
-        self._left: Fault | None = None
+        self.is_lost = False
 
     def exchange(self, request: bytes, until: float) -> asyncio.Future[Answer | Failed]:
         """Send a request. The future gets its answer, or why there is none."""
-        assert self._transport is not None
         self.until = until
-        self._waiter = waiter = self._pool.loop.create_future()
-        self._transport.write(request)
+        waiter: asyncio.Future[Answer | Failed] = self._pool.loop.create_future()
+        if self._transport is None or self._transport.is_closing():  # it would drop the request
+            waiter.set_result(failed(Fault.NOT_SENT, ConnectionError("the server closed the connection")))
+        else:
+            self._waiter = waiter
+            self._transport.write(request)
         return waiter
+
+    def is_open(self) -> bool:
+        """Whether it can carry a request, as far as this loop has heard."""
+        return self._transport is not None and not self._transport.is_closing()
 
     def give_up(self, error: BaseException, fault: Fault) -> None:
         """Close it; who waits is told so."""
@@ -82,6 +89,7 @@ class _Connection(asyncio.Protocol):
             self._answered(answer, False)
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.is_lost = True
         self._pool.lost(self)
         self._end(failed(Fault.BROKEN, error or ConnectionError("the server closed the connection")))
 
@@ -99,15 +107,17 @@ class _Pool:
 
     def take(self, now: float) -> _Connection | None:
         """The connection that was used last, if any is idle and not for too long."""
-        if self._idle:
+        while self._idle:
             connection, _ = self._idle.popitem()
-            if connection.until > now:
+            if connection.until > now and connection.is_open():
                 return connection
             connection.expire()
         return None
 
     def add(self, connection: _Connection) -> None:
-        self._open.add(connection)
+        """A new one, which may have been lost meanwhile."""
+        if not connection.is_lost:
+            self._open.add(connection)
 
     def watch(self, until: float) -> None:
         """Some connection is to be looked at then."""

@@ -15,7 +15,7 @@ import httptools
 import pytest
 
 from plexstream.client import AsyncClient, Client, http_async
-from plexstream.client.over_http import Answer
+from plexstream.client.over_http import Answer, Fault
 from plexstream.client.wire import Answers, Origin
 from plexstream.model.errors import BadArguments, ConfigError, LogUnavailable, TimedOut
 
@@ -355,6 +355,48 @@ def test_a_caller_that_is_cancelled_leaves_no_answer_behind():
                     await client.ask("a/b", "c")
             assert await asyncio.to_thread(gone.wait, 9)  # it need not work on
             assert await client.ask("a/b", "c") == 2
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_is_just_closing_carries_nothing():
+    """asyncio tells of an end one turn of the loop after it has heard of it; what is written then is lost."""
+
+    class Closing:
+        closing = False
+        written = b""
+
+        def is_closing(self):
+            return self.closing
+
+        def write(self, data):
+            self.written += data
+
+        def abort(self):
+            self.closing = True
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        pool = http_async._Pool(loop)
+        made = []
+        for _ in range(2):
+            connection = http_async._Connection(pool)
+            connection.connection_made(Closing())
+            pool.add(connection)
+            pool.release(connection)
+            made.append(connection)
+        made[1]._transport.closing = True
+        assert pool.take(loop.time()) is made[0]
+        made[0]._transport.closing = True
+        answer = await asyncio.wait_for(made[0].exchange(b"x", loop.time() + 60), 10)
+        assert answer.fault is Fault.NOT_SENT
+        assert made[0]._transport.written == b""
+        for connection in made:
+            connection.connection_lost(None)
+        late = http_async._Connection(pool)
+        late.connection_lost(None)
+        pool.add(late)
+        await asyncio.wait_for(pool.close(), 10)
 
     asyncio.run(main())
 
