@@ -130,7 +130,7 @@ class Http:
     def _take(self) -> _Connection | None:
         if self._process != os.getpid():  # forked: these are the parent's connections
             self._process = os.getpid()
-            self._idle.clear()
+            self._close_idle()
         while True:
             try:
                 connection = self._idle.pop()

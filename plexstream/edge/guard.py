@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from plexstream.edge.problems import Problem
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-JSON_TYPES = frozenset(
+_JSON = frozenset(
     {b"application/json", b"application/x-ndjson", b"application/ndjson", b"application/jsonl"}
 )
 _NOT_OF_PAGES = frozenset({b"idempotency-key", b"x-request-id"})
@@ -77,7 +77,7 @@ class Guard:
                     f"a page of {_shown(origin)} may not call this server: add it to origins in [http] of "
                     "plexstream.toml if it may",
                 )  # fmt: skip
-        if scope["method"] in _SAFE or own or (media is not None and _is_json(media)):
+        if scope["method"] in _SAFE or own or (media is not None and is_json(media)):
             return None
         if scope["raw_path"].startswith(_SECRET_IN_PATH):
             return None
@@ -128,11 +128,12 @@ def _name(host: bytes) -> str:
     return found[1] or found[2] if found else ""
 
 
-def _is_json(media: bytes) -> bool:
-    if media in JSON_TYPES:
+def is_json(media: bytes) -> bool:
+    """Whether a content type is one that no page can send to another site without being allowed to."""
+    if media in _JSON:
         return True
     kind = media.partition(b";")[0].strip().lower()
-    return kind in JSON_TYPES or (kind.startswith(b"application/") and kind.endswith(b"+json"))
+    return kind in _JSON or (kind.startswith(b"application/") and kind.endswith(b"+json"))
 
 
 def _shown(value: bytes) -> str:

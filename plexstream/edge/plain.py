@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from plexstream.edge import problems
 from plexstream.edge.actors import Actors, check_arguments, query_arguments, timeout_of
 from plexstream.edge.calls import READ_ONLY, Calls
-from plexstream.edge.guard import JSON_TYPES, Guard
+from plexstream.edge.guard import Guard, is_json
 from plexstream.edge.paths import ACTORS, route
 from plexstream.edge.problems import Header, Problem
 from plexstream.edge.sender import Sending
@@ -223,7 +223,9 @@ class PlainCalls:
         try:
             target, handler, tell = route(path)
             if method == b"POST":
-                if length > self._actors.max_body or not (media in JSON_TYPES or key or request_id):
+                if length > self._actors.max_body:
+                    return None
+                if not (key or request_id or (media is not None and is_json(media))):
                     return None
                 kind = "tell" if tell else "ask"
                 timeout = _timeout_of(query, b"")
