@@ -33,7 +33,7 @@ def run(program, *arguments, folder=None, **environment):
     """Run a program, with the parts that were built in `folder`."""
     built = ["-c", WITH_BUILT, str(folder)] if folder else []
     command = [sys.executable, *built, str(program), *map(str, arguments)]
-    environment = {**os.environ, "PYTHONHASHSEED": "0", **environment}
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "PLEXSTREAM_COMPILED": "1", **environment}
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
 
 

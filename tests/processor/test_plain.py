@@ -1,11 +1,18 @@
 """What is compiled does what Python does, in random programs that are rich in plain turns."""
 
+import gc
+import json
+import logging
 import shutil
 import subprocess
+import tracemalloc
 from pathlib import Path
 
+import plain_worlds
 import pytest
 from compiled_parts import COMPILER, SOURCES, build, build_mutant, run
+
+from plexstream.model.message import TELL, Envelope
 
 PROGRAM = Path(__file__).parent / "plain_worlds.py"
 SEEDS = 60
@@ -100,3 +107,43 @@ def test_it_does_so_under_sanitizers(tmp_path, expected):
     )  # fmt: skip
     assert said[:-1] == expected[:20]
     assert share(said) > SHARE
+
+
+@pytest.mark.parametrize(
+    ("handler", "arguments"),
+    [
+        ("add", {"by": 1}), ("add", {"by": "wrong"}), ("say", {"what": "a", "twice": True}),
+        ("take", {"value": [1.5, {"a": None}]}), ("wrong", {"field": "n", "value": "text"}),
+        ("share_of", {"a": 1, "b": 3}), ("share_of", {"a": 1, "b": 0}), ("grow", {"by": 4_000}),
+        ("emit", {"topic": "no such", "value": 1}), ("emit", {"topic": "out", "value": "y" * 1_100}),
+        ("nan", {}), ("big", {}), ("same", {}),
+        *(("fail", {"how": how}) for how in ("reject", "exit", "delete", "result", "large", "returned")),
+    ],
+)  # fmt: skip
+def test_nothing_is_kept(handler, arguments, caplog):
+    """Each round of messages leaves as much in memory as the one before: no reference is kept."""
+    caplog.set_level(logging.CRITICAL)
+    world, count = plain_worlds.Run(0), 300
+    sizes = []
+    tracemalloc.start()
+    try:
+        for number in range(5):
+            offsets = range(number * count, (number + 1) * count)
+            payload = json.dumps(arguments).encode()
+            target = "default/default/plain/1"
+            e = Envelope(TELL, "", target, handler, payload, origin="o")
+            world.p.receive([(o, e._replace(id=f"m{o}", origin_seq=o)) for o in offsets], world.now)
+            while (records := world.p.take()) is not None:
+                world.p.acknowledged(world.p.fold.next + len(records) - 1)
+            for lane in world.p.outbox.lanes:
+                lane.queue.clear()
+            world.p.answers.clear()
+            world.p.ledger.mark()  # forgets what was noted since the last one
+            records = world.p.take()
+            world.p.acknowledged(world.p.fold.next + len(records) - 1)
+            gc.collect()
+            sizes.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    # The smallest object has 28 bytes; what memory is kept for later does not grow with the messages.
+    assert (sizes[-1] - sizes[-2]) / count < 24, sizes
