@@ -3,6 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 # So many processes run files of tests, each with a broker of its own; most of a test's time is waiting.
 JOBS ?= 2
+PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+# What runs compiled code, once more without it; both ways of talking to Kafka are in tests/log.
+TWINS := $(addprefix tests/,hosts node otp processor programs schema simulation store) \
+	--ignore tests/processor/test_plain.py --ignore tests/simulation/test_compiled.py
 READY := .venv/.ready
 PATHS := $(wildcard plexstream tests tools bench examples)
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
@@ -22,9 +26,10 @@ lint: $(READY)  ## formatting rules, types, and which package may import which
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## lint, then every test, against a real Kafka broker (ARGS="-k word" for some; JOBS=1: one by one)
+test: lint  ## lint, then every test, against a real Kafka broker, and without what is compiled (ARGS="-k word": some)
 	tools/need kafka
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
+	$(if $(ARGS),,PLEXSTREAM_COMPILED=0 $(PYTEST) -m "not kafka" $(TWINS))
 
 demo: $(READY)  ## the flights example, end to end
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/flights/run $(ARGS)
