@@ -19,6 +19,7 @@ from plexstream.inspection.topic_state import states
 from plexstream.log.base import Log
 from plexstream.log.embedded import repair
 from plexstream.log.installation import count_of
+from plexstream.log.kafka import produce
 from plexstream.log.open import open_log
 from plexstream.model.compiled import WANTED
 from plexstream.model.errors import ConfigError, LogError, PlexstreamError
@@ -91,6 +92,7 @@ def _compiled() -> Finding:
     parts = {
         "the codec": codec.COMPILED, "the look at values": values.COMPILED,
         "plain turns": INVOKER is not None and plain.COMPILED,
+        "records to Kafka": produce.COMPILED,
     }  # fmt: skip
     missing = [part for part, there in parts.items() if not there]
     used = ", ".join(part for part, there in parts.items() if there)
