@@ -12,10 +12,11 @@ from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from plexstream.edge import heads, problems, refusals
+from plexstream.edge.patience import Ending, Taking
 from plexstream.edge.plain import Plain
 from plexstream.edge.problems import Problem
 from plexstream.edge.shared import NEVER_ASKED, Connections
@@ -24,17 +25,10 @@ SLICE = 8 << 10
 """Bytes that are parsed at once while headers arrive."""
 BODY_SLICE = 64 << 10
 """The same of a body."""
-LINGER_S = 1.0
-"""How long is read on, and thrown away, after an answer that ends a connection: what is closed with something
-unread takes its answer back."""
 FRAMING = 8
 """Bytes of a chunked body's frame for each of its own: chunks of one byte have six."""
-DISCARD = 16 << 20
-"""Bytes that are thrown away so."""
 MAX_LINGERING = 64
-"""Connections over the limit that are given that time."""
-LEAST_RATE = 1 << 10
-"""Bytes a second that a client has to take of an answer."""
+"""Connections over the limit that are given time to read why."""
 _CLOSE = b"connection: close\r\n"
 
 
@@ -62,11 +56,9 @@ class Connection(HttpToolsProtocol):
         self._refusal: Problem | None = None  # found while parsing
         self._at_last: Problem | None = None  # to be sent when what came before has its answers
         self._ending = False
-        self._discarded = 0
         self._request_timer: asyncio.TimerHandle | None = None
-        self._write_timer: asyncio.TimerHandle | None = None
-        self._end_timer: asyncio.TimerHandle | None = None
-        self._unsent = 0
+        self._taking: Taking
+        self._end_of_it: Ending
 
     def _has_answered(self) -> bool:
         cycle = self.cycle
@@ -77,6 +69,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         all = self._all
+        self._taking = Taking(transport, self.loop, self._limits.request_s)
+        self._end_of_it = Ending(all, transport, self.loop)
         if len(all.open) >= self._limits.connections:
             if all.idle:
                 next(iter(all.idle)).close()
@@ -98,15 +92,14 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         all = self._all
-        if self not in all.open and self._end_timer is not None:
-            all.lingering -= 1
         all.open.discard(self)
         all.idle.pop(self, None)
         all.body_bytes -= sum(self._held)
         self._held.clear()
-        for timer in (self._request_timer, self._write_timer, self._end_timer):
-            if timer is not None:
-                timer.cancel()
+        self._taking.end()
+        self._end_of_it.over()
+        if self._request_timer is not None:
+            self._request_timer.cancel()
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -119,8 +112,7 @@ class Connection(HttpToolsProtocol):
         if self._has_answered():
             return False
         self.cycle.keep_alive = False
-        if self._end_timer is None:
-            self._end_timer = self.loop.call_later(self._limits.half_closed_s, self.transport.abort)
+        self._end_of_it.within(self._limits.half_closed_s)
         return True
 
     def shutdown(self) -> None:
@@ -148,16 +140,14 @@ class Connection(HttpToolsProtocol):
 
     def _abort_later(self) -> None:
         """A transport that is closed waits for its client to take what was written, however long."""
-        if self.transport.is_closing() and self._end_timer is None and self.transport.get_write_buffer_size():
-            self._end_timer = self.loop.call_later(self._limits.request_s, self.transport.abort)
+        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self._end_of_it.within(self._limits.request_s)
 
     # -- what arrives --------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         if self._ending:
-            self._discarded += len(data)
-            if self._discarded > DISCARD:
-                self.transport.abort()
+            self._end_of_it.discard(len(data))
             return
         try:
             if len(data) <= SLICE:
@@ -196,9 +186,7 @@ class Connection(HttpToolsProtocol):
         if self._in_head and self._fed > most:
             raise self._over_header_bytes()
         if self._fed > most + FRAMING * self._body:
-            raise self._found(
-                Problem(400, "bad_request", "the body's chunks are much smaller than what is around them")
-            )
+            raise self._found(refusals.chunks())
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -289,8 +277,7 @@ class Connection(HttpToolsProtocol):
 
     def _no_upgrade(self) -> None:
         """Other protocols are not spoken here. The parser gives up the body of whoever asks for one."""
-        has_body = any(n in (b"transfer-encoding", b"content-length") and v != b"0" for n, v in self.headers)
-        if not has_body:
+        if not heads.has_body(self.headers):
             self.cycle.keep_alive = False
             self._ending = True
             return
@@ -325,25 +312,11 @@ class Connection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        if self._write_timer is None:
-            self._watch_writing()
+        self._taking.begin()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
-
-    def _watch_writing(self) -> None:
-        self._unsent = self.transport.get_write_buffer_size()
-        self._write_timer = self.loop.call_later(self._limits.request_s, self._slow_to_read)
-
-    def _slow_to_read(self) -> None:
-        taken = self._unsent - self.transport.get_write_buffer_size()
-        if taken < LEAST_RATE * self._limits.request_s:
-            self.transport.abort()
-        else:
-            self._watch_writing()
+        self._taking.end()
 
     def _late(self) -> None:
         self._request_timer = None
@@ -385,15 +358,8 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         path = getattr(self, "url", b"").partition(b"?")[0][:500]
-        status, headers, body = problems.answer(problem, path.decode("latin-1"))
-        lines = [STATUS_LINE[status]]
-        for name, value in [*self.server_state.default_headers, *headers, (b"connection", b"close")]:
-            lines += [name, b": ", value, b"\r\n"]
-        self.transport.write(b"".join([*lines, b"\r\n", body]))
+        self.transport.write(heads.last_answer(problem, path, self.server_state.default_headers))
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        if self._end_timer is None:
-            if self not in self._all.open:
-                self._all.lingering += 1
-            self._end_timer = self.loop.call_later(LINGER_S, self.transport.abort)
+        self._end_of_it.linger(self not in self._all.open)

@@ -1,10 +1,11 @@
-"""What a request's head must be for it to be heard, whatever it asks for."""
+"""What a request's head must be for it to be heard, whatever it asks for, and what a connection ends with."""
 
 from __future__ import annotations
 
 import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from plexstream.edge.problems import Header, Problem
+from plexstream.edge.problems import Header, Problem, answer
 
 
 def check(version: str, url: bytes, headers: list[Header]) -> None:
@@ -27,3 +28,17 @@ def _take_host(url: bytes, headers: list[Header]) -> None:
         raise Problem(400, "bad_request", "the request's target is no path: begin it with /")
     host = of.host if not of.port else b"%s:%d" % (of.host, of.port)
     headers[:] = [h for h in headers if h[0] != b"host"] + [(b"host", host)]
+
+
+def has_body(headers: list[Header]) -> bool:
+    """Whether a request says that it has a body."""
+    return any(name in (b"transfer-encoding", b"content-length") and value != b"0" for name, value in headers)
+
+
+def last_answer(problem: Problem, path: bytes, always: list[Header]) -> bytes:
+    """The problem that a connection ends with, as bytes. `always`: headers of all answers."""
+    status, headers, body = answer(problem, path.decode("latin-1"))
+    lines = [STATUS_LINE[status]]
+    for name, value in [*always, *headers, (b"connection", b"close")]:
+        lines += [name, b": ", value, b"\r\n"]
+    return b"".join([*lines, b"\r\n", body])

@@ -39,6 +39,11 @@ def header_bytes(limits: HttpLimits) -> Problem:
     return Problem(431, "headers_too_large", detail)
 
 
+def chunks() -> Problem:
+    """A body whose frames are most of it."""
+    return Problem(400, "bad_request", "the body's chunks are much smaller than what is around them")
+
+
 def bodies(limits: HttpLimits) -> Problem:
     """All clients together send more than is kept in memory."""
     return Problem(
