@@ -30,7 +30,7 @@ def mend(config: Config, convert: bool, yes: bool) -> None:
 
 def _repair(config: Config, yes: bool) -> None:
     from plexstream.log.embedded import repair
-    from plexstream.node.partition.takeover.proven import void
+    from plexstream.node.partition.takeover.losses.proven import void
 
     out = stdout()
     damages = repair.examine(config.log_dir).damages
@@ -53,7 +53,7 @@ def _repair(config: Config, yes: bool) -> None:
 def _beyond(config: Config, proven: dict[Place, int]) -> list[Damage]:
     """What the state stores prove to be missing. `proven` gets the ends that they know."""
     from plexstream.log.open import open_log
-    from plexstream.node.partition.takeover.proven import beyond
+    from plexstream.node.partition.takeover.losses.proven import beyond
 
     topics = config.topics()
     log = open_log(config.log_url())

@@ -15,7 +15,7 @@ from plexstream.model.life import FIELD
 from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
 from plexstream.node.lanes.encode import journal_items
-from plexstream.node.partition.takeover.snapshots import split_fields
+from plexstream.node.partition.sums.snapshots import split_fields
 from plexstream.schema.codec import encode_journal, encode_turn
 
 CAUSE = "tool"

@@ -23,7 +23,7 @@ from plexstream.log.kafka import produce
 from plexstream.log.open import open_log
 from plexstream.model.compiled import WANTED
 from plexstream.model.errors import ConfigError, LogError, PlexstreamError
-from plexstream.node.partition.takeover.proven import beyond
+from plexstream.node.partition.takeover.losses.proven import beyond
 from plexstream.node.setup.config import Config, unknown_variables
 from plexstream.node.setup.retention import unsafe
 from plexstream.node.shared.clocks import ADVICE

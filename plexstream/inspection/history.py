@@ -13,8 +13,8 @@ from plexstream.model.errors import HistoryGone, Malformed, TopicMissing
 from plexstream.model.journal import Claim, JournalRecord, Partition, Step, Turn
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.topics import Topics
-from plexstream.node.partition.takeover.lineage import LIFE_KEY, Lineage, decode
-from plexstream.node.partition.takeover.snapshots import PARTITION_KEY, SENTINEL, piece_key, split_fields
+from plexstream.node.partition.sums.lineage import LIFE_KEY, Lineage, decode
+from plexstream.node.partition.sums.snapshots import PARTITION_KEY, SENTINEL, piece_key, split_fields
 from plexstream.processor import Restore
 from plexstream.processor.journal.fold import Fold
 from plexstream.processor.ports import PieceKey, Settings, Store

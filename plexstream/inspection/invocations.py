@@ -20,7 +20,7 @@ from plexstream.model.journal import Command, CommandKind, Completion, Step, Tur
 from plexstream.model.message import ASK
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.topics import Topics
-from plexstream.node.partition.takeover.snapshots import split_fields
+from plexstream.node.partition.sums.snapshots import split_fields
 from plexstream.processor.ports import Store
 from plexstream.processor.state.histories import own_step
 from plexstream.processor.waiting.invocation import invocation as waiting

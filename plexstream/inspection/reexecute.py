@@ -32,7 +32,7 @@ from plexstream.model.snapshot import Piece
 from plexstream.model.text import said
 from plexstream.model.timer import decode_timer
 from plexstream.model.topics import Topics
-from plexstream.node.partition.takeover.snapshots import split_fields
+from plexstream.node.partition.sums.snapshots import split_fields
 from plexstream.processor.actors.actors import RAW
 from plexstream.processor.actors.lives import Lives
 from plexstream.processor.actors.readers import EntryReader

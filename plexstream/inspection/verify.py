@@ -17,7 +17,7 @@ from plexstream.model.errors import LogError, Malformed, StoreCorrupt
 from plexstream.model.journal import Partition
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.topics import Topics
-from plexstream.node.partition.takeover.snapshots import PARTITION_KEY, split_fields
+from plexstream.node.partition.sums.snapshots import PARTITION_KEY, split_fields
 from plexstream.processor import Restore, Settings, Store
 from plexstream.processor.ports import Due, PieceKey
 from plexstream.processor.state.pieces import Pieces

@@ -17,7 +17,7 @@ from plexstream.model.life import FIELD, decode_life
 from plexstream.model.message import DeadLetter, Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
-from plexstream.node.partition.takeover.snapshots import split_fields
+from plexstream.node.partition.sums.snapshots import split_fields
 from plexstream.processor.journal.fold import MAILBOX, Fold
 from plexstream.processor.journal.spans import holds
 from plexstream.processor.ports import Settings

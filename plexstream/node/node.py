@@ -24,7 +24,7 @@ from plexstream.model.threads import unwell
 from plexstream.model.topics import Topics
 from plexstream.node.lags import Lags
 from plexstream.node.metrics import NodeMetrics
-from plexstream.node.partition.takeover import proven
+from plexstream.node.partition.takeover.losses import proven
 from plexstream.node.processes.ending import Ending
 from plexstream.node.setup import topology
 from plexstream.node.setup.config import Config

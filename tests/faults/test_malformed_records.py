@@ -19,7 +19,7 @@ from plexstream.model.address import full, partition_of
 from plexstream.model.message import ASK, REPLY, TELL, DeadLetter, Envelope
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.model.topics import Topics
-from plexstream.node.partition.takeover.snapshots import PARTITION_KEY, snapshot_key
+from plexstream.node.partition.sums.snapshots import PARTITION_KEY, snapshot_key
 from plexstream.schema.codec import decode_dead_letter, encode_envelope, encode_snapshot
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]

@@ -9,7 +9,7 @@ from plexstream.model.address import full
 from plexstream.model.journal import Claim, OutKind, Partition, Step, Turn
 from plexstream.model.life import FIELD, decode_life
 from plexstream.model.message import ASK, TELL, Envelope
-from plexstream.node.partition.takeover.snapshots import split_fields
+from plexstream.node.partition.sums.snapshots import split_fields
 from plexstream.processor import Processor, Restore, Settings
 from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec

@@ -11,7 +11,7 @@ from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable
 from plexstream.model.topics import Topics
 from plexstream.node.partition import watch
-from plexstream.node.partition.takeover.snapshots import SENTINEL
+from plexstream.node.partition.sums.snapshots import SENTINEL
 from plexstream.processor import Settings
 
 SOON = Settings(snapshot_interval=50, flush_interval=20)

@@ -16,7 +16,7 @@ from plexstream.model.journal import Claim, Inbox, Mark, Origin, Partition
 from plexstream.model.message import TELL, Envelope
 from plexstream.model.topics import Topics
 from plexstream.node.partition.numbers import AHEAD, ANY, JUMP, end_of
-from plexstream.node.partition.takeover.snapshots import (
+from plexstream.node.partition.sums.snapshots import (
     PARTITION_KEY,
     SENTINEL,
     partition_piece,

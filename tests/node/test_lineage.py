@@ -12,7 +12,7 @@ from plexstream.log.base import TopicSpec
 from plexstream.log.memory import MemoryLog
 from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
-from plexstream.node.partition.takeover.lineage import LIFE_KEY
+from plexstream.node.partition.sums.lineage import LIFE_KEY
 from plexstream.processor import Settings
 from plexstream.store.rocks import RocksStore
 

@@ -12,7 +12,7 @@ from plexstream.log.memory import MemoryLog
 from plexstream.model.address import partition_of
 from plexstream.model.errors import CallError
 from plexstream.model.topics import Topics
-from plexstream.node.partition.takeover import mailbox
+from plexstream.node.partition.takeover.losses import mailbox
 
 T = Topics("test.")
 ACTORS = [f"default/default/account/{n}" for n in range(12)]

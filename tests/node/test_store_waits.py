@@ -8,8 +8,8 @@ from installation import Installation, wait_until
 from plexstream.log.memory import MemoryLog
 from plexstream.model.errors import StoreCorrupt, StoreUnavailable
 from plexstream.node.partition.driver import Driver
+from plexstream.node.partition.sums.snapshots import PARTITION_KEY
 from plexstream.node.partition.takeover import opening
-from plexstream.node.partition.takeover.snapshots import PARTITION_KEY
 from plexstream.node.shared import stores
 from plexstream.processor import Settings
 from plexstream.schema.codec import decode_partition

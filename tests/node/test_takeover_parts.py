@@ -11,16 +11,9 @@ from plexstream.log.base import Record
 from plexstream.model.errors import Fenced, LogUnavailable, StoreUnavailable
 from plexstream.model.journal import Claim, Mark, Partition
 from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.node.partition.takeover import opening
-from plexstream.node.partition.takeover.filling import Filling
-from plexstream.node.partition.takeover.folding import Folding, Missed
-from plexstream.node.partition.takeover.ground import MAX_LOST, Ground, Phase
-from plexstream.node.partition.takeover.history import History
-from plexstream.node.partition.takeover.lineage import NOTHING, Lineage, Unfit
-from plexstream.node.partition.takeover.loading import Complete, Loading, Newer
-from plexstream.node.partition.takeover.opening import Opening
-from plexstream.node.partition.takeover.rebuild import Rebuild
-from plexstream.node.partition.takeover.snapshots import (
+from plexstream.node.partition.sums.history import History
+from plexstream.node.partition.sums.lineage import NOTHING, Lineage, Unfit
+from plexstream.node.partition.sums.snapshots import (
     CODE_KEY,
     PARTITION_KEY,
     SENTINEL,
@@ -28,7 +21,14 @@ from plexstream.node.partition.takeover.snapshots import (
     snapshot_key,
     split_fields,
 )
-from plexstream.node.partition.takeover.versions import Versions
+from plexstream.node.partition.sums.versions import Versions
+from plexstream.node.partition.takeover import opening
+from plexstream.node.partition.takeover.folding import Folding, Missed
+from plexstream.node.partition.takeover.ground import MAX_LOST, Ground, Phase
+from plexstream.node.partition.takeover.loading import Complete, Loading, Newer
+from plexstream.node.partition.takeover.losses.filling import Filling
+from plexstream.node.partition.takeover.opening import Opening
+from plexstream.node.partition.takeover.rebuild import Rebuild
 from plexstream.processor import Restore, Settings
 from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec

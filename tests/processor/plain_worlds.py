@@ -14,7 +14,7 @@ from plexstream.hosts.native import NativeHost
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import Claim, Mark, Partition
 from plexstream.model.message import ASK, TELL, Envelope
-from plexstream.node.partition.takeover.snapshots import split_fields
+from plexstream.node.partition.sums.snapshots import split_fields
 from plexstream.processor import BadRecord, Processor, Restore, Settings
 from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec

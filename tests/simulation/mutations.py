@@ -13,8 +13,9 @@ from plexstream.node.ingest.source import Source
 from plexstream.node.partition.driver import Driver
 from plexstream.node.partition.relay import Relay, _Way
 from plexstream.node.partition.service import Service
-from plexstream.node.partition.takeover import lineage, takeover
-from plexstream.node.partition.takeover.lineage import Comparison
+from plexstream.node.partition.sums import lineage
+from plexstream.node.partition.sums.lineage import Comparison
+from plexstream.node.partition.takeover import takeover
 from plexstream.node.partition.takeover.takeover import Takeover
 from plexstream.node.partition.upkeep import Upkeep
 from plexstream.processor import Processor

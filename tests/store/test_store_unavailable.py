@@ -10,7 +10,7 @@ import pytest
 
 from plexstream.model.errors import StoreCorrupt, StoreInUse, StoreUnavailable
 from plexstream.model.journal import Partition
-from plexstream.node.partition.takeover.snapshots import PARTITION_KEY, partition_piece
+from plexstream.node.partition.sums.snapshots import PARTITION_KEY, partition_piece
 from plexstream.store import rocks
 from plexstream.store.rocks import RocksStore, open_or_rebuild
 
@@ -19,7 +19,7 @@ import os, resource, sys
 from pathlib import Path
 from plexstream.model.errors import StoreUnavailable
 from plexstream.model.journal import Partition
-from plexstream.node.partition.takeover.snapshots import PARTITION_KEY, partition_piece
+from plexstream.node.partition.sums.snapshots import PARTITION_KEY, partition_piece
 from plexstream.store.rocks import RocksStore, open_or_rebuild
 
 path = Path(sys.argv[1])

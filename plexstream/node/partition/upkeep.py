@@ -13,8 +13,8 @@ from plexstream.model.snapshot import Snapshot
 from plexstream.node.lanes.encode import Output
 from plexstream.node.lanes.lanes import Lane
 from plexstream.node.partition.ages import Ages
-from plexstream.node.partition.takeover.lineage import LIFE_KEY, digest
-from plexstream.node.partition.takeover.snapshots import (
+from plexstream.node.partition.sums.lineage import LIFE_KEY, digest
+from plexstream.node.partition.sums.snapshots import (
     CODE_KEY,
     PARTITION_KEY,
     partition_piece,

@@ -19,7 +19,7 @@ from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.model.address import full
 from plexstream.model.journal import Claim, JournalRecord, Out, OutKind, Partition, Step, Turn
 from plexstream.model.message import ASK, ERROR, TELL, Envelope
-from plexstream.node.partition.takeover.snapshots import PARTITION_KEY, partition_piece, split_fields
+from plexstream.node.partition.sums.snapshots import PARTITION_KEY, partition_piece, split_fields
 from plexstream.processor import EffectCall, Processor, Restore, Settings, limits
 from plexstream.processor.state.pieces import Pieces
 from plexstream.processor.waiting.invocation.invocation import Invocation

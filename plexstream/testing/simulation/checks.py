@@ -14,7 +14,7 @@ from plexstream.model.errors import Malformed
 from plexstream.model.message import ASK, ERROR, REPLY, Envelope
 from plexstream.model.snapshot import Piece
 from plexstream.model.topics import Topics
-from plexstream.node.partition.takeover.snapshots import PARTITION_KEY
+from plexstream.node.partition.sums.snapshots import PARTITION_KEY
 from plexstream.processor.ports import Store
 from plexstream.processor.waiting.events.deadlock import FOUND, PROBE
 from plexstream.schema.codec import decode_dead_letter, decode_envelope, decode_partition

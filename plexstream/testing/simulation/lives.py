@@ -7,7 +7,7 @@ from random import Random
 import msgspec
 
 from plexstream.model.snapshot import Snapshot
-from plexstream.node.partition.takeover.lineage import LIFE_KEY, decode
+from plexstream.node.partition.sums.lineage import LIFE_KEY, decode
 from plexstream.store.keys import encode_key
 from plexstream.testing.simulation.process import SimProcess
 from plexstream.testing.simulation.stores import CrashStore

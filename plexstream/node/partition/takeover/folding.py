@@ -9,11 +9,11 @@ from typing import NamedTuple
 from plexstream.log.base import Record
 from plexstream.model.errors import Fenced, Malformed
 from plexstream.model.journal import Claim
+from plexstream.node.partition.sums.history import History
+from plexstream.node.partition.sums.lineage import Comparison, Unfit, digest
+from plexstream.node.partition.sums.snapshots import CODE_KEY, partition_piece
+from plexstream.node.partition.sums.versions import Versions
 from plexstream.node.partition.takeover.ground import Ground
-from plexstream.node.partition.takeover.history import History
-from plexstream.node.partition.takeover.lineage import Comparison, Unfit, digest
-from plexstream.node.partition.takeover.snapshots import CODE_KEY, partition_piece
-from plexstream.node.partition.takeover.versions import Versions
 from plexstream.processor import Restore, Settings
 from plexstream.schema.codec import decode_journal, is_claim
 

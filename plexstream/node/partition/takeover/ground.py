@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from plexstream.log.base import Place
 from plexstream.node.lanes.lanes import Lane
-from plexstream.node.partition.takeover.lineage import Facts
+from plexstream.node.partition.sums.lineage import Facts
 from plexstream.node.shared.services import WipeableStore
 
 MAX_LOST = 10_000_000

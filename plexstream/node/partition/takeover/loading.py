@@ -9,16 +9,16 @@ from plexstream.log.base import Record
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import Partition
 from plexstream.model.snapshot import Snapshot
-from plexstream.node.partition.takeover.ground import MAX_LOST, Ground
-from plexstream.node.partition.takeover.lineage import LIFE_KEY, Lineage
-from plexstream.node.partition.takeover.lineage import decode as decode_lineage
-from plexstream.node.partition.takeover.snapshots import (
+from plexstream.node.partition.sums.lineage import LIFE_KEY, Lineage
+from plexstream.node.partition.sums.lineage import decode as decode_lineage
+from plexstream.node.partition.sums.snapshots import (
     PARTITION_KEY,
     SENTINEL,
     piece_key,
     read_sentinel,
     snapshot_key,
 )
+from plexstream.node.partition.takeover.ground import MAX_LOST, Ground
 from plexstream.processor.ports import PieceKey
 from plexstream.schema.codec import decode_partition, decode_snapshot
 

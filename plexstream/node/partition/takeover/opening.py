@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from plexstream.model.errors import LogError, Malformed, StoreCorrupt, StoreUnavailable
 from plexstream.model.journal import Partition
-from plexstream.node.partition.takeover.snapshots import PARTITION_KEY
+from plexstream.node.partition.sums.snapshots import PARTITION_KEY
 from plexstream.node.shared.services import Opened, Services, WipeableStore, Wiped
 from plexstream.schema.codec import decode_partition
 

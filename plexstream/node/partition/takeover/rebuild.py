@@ -10,12 +10,12 @@ from typing import Protocol
 from plexstream.log.base import Record
 from plexstream.model.errors import Fenced, LogError
 from plexstream.model.journal import Partition
-from plexstream.node.partition.takeover.gone import Gone, Remains
+from plexstream.node.partition.sums.history import History
+from plexstream.node.partition.sums.lineage import other_life
+from plexstream.node.partition.sums.snapshots import SENTINEL
 from plexstream.node.partition.takeover.ground import Ground, Phase
-from plexstream.node.partition.takeover.history import History
-from plexstream.node.partition.takeover.lineage import other_life
 from plexstream.node.partition.takeover.loading import Loading, Newer
-from plexstream.node.partition.takeover.snapshots import SENTINEL
+from plexstream.node.partition.takeover.losses.gone import Gone, Remains
 from plexstream.node.shared.services import Services
 
 _log = logging.getLogger("plexstream.node")

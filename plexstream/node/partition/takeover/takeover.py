@@ -13,18 +13,18 @@ from plexstream.model.journal import Claim, Partition
 from plexstream.model.snapshot import Snapshot
 from plexstream.node.lanes.encode import journal_items
 from plexstream.node.lanes.lanes import Lane
-from plexstream.node.partition.takeover.filling import Filling
+from plexstream.node.partition.sums.history import History
+from plexstream.node.partition.sums.lineage import LIFE_KEY, Comparison, Facts, Unfit, look, unfit
+from plexstream.node.partition.sums.lineage import decode as decode_lineage
+from plexstream.node.partition.sums.snapshots import split_fields
+from plexstream.node.partition.sums.versions import Versions
 from plexstream.node.partition.takeover.folding import Folding, Missed
-from plexstream.node.partition.takeover.gone import Gone
 from plexstream.node.partition.takeover.ground import Ground, Phase
-from plexstream.node.partition.takeover.history import History
-from plexstream.node.partition.takeover.lineage import LIFE_KEY, Comparison, Facts, Unfit, look, unfit
-from plexstream.node.partition.takeover.lineage import decode as decode_lineage
-from plexstream.node.partition.takeover.mailbox import Mailbox
+from plexstream.node.partition.takeover.losses.filling import Filling
+from plexstream.node.partition.takeover.losses.gone import Gone
+from plexstream.node.partition.takeover.losses.mailbox import Mailbox
 from plexstream.node.partition.takeover.opening import Opening
 from plexstream.node.partition.takeover.rebuild import Rebuild
-from plexstream.node.partition.takeover.snapshots import split_fields
-from plexstream.node.partition.takeover.versions import Versions
 from plexstream.node.shared.services import Services, WipeableStore
 from plexstream.processor import Restore
 from plexstream.processor.state.pieces import Pieces

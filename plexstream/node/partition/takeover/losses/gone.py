@@ -13,7 +13,7 @@ from plexstream.log.base import Place
 from plexstream.log.installation import Control, Short, short_key
 from plexstream.model.errors import HistoryGone, LogError
 from plexstream.model.journal import Partition
-from plexstream.node.partition.takeover.lineage import Facts
+from plexstream.node.partition.sums.lineage import Facts
 from plexstream.node.shared.services import Services
 from plexstream.processor.journal.fold import UNKNOWN
 

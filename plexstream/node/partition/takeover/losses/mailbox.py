@@ -12,7 +12,7 @@ from plexstream.log.installation import Control, Short, short_key
 from plexstream.model.errors import Fenced, LogError
 from plexstream.model.journal import Inbox, Mark
 from plexstream.node.lanes.encode import journal_items
-from plexstream.node.partition.takeover.lineage import (
+from plexstream.node.partition.sums.lineage import (
     NOTHING,
     Facts,
     Lineage,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plexstream.model.journal import Partition
 from plexstream.model.snapshot import Snapshot
-from plexstream.node.partition.takeover.lineage import NOTHING, Comparison, Lineage
+from plexstream.node.partition.sums.lineage import NOTHING, Comparison, Lineage
 
 
 class History:

@@ -9,7 +9,7 @@ import msgspec
 
 from plexstream.model.journal import Claim
 from plexstream.model.snapshot import Snapshot
-from plexstream.node.partition.takeover.snapshots import CODE_KEY
+from plexstream.node.partition.sums.snapshots import CODE_KEY
 
 _log = logging.getLogger("plexstream.node")
 

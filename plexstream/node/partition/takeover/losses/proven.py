@@ -15,9 +15,9 @@ from plexstream.model.errors import Malformed, StoreCorrupt
 from plexstream.model.journal import Mark, Step, Turn
 from plexstream.model.topics import Topics
 from plexstream.node.lanes.encode import journal_items
-from plexstream.node.partition.takeover.filling import NOBODY
-from plexstream.node.partition.takeover.lineage import LIFE_KEY, decode
-from plexstream.node.partition.takeover.snapshots import PARTITION_KEY
+from plexstream.node.partition.sums.lineage import LIFE_KEY, decode
+from plexstream.node.partition.sums.snapshots import PARTITION_KEY
+from plexstream.node.partition.takeover.losses.filling import NOBODY
 from plexstream.node.shared.leftovers import store_path
 from plexstream.schema.codec import decode_partition
 from plexstream.store.rocks import peek

@@ -1,0 +1,1 @@
+"""What a partition has lost, and what proves it: nothing goes on without a word of somebody."""
