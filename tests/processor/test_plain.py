@@ -123,7 +123,7 @@ def test_it_does_so_under_sanitizers(tmp_path, expected):
 def test_nothing_is_kept(handler, arguments, caplog):
     """Each round of messages leaves as much in memory as the one before: no reference is kept."""
     caplog.set_level(logging.CRITICAL)
-    world, count = plain_worlds.Run(0), 300
+    world, count = plain_worlds.Run(0), 600
     sizes = []
     tracemalloc.start()
     try:
