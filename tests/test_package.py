@@ -64,7 +64,7 @@ def test_helpers_that_tests_import_have_names_of_their_own():
 
 
 LONGEST = 300
-STILL_LONGER = {"Connection": 331}
+STILL_LONGER: dict[str, int] = {}
 """Lines of classes that have yet to be taken apart. No number here may grow, and none may be added."""
 
 

@@ -16,17 +16,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from plexstream.edge import heads, problems, refusals
+from plexstream.edge.intake import Intake
 from plexstream.edge.patience import Ending, Taking
 from plexstream.edge.plain import Plain
 from plexstream.edge.problems import Problem
-from plexstream.edge.shared import NEVER_ASKED, Connections
+from plexstream.edge.shared import Connections
 
 SLICE = 8 << 10
 """Bytes that are parsed at once while headers arrive."""
 BODY_SLICE = 64 << 10
 """The same of a body."""
-FRAMING = 8
-"""Bytes of a chunked body's frame for each of its own: chunks of one byte have six."""
 MAX_LINGERING = 64
 """Connections over the limit that are given time to read why."""
 _CLOSE = b"connection: close\r\n"
@@ -45,15 +44,9 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._all = all
         self._limits = all.limits
-        self._in_head = True
+        self._intake = Intake(all.limits)
         self._receiving = False  # a request has begun to arrive, and not ended
-        self._fed = 0  # bytes of its head
-        self._head = 0  # bytes of its headers
-        self._most_head = all.limits.header_bytes
-        self._most_headers = all.limits.headers
-        self._body = 0
         self._held: deque[int] = deque()  # bytes of the bodies of requests without an answer
-        self._refusal: Problem | None = None  # found while parsing
         self._at_last: Problem | None = None  # to be sent when what came before has its answers
         self._ending = False
         self._request_timer: asyncio.TimerHandle | None = None
@@ -71,30 +64,16 @@ class Connection(HttpToolsProtocol):
         all = self._all
         self._taking = Taking(transport, self.loop, self._limits.request_s)
         self._end_of_it = Ending(all, transport, self.loop)
-        if len(all.open) >= self._limits.connections:
-            if all.idle:
-                next(iter(all.idle)).close()
-            else:
-                self._refuse_connection()
-                return
-        all.open.add(self)
-        all.idle[self] = NEVER_ASKED
-        self._request_timer = self.loop.call_later(self._limits.request_s, self._late)
-
-    def _refuse_connection(self) -> None:
-        all = self._all
-        all.refused += 1
-        if all.lingering >= MAX_LINGERING:
+        if all.admit(self):
+            self._request_timer = self.loop.call_later(self._limits.request_s, self._late)
+        elif all.lingering < MAX_LINGERING:
+            self._end(refusals.connections(self._limits))
+        else:
             self._ending = True
             self.transport.abort()
-            return
-        self._end(refusals.connections(self._limits))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        all = self._all
-        all.open.discard(self)
-        all.idle.pop(self, None)
-        all.body_bytes -= sum(self._held)
+        self._all.left(self, sum(self._held))
         self._held.clear()
         self._taking.end()
         self._end_of_it.over()
@@ -159,7 +138,7 @@ class Connection(HttpToolsProtocol):
         except Problem as problem:
             self._refuse(problem)
         except httptools.HttpParserError as error:
-            self._refuse(self._refusal or refusals.unreadable(error))
+            self._refuse(self._intake.refusal or refusals.unreadable(error))
         if self._receiving:
             if self._request_timer is None and not self._ending:
                 self._request_timer = self.loop.call_later(self._limits.request_s, self._late)
@@ -170,68 +149,45 @@ class Connection(HttpToolsProtocol):
     def _feed_slices(self, view: memoryview) -> None:
         while view and not self._ending:
             # Of headers little at once: what is over their limits is never parsed.
-            part = view[: SLICE if self._in_head else BODY_SLICE]
+            part = view[: SLICE if self._intake.in_head else BODY_SLICE]
             view = view[len(part) :]
             self._feed(part)
 
     def _feed(self, part: bytes | memoryview) -> None:
-        self._fed += len(part)
+        self._intake.feed(len(part))
         self.parser.feed_data(part)
         if self._receiving:
-            self._check_fed(len(part))
-
-    def _check_fed(self, last: int) -> None:
-        """What has not ended is handed to nobody, and kept by the parser: a header, a trailer."""
-        most = self._limits.header_bytes + last
-        if self._in_head and self._fed > most:
-            raise self._over_header_bytes()
-        if self._fed > most + FRAMING * self._body:
-            raise self._found(refusals.chunks())
+            self._intake.check(len(part))
 
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
         self._all.idle.pop(self, None)
-        self._receiving = self._in_head = True
-        self._fed = self._head = self._body = 0
+        self._receiving = True
+        self._intake.begin()
 
     def on_url(self, url: bytes) -> None:
         self.url += url
-        if len(self.url) > self._limits.url_bytes:
-            raise self._found(refusals.url(self._limits))
+        self._intake.url(self.url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:  # what is behind a chunked body is no header of the request
+        if not self._intake.in_head:  # what is behind a chunked body is no header of the request
             return
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
-        self._head += len(name) + len(value)
-        if self._head > self._most_head:
-            raise self._over_header_bytes()
-        if len(self.headers) > self._most_headers:
-            raise self._found(refusals.headers(self._limits))
-
-    def _over_header_bytes(self) -> Problem:
-        return self._found(refusals.header_bytes(self._limits))
-
-    def _found(self, problem: Problem) -> Problem:
-        self._refusal = problem
-        return problem
+        self._intake.header(name, value, len(self.headers))
 
     def on_headers_complete(self) -> None:
         if (plain := self._plain()) is not None:
-            self._in_head = False
+            self._intake.in_head = False
             self._held.append(0)
             self.cycle = plain
             return
-        try:
-            heads.check(self.parser.get_http_version(), self.url, self.headers)
-        except Problem as problem:
-            raise self._found(problem) from None
-        self._in_head = False
+        self._intake.heard(self.parser.get_http_version(), self.url, self.headers)
+        self._intake.in_head = False
         self._held.append(0)
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()  # makes the scope
@@ -249,14 +205,12 @@ class Connection(HttpToolsProtocol):
         return all.plain.take(self, parser.get_method(), self.url, self.headers, parser.should_keep_alive())
 
     def on_body(self, body: bytes) -> None:
-        self._body += len(body)
-        if self.cycle.response_complete:
+        if self.cycle.response_complete:  # nobody keeps it
+            self._intake.body(len(body), 0)
             return
-        all = self._all
-        all.body_bytes += len(body)
+        self._all.body_bytes += len(body)
         self._held[-1] += len(body)
-        if all.body_bytes > self._limits.body_bytes:
-            raise self._found(refusals.bodies(self._limits))
+        self._intake.body(len(body), self._all.body_bytes)
         if type(self.cycle) is Plain:  # whose bodies are small enough to be kept
             self.cycle.body += body
         else:
@@ -267,8 +221,7 @@ class Connection(HttpToolsProtocol):
         if not plain:
             super().on_message_complete()
         self._receiving = False
-        self._in_head = True
-        self._fed = 0
+        self._intake.end()
         if self._request_timer is not None:
             self._request_timer.cancel()
             self._request_timer = None
@@ -334,7 +287,7 @@ class Connection(HttpToolsProtocol):
         """Answer the request that arrives with a problem, after those before it, and end the connection."""
         cycle = self.cycle
         under_way = not self._has_answered()
-        if not under_way and self._receiving and not self._in_head:  # it has its answer
+        if not under_way and self._receiving and not self._intake.in_head:  # it has its answer
             self.close()
             return
         if under_way and (not cycle.more_body or self.pipeline):

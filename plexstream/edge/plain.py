@@ -41,8 +41,8 @@ class Answered(Protocol):
 
     loop: asyncio.AbstractEventLoop
 
-    def answer(self, lines: bytes, body: bytes, keep_alive: bool) -> None:
-        """Send an answer: its status line and headers, without what each answer has."""
+    def answer(self, head: bytes, body: bytes, keep_alive: bool) -> None:
+        """Send an answer. `head`: its status line and headers, without what each answer has."""
 
 
 class _NobodyWaits:

@@ -40,6 +40,23 @@ class Connections:
         self.body_bytes = 0
         self.refused = 0
 
+    def admit(self, connection: Shares) -> bool:
+        """Take a new one in, at the cost of the longest idle one if need be; False: all are busy."""
+        if len(self.open) >= self.limits.connections:
+            if not self.idle:
+                self.refused += 1
+                return False
+            next(iter(self.idle)).close()
+        self.open.add(connection)
+        self.idle[connection] = NEVER_ASKED
+        return True
+
+    def left(self, connection: Shares, held: int) -> None:
+        """It is closed. `held`: bytes of bodies that it had."""
+        self.open.discard(connection)
+        self.idle.pop(connection, None)
+        self.body_bytes -= held
+
     def rest(self, connection: Shares) -> None:
         """It has its answer, and is idle from now on. One timer for all: most are idle for a moment."""
         loop = connection.loop
