@@ -114,6 +114,7 @@ def test_from_a_restart_on_it_has_the_time_of_the_restart(made):
     made.plan = Plan(moments={1: (777, 3)})
     made.ask(RUN, "a")
     assert not made.turn.at.called
+    made.now()  # it has come there, and asks later
     made.ask(RUN, "b")
     made.ask(RUN, "c")
     assert (made.turn.at.call_args.args, made.turn.restarts, made.reached) == ((777,), 3, {1: 0})
