@@ -166,6 +166,8 @@ def test_a_log_put_back_to_an_earlier_point_is_told_and_goes_on(tmp_path, caplog
         ends = [i.end(p) for p in range(2)]
         if not store:
             wait_until(lambda: all(log.range((T.journal, p))[0] > 2 for p in range(2)))
+            drivers = i.worker.drivers.values()
+            wait_until(lambda: all(d.service and d.service.upkeep.lag == 0 for d in drivers))  # they have all
     shutil.copytree(state, tmp_path / "later")
     newer = dict(log._topics)
     put_back(log, backup)
