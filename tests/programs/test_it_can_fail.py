@@ -29,13 +29,13 @@ KNOWN = {
 date, which costs the time of the seeds before and nothing else."""
 
 
-@pytest.mark.timeout(600)
 @pytest.fixture(autouse=True)
 def in_python(monkeypatch):
     """The rules that are broken are the Python code's."""
     monkeypatch.setattr(partition, "mailbox", lambda *_: None)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("mutation", broken.ALL, ids=lambda m: m.__name__)
 def test_a_broken_rule_is_found(mutation, monkeypatch):
     mutation(monkeypatch)
