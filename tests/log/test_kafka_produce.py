@@ -1,6 +1,8 @@
 """Handing over to librdkafka, compiled and in Python: the same records, the same fates."""
 
 import gc
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -107,7 +109,7 @@ def test_only_producers_are_taken_for_producers(kafka):
 
 
 def test_a_group_that_librdkafka_refuses_leaves_no_callback_behind(log, topic):
-    producer = Producer({"bootstrap.servers": log.bootstrap, "message.max.bytes": 2_000})
+    producer = Producer({"bootstrap.servers": log.bootstrap, "message.max.bytes": 4_000})
 
     class Told:
         def __call__(self, error, message):
@@ -148,6 +150,53 @@ def test_fates_outlive_their_producer_and_threads_may_ask_at_any_time(log, topic
     del producer, fates, asking
     gc.collect()
     assert len(watch.undelivered()) == len(late)
+
+
+ASKED_WHILE_COLLECTING = """
+import gc, threading, time
+from confluent_kafka import Producer
+from plexstream.log.kafka import produce
+
+fates = produce.Watched()
+away = {"bootstrap.servers": "127.0.0.1:1", "message.timeout.ms": 1, "log_level": 0}
+producer = Producer(away | fates.settings)
+fates.attach(producer)
+fates.send([("t", 0, b"k", b"v")] * 4_000)
+while len(fates.undelivered()) < 4_000:
+    producer.poll(0.1)
+
+class Cycle:
+    def __init__(self):
+        self.own = self
+
+    def __del__(self):
+        time.sleep(0.01)  # another thread goes on
+
+ended = False
+
+def ask():
+    while not ended:
+        fates.unproven()
+        time.sleep(0)
+
+asking = threading.Thread(target=ask)
+asking.start()
+gc.set_threshold(50)
+for _ in range(5):
+    Cycle()  # found while more tuples are made than CPython has in store
+    fates.undelivered()
+ended = True
+asking.join()
+print("ended")
+"""
+
+
+def test_threads_may_ask_while_the_collector_runs_finalizers():
+    """Where one lets go of the GIL, no thread that takes it waits for who waits for the GIL."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASKED_WHILE_COLLECTING], capture_output=True, text=True, timeout=120
+    )
+    assert (done.stdout, done.stderr) == ("ended\n", "")
 
 
 def test_many_transactions_end_one_after_the_other(log, topic, handing_over):

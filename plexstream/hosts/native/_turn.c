@@ -245,6 +245,8 @@ changes(Invoker *self, PyObject *instance, PyObject *plan, long long room)
         count = find(self, instance, codecs, found, &size);
     if (count >= 0 && (room < size || (size > 0 && size + total > most)))
         count = -2;                    /* too much, or that is to be seen */
+    if (count >= 0 && PyList_GET_SIZE(slot(instance, self->i.cells)) > 0)
+        count = -2;                    /* code of users has run, and has kept something: host.set */
     if (count >= 0)
         patch = take(self, instance, found, count, total);
     for (int k = 0; k < MAX_FIELDS && found[k].name != NULL; k++) {
@@ -466,6 +468,10 @@ invoker_emit(Invoker *self, PyObject *const *args, Py_ssize_t count)
 {
     PyObject *turn = count == 4 ? args[0] : NULL, *key = count == 4 ? args[3] : NULL, *data = NULL;
     long long room, most;
+    if (self->seal == NULL) {          /* the last that is made */
+        PyErr_SetString(PyExc_TypeError, "this Invoker was not made");
+        return NULL;
+    }
     if (turn == NULL || !Py_IS_TYPE(turn, self->turn))
         goto python;
     PyObject *checked = PyObject_CallOneArg(self->check_topic, args[1]);

@@ -189,6 +189,19 @@ static void watch_dealloc(PyObject *self) {
     Py_TYPE(self)->tp_free(self);
 }
 
+/* What is made of fates is made with them locked: were the collector to run then, its finalizers could let go of the
+ * GIL, and a thread that takes it wait for the lock, for ever. */
+static int lock_for_python(Fates *fates) {
+    int collects = PyGC_Disable();
+    pthread_mutex_lock(&fates->lock);
+    return collects;
+}
+
+static void unlock_for_python(Fates *fates, int collects) {
+    pthread_mutex_unlock(&fates->lock);
+    if (collects) PyGC_Enable();
+}
+
 static PyObject *watch_clear(PyObject *self, PyObject *none) {
     Fates *fates = ((Watch *)self)->fates;
     pthread_mutex_lock(&fates->lock);
@@ -199,9 +212,9 @@ static PyObject *watch_clear(PyObject *self, PyObject *none) {
 
 static PyObject *watch_unproven(PyObject *self, PyObject *none) {
     Fates *fates = ((Watch *)self)->fates;
-    pthread_mutex_lock(&fates->lock);
+    int collects = lock_for_python(fates);
     PyObject *found = Py_BuildValue("(lsi)", fates->unproven, fates->topic ? fates->topic : "", (int)fates->partition);
-    pthread_mutex_unlock(&fates->lock);
+    unlock_for_python(fates, collects);
     return found;
 }
 
@@ -209,7 +222,7 @@ static PyObject *watch_undelivered(PyObject *self, PyObject *none) {
     Fates *fates = ((Watch *)self)->fates;
     PyObject *found = PyList_New(0);
     if (found == NULL) return NULL;
-    pthread_mutex_lock(&fates->lock);
+    int collects = lock_for_python(fates);
     for (Failure *f = fates->first; f != NULL; f = f->next) {
         PyObject *one = Py_BuildValue("(sy#y#i)", f->topic, f->key, (Py_ssize_t)f->key_len, f->value, (Py_ssize_t)f->len, f->err);
         if (one == NULL || PyList_Append(found, one)) {
@@ -219,7 +232,7 @@ static PyObject *watch_undelivered(PyObject *self, PyObject *none) {
         }
         Py_DECREF(one);
     }
-    pthread_mutex_unlock(&fates->lock);
+    unlock_for_python(fates, collects);
     return found;
 }
 

@@ -299,6 +299,10 @@ mailbox_receive(Mailbox *self, PyObject *const *args, Py_ssize_t count)
         PyErr_SetString(PyExc_TypeError, "receive(messages: list, at: int)");
         return NULL;
     }
+    if (self->ledger == NULL) {
+        PyErr_SetString(PyExc_TypeError, "this Mailbox was not made, or is gone");
+        return NULL;
+    }
     if (!ledger_open(self, &l))
         went = -1;
     while (went == 1 && at < PyList_GET_SIZE(args[0])) {

@@ -1,0 +1,67 @@
+"""What is compiled of a turn, where code of users runs at a moment that is out of the ordinary."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from plexstream import actor, handler, host, state
+from plexstream.hosts.native import NativeHost
+from plexstream.hosts.native.compiled import INVOKER
+from plexstream.processor.plain import COMPILED
+
+pytestmark = pytest.mark.skipif(INVOKER is None or not COMPILED, reason="nothing is compiled")
+
+
+@dataclass
+class Noted:
+    """Keeps something whenever it is read."""
+
+    n: int = 0
+
+    def __post_init__(self):
+        host.set("last", self.n)
+
+
+@actor(name="keeps")
+class Keeps:
+    noted: Noted | None = state(default=None)
+
+    @handler
+    def go(self, n: int):
+        self.noted = Noted.__new__(Noted)  # not read yet
+        self.noted.n = n
+
+
+class Nothing:
+    """A new actor's entries."""
+
+    def get(self, field, key):
+        return None
+
+    def scan(self, field):
+        return iter(())
+
+
+def result_of(compiled):
+    native = NativeHost({"keeps": Keeps.__plexstream__})
+    instance = native.activate("keeps", "default/default/keeps/1", {}, Nothing())
+    call = instance, "go", json.dumps({"n": 5}).encode(), 2, 1_000, "", "m"
+    return native.plain(*call) if compiled else native.invoke(*call, must_read=False, fresh=False)
+
+
+def test_what_is_kept_while_fields_are_stored_is_of_that_turn():
+    """An actor that is evicted before its next turn would have lost it."""
+    expected = result_of(compiled=False)
+    assert [(c.field, c.key) for c in expected.patch] == [("noted", None), ("@keys", "last")]
+    assert result_of(compiled=True) == expected
+
+
+def test_what_was_never_made_is_an_error_and_no_end_of_the_process():
+    from plexstream.hosts.native._turn import Invoker
+    from plexstream.processor.plain._mailbox import Mailbox
+
+    with pytest.raises(TypeError, match="not made"):
+        Mailbox.__new__(Mailbox).receive([], 0)
+    with pytest.raises(TypeError, match="not made"):
+        Invoker.__new__(Invoker).emit(None, "topic", 1, None)
