@@ -1,4 +1,4 @@
-/* Objects of Python classes with __slots__, seen from C: at which place each slot is. */
+/* Objects of Python classes with __slots__, seen from C: at which place each slot is; and tuples. */
 #ifndef PLEXSTREAM_SLOTS_H
 #define PLEXSTREAM_SLOTS_H
 #define PY_SSIZE_T_CLEAN
@@ -30,6 +30,18 @@ as_long(PyObject *object, long long *number)
         return 0;
     *number = PyLong_AsLongLongAndOverflow(object, &overflow);
     return !overflow;
+}
+
+/* A tuple of a class, to be filled. Where tuples remember their hash, memory that is all zero would be one. */
+static inline PyObject *
+new_tuple(PyTypeObject *type, Py_ssize_t size)
+{
+    PyObject *tuple = type->tp_alloc(type, size);
+#if PY_VERSION_HEX >= 0x030E0000
+    if (tuple != NULL)
+        ((PyTupleObject *)tuple)->ob_hash = -1;
+#endif
+    return tuple;
 }
 
 /* The place of a slot; -1 and an error where the class has none of the name. */

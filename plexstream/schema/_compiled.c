@@ -12,8 +12,7 @@
  * of the ordinary (bytes that are no record, a number beyond 64 bits, a value of another type) is the twin's:
  * `encode` and `decode` return None for it, and the caller asks the twin.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "../model/slots.h"
 #include <stdint.h>
 #include <string.h>
 
@@ -373,7 +372,7 @@ get_field(In *in, Record *self, Py_ssize_t i, int skip)
 static PyObject *
 get_record(In *in, Record *self, int outermost)
 {
-    PyObject *result = self->cls->tp_alloc(self->cls, self->fields);
+    PyObject *result = new_tuple(self->cls, self->fields);
     if (result == NULL)
         return NULL;
     for (Py_ssize_t i = 0; i < self->fields; i++) {

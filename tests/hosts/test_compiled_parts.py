@@ -8,7 +8,10 @@ import pytest
 from plexstream import actor, handler, host, state
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.native.compiled import INVOKER
+from plexstream.model.journal import Change
+from plexstream.model.snapshot import Snapshot
 from plexstream.processor.plain import COMPILED
+from plexstream.schema.codec import decode_snapshot, encode_snapshot
 
 pytestmark = pytest.mark.skipif(INVOKER is None or not COMPILED, reason="nothing is compiled")
 
@@ -55,6 +58,14 @@ def test_what_is_kept_while_fields_are_stored_is_of_that_turn():
     expected = result_of(compiled=False)
     assert [(c.field, c.key) for c in expected.patch] == [("noted", None), ("@keys", "last")]
     assert result_of(compiled=True) == expected
+
+
+def test_what_is_made_has_the_hash_of_what_it_equals():
+    """From CPython 3.14 on, tuples remember it."""
+    made = result_of(compiled=True).patch[0]
+    assert hash(made) == hash(Change(*made))
+    decoded = decode_snapshot(encode_snapshot(Snapshot(1, "a", "f", None, 1, 2, 3, b"x")))
+    assert hash(decoded) == hash(Snapshot(*decoded))
 
 
 def test_what_was_never_made_is_an_error_and_no_end_of_the_process():

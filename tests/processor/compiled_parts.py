@@ -1,6 +1,7 @@
 """Builds what is compiled for a test: with sanitizers, or with a mistake in it."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def build(name, folder, *flags, change=None):
         assert text.count(change[0]) == 1, f"{change[0]!r} stands {text.count(change[0])} times in {source}"
         text = text.replace(*change)
     changed = folder / source.name
-    changed.write_text(text.replace('"../../model/slots.h"', '"slots.h"'))
+    changed.write_text(re.sub(r'"[./]+model/slots\.h"', '"slots.h"', text))
     include = [f"-I{sysconfig.get_path('include')}", f"-I{ROOT / 'plexstream/model'}"]
     target = folder / f"{name}.so"
     command = [COMPILER, "-shared", "-fPIC", "-O1", "-g", *flags, *include, str(changed), "-o", str(target)]

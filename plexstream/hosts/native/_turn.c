@@ -197,7 +197,7 @@ take(Invoker *self, PyObject *instance, Found *found, Py_ssize_t count, long lon
         int failed = 0;
         if (f->changed) {
             PyObject *was = stored(self, instance, f->name);
-            PyObject *change = was == NULL && PyErr_Occurred() ? NULL : self->change->tp_alloc(self->change, CHANGE);
+            PyObject *change = was == NULL && PyErr_Occurred() ? NULL : new_tuple(self->change, CHANGE);
             if (change == NULL) {
                 Py_CLEAR(patch);
                 break;
@@ -353,7 +353,7 @@ finish(Invoker *self, PyObject *host, PyObject *turn, PyObject *instance, PyObje
         Py_DECREF(data);
         return raised(self, host, turn, instance, arguments);
     }
-    PyObject *result = self->result->tp_alloc(self->result, RESULT);
+    PyObject *result = new_tuple(self->result, RESULT);
     if (result == NULL) {
         Py_DECREF(data);
         Py_DECREF(patch);
@@ -499,7 +499,7 @@ invoker_emit(Invoker *self, PyObject *const *args, Py_ssize_t count)
         goto python;
     }
     PyObject *left = PyLong_FromLongLong(room - PyBytes_GET_SIZE(data) - OUT_BYTES);
-    PyObject *out = left == NULL ? NULL : self->out->tp_alloc(self->out, OUT);
+    PyObject *out = left == NULL ? NULL : new_tuple(self->out, OUT);
     if (out == NULL) {
         Py_XDECREF(left);
         Py_DECREF(data);

@@ -52,7 +52,7 @@ journal_number(Journal *Py_UNUSED(self), PyObject *const *args, Py_ssize_t count
         if (size == 0)
             PyErr_Format(PyExc_TypeError, "%R is no record", record);
         else
-            copy = Py_TYPE(record)->tp_alloc(Py_TYPE(record), size);
+            copy = new_tuple(Py_TYPE(record), size);
         PyObject *number = copy == NULL ? NULL : PyLong_FromLongLong(first + i);
         if (number == NULL) {
             Py_XDECREF(copy);

@@ -236,7 +236,7 @@ ledger_close(Mailbox *self, Ledger *l, Py_ssize_t turns)
 static int
 append(Mailbox *self, Ledger *l, Message *m, PyObject *seq, PyObject *result)
 {
-    PyObject *e = m->envelope, *turn = self->turn->tp_alloc(self->turn, TURN);
+    PyObject *e = m->envelope, *turn = new_tuple(self->turn, TURN);
     if (turn == NULL)
         return 0;
     PyObject *fields[TURN] = {
