@@ -68,7 +68,6 @@ typedef struct Fates {
     char *topic; /* of the first unproven one */
     int32_t partition;
     Failure *first, **last;
-    int lost; /* failures that there was no memory for */
 } Fates;
 
 static char *copied(const void *from, size_t size) {
@@ -91,7 +90,6 @@ static void fates_clear(Fates *fates) { /* locked */
     free(fates->topic);
     fates->topic = NULL;
     fates->unproven = 0;
-    fates->lost = 0;
     while (fates->first != NULL) {
         Failure *f = fates->first;
         fates->first = f->next;
@@ -131,7 +129,7 @@ static int on_acknowledgement(void *rk, Message *m, void *opaque) {
         }
         if (f == NULL || !f->topic || (m->key && !f->key) || (m->payload && !f->value)) {
             if (f != NULL) failure_free(f);
-            fates->lost++;
+            fates->unproven++; /* or the transaction would be taken for whole */
         } else {
             *fates->last = f;
             fates->last = &f->next;

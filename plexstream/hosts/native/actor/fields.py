@@ -38,7 +38,8 @@ class FieldCodec:
     """One plain field: its name, its initial value, how it is checked and read back."""
 
     __slots__ = (
-        "_as_it_is", "_values", "decode", "exact", "field", "initial", "name", "number", "restored", "where",
+        "_as_it_is", "_values", "decode", "exact", "field", "initial", "name", "number", "restored",
+        "runs_code", "where",
     )  # fmt: skip
 
     def __init__(self, field: Field, where: str) -> None:
@@ -49,6 +50,7 @@ class FieldCodec:
         self.exact = self._values.exact
         self.number = self.exact in (int, bool)  # any value of the right type can be stored
         self.decode = self._values.decode
+        self.runs_code = self._values.runs_code
         self.restored = self._values.restored
         try:
             initial = field.initial()

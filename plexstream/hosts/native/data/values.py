@@ -71,16 +71,17 @@ class ValueCodec:
 
     Attributes:
         exact: int, str or bool, where the hint is that and nothing else.
+        runs_code: of users, whenever a value is read: a ``__post_init__`` or a converter.
         decode: what was sealed. Raises msgspec.ValidationError where the hint has changed since.
     """
 
-    __slots__ = ("_restless", "_sure", "decode", "exact")
+    __slots__ = ("_sure", "decode", "exact", "runs_code")
 
     def __init__(self, annotation: Any, where: str) -> None:
         self.exact = annotation if annotation in _SCALARS else None
         try:
             self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(annotation).decode
-            self._restless = any(map(_runs_code, check_hint(annotation)))
+            self.runs_code = any(map(_runs_code, check_hint(annotation)))
             self._sure = _is_sure(types.type_info(annotation))
         except Exception as error:
             raise DeclarationError(f"{where}: its type hint cannot be stored: {way_out(error)}") from error
@@ -95,7 +96,7 @@ class ValueCodec:
                 return _encode(value), value
             value = self.decode(self.encode(value))
             data = self.encode(value)
-            if self._restless and self.restored(data) != data:
+            if self.runs_code and self.restored(data) != data:
                 raise BadValue("it is another whenever it is read: __post_init__ or a converter changes it")
             return data, value
         except msgspec.ValidationError as error:

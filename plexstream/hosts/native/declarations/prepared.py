@@ -45,9 +45,14 @@ class Bound:
         self.plain: Plain | None = None
 
     def make_plain(self, fields: PlainFields) -> None:
-        """Let it run compiled, if it is a plain function that changes its actor's fields."""
+        """Let it run compiled, if it is a plain function that changes its actor's fields.
+
+        Not where a field's type has code that runs as it is stored: that may send, and what is handed over to
+        Python half way is stored once more.
+        """
         decode = decoder_of(self.bind)
         special = self.is_async or self.rest or self.read_only or self.beside or self.role == "run"
+        special = special or any(codec.runs_code for codec in fields.codecs)
         if decode is not None and not special:
             self.plain = decode, fields.codecs, fields.max_state
 
