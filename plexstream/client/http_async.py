@@ -99,7 +99,7 @@ class _Pool:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._open: set[_Connection] = set()
+        self._open: dict[_Connection, None] = {}
         self._idle: dict[_Connection, None] = {}  # the longest idle first
         self._timer: asyncio.TimerHandle | None = None
         self._next = float("inf")
@@ -117,7 +117,7 @@ class _Pool:
     def add(self, connection: _Connection) -> None:
         """A new one, which may have been lost meanwhile."""
         if not connection.is_lost:
-            self._open.add(connection)
+            self._open[connection] = None
 
     def watch(self, until: float) -> None:
         """Some connection is to be looked at then."""
@@ -135,7 +135,7 @@ class _Pool:
 
     def lost(self, connection: _Connection) -> None:
         """It is closed."""
-        self._open.discard(connection)
+        self._open.pop(connection, None)
         self._idle.pop(connection, None)
         if self._emptied is not None and not self._open and not self._emptied.done():
             self._emptied.set_result(None)
