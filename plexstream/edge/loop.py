@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from plexstream.edge.calls import Calls
 from plexstream.edge.waiters import Done
@@ -24,10 +24,17 @@ class LoopSink:
         self._loop = loop
 
     def deliver(self, done: list[Done]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(_finish, done)
-        except RuntimeError:  # the loop is closed: so are its callers
-            log.debug("%d calls finished after their event loop", len(done))
+        hand_over(self._loop, _finish, done)
+
+
+def hand_over(
+    loop: asyncio.AbstractEventLoop, finish: Callable[[list[Done]], None], done: list[Done]
+) -> None:
+    """Have a batch finished on its event loop."""
+    try:
+        loop.call_soon_threadsafe(finish, done)
+    except RuntimeError:  # the loop is closed: so are its callers and connections
+        log.debug("%d calls finished after their event loop", len(done))
 
 
 def _finish(done: list[Done]) -> None:

@@ -20,6 +20,7 @@ from plexstream.edge import problems
 from plexstream.edge.actors import Actors, check_arguments, query_arguments, timeout_of
 from plexstream.edge.calls import READ_ONLY, Calls
 from plexstream.edge.guard import Guard, is_json
+from plexstream.edge.loop import hand_over
 from plexstream.edge.paths import ACTORS, route
 from plexstream.edge.problems import Header, Problem
 from plexstream.edge.sender import Sending
@@ -162,10 +163,7 @@ class _Sink:
         self._calls.send(sendings)
 
     def deliver(self, done: list[Done]) -> None:
-        try:
-            self._loop.call_soon_threadsafe(_finish, done)
-        except RuntimeError:  # the loop is closed: so are its connections
-            log.debug("%d calls finished after their event loop", len(done))
+        hand_over(self._loop, _finish, done)
 
 
 def _finish(done: list[Done]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import plain_worlds
 import pytest
-from compiled_parts import COMPILER, SOURCES, build, build_mutant, run
+from compiled_parts import COMPILER, MUTANTS, SOURCES, build, build_mutant, run
 
 from plexstream.model.message import TELL, Envelope
 
@@ -51,35 +51,9 @@ def test_it_is_what_python_does(expected):
     assert share(expected) == 0
 
 
-MUTANTS = {
-    "repetitions are taken": ("_mailbox", "return m->origin_seq > seq ||", "return 1 ||"),
-    "numbers of origins are not noted": ("_mailbox", "if (m->from_origin) {", "if (0) {"),
-    "the position stays": ("_mailbox", "FromLongLong(m->offset + 1)", "FromLongLong(m->offset)"),
-    "states that expire do not": ("_mailbox", "&ttl) || ttl != 0)", "&ttl))"),
-    "turns are not counted": ("_mailbox", "turns += went == 1;", ""),
-    "failures are plain": ("_mailbox", "RESULT) || !is_empty(FIELD(result, CODE))", "RESULT)"),
-    "timers are plain": ("_mailbox", "|| !(kind == EMIT ||", "|| !(1 ||"),
-    "entries are plain": ("_mailbox", "3) || PyTuple_GET_ITEM(change, 1) != Py_None)", "3))"),
-    "causes stay open": ("_journal", "if (!failed && cause >= state->low)", "if (0)"),
-    "cores are not noted": ("_journal", "slot(core, self->noted) != Py_True", "0"),
-    "outputs are not owed": ("_journal", "went > 0 && emit &&", "0 &&"),
-    "what is owed is done": ("_journal", "if (way->last < way->done)", "if (0)"),
-    "records of zombies count": ("_journal", "&& its_claim == claim", ""),
-    "repetitions count": ("_journal", "&& its_ordinal == ordinal && ordinal > 0", ""),
-    "outputs of a reign before are lost": ("_journal", "if (went > 0 && (mail || emit)) {", "if (0) {"),
-    "failed turns change state": ("_journal", "|| status != 0 ||", "||"),
-    "sizes are not summed": ("_turn", "total += PyBytes_GET_SIZE(f->data) - ", "total += 0 * "),
-    "too much is taken": ("_turn", "(size > 0 && size + total > most)", "0"),
-    "states of other code are of this": ("_turn", "if (foreign)\n            return -2;", ""),
-    "changes inside are not seen": ("_turn", "value == before && is_immutable(value)", "value == before"),
-    "coroutines are forgotten": ("_turn", "PyList_GET_SIZE(forgotten) == 0", "1"),
-    "outputs cost nothing": ("_turn", "room - PyBytes_GET_SIZE(data) - OUT_BYTES)", "room)"),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_a_mutant_is_found(mutant, tmp_path, expected):
-    build_mutant(tmp_path, *MUTANTS[mutant])
+    build_mutant(tmp_path, mutant)
     for first in range(0, SEEDS, 15):
         try:
             said = lines(first, first + 15, tmp_path)

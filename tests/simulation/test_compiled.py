@@ -27,18 +27,18 @@ def test_every_promise_holds_with_and_without(wanted):
     assert turns > STEP * TURNS if wanted == "1" else turns == 0
 
 
-MUTANTS = {
-    "repetitions are taken": ("_mailbox", "return m->origin_seq > seq ||", "return 1 ||"),
-    "failures are plain": ("_mailbox", "RESULT) || !is_empty(FIELD(result, CODE))", "RESULT)"),
-    "outputs are not owed": ("_journal", "went > 0 && emit &&", "0 &&"),
-    "causes stay open": ("_journal", "if (!failed && cause >= state->low)", "if (0)"),
-    "changes inside are not seen": ("_turn", "value == before && is_immutable(value)", "value == before"),
-}  # fmt: skip
+FOUND = (
+    "repetitions are taken",
+    "failures are plain",
+    "outputs are not owed",
+    "causes stay open",
+    "changes inside are not seen",
+)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS)
+@pytest.mark.parametrize("mutant", FOUND)
 def test_a_mutant_is_found(mutant, tmp_path):
-    build_mutant(tmp_path, *MUTANTS[mutant])
+    build_mutant(tmp_path, mutant)
     for first in range(0, SEEDS, STEP):
         if run(PROGRAM, first, first + STEP, folder=tmp_path).returncode:
             return
