@@ -17,6 +17,7 @@ from plexstream.hosts.native.data import values
 from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.inspection.topic_state import states
 from plexstream.log.base import Log
+from plexstream.log.compiled import RECORDS
 from plexstream.log.embedded import repair
 from plexstream.log.installation import count_of
 from plexstream.log.kafka import produce
@@ -92,7 +93,7 @@ def _compiled() -> Finding:
     parts = {
         "the codec": codec.COMPILED, "the look at values": values.COMPILED,
         "plain turns": INVOKER is not None and plain.COMPILED,
-        "records to Kafka": produce.COMPILED,
+        "records to Kafka": produce.COMPILED, "the embedded log's records": RECORDS is not None,
     }  # fmt: skip
     missing = [part for part, there in parts.items() if not there]
     used = ", ".join(part for part, there in parts.items() if there)

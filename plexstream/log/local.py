@@ -6,13 +6,16 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Container, Iterable
+from operator import itemgetter
 from typing import Protocol
 
 from plexstream.log.base import Item, Place, Record, TopicSpec
+from plexstream.log.compiled import RECORDS
 from plexstream.model.address import murmur2
 from plexstream.model.errors import LogError, Refused, Shortened, TopicMissing
 
 TxnRecord = tuple[str, int | None, bytes, bytes | None]  # topic, partition or None, key, value
+_topic = itemgetter(0)
 
 
 class Arrivals:
@@ -249,17 +252,22 @@ def partition_of_key(key: bytes, partitions: int) -> int:
 
 
 def by_place(
-    records: Iterable[TxnRecord], partitions: Callable[[str], int | None]
+    records: list[TxnRecord], partitions: Callable[[str], int | None]
 ) -> dict[Place, list[Item]]:
     """The records of a transaction by their partition, in order.
 
     Raises:
         TopicMissing: if a topic is not there.
     """
+    counts = {topic: partitions(topic) for topic in dict.fromkeys(map(_topic, records))}
+    if RECORDS is not None:
+        found: dict[Place, list[Item]] | None = RECORDS.by_place(records, counts)
+        if found is not None:
+            return found
     groups: dict[Place, list[Item]] = {}
     for topic, partition, key, value in records:
         if partition is None:
-            count = partitions(topic)
+            count = counts[topic]
             if count is None:
                 raise missing((topic, 0), None)
             partition = partition_of_key(key, count)

@@ -11,7 +11,8 @@ from plexstream.log.base import Log, TopicSpec
 from plexstream.log.kafka import produce
 from plexstream.log.open import open_log
 
-sys.path.append(str(Path(__file__).parent))  # for log_driving.py: pytest's import mode adds no directories
+# For log_driving.py and compiled_parts.py: pytest's import mode adds no directories.
+sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "processor")]
 
 
 @pytest.fixture(params=["memory", "embedded", pytest.param("kafka", marks=pytest.mark.kafka)])

@@ -20,6 +20,7 @@ from log_driving import acks, append, fill, items, read_all, take
 from plexstream.log.base import TopicSpec
 from plexstream.log.embedded import checkpoints, manifest, segments
 from plexstream.log.embedded import partition as embedded_partition
+from plexstream.log.embedded import tail as embedded_tail
 from plexstream.log.embedded.log import EmbeddedLog
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
 
@@ -144,8 +145,7 @@ def test_a_directory_that_is_no_log_is_refused(tmp_path):
 
 
 def test_records_older_than_the_tail_come_from_the_disk(log, monkeypatch):
-    monkeypatch.setattr(embedded_partition, "TAIL_RECORDS", 10)
-    monkeypatch.setattr(embedded_partition, "TAIL_BYTES", 1000)
+    monkeypatch.setattr(embedded_tail, "TAIL_BYTES", 1000)
     reader = log.reader()
     reader.assign(("t", 0), 0)
     expected = []
@@ -155,7 +155,7 @@ def test_records_older_than_the_tail_come_from_the_disk(log, monkeypatch):
         expected += values
         log.storage.sync()
         log.storage.checkpoints.flush()
-        assert len(log.storage._partition(("t", 0)).tail) <= 20
+        assert log.storage._partition(("t", 0)).tail.size <= 2000
         if round % 3 == 0:
             seen = take(reader, len(expected) - (reader._positions["t", 0]))
             assert [record.value for record in seen] == expected[-len(seen) :]
@@ -167,7 +167,8 @@ def test_large_records_do_not_fill_the_memory(log):
         fill(log, ("t", 0), b"x" * 1_000_000)
     log.storage.checkpoints.flush()
     part = log.storage._partition(("t", 0))
-    assert sum(len(record.value) for record in part.tail) <= 2 * embedded_partition.TAIL_BYTES
+    assert part.tail.size <= 2 * embedded_tail.TAIL_BYTES
+    assert part.tail.size == sum(len(data) + 80 for data in part.tail.groups(part.tail.first, 100))
     assert len(state(log)) == 20
 
 
@@ -199,7 +200,7 @@ def test_young_tombstones_stay(log):
 
 
 def test_compaction_runs_by_itself_when_the_topic_grows(log, monkeypatch):
-    monkeypatch.setattr(embedded_partition, "TAIL_RECORDS", 10)
+    monkeypatch.setattr(embedded_tail, "TAIL_BYTES", 500)
     ran = threading.Event()
     tidy = log.janitor.tidy
 
@@ -215,7 +216,7 @@ def test_compaction_runs_by_itself_when_the_topic_grows(log, monkeypatch):
 
 
 def test_readers_pass_the_holes_of_compaction(log, monkeypatch):
-    monkeypatch.setattr(embedded_partition, "TAIL_RECORDS", 5)
+    monkeypatch.setattr(embedded_tail, "TAIL_BYTES", 500)
     appender = log.appender()
     for i in range(300):
         append(appender, ("c", 0), [(b"%d" % (i % 4 if i < 290 else i), b"%d" % i)])
@@ -538,7 +539,7 @@ def test_any_sequence_of_steps_leaves_what_a_plain_list_would(tmp_path_factory, 
             patch.setattr(segments, "CHUNK_BYTES", 60)
             patch.setattr(embedded_partition, "CHUNK_BYTES", 60)
             patch.setattr(segments, "SEGMENT_BYTES", 200)
-            patch.setattr(embedded_partition, "TAIL_RECORDS", 2)
+            patch.setattr(embedded_tail, "TAIL_BYTES", 200)
             patch.setattr(checkpoints, "WAL_BYTES", 500)
             compare_with_a_list(tmp_path_factory, steps, offset)
     else:

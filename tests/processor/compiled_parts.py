@@ -15,6 +15,7 @@ SOURCES = {
     "plexstream.hosts.native._turn": "plexstream/hosts/native/_turn.c",
     "plexstream.hosts.native._plain": "plexstream/hosts/native/_plain.c",
     "plexstream.schema._compiled": "plexstream/schema/_compiled.c",
+    "plexstream.log._records": "plexstream/log/_records.c",
 }
 MUTANTS = {
     "repetitions are taken": ("_mailbox", "return m->origin_seq > seq ||", "return 1 ||"),
@@ -41,6 +42,9 @@ MUTANTS = {
     "outputs cost nothing": ("_turn", "room - PyBytes_GET_SIZE(data) - OUT_BYTES)", "room)"),
 }  # fmt: skip
 """Mistakes in the parts: in which, and what of it stands for what."""
+
+SANITIZED = "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"
+"""What the sanitizers find ends the process."""
 
 COMPILER = shlex.split(sysconfig.get_config_var("CC") or "cc")[0]
 WITH_BUILT = """
@@ -79,6 +83,19 @@ def build(name, folder, *flags, change=None):
     if sys.platform == "darwin":
         command += ["-undefined", "dynamic_lookup"]
     subprocess.run(command, check=True)
+
+
+def sanitizers():
+    """The environment of a program whose parts were built `SANITIZED`."""
+    library = subprocess.run(
+        [COMPILER, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert Path(library).is_absolute(), "the compiler comes without AddressSanitizer"
+    # Leaks are those of the interpreter, which frees not all at its end.
+    return {
+        "LD_PRELOAD": library, "PYTHONMALLOC": "malloc", "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }  # fmt: skip
 
 
 def build_mutant(folder, mutant):

@@ -4,13 +4,12 @@ import gc
 import json
 import logging
 import shutil
-import subprocess
 import tracemalloc
 from pathlib import Path
 
 import plain_worlds
 import pytest
-from compiled_parts import COMPILER, MUTANTS, SOURCES, build, build_mutant, run
+from compiled_parts import COMPILER, MUTANTS, SANITIZED, SOURCES, build, build_mutant, run, sanitizers
 
 from plexstream.model.message import TELL, Envelope
 
@@ -64,21 +63,10 @@ def test_a_mutant_is_found(mutant, tmp_path, expected):
     pytest.fail(f"{mutant}: the same in {SEEDS} programs")
 
 
-SANITIZERS = "-fsanitize=address,undefined"
-
-
 def test_it_does_so_under_sanitizers(tmp_path, expected):
-    # What they find ends the process. Leaks are those of the interpreter, which frees not all at its end.
     for name in SOURCES:
-        build(name, tmp_path, SANITIZERS, "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
-    library = subprocess.run(
-        [COMPILER, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    assert Path(library).is_absolute(), "the compiler comes without AddressSanitizer"
-    said = lines(
-        0, 20, tmp_path, LD_PRELOAD=library, PYTHONMALLOC="malloc", ASAN_OPTIONS="detect_leaks=0",
-        UBSAN_OPTIONS="print_stacktrace=1",
-    )  # fmt: skip
+        build(name, tmp_path, *SANITIZED)
+    said = lines(0, 20, tmp_path, **sanitizers())
     assert said[:-1] == expected[:20]
     assert share(said) > SHARE
 

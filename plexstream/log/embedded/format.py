@@ -13,18 +13,21 @@ repeated or out of its place breaks the chain. A record is
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
 from zlib import crc32
 
 from plexstream.log.base import Item, Place, Record
+from plexstream.log.compiled import RECORDS
 
 FORMAT = "plexstream log 2"
+ALL = sys.maxsize
 MAGIC = b"\xf5plx"
 HEAD_BYTES = 16
 RECORD_BYTES = 24
-RECORDS, NOTE = 0x72, 0x6E  # r, n: what an entry of the write-ahead log begins with
+_RECORDS, _NOTED = 0x72, 0x6E  # r, n: what an entry of the write-ahead log begins with
 
 _HEAD = Struct(">4sII")
 _FRAME = Struct(">4sIII")
@@ -95,6 +98,10 @@ def frame_crc(data: bytes) -> int:
 
 def encode_records(first: int, time: int, items: Sequence[Item]) -> bytes:
     """Records with the offsets from `first` on."""
+    if RECORDS is not None:
+        data: bytes | None = RECORDS.encode(first, time, items)
+        if data is not None:
+            return data
     parts: list[bytes] = []
     pack = _RECORD.pack
     for key, value in items:
@@ -106,26 +113,33 @@ def encode_records(first: int, time: int, items: Sequence[Item]) -> bytes:
     return b"".join(parts)
 
 
+def content_bytes(count: int, data: bytes) -> int:
+    """How many bytes the keys and values of so many records have."""
+    return len(data) - count * RECORD_BYTES
+
+
 def encode_record(record: Record) -> bytes:
     """One record with its own offset and time."""
     return encode_records(record.offset, record.time, [(record.key, record.value)])
 
 
-def decode_records(place: Place, data: bytes) -> list[Record]:
-    """All records of `data`, which a checksum has vouched for."""
+def decode_records(place: Place, data: bytes, begin: int = 0, limit: int = ALL) -> list[Record]:
+    """Records of `data`, which a checksum has vouched for: those from offset `begin` on, at most `limit`."""
     topic, partition = place
+    if RECORDS is not None:
+        done: list[Record] | None = RECORDS.decode(Record, topic, partition, data, begin, limit)
+        if done is not None:
+            return done
     found: list[Record] = []
     unpack, position, size = _RECORD.unpack_from, 0, len(data)
-    while position < size:
+    while position < size and len(found) < limit:
         offset, time, key_size, value_size = unpack(data, position)
-        key_end = position + 24 + key_size
-        key = data[position + 24 : key_end]
-        if value_size < 0:
-            found.append(Record(topic, partition, offset, key, None, time))
-            position = key_end
-        else:
-            position = key_end + value_size
-            found.append(Record(topic, partition, offset, key, data[key_end:position], time))
+        key_begin = position + RECORD_BYTES
+        key_end = key_begin + key_size
+        position = key_end + max(value_size, 0)
+        if offset >= begin:
+            value = None if value_size < 0 else data[key_end:position]
+            found.append(Record(topic, partition, offset, data[key_begin:key_end], value, time))
     return found
 
 
@@ -147,25 +161,25 @@ def first_offset(data: bytes) -> int:
 
 def records_entry(topic_id: int, partition: int, first: int, count: int, data: bytes) -> bytes:
     """An entry of the write-ahead log: records of one partition."""
-    return _ENTRY.pack(RECORDS, topic_id, partition, first, count, len(data)) + data
+    return _ENTRY.pack(_RECORDS, topic_id, partition, first, count, len(data)) + data
 
 
 def note_entry(**note: Any) -> bytes:
     """An entry of the write-ahead log about anything but records."""
     data = encode_json(note)
-    return _NOTE.pack(NOTE, len(data)) + data
+    return _NOTE.pack(_NOTED, len(data)) + data
 
 
 def entries(body: bytes) -> Iterator[RecordsEntry | dict[str, Any]]:
     """What a frame of the write-ahead log holds; nothing from an entry on that is none."""
     position = 0
     while position < len(body):
-        if body[position] == RECORDS:
+        if body[position] == _RECORDS:
             _, topic, partition, first, count, size = _ENTRY.unpack_from(body, position)
             begin = position + _ENTRY.size
             position = begin + size
             yield RecordsEntry(topic, partition, first, count, body[begin:position])
-        elif body[position] == NOTE:
+        elif body[position] == _NOTED:
             _, size = _NOTE.unpack_from(body, position)
             begin = position + _NOTE.size
             position = begin + size

@@ -23,7 +23,7 @@ from plexstream.log.embedded.manifest import StoredPartition, StoredTopic
 from plexstream.log.embedded.outage import Outage
 from plexstream.log.embedded.partition import Partition
 from plexstream.log.embedded.policy import compacts
-from plexstream.log.limits import check_group, check_records, limit_of
+from plexstream.log.limits import OVERHEAD_BYTES, check_group, check_records, limit_of
 from plexstream.log.local import (
     Arrivals,
     TxnRecord,
@@ -163,13 +163,14 @@ class Storage:
         """
         self.check_usable()
         partition = self._partition(place)
-        check_group(place[0], items, self._limits[place[0]])
-        records, data = partition.make(items, time.time_ns() // 1_000_000)
-        first = records[0].offset
-        self._wal.add(form.records_entry(partition.topic_id, place[1], first, len(records), data))
-        self._extend(partition, records, data)
+        data = partition.encode(items, time.time_ns() // 1_000_000)
+        room = self._limits[place[0]] - OVERHEAD_BYTES
+        if not items or form.content_bytes(len(items), data) > room:
+            check_group(place[0], items, room + OVERHEAD_BYTES)
+        self._wal.add(form.records_entry(partition.topic_id, place[1], partition.end, len(items), data))
+        self._extend(partition, len(items), data)
         self.changed.tell((place,))
-        return records[-1].offset
+        return partition.end - 1
 
     def compact_due(self, place: Place) -> bool:
         """Whether a partition has grown so much that it should be compacted soon."""
@@ -186,23 +187,25 @@ class Storage:
                 raise Fenced(f"transaction {id!r} has a newer owner (epoch {newest}, not {epoch})")
             records = list(records)
             groups = by_place(records, self.partitions)
-            check_records(records, self._limits.__getitem__)
             now = time.time_ns() // 1_000_000
             entries: list[bytes] = []
-            written: list[tuple[Partition, list[Record], bytes]] = []
+            written: list[tuple[Partition, int, bytes]] = []
+            large = False
             for place, items in groups.items():
-                partition = self._partition(place)
-                made, data = partition.make(items, now)
-                first = made[0].offset
-                entries.append(form.records_entry(partition.topic_id, place[1], first, len(made), data))
-                written.append((partition, made, data))
+                partition, count = self._partition(place), len(items)
+                data = partition.encode(items, now)
+                large = large or form.content_bytes(count, data) > self._limits[place[0]] - OVERHEAD_BYTES
+                entries.append(form.records_entry(partition.topic_id, place[1], partition.end, count, data))
+                written.append((partition, count, data))
+            if large:
+                check_records(records, self._limits.__getitem__)
             for place, at in positions.items():
                 entries.append(form.note_entry(transaction=id, of=place, position=at, life=life))
             if not entries:
                 return
             self._wal.add(b"".join(entries))
-            for partition, made, data in written:
-                self._extend(partition, made, data)
+            for partition, count, data in written:
+                self._extend(partition, count, data)
             for place, at in positions.items():
                 self._now.positions[id, *place] = at, life
             self.changed.tell(groups)
@@ -224,11 +227,13 @@ class Storage:
             offset = max(offset, partition.start)
             if offset > partition.end:
                 raise beyond_end(place, offset, partition.end)
-            if offset >= partition.tail_first:
-                index = offset - partition.tail_first
-                found = partition.tail[index : index + limit]
-                return found, offset + len(found)
-            upto = partition.tail_first
+            upto = partition.tail.first
+            groups = partition.tail.groups(offset, limit) if offset >= upto else None
+        if groups is not None:
+            found: list[Record] = []
+            for data in groups:
+                found += form.decode_records(place, data, offset, limit - len(found))
+            return found, offset + len(found)
         try:
             found = partition.segments.read(offset, limit)
         except OSError as error:
@@ -289,8 +294,8 @@ class Storage:
             raise missing(place, None if there is None else len(there))
         return there[place[1]]
 
-    def _extend(self, partition: Partition, records: list[Record], data: bytes) -> None:
-        partition.extend(records, data)
+    def _extend(self, partition: Partition, count: int, data: bytes) -> None:
+        partition.extend(count, data)
         self.checkpoints.grown(partition)
 
     def _refused(self, error: OSError) -> LogError:
