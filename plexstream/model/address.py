@@ -60,15 +60,21 @@ def parse(text: str) -> Address:
             f"address {text!r} has {len(parts)} part{'s' * (len(parts) > 1)}: "
             "write type/id, or tenant/namespace/type/id"
         )
+    if "" in parts or "." in parts or ".." in parts or not text.isprintable():
+        _check_parts(address, text)
+    full = text if len(parts) == 4 else str(address)
+    size = len(full) if full.isascii() else len(full.encode())
+    if size > MAX_ADDRESS_BYTES:
+        raise _too_long(size, text)
+    return address
+
+
+def _check_parts(address: Address, text: str) -> None:
     for name, part in zip(Address._fields, address, strict=True):
         if not part:
             raise BadAddress(f"address {text!r} has an empty {name}: write type/id")
         if part in (".", "..") or not part.isprintable():  # which surrogates are not either
             raise BadAddress(f"address {text!r}: the {name} {part!r} is not allowed; use printable text")
-    size = len(str(address).encode())
-    if size > MAX_ADDRESS_BYTES:
-        raise _too_long(size, text)
-    return address
 
 
 def _too_long(size: int, text: str) -> BadAddress:

@@ -62,8 +62,10 @@ def encode_attempt(a: Attempt) -> bytes:
 
 def decode_attempt(value: bytes | None) -> Attempt | None:
     """The inverse of `encode_attempt`; None where there is none, or an error that tells of no attempt."""
+    if value is None:
+        return None
     try:
-        body = json.loads(value or b"null")
+        body = json.loads(value)
         data = body["data"]
         undone = None
         if "again" in data:

@@ -74,7 +74,7 @@ class Handle(Waitable[T]):
     `seen`: where the handler was when it first saw that it was done, as its host says it; None: not yet.
     """
 
-    __slots__ = ("_error", "_value", "index", "kind", "name", "order", "seen")
+    __slots__ = ("_error", "_used", "_value", "index", "kind", "name", "order", "seen")
 
     def __init__(self, waiter: Waiter, index: int, name: str, kind: int = -1) -> None:
         super().__init__(waiter)
@@ -83,6 +83,7 @@ class Handle(Waitable[T]):
         self.kind = kind
         self.order = -1
         self.seen: tuple[int, int] | None = None
+        self._used = False
         self._value: Any = None
         self._error: BaseException | None = None
 
@@ -93,16 +94,21 @@ class Handle(Waitable[T]):
         self._error = error
 
     def use(self) -> None:
-        self._waiter.used(self.index)
+        if not self._used:
+            self._used = True
+            self._waiter.used(self.index)
 
     def handles(self) -> tuple[Handle[Any], ...]:
         return (self,)
 
     def done(self) -> bool:
-        self._waiter.used(self.index)
-        if self.order >= 0 and self.seen is None:
+        if not self._used:
+            self.use()
+        if self.order < 0:
+            return False
+        if self.seen is None:
             self._waiter.seen(self)
-        return self.order >= 0
+        return True
 
     def failed(self) -> bool:
         """Whether it came to an error."""

@@ -47,3 +47,21 @@ def test_what_an_earlier_reign_has_done_may_go_before_this_one_has_come_to_it():
     upkeep._saving = 1, Partition(start=9, floor=7, unsaved=8, inboxes=(Inbox(MAILBOX, 3, 3, (), ()),))
     upkeep.saved(1)
     assert services.log.trim.call_args_list[-1] == call(MAIL, 3, 3)
+
+
+def test_what_is_not_due_for_the_snapshot_topic_is_not_looked_at():
+    """Else each flush would look at all that has changed within the interval, however much that is."""
+    services = Mock(settings=Settings(snapshot_interval=60_000), **{"now.return_value": 0})
+    services.host.versions.return_value = ["a", "b"]
+    services.host.type_info.side_effect = {"a": None, "b": Mock(snapshot_interval=30_000)}.get
+    takeover = Mock(restore=None, history=Mock(unsaved=0, save_all=False), partition=0, journal=JOURNAL)
+    processor = Mock(**{"pieces.unsaved.oldest.return_value": 1, "actors.to_save": []})
+    take = processor.pieces.unsaved.take
+    take.return_value = {}
+    upkeep = Upkeep(services, takeover, processor, Mock())
+    looked_at_up_to = []
+    for second in range(70):
+        processor.fold.next = 10 * second
+        upkeep.snapshot(1_000 * second)
+        looked_at_up_to.append(take.call_args.args[2])
+    assert looked_at_up_to == [0] * 30 + [10 * second for second in range(40)]

@@ -38,7 +38,3 @@ class Ages:
             if now - time >= wait:
                 return offset
         return 0
-
-    def latest(self) -> int:
-        """The latest offset that was noted."""
-        return self._noted[-1][1] if self._noted else 0

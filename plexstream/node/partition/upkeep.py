@@ -192,7 +192,7 @@ class Upkeep:
         before = {
             name: max(lag, self._ages.before(now, wait)) if wait else lag for name, wait in intervals.items()
         }
-        latest = max(lag, self._ages.latest())
+        latest = max(before.values(), default=lag)  # nothing behind that is due, nor looked at
 
         def due(address: str) -> int:
             return before.get(type_of(address), lag)

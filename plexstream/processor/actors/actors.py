@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from plexstream.model.address import parse, partition_of
+from plexstream.model.address import Address, parse, partition_of
 from plexstream.model.attempt import FIELD, Attempt, decode_attempt, encode_attempt
 from plexstream.model.errors import BadAddress
 from plexstream.model.host import ActorHost, Result, RetryInfo
@@ -44,10 +44,10 @@ class Actors:
 
     def load(self, address: str, now: int) -> Actor | Refusal:
         """Load the actor at `address`; a refusal where it cannot be."""
-        refusal = self._refusal(address)
-        if refusal is not None:
-            return refusal
-        parts = parse(address)
+        parts = self._placed(address)
+        if type(parts) is Refusal:
+            return parts
+        assert type(parts) is Address
         info = self._host.type_info(parts.type)
         assert info is not None
         core = self._pieces.core(address)
@@ -93,8 +93,8 @@ class Actors:
                 if every and record.seq % every == 0:
                     self.to_save.append(record.actor)
 
-    def _refusal(self, address: str) -> Refusal | None:
-        """Why no actor can be at `address` here; None where one can."""
+    def _placed(self, address: str) -> Address | Refusal:
+        """The parts of `address`; where no actor can be at it here: why."""
         try:
             parts = parse(address)
         except BadAddress as error:
@@ -112,7 +112,7 @@ class Actors:
         if self._host.type_info(parts.type) is None:
             known = ", ".join(sorted(self._host.versions())) or "none"
             return Refusal("unknown_type", f"no actor type {parts.type!r} is deployed; known are {known}")
-        return None
+        return parts
 
     def twin(self, actor: Actor) -> None:
         """Give an actor an instance as of its latest turn, where a waiting handler has the one it had."""
@@ -226,7 +226,7 @@ class Actors:
             ended = self.end_trying(actor, e)
             last = self._crashed(actor, ruling.life, e, code, detail)
             return [*ended, *ruling.changes, *self.live_on(actor, ruling.life)], [*last, *ruling.outs]
-        here = self._refusal(e.target) is None
+        here = type(self._placed(e.target)) is Address
         life = self.lives.of(e.target) if here else None
         tried = self._kept_attempt(e.target) if here else None
         ended = [_UNTRIED] if tried is not None and tried.cause == _cause(e) else []

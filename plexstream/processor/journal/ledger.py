@@ -220,12 +220,13 @@ class Ledger:
     def _apply(self, group: Group, offsets: Sequence[int]) -> None:
         fold, pieces = self.fold, self.pieces
         turns = at = 0
+        records = group.records
         while at < len(offsets):
-            if plain := self._apply_plain(group, offsets, at):
+            if type(records[at]) is Turn and (plain := self._apply_plain(group, offsets, at)):
                 turns += plain
                 at += plain
                 continue
-            offset, record, numbered = offsets[at], group.records[at], group.numbered[at]
+            offset, record, numbered = offsets[at], records[at], group.numbered[at]
             at += 1
             if type(record) is Turn or type(record) is Step:
                 turns += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from plexstream.model.journal import MEANWHILE, WAITING, Begin, JournalRecord, Step, Turn
@@ -11,6 +11,7 @@ from plexstream.processor.ports import PieceKey, Store
 from plexstream.processor.state.history import CONTINUED
 
 _STEP = Piece.STEP.value
+_new = tuple.__new__  # a named tuple's own costs several times as much
 
 
 class Codec(Protocol):
@@ -35,6 +36,20 @@ class Pending(NamedTuple):
     steps: int
 
 
+class Taken(NamedTuple):
+    """What becomes of the pieces of steps.
+
+    Attributes:
+        new: the key of the one that is added, if one is.
+        gone: keys that are to be deleted where the store or the snapshot topic has them.
+        forgotten: keys that neither has.
+    """
+
+    new: PieceKey | None
+    gone: Sequence[PieceKey]
+    forgotten: Sequence[PieceKey]
+
+
 class Histories:
     """The invocations of one partition that have not ended.
 
@@ -57,38 +72,49 @@ class Histories:
             self._count(step)
 
     def _count(self, step: Step) -> None:
-        number = step.invocation
-        found = self.pending.setdefault(step.actor, {})
-        if step.begin is not None:
-            steps = max(step.number + 1, found[number].steps if number in found else 0)
-            found[number] = Pending(step.begin, steps)
-        elif number in found:
-            found[number] = Pending(found[number].begin, max(found[number].steps, step.number + 1))
+        number, begin = step.invocation, step.begin
+        found = self.pending.get(step.actor)
+        if found is None:
+            found = self.pending[step.actor] = {}
+        known = found.get(number)
+        steps = step.number + 1
+        if known is not None:
+            found[number] = _new(Pending, (begin or known.begin, max(steps, known.steps)))
+        elif begin is not None:
+            found[number] = _new(Pending, (begin, steps))
 
-    def take(self, offset: int, step: Step) -> Iterator[tuple[PieceKey, bool]]:
-        """Fold a step at `offset`; yields the keys that changed, and whether they are to be deleted."""
-        if step.status in (WAITING, MEANWHILE):
-            yield self._add(offset, step, step.invocation, step.number), False
-        if step.status == MEANWHILE and step.next:
-            yield from self._end(step.actor, step.next, _count_of(step))
-        elif step.status not in (WAITING, MEANWHILE):
-            yield from self._end(step.actor, step.invocation, step.number)
-            if step.next:
-                yield self._add(offset, own_step(step, step.next), step.next, 0), False
+    def take(self, offset: int, step: Step) -> Taken:
+        """Fold a step at `offset`; returns the keys that this concerns."""
+        status, next = step.status, step.next
+        if status == WAITING:
+            return _new(Taken, (self._add(offset, step, step.invocation, step.number), (), ()))
+        if status == MEANWHILE:
+            key = self._add(offset, step, step.invocation, step.number)
+            return Taken(key, *(self._end(step.actor, next, _count_of(step)) if next else ((), ())))
+        ended = self._end(step.actor, step.invocation, step.number)
+        return Taken(self._add(offset, own_step(step, next), next, 0) if next else None, *ended)
 
-    def _end(self, address: str, invocation: int, steps: int) -> Iterator[tuple[PieceKey, bool]]:
-        """Nothing is left of an invocation, which had so many steps at least."""
+    def _end(self, address: str, invocation: int, steps: int) -> tuple[list[PieceKey], list[PieceKey]]:
+        """Nothing is left of an invocation, which had so many steps at least.
+
+        Returns the keys that are to be deleted, and those that nobody else has.
+        """
         pending = self.pending.get(address, {})
         ended = pending.pop(invocation, None)
         if not pending:
             self.pending.pop(address, None)
+        gone: list[PieceKey] = []
+        forgotten: list[PieceKey] = []
+        name, dirty = _name(invocation), self.dirty
         for number in range(max(steps, ended.steps if ended is not None else 0)):
-            key = step_key(address, invocation, number)
-            found = self.dirty.pop(key, None)
-            yield key, found is None or found[0] < self.new_from or key in self._saved
+            key = (_STEP, address, name, _name(number))
+            found = dirty.pop(key, None)
+            is_known = found is None or found[0] < self.new_from or key in self._saved
+            (gone if is_known else forgotten).append(key)
+        return gone, forgotten
 
     def _add(self, offset: int, step: Step, invocation: int, number: int) -> PieceKey:
-        key = step_key(step.actor, invocation, number)
+        key = (_STEP, step.actor, _name(invocation), _name(number))
         # Its number is a matter of the journal: the state is the same for who wrote and who read it.
         self.dirty[key] = (offset, step if not step.ordinal else step._replace(ordinal=0))
         self._count(step)
@@ -127,6 +153,10 @@ class Histories:
         return [found[key] for key in sorted(found)]
 
 
+_NAMES = [f"{number:020}" for number in range(256)]
+"""Of most steps, and of the first invocations of an actor."""
+
+
 def own_step(step: Step, invocation: int) -> Step:
     """What an invocation begins with that goes on from another: of that one's last record nothing is its."""
     if step.status in (WAITING, MEANWHILE) or step.next != invocation:
@@ -151,7 +181,7 @@ def _count_of(step: Step) -> int:
 
 
 def _name(number: int) -> str:
-    return f"{number:020}"
+    return _NAMES[number] if 0 <= number < len(_NAMES) else f"{number:020}"
 
 
 def step_keys(step: Step) -> list[PieceKey]:

@@ -150,13 +150,13 @@ class Pieces:
             done = True  # no number names two invocations
             self.dirty_bytes += _size(turn)
             changes = changes or turn.begin is not None
-            for piece, gone in self.histories.take(offset, turn):
-                if gone:
-                    self._drop(offset, piece)
-                elif piece in self.histories.dirty:
-                    self.unsaved.pieces.setdefault(piece, offset)
-                else:
-                    self.unsaved.pieces.pop(piece, None)
+            new, gone, forgotten = self.histories.take(offset, turn)
+            for piece in gone:
+                self._drop(offset, piece)
+            for piece in forgotten:
+                self.unsaved.pieces.pop(piece, None)
+            if new is not None:
+                self.unsaved.pieces.setdefault(new, offset)
         if changes:
             core = self.cores.get(actor)
             if core is None:
@@ -324,5 +324,5 @@ class Pieces:
 
 
 def _size(step: Step) -> int:
-    size = 200 + sum(len(c.value) for c in step.completions)
+    size = 200 + sum([len(c.value) for c in step.completions])
     return size + len(step.begin.payload) if step.begin else size

@@ -89,6 +89,8 @@ class Unsaved:
     ) -> dict[PieceKey, Snapshot | None]:
         """Up to `limit` pieces whose first unsaved turn is below offset `due(address)`, at most `before`.
 
+        What is not below `before` is not looked at, however much that is.
+
         The one with which they have `size` bytes is the last, too: what is taken is in memory several times.
         They count as saved when `saved` is called.
         """

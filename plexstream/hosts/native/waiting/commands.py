@@ -27,6 +27,7 @@ MAX_HISTORY = 50_000
 AGAIN = frozenset((ASK, RUN, SLEEP))
 """What a retry asks for again; what others decide, as the value of a promise, stays."""
 NO_PLAN = Plan()
+_new = tuple.__new__  # a named tuple's own costs several times as much
 NOW = 1 << 60
 """The place in the history behind all that is recorded."""
 _decode = msgspec.json.Decoder().decode
@@ -91,8 +92,10 @@ class Commands:
         self._count = index + 1
         recorded = self.plan.recorded.get(index)
         if recorded is None:
-            self._check_length(index)
-            self.asked.append(Command(index, kind, name, due))
+            if index >= WARN_HISTORY:
+                self._check_length(index)
+            command = _new(Command, (index, kind, name, due))
+            self.asked.append(command)
         else:
             if recorded.kind != kind or (recorded.name != name and kind != AWAKEABLE):
                 asked = describe(Command(index, kind, name))
@@ -100,12 +103,13 @@ class Commands:
                     f"step {index} is recorded as {describe(recorded)}, but the handler asked for {asked}"
                 )
             name = recorded.name
+            command = Command(index, kind, name, due)
             if index in self.plan.again:
-                self.asked.append(Command(index, kind, name, due))
+                self.asked.append(command)
         handle: Handle[Any] = Handle(self._waiter, index, name, kind)
         self.open[index] = handle
         if kind in AGAIN and not (kind == ASK and due):  # one that is detached may be left
-            self._unused[index] = Command(index, kind, name, due)
+            self._unused[index] = command
         early = self.plan.early.get(index)
         if early is not None and (kind != PROMISE or self.plan.early_at[index] <= self.place):
             self.settle(early)

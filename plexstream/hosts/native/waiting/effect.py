@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from plexstream.hosts.native.data.values import encode_value
@@ -17,6 +18,8 @@ from plexstream.sdk.spec import Retry
 
 _log = logging.getLogger("plexstream.actor")
 MAX_DETAIL = 2_000
+_JSON = frozenset((type(None), bool, int, float, str, dict, list))
+"""Types of results that nobody awaits."""
 
 
 class NativeEffect:
@@ -43,7 +46,7 @@ class NativeEffect:
         self._retry = retry
         self.where = where
         self._max_size = max_size
-        self.is_async = inspect.iscoroutinefunction(function)
+        self.is_async = _is_async(function)
 
     def run(self, attempt: int, spent: int) -> EffectResult:
         began = time.monotonic()
@@ -65,10 +68,11 @@ class NativeEffect:
         """What it did is done. A result that cannot be recorded fails it for good, whatever the reason:
         to do it again would only do it twice."""
         try:
-            if inspect.iscoroutine(value):
-                value.close()
-            if inspect.isawaitable(value):
-                return self._unfit(f"{self.where} returned something to be awaited: give an async def")
+            if type(value) not in _JSON:
+                if inspect.iscoroutine(value):
+                    value.close()
+                if inspect.isawaitable(value):
+                    return self._unfit(f"{self.where} returned something to be awaited: give an async def")
             data = encode_value(value)
         except BaseException as error:  # code of users runs here, too: a property, __iter__
             return self._unfit(f"{self.where}: its result is no JSON: {words(error)}")
@@ -95,6 +99,12 @@ class NativeEffect:
             return EffectResult(True, error_json("step_failed", detail))
         _log.warning("%s: attempt %d failed, again in %.1f s: %s", self.where, attempt, delay, what)
         return EffectResult(True, error_json("step_failed", what), round(delay * 1000), retry.attempts)
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    if type(function) is FunctionType and not function.__dict__:  # nothing is marked on it
+        return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
+    return inspect.iscoroutinefunction(function)
 
 
 def error_json(code: str, detail: str, data: Any = None) -> bytes:

@@ -13,12 +13,17 @@ from plexstream.model.journal import Change, Completion
 from plexstream.sdk.current import current
 from plexstream.sdk.waiting import Waitable
 
+_new = tuple.__new__  # a named tuple's own costs several times as much
+
 
 def wait_or_go_on(task: Task) -> Outcome:
-    """It waits for something: unless that is there already, all that has come about leaves."""
+    """It waits for something, which may be there already."""
     assert task.waiting is not None
-    if task.waiting.done():
-        return go_on(task)
+    return go_on(task) if task.waiting.done() else _wait(task)
+
+
+def _wait(task: Task) -> Outcome:
+    """What it waits for is not there: all that has come about leaves."""
     turn, instance = task.turn, task.instance
     patch: list[Change] = []
     if task.ended is not None or task.refusal:
@@ -37,8 +42,7 @@ def wait_or_go_on(task: Task) -> Outcome:
             task.drop()
             return fail(turn, error)
     instance.is_held = turn.beside is None and instance.own is not None
-    commands, done, effects, outs = task.take()
-    return Suspended(task, commands, done, effects, patch, outs, turn.base)
+    return _new(Suspended, (task, *task.commands.take(), patch, turn.take_outs(), turn.base, False))
 
 
 def go_on(task: Task) -> Outcome:
@@ -76,7 +80,7 @@ def go_on(task: Task) -> Outcome:
         return fail(turn, error)
     finally:
         current.turn = None
-    return wait_or_go_on(task)
+    return _wait(task)
 
 
 def resume(task: Task, completion: Completion, now: int) -> Outcome:

@@ -31,6 +31,7 @@ from plexstream.sdk.waiting import Handle, Waitable
 
 _CANCEL = Control.CANCEL.value
 _OUT_ASK = OutKind.ASK.value
+_RETRY = Retry()
 MAX_DEPTH = 64
 """Actors that wait for one another in a row."""
 
@@ -55,7 +56,7 @@ class Task:
         self.error: CallError | None = None  # raised where it waits
         self.cancellation: CallError | None = None
         self.refusal = ""  # why it may not wait
-        self.retry = Retry()
+        self.retry = _RETRY
         self.bound: Any = None
         self.failures = Failures()
         self.commands = Commands(turn, where, self, self.failures)

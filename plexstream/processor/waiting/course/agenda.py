@@ -57,6 +57,8 @@ class Agenda:
 
     def due(self) -> list[Invocation]:
         """Those whose time has come."""
+        if not self._later:
+            return []
         now = self._ledger.now
         found = [inv for inv, at in self._later.items() if at <= now]
         for inv in found:
@@ -65,6 +67,8 @@ class Agenda:
 
     def keep(self, inv: Invocation, task: object) -> None:
         """Note whether a handler is in memory."""
+        if task is inv.task:
+            return
         inv.task = task
         if task is None:
             self.kept.pop(inv, None)
@@ -73,8 +77,9 @@ class Agenda:
 
     def recorded(self, inv: Invocation) -> None:
         """It has a record now."""
-        self.announce.pop(inv, None)
-        if inv.state is not State.STUCK:
+        if self.announce:
+            self.announce.pop(inv, None)
+        if self.stuck and inv.state is not State.STUCK:
             self.stuck.discard(inv)
 
     def forget(self, inv: Invocation) -> None:

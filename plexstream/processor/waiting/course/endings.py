@@ -86,7 +86,7 @@ class Endings:
         Where it is to come `later`, all of them are: they find that another turn is to answer them, too.
         """
         outcome = outcome_among(outs, inv.begin.kind, inv.begin.id)
-        behind, inv.behind = inv.behind, deque()
+        behind, inv.behind = inv.behind, []
         own: list[Invocation] = []
         for same in behind:
             b = same.begin

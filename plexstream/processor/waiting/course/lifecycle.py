@@ -138,34 +138,36 @@ class Lifecycle:
     ) -> None:
         self._agenda.keep(inv, s.task)
         self._live(inv)
-        known = {c.number for c in s.done} if s.done else ()
+        _, commands, came, effects, patch, made, _, ran = s
+        known = {c.number for c in came} if came else ()
         waits = bool(inv.outstanding)
-        for command in s.commands:
+        for command in commands:
             if command.number not in known:
                 self._roster.wait_for(inv, command)
-        inv.has_asked(s.commands)
-        inv.unrecorded.extend(s.commands)
+        inv.has_asked(commands)
+        inv.unrecorded.extend(commands)
         assert inv.actor is not None
-        made, changes = self._leaving.sent(inv.actor, s.outs)
-        sent = [*outs, *made]
-        patch = [*s.patch, *changes]
+        made, changes = self._leaving.sent(inv.actor, made)
+        sent = [*outs, *made] if outs else made
+        patch = [*patch, *changes] if changes else patch
         o = inv.opening
         if (
-            completions or sent or s.done or patch or cause.topic or s.ran or inv.told_stuck
+            completions or sent or came or patch or cause.topic or ran or inv.told_stuck
             or (o is not None and (o.changes or o.outs or o.fresh is not None))
             or (waits and inv.unrecorded) or (inv.steps and not inv.begun)
-            or any(c.kind != _RUN for c in s.commands)
+            or any(c.kind != _RUN for c in commands)
         ):  # fmt: skip
-            done = [*completions, *s.done]
+            done = [*completions, *came] if came else completions
             self._journal.record(inv, WAITING, cause, completions=done, patch=patch, outs=sent)
         elif inv.unrecorded:
             # Only side effects, and nothing that has happened yet: the record comes with their results.
             # The earliest first: time does not go back.
             self._agenda.announce.setdefault(inv, self._ledger.now)
-        for number, effect in s.effects.items():
-            if inv.number_in_flight(number):
-                self._effects.ask(inv, number, effect)
-        self._effects.acknowledged()
+        if effects:
+            for number, effect in effects.items():
+                if inv.number_in_flight(number):
+                    self._effects.ask(inv, number, effect)
+            self._effects.acknowledged()
 
     def _live(self, inv: Invocation) -> None:
         """The life that the message gives the actor begins with the handler's first stretch."""

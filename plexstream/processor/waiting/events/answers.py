@@ -69,10 +69,11 @@ class Answers:
         if inv.cause is not None and cause.topic:
             self._journal.record(inv, WAITING, no_cause())  # a record goes back to one message
         outcome = self._host.resume(inv.task, completions[0], self._ledger.now)
-        for completion in completions[1:]:
-            if type(outcome) is not Suspended:
-                break  # it has ended: the rest comes too late
-            outcome = _both(outcome, self._host.resume(inv.task, completion, self._ledger.now))
+        if len(completions) > 1:
+            for completion in completions[1:]:
+                if type(outcome) is not Suspended:
+                    break  # it has ended: the rest comes too late
+                outcome = _both(outcome, self._host.resume(inv.task, completion, self._ledger.now))
         self._lifecycle.outcome(inv, outcome, completions, cause, outs)
         self.tell_settled()
 
@@ -90,7 +91,7 @@ class Answers:
 
     def tell_settled(self) -> None:
         """Whoever waits for a promise that has its value goes on."""
-        if self._telling:
+        if self._telling or not self._settled:
             return
         self._telling = True
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -150,7 +149,7 @@ class Invocation:
         self.restarts = 0
         self.asked: dict[int, int] = {}
         self.promised: dict[str, None] | None = None
-        self.behind: deque[Invocation] = deque()
+        self.behind: list[Invocation] = []
 
     @property
     def ended(self) -> bool:
@@ -241,7 +240,8 @@ class Invocation:
     def has_asked(self, commands: Sequence[Command]) -> None:
         """The handler has asked for these, be they done or not."""
         for command in commands:
-            self.commands = max(self.commands, command.number + 1)
+            if command.number >= self.commands:
+                self.commands = command.number + 1
 
     def wait_for(self, command: Command) -> None:
         """The handler has asked for this."""

@@ -33,8 +33,9 @@ from plexstream.processor.waiting.invocation.invocation import (
     no_cause,
 )
 
-_SLEEP = CommandKind.SLEEP.value
+_SLEEP, _NOTED = CommandKind.SLEEP.value, Control.NOTED.value
 _TIMER = OutKind.TIMER.value
+_new = tuple.__new__  # a named tuple's own costs several times as much
 
 
 class Journal:
@@ -130,7 +131,7 @@ class Journal:
 
     def _settled_once(self, inv: Invocation, patch: list[Change], fresh: bool) -> list[Change]:
         """A promise that has got its value meanwhile keeps it."""
-        if fresh or not any(c.field == PROMISES for c in patch):
+        if fresh or not patch or not any(c.field == PROMISES for c in patch):
             return patch
         promise = self._ledger.pieces.promise
         return [
@@ -162,21 +163,21 @@ class Journal:
             begun = inv.init and seen_at_once and inv.begun
             patch = [*patch, *(self._actors.initialised(actor) if begun else self._actors.mark_raw(actor))]
         ledger = self._ledger
-        step = Step(
-            ledger.claim, inv.address, seq, cause.topic, cause.offset, ledger.now, status, fresh, key, patch,
-            inv.begin.handler, cause.id, cause.sender, cause.kind, cause.origin, cause.origin_seq,
-            cause.origin_index, outs, number, count, next, begin, commands, completions,
-        )  # fmt: skip
+        topic, offset, sender, id, kind, origin, origin_seq, origin_index = cause
+        step: Step = _new(Step, (
+            ledger.claim, inv.address, seq, topic, offset, ledger.now, status, fresh, key, patch,
+            inv.begin.handler, id, sender, kind, origin, origin_seq, origin_index, outs, number, count, next,
+            begin, commands, completions, 0,
+        ))  # fmt: skip
         inv.steps += 1
-        inv.since = self._ledger.now
+        inv.since = ledger.now
         if actor is not None:
-            if not any(c.number == Control.NOTED for c in completions):
-                actor.time = self._ledger.now
-            actor.last = self._ledger.now
+            if not any(c.number == _NOTED for c in completions):
+                actor.time = ledger.now
+            actor.last = ledger.now
         self._actors.append(actor, step)
-        inv.group = self._ledger.number
-        settled = [c for c in patch if c.field == PROMISES and c.value is not None]
-        if settled:
+        inv.group = ledger.number
+        if patch and (settled := [c for c in patch if c.field == PROMISES and c.value is not None]):
             self.on_settled(inv.address, settled)
 
     def before(self, holder: Invocation) -> None:

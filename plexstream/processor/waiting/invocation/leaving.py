@@ -33,7 +33,7 @@ class Leaving:
         if outs:
             outs = self._ticks.take(actor, outs, now)
             outs, changes, _ = take(pieces, actor.address, outs, handler, mark, all=True)
-        if any(out.handler in SIGNALS for out in outs):
+        if outs and any(out.handler in SIGNALS for out in outs):
             ruling = self._actors.lives.sent(actor.address, None, actor.life, outs, changes)
             outs = ruling.outs
             changes = [*ruling.changes, *self._actors.live_on(actor, ruling.life)]
