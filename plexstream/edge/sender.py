@@ -252,7 +252,7 @@ class Sender:
         items = [item for sending in sendings for item in sending[1]]
         waiting = [sending[2] for sending in sendings if sending[3]]
         self._number += 1
-        appender.append(way.place, items, self._number)
+        appender.append(way.place, items, self._number, urgent=bool(waiting))
         large = []
         if size > LARGE:
             alone = [(s.items[0], s.id) for s in sendings if len(s.items) == 1]

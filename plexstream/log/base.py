@@ -14,7 +14,7 @@ What every backend promises, and the conformance suite checks:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from plexstream.model.errors import LogUnavailable
@@ -176,8 +176,18 @@ class Appender(Protocol):
         Every group that was not acknowledged has its error, or gets it with the next `poll`.
         """
 
-    def append(self, place: Place, items: Sequence[Item], token: object) -> None:
+    def announce(self, came: Callable[[], None]) -> bool:
+        """Have `came` called whenever acknowledgements have come, on any thread: it must not block.
+
+        Returns False where this one has to be polled for them.
+        """
+
+    def append(self, place: Place, items: Sequence[Item], token: object, *, urgent: bool = True) -> None:
         """Hand over a group. Its one acknowledgement comes from `poll`, with `token`.
+
+        Parameters:
+            urgent: whether somebody waits for the acknowledgement. Else a log may give it up to 0.1 s later,
+                with those of others; readers see the records as soon.
 
         Raises:
             LogError: if nothing of the group was taken.

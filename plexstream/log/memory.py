@@ -285,7 +285,10 @@ class MemoryAppender:
         self._log = log
         self._acks: list[Ack] = []
 
-    def append(self, place: Place, items: Sequence[Item], token: object) -> None:
+    def announce(self, came: Callable[[], None]) -> bool:
+        return False
+
+    def append(self, place: Place, items: Sequence[Item], token: object, *, urgent: bool = True) -> None:
         self._acks.append(appended(place, token, self._log.append_now(place, items)))
 
     def poll(self, timeout: float) -> list[Ack]:

@@ -19,7 +19,7 @@ def test_what_an_appender_refuses_is_told(waits):
     def refusing():
         appender = good()
 
-        def append(place, items, token):
+        def append(place, items, token, *, urgent=True):
             raise LogUnavailable("no room")
 
         appender.append = append

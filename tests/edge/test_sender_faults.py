@@ -44,7 +44,7 @@ class FaultyAppender(MemoryAppender):
     def broken(self):
         return self._dead
 
-    def append(self, place, items, token):
+    def append(self, place, items, token, *, urgent=True):
         assert not self._dead
         if self._faults.fail_append:
             self._dead = True
@@ -54,7 +54,7 @@ class FaultyAppender(MemoryAppender):
         if self._faults.swallow:
             self._held.append(Ack(*place, token, 0, None))
         else:
-            super().append(place, items, token)
+            super().append(place, items, token, urgent=urgent)
 
     def poll(self, timeout):
         if self._faults.hold or (self._held and not self._faults.fail_ack):

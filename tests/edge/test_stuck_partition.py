@@ -27,12 +27,12 @@ class StuckAppender(MemoryAppender):
         super().__init__(log)
         self.kept = []
 
-    def append(self, place, items, token):
+    def append(self, place, items, token, *, urgent=True):
         # Of the mailbox alone: replies go to the partition that the edge's random id has.
         if self._log.stuck and place == ("test.mailbox", STUCK):
             self.kept.append((place, items, token))
         else:
-            super().append(place, items, token)
+            super().append(place, items, token, urgent=urgent)
 
     def poll(self, timeout):
         if not self._log.stuck:
@@ -107,7 +107,7 @@ class OneByOne(MemoryAppender):
         super().__init__(log)
         self.tokens = []
 
-    def append(self, place, items, token):
+    def append(self, place, items, token, *, urgent=True):
         self.tokens.append((place, token))
 
     def poll(self, timeout):
@@ -178,7 +178,7 @@ def test_order_is_kept_across_what_waited(topics, log, calls, monkeypatch):
 def test_a_deadline_passes_in_time_while_the_sender_hangs(topics, log, calls, monkeypatch):
     hangs, hung = threading.Event(), threading.Event()
 
-    def hang(self, *_):
+    def hang(self, *_, urgent):
         hung.set()
         hangs.wait(LONG)
 

@@ -42,6 +42,30 @@ def test_many_groups_in_flight_keep_their_order(log, topic):
         assert values == [number for number in range(partition, 300, 2) for _ in range(7)]
 
 
+def test_what_is_not_urgent_is_acknowledged_as_well_in_its_order(log, topic):
+    appender = log.appender()
+    for number in range(30):
+        appender.append((topic, 0), items(b"%d" % number), number, urgent=number % 3 == 1)
+    assert [(ack.token, ack.offset, ack.error) for ack in acks(appender, 30)] == [
+        (number, number, None) for number in range(30)
+    ]
+    appender.append((topic, 0), items(b"alone"), "alone", urgent=False)
+    assert [ack.offset for ack in acks(appender, 1)] == [30]
+    appender.close()
+
+
+def test_acknowledgements_are_announced_where_a_log_can(log, topic):
+    came = threading.Event()
+    appender = log.appender()
+    if appender.announce(came.set):
+        for _ in range(3):
+            came.clear()
+            appender.append((topic, 0), items(b"1"), 1)
+            assert came.wait(ENDLESS_S)
+            assert [ack.token for ack in appender.poll(0.0)] == [1]
+    appender.close()
+
+
 def test_a_gap_between_acknowledgements_shows_another_writer(log, topic):
     one, other = log.appender(), log.appender()
     assert append(one, (topic, 0), items(b"a", b"b")) == 1

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from log_driving import acks, append, fill, items, read_all, take
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.embedded import checkpoints, manifest, segments
+from plexstream.log.embedded import checkpoints, committer, manifest, segments
 from plexstream.log.embedded import partition as embedded_partition
 from plexstream.log.embedded import tail as embedded_tail
 from plexstream.log.embedded.log import EmbeddedLog
@@ -160,6 +160,28 @@ def test_records_older_than_the_tail_come_from_the_disk(log, monkeypatch):
             seen = take(reader, len(expected) - (reader._positions["t", 0]))
             assert [record.value for record in seen] == expected[-len(seen) :]
     assert [value for _, _, value in state(log)] == expected
+
+
+def test_what_is_not_urgent_makes_no_sync_of_its_own(log, monkeypatch):
+    monkeypatch.setattr(committer, "PATIENCE_S", 3600.0)
+    syncs = []
+    sync = log.storage.sync
+    monkeypatch.setattr(log.storage, "sync", lambda: (syncs.append(1), sync()))
+    appender, other = log.appender(), log.appender()
+    append(appender, ("t", 0), items(b"the first"))  # from now on it waits so long
+    syncs.clear()
+    appender.append(("t", 0), items(b"patient"), 1, urgent=False)
+    other.append(("t", 1), items(b"patient"), 2, urgent=False)
+    assert len(read_all(log, ("t", 0), 2)) == 2  # which is seen at once
+    assert appender.poll(0.05) == []
+    assert syncs == []
+    appender.append(("t", 0), items(b"urgent"), 3)
+    assert [ack.token for ack in acks(appender, 2)] == [1, 3]
+    assert [ack.token for ack in acks(other, 1)] == [2]
+    assert len(syncs) == 1
+    appender.append(("t", 0), items(b"the last"), 4, urgent=False)
+    log.close()  # acknowledges what it has
+    assert [ack.error for ack in appender.poll(0.0)] == [None]
 
 
 def test_large_records_do_not_fill_the_memory(log):

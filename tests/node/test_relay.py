@@ -49,11 +49,11 @@ class Appender(MemoryAppender):
         super().__init__(log)
         self.kept = []
 
-    def append(self, place, items, token):
+    def append(self, place, items, token, *, urgent=True):
         if place in self._log.stuck or any(place == kept[0] for kept in self.kept):
             self.kept.append((place, items, token))
         else:
-            super().append(place, items, token)
+            super().append(place, items, token, urgent=urgent)
 
     def poll(self, timeout):
         kept, self.kept = self.kept, []

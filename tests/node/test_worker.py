@@ -9,14 +9,17 @@ from installation import BANK, PARTITIONS, Installation, wait_until
 from plexstream.client import Client
 from plexstream.hosts.native import NativeHost, load_actors
 from plexstream.hosts.native.waiting.effect import NativeEffect
+from plexstream.log.embedded.log import EmbeddedLog
 from plexstream.log.memory import MemoryAppender, MemoryLog
 from plexstream.model.address import full, partition_of
 from plexstream.model.errors import LogUnavailable, StoreCorrupt
 from plexstream.model.topics import Topics
+from plexstream.node.partition import driver as drivers
 from plexstream.node.partition.driver import Driver, State
 from plexstream.node.setup import topology
 from plexstream.node.shared import repeated
 from plexstream.node.worker import assignment
+from plexstream.node.worker import worker as workers
 from plexstream.node.worker.worker import IDLE_S, Worker
 from plexstream.processor import EffectCall, Settings
 from plexstream.sdk.spec import Retry
@@ -90,6 +93,56 @@ def test_an_idle_worker_waits_no_longer_than_until_the_next_timer(stepped, clien
     stepped.settle()
     stepped.worker.step()
     assert stepped.waits == [IDLE_S]
+
+
+def test_a_partition_to_which_nothing_comes_is_left_alone_for_a_while(stepped, client, monkeypatch):
+    monkeypatch.setattr(drivers, "CALM_S", 3600.0)
+    stepped.settle()
+    pumped = []
+    for partition, each in stepped.worker.drivers.items():
+        pump = each.pump
+        monkeypatch.setattr(each, "pump", lambda p=partition, pump=pump: (pumped.append(p), pump()))
+    client.tell(ALICE, "later", {"amount": 5, "delay": 7200})
+    stepped.until(lambda: stepped.worker.drivers[HOME].processor.timers.next_due() is not None)
+    stepped.settle()
+    assert set(pumped) == {HOME}
+    pumped.clear()
+    for _ in range(20):
+        stepped.worker.step()
+    assert pumped == []
+    # A timer does not wait for anything to come, nor do those that look after what other threads do.
+    stepped.now += 7200
+    stepped.until(lambda: stepped.balance == 5)
+    monkeypatch.setattr(drivers, "CALM_S", 0.0)
+    pumped.clear()
+    stepped.worker.step()
+    assert set(pumped) == set(range(PARTITIONS))
+
+
+def test_all_goes_on_where_only_what_comes_is_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(drivers, "CALM_S", 3600.0)
+    with Installation(MemoryLog(), tmp_path / "state") as i:
+        for amount in range(1, 6):
+            assert i.ask(ALICE, "deposit", amount=1) == {"balance": amount}
+        i.ask(ALICE, "later", amount=5, delay=0.02)
+        wait_until(lambda: i.ask(ALICE, "balance") == 10)
+        outs = i.topics.out("deposits")
+        wait_until(lambda: sum(i.log.range((outs, p))[1] for p in range(i.log.partitions(outs) or 0)) >= 5)
+        wait_until(lambda: not any(d.owed or d.service.lane.done for d in i.worker.drivers.values()))
+
+
+def test_an_acknowledgement_ends_the_wait_for_records(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "IDLE_S", 3600.0)
+    log = EmbeddedLog(tmp_path / "log")
+    with Installation(log, tmp_path / "state") as i:
+        timeouts = []
+        appender = i.worker.equipment.appender
+        poll = appender.poll
+        monkeypatch.setattr(appender, "poll", lambda timeout: (timeouts.append(timeout), poll(timeout))[1])
+        for amount in range(1, 4):
+            assert i.ask(ALICE, "deposit", amount=1) == {"balance": amount}
+        assert set(timeouts) == {0.0}
+    log.close()
 
 
 def test_a_clock_that_is_set_back_does_not_hold_up_timers(stepped, client):
@@ -233,11 +286,11 @@ def test_an_error_of_reading_that_names_no_partition_ends_nothing(tmp_path, monk
 
 def test_a_log_that_takes_nothing_is_told_now_and_then(tmp_path, monkeypatch, caplog):
     class Full(MemoryAppender):
-        def append(self, place, items, token):
+        def append(self, place, items, token, *, urgent=True):
             if place[0] == "test.journal" and log.tried < 50:
                 log.tried += 1
                 raise LogUnavailable("the disk is full")
-            super().append(place, items, token)
+            super().append(place, items, token, urgent=urgent)
 
     monkeypatch.setattr(assignment, "RECLAIM_S", 0.001)
     monkeypatch.setattr(repeated, "FIRST_S", 1_000.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from plexstream.log.base import Ack, Item, Place, appended
 from plexstream.log.embedded.committer import Committer
@@ -26,14 +26,19 @@ class EmbeddedAppender:
         self._came = threading.Condition(threading.Lock())
         self._acks: list[Ack] = []
         self._closed = False
+        self._announce: Callable[[], None] | None = None
 
-    def append(self, place: Place, items: Sequence[Item], token: object) -> None:
+    def announce(self, came: Callable[[], None]) -> bool:
+        self._announce = came
+        return True
+
+    def append(self, place: Place, items: Sequence[Item], token: object, *, urgent: bool = True) -> None:
         if self._closed:
             raise LogError(f"this appender of {self._storage} is closed: open a new one")
         with self._storage.changed:
             last = self._storage.append(place, items)
             # Within the lock: acknowledgements come in the order of the appends.
-            self._committer.add(self.deliver, appended(place, token, last))
+            self._committer.add(self.deliver, appended(place, token, last), urgent)
         if self._storage.compact_due(place):
             self._janitor.compact_soon(place)
 
@@ -52,9 +57,12 @@ class EmbeddedAppender:
     def deliver(self, acks: list[Ack]) -> None:
         """For the committer."""
         with self._came:
-            if not self._closed:
-                self._acks += acks
-                self._came.notify()
+            if self._closed:
+                return
+            self._acks += acks
+            self._came.notify()
+        if self._announce is not None:
+            self._announce()
 
 
 class EmbeddedTransaction:

@@ -15,6 +15,8 @@ Deliver = Callable[[list[Ack]], None]
 
 RETRY_S = 0.2
 """How long a disk that takes nothing is left alone."""
+PATIENCE_S = 0.01
+"""How long what is not urgent waits for a sync that comes anyway, about."""
 
 
 class Committer:
@@ -29,17 +31,24 @@ class Committer:
         self._checkpoint = checkpoint
         self._due = threading.Condition(threading.Lock())
         self._waiting: list[tuple[Deliver, Ack]] = []
-        self._idle = False
+        self._urgent = False
+        self._idle = False  # it waits until it is told
         self._stopped = False
         self._over = False
         self.thread = Lasting("log-committer", self._run, lambda: self._over)
         self.thread.start()
 
-    def add(self, deliver: Deliver, ack: Ack) -> None:
-        """Acknowledge after the next sync: `deliver` gets this, with others that are its own."""
+    def add(self, deliver: Deliver, ack: Ack, urgent: bool) -> None:
+        """Acknowledge after the next sync: `deliver` gets this, with others that are its own.
+
+        Not `urgent`: there is no sync for its sake before `PATIENCE_S`. Each would hold up that of what is.
+        """
         with self._due:
             self._waiting.append((deliver, ack))
-            if self._idle:
+            if urgent and not self._urgent:
+                self._urgent = True
+                self._due.notify()
+            elif self._idle:
                 self._due.notify()
 
     def wake(self) -> None:
@@ -58,13 +67,19 @@ class Committer:
         storage = self._storage
         while True:
             with self._due:
-                while not self._waiting and not self._stopped:
-                    self._idle = True
-                    self._due.wait(RETRY_S if storage.outage.lasts else None)
-                    self._idle = False
+                while not self._urgent and not self._stopped:
                     if storage.outage.lasts:
+                        self._due.wait(RETRY_S)
                         break
+                    # Soon after a sync, what is not urgent need not wake this thread.
+                    if not self._due.wait(PATIENCE_S):
+                        if self._waiting:
+                            break
+                        self._idle = True
+                        self._due.wait()
+                        self._idle = False
                 waiting, self._waiting = self._waiting, []
+                self._urgent = False
                 stopped = self._stopped
             if waiting or storage.outage.lasts:
                 self._sync(waiting)

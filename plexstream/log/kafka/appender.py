@@ -18,7 +18,7 @@ A group is handed over at once: record by record, librdkafka's thread would send
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -82,7 +82,10 @@ class KafkaAppender:
     def broken(self) -> bool:
         return self._broken is not None
 
-    def append(self, place: Place, items: Sequence[Item], token: object) -> None:
+    def announce(self, came: Callable[[], None]) -> bool:
+        return False
+
+    def append(self, place: Place, items: Sequence[Item], token: object, *, urgent: bool = True) -> None:
         self._check_usable()
         size = check_group(place[0], items, self._log.limit(place))
         if self._pending_bytes + size > MAX_PENDING_BYTES:

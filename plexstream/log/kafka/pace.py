@@ -109,7 +109,10 @@ class PacedAppender:
     def broken(self) -> bool:
         return self._inner.broken
 
-    def append(self, place: Place, items: Sequence[Item], token: object) -> None:
+    def announce(self, came: Callable[[], None]) -> bool:
+        return False
+
+    def append(self, place: Place, items: Sequence[Item], token: object, *, urgent: bool = True) -> None:
         lane = self._lanes.get(place)
         if lane is None:
             lane = self._lanes[place] = _Lane()

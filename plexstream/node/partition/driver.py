@@ -23,6 +23,8 @@ from plexstream.processor import EffectCall, Processor
 
 _log = logging.getLogger("plexstream.node")
 
+CALM_S = 0.005
+"""How often a partition to which nothing has come is looked after: what other threads do is seen so late."""
 RECLAIM_S = 0.5
 """How soon a lost partition that is still assigned is claimed again."""
 
@@ -56,6 +58,10 @@ class Driver:
         self.takeover = Takeover(services, partition, self)
         self.service: Service | None = None
         self._journal = self.takeover.journal
+        self._came = True  # something, since the last `pump`
+        self._pumped_at = 0.0
+        self._wake: int | None = None
+        self._wake_known = False
         self._watch = Watch(services, self._journal, self, self._folds_up_to)
 
     @property
@@ -77,6 +83,7 @@ class Driver:
 
     def replay(self, records: list[Record]) -> None:
         """Records of the journal: for the takeover, for a gap, or to catch up."""
+        self._came = True
         if self.service is not None:
             self.service.replay(records)
         elif self.state is State.TAKEOVER:
@@ -96,11 +103,13 @@ class Driver:
 
     def receive(self, records: list[Record]) -> None:
         """Records of the mailbox."""
+        self._came = True
         if self.service is not None:
             self.service.receive(records)
 
     def acknowledged(self, kind: str, ack: Ack, batch: object) -> None:
         """An append of this driver's is on the log, or has failed."""
+        self._came = True
         if self.state in (State.LOST, State.CLOSED):
             return
         service = self.service
@@ -123,6 +132,7 @@ class Driver:
 
     def appender_failed(self, error: Exception) -> None:
         """The worker's appender takes nothing more: of what is with it, nobody knows what becomes."""
+        self._came = True
         service = self.service
         if self.takeover.appending or (service is not None and service.processor.in_flight):
             self.lose(f"appending failed: {error}")
@@ -131,16 +141,20 @@ class Driver:
 
     def answered(self, then: Callable[[object], None], result: object) -> None:
         """The log has answered a question of this driver, who may have lost the partition meanwhile."""
+        self._came = True
         if self.state not in (State.LOST, State.CLOSED):
             then(result)
 
     def effect_done(self, call: EffectCall, result: EffectResult) -> None:
         """A side effect of a handler has come to its end."""
+        self._came = True
         if self.service is not None:
             self.service.effect_done(call, result)
 
     def pump(self) -> None:
         """Hand over what has been made, and let time pass."""
+        self._came = self._wake_known = False
+        self._pumped_at = self.s.elapsed()
         if self.service is not None:
             self.service.pump()
         elif self.state is State.TAKEOVER:
@@ -148,6 +162,16 @@ class Driver:
             if self.takeover.lane is not None:
                 self._watch_lane(self.takeover.lane)
             self._watch.look(self.takeover.awaited())
+
+    def calm(self) -> bool:
+        """Whether `pump` would find nothing to do, as far as is known without it."""
+        service = self.service
+        if self._came or service is None or self.state is not State.ACTIVE or service.stirs():
+            return False
+        wake = self.next_wake()
+        if wake is not None and wake <= self.s.now():
+            return False
+        return self.s.elapsed() - self._pumped_at < CALM_S
 
     def _watch_lane(self, lane: Lane) -> None:
         """While the takeover goes on, its lane commits nothing but the sentinel."""
@@ -192,7 +216,11 @@ class Driver:
 
     def next_wake(self) -> int | None:
         """When it has something to do by time alone, in ms since the epoch; None: never."""
-        return self.service.processor.next_wake() if self.service is not None else None
+        if self.service is None:
+            return None
+        if self._came or not self._wake_known:
+            self._wake, self._wake_known = self.service.processor.next_wake(), True
+        return self._wake
 
     # Out of service
 

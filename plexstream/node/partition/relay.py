@@ -183,13 +183,13 @@ class Relay:
         token = self._owner, "mail", flight
         try:
             try:
-                self.s.appender.append(place, items, token)
+                self.s.appender.append(place, items, token, urgent=False)
             except RecordTooLarge as error:
                 # One that never goes would hold up all that goes there.
                 why = error.records
                 items = [in_its_place(item, why[i]) if i in why else item for i, item in enumerate(items)]
                 _log.warning("partition %d: refused as too_large: %s", self.partition, error)
-                self.s.appender.append(place, items, token)
+                self.s.appender.append(place, items, token, urgent=False)
         except LogError as error:
             self.s.flying.landed(flight)
             self.failed(flight, error)
@@ -324,6 +324,11 @@ class Relay:
             len(way.flying) + len(way.waiting) + len(way.answers) + (way.behind >= 0)
             for way in self._ways.values()
         ) + (self.unseen >= 0)  # fmt: skip
+
+    @property
+    def waits(self) -> bool:
+        """Whether something waits here for room."""
+        return bool(self._waiting)
 
     @property
     def awaits_acks(self) -> bool:

@@ -145,6 +145,10 @@ class Service:
         queued = sum(len(lane.queue) for lane in self.processor.outbox.lanes)
         return self.processor.running_ahead + self.relay.owed + self.lane.backlog + queued
 
+    def stirs(self) -> bool:
+        """Whether something can go on that waits in here, or has come from a thread of its own."""
+        return bool(self.arrived or self.lane.done or self.lane.fenced or self.relay.waits)
+
     def busy(self) -> bool:
         """Whether acknowledgements are due."""
         return self.relay.awaits_acks or bool(self.processor.in_flight)

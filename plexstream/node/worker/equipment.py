@@ -38,6 +38,9 @@ class Equipment:
         node: the name in claims.
         control: what the installation says of itself; by default it is asked now.
         clock: seconds since the epoch.
+
+    Attributes:
+        announced: whether acknowledgements end the wait for records.
     """
 
     def __init__(
@@ -61,8 +64,8 @@ class Equipment:
         self.process = uuid.uuid4().hex
         self._clock = clock
         self._now = round(clock() * 1000)
-        self.appender: Appender = log.appender()
         self.mailbox: Reader = log.reader()
+        self._equip()
         self.journal: Reader = log.reader()
         self.snapshots: Reader = log.reader(committed=True)
         self.flying = Flying()
@@ -123,7 +126,11 @@ class Equipment:
         """The one that there is takes nothing more. Raises whatever keeps another one from being made."""
         self.flying = Flying()
         self.appender.close()
-        self.appender = self.log.appender()
+        self._equip()
+
+    def _equip(self) -> None:
+        self.appender: Appender = self.log.appender()
+        self.announced = self.appender.announce(self.mailbox.wake)
 
     def close(self) -> None:
         """Release the log's clients."""

@@ -203,7 +203,7 @@ class Worker:
             restoring = restoring or driver.state is State.TAKEOVER or driver.reads_journal
         for driver in assignment.releasing.values():
             restoring = restoring or driver.reads_journal
-        at_once = restoring or arrived or self._awaits_acks()
+        at_once = restoring or arrived or self._must_poll()
         if not at_once and equipment.effects.short():
             equipment.effects.wait(EFFECT_S)
             at_once = True
@@ -217,9 +217,10 @@ class Worker:
             self._read_back()
         began = time.monotonic()
         for driver in assignment.all():
-            guard(driver, driver.pump)
+            if not driver.calm():
+                guard(driver, driver.pump)
         self._handled_s = time.monotonic() - began
-        acks = equipment.appender.poll(0.0 if records or arrived or not self._awaits_acks() else ACK_S)
+        acks = equipment.appender.poll(0.0 if records or arrived or not self._must_poll() else ACK_S)
         if acks:
             # What they release leaves at once: the next read may wait.
             for driver in self._take_acks(acks):
@@ -237,8 +238,12 @@ class Worker:
             else:
                 answer.then(answer.result)
 
-    def _awaits_acks(self) -> bool:
-        return self.equipment.appender.holding or any(d.busy() for d in self._assignment.all())
+    def _must_poll(self) -> bool:
+        """Whether acknowledgements are due that nobody announces."""
+        equipment = self.equipment
+        return not equipment.announced and (
+            equipment.appender.holding or any(d.busy() for d in self._assignment.all())
+        )
 
     def _idle_s(self) -> float:
         """How long to wait for a record: no longer than until the first timer or retry is due."""

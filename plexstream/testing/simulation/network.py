@@ -277,7 +277,10 @@ class SimProducer:
         """Groups that are not appended yet, as far as is known here."""
         return len(self._pending)
 
-    def append(self, place: Place, items: Sequence[Item], token: object) -> None:
+    def announce(self, came: Callable[[], None]) -> bool:
+        return False
+
+    def append(self, place: Place, items: Sequence[Item], token: object, *, urgent: bool = True) -> None:
         if self._broken is not None or self.ended:
             raise LogError("this appender has failed, open a new one")
         check_group(place[0], items, _LIMIT)
