@@ -132,9 +132,9 @@ def test_all_goes_on_where_only_what_comes_is_looked_at(tmp_path, monkeypatch):
 
 
 def test_an_acknowledgement_ends_the_wait_for_records(tmp_path, monkeypatch):
-    monkeypatch.setattr(workers, "IDLE_S", 3600.0)
     log = EmbeddedLog(tmp_path / "log")
     with Installation(log, tmp_path / "state") as i:
+        monkeypatch.setattr(workers, "IDLE_S", 3600.0)
         timeouts = []
         appender = i.worker.equipment.appender
         poll = appender.poll
@@ -142,6 +142,7 @@ def test_an_acknowledgement_ends_the_wait_for_records(tmp_path, monkeypatch):
         for amount in range(1, 4):
             assert i.ask(ALICE, "deposit", amount=1) == {"balance": amount}
         assert set(timeouts) == {0.0}
+        monkeypatch.setattr(workers, "IDLE_S", IDLE_S)
     log.close()
 
 
