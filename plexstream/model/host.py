@@ -153,15 +153,15 @@ class Reader(Protocol):
     def timers(self) -> Iterator[Snapshot]: ...
 
 
-PlainInvoke = Callable[[Any, str, bytes, int, int, str, str], Outcome | None]
-"""Instance, handler, payload, seq, now, sender, id of the message: see `ActorHost.plain`."""
+PlainInvoke = Callable[[Any, str, bytes, int, int, str, str, str], Outcome | None]
+"""Instance, handler, payload, seq, now, sender, id of the message, who waits: see `ActorHost.plain`."""
 
 
 class ActorHost(Protocol):
     """Runs handlers. `instance` is its own; the processor only keeps it.
 
     Attributes:
-        plain: does what `invoke` does, faster, for what is plain: a tell for an actor that has begun.
+        plain: does what `invoke` does, faster, for what is plain: a message for an actor that has begun.
             It returns None, and has done nothing, where it is not. None: there is no such thing.
     """
 

@@ -131,6 +131,21 @@ class Plain:
         self.any = host.ask(whom, "look")
 
     @handler
+    def put_off(self):
+        self.n += 1
+        self.any = host.reply_later()
+        return "nobody hears this"
+
+    @handler
+    def settle(self, well: bool):
+        call = self.any if isinstance(self.any, str) and " " in self.any else ""
+        if well:
+            host.reply(call, self.n)
+        else:
+            host.reply_error(call, "no", "not now")
+        self.any = None
+
+    @handler
     def timed(self, ms: int):
         self.text = host.send_after(ms / 1000, "add", by=1)
 
@@ -216,7 +231,8 @@ def call(r):
         ("emit", {"topic": "out", "value": "y" * r.choice((10, 900, 1_100))}),
         ("flood", {"count": 4_150}) if r.random() < 0.2 else ("flood", {"count": 2}), ("nan", {}),
         ("big", {}), ("same", {}), ("world", {}), ("look", {}), ("slowly", {}), ("kept", {}),
-        ("known_only", {}), ("map", {"key": r.choice(WORDS)}),
+        ("known_only", {}), ("put_off", {}), ("settle", {"well": r.random() < 0.7}),
+        ("map", {"key": r.choice(WORDS)}),
         ("timed", {"ms": r.choice((1, 40))}), ("fail", {"how": r.choice(HOWS)}),
         ("add", {"by": "text"}), ("add", {}), ("add", {"by": 1, "more": 2}), ("nothing", {}), ("$stop", {}),
     ))  # fmt: skip
@@ -294,13 +310,16 @@ class Run:
             if r.random() < 0.6:
                 origin = r.choice(("o/1", "o/2"))
                 number = self.numbers[origin] = self.numbers.get(origin, 0) + (r.random() < 0.95)
-            odd = r.random()
+            odd, asks = r.random(), r.random() < 0.4
             address = f"default/default/{type}/{r.randrange(3)}"
+            callers = ("edge", "edge", "edge", "other", "", "default/default/plain/9", address)
+            headers = {"read_only": "1"} if 0.1 < odd < 0.12 else {}
+            if asks and 0.12 < odd < 0.14:  # in a circle, perhaps
+                headers = {"chain": f"{r.choice((address, 'default/default/plain/9'))}#1"}
             e = Envelope(
-                ASK if odd < 0.06 else TELL, f"m{self.offset}", address, handler, payload,
-                r.choice(("", "", address, "default/default/plain/9")), "edge" if odd < 0.06 else "",
-                f"key{r.randrange(9)}" if 0.06 < odd < 0.1 else "", self.now,
-                {"read_only": "1"} if 0.1 < odd < 0.12 else {}, origin, number, 0,
+                ASK if asks else TELL, f"m{self.offset}", address, handler, payload,
+                r.choice(("", "", address, "default/default/plain/9")), r.choice(callers) if asks else "",
+                f"key{r.randrange(9)}" if 0.06 < odd < 0.1 else "", self.now, headers, origin, number, 0,
             )  # fmt: skip
             data = encode_envelope(e)
             if r.random() < 0.02:  # mutated on its way

@@ -11,7 +11,7 @@ import plain_worlds
 import pytest
 from compiled_parts import COMPILER, MUTANTS, SANITIZED, SOURCES, build, build_mutant, run, sanitizers
 
-from plexstream.model.message import TELL, Envelope
+from plexstream.model.message import ASK, TELL, Envelope
 
 PROGRAM = Path(__file__).parent / "plain_worlds.py"
 SEEDS = 60
@@ -94,7 +94,9 @@ def test_nothing_is_kept(handler, arguments):
             payload = json.dumps(arguments).encode()
             target = "default/default/plain/1"
             e = Envelope(TELL, "", target, handler, payload, origin="o")
-            world.p.receive([(o, e._replace(id=f"m{o}", origin_seq=o)) for o in offsets], world.now)
+            told = [(o, e._replace(id=f"m{o}", origin_seq=o)) for o in offsets]
+            asked = [(o, m._replace(kind=ASK, reply_to="edge") if o % 2 else m) for o, m in told]
+            world.p.receive(asked, world.now)
             while (records := world.p.take()) is not None:
                 world.p.acknowledged(world.p.fold.next + len(records) - 1)
             for lane in world.p.outbox.lanes:

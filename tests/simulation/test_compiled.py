@@ -33,6 +33,10 @@ FOUND = (
     "outputs are not owed",
     "causes stay open",
     "changes inside are not seen",
+    "asks are not answered",
+    "answers go to the sender",
+    "answers have no id",
+    "answers are not owed",
 )
 
 

@@ -285,10 +285,15 @@ empty_list(PyObject *object, Py_ssize_t at, int keep)
 static int
 begin(Invoker *self, PyObject *turn, PyObject *instance, PyObject *bound, PyObject *const *args)
 {
-    PyObject *seq = args[4], *now = args[5], *sender = args[6], *id = args[7];
+    PyObject *seq = args[4], *now = args[5], *sender = args[6], *id = args[7], *reply_to = args[8];
     if (!empty_list(turn, self->t.outs, 0) || !empty_list(turn, self->t.forgotten, 1)
             || !empty_list(turn, self->t.opening, 1))
         return 0;
+    PyObject *caller = PyUnicode_GET_LENGTH(reply_to) == 0 ? Py_NewRef(self->empty)
+        : PyUnicode_FromFormat("%U %U", id, reply_to);             /* `call_name` */
+    if (caller == NULL)
+        return 0;
+    set_slot(turn, self->t.caller, caller);
     PyObject *address = slot(instance, self->i.address);
     put(turn, self->t.instance, instance);
     put(turn, self->t.bound, bound);
@@ -306,7 +311,6 @@ begin(Invoker *self, PyObject *turn, PyObject *instance, PyObject *bound, PyObje
     put(turn, self->t.behaviour, Py_None);
     put(turn, self->t.beside, Py_None);
     put(turn, self->t.actor, Py_None);
-    put(turn, self->t.caller, self->empty);
     put(turn, self->t.init_failed, Py_False);
     put(turn, self->t.fresh, Py_False);
     put(turn, self->t.firing, PyUnicode_Compare(sender, address) == 0 ? id : self->empty);
@@ -413,19 +417,21 @@ bound_of(Invoker *self, PyObject *instance, PyObject *handler)
 }
 
 PyDoc_STRVAR(invoke_doc,
-"invoke(host, instance, handler, payload, seq, now, sender, message_id) -> Outcome | None\n\n"
+"invoke(host, instance, handler, payload, seq, now, sender, message_id, reply_to) -> Outcome | None\n\n"
 "None: it is not a plain case, and nothing has been done.");
 
 static PyObject *
 invoker_invoke(Invoker *self, PyObject *const *args, Py_ssize_t count)
 {
-    if (count != 8) {
-        PyErr_SetString(PyExc_TypeError, "invoke(host, instance, handler, payload, seq, now, sender, message_id)");
+    if (count != 9) {
+        PyErr_SetString(
+            PyExc_TypeError, "invoke(host, instance, handler, payload, seq, now, sender, message_id, reply_to)");
         return NULL;
     }
     PyObject *instance = args[1], *payload = args[3];
     if (!Py_IS_TYPE(instance, self->instance) || !PyUnicode_CheckExact(args[2]) || !PyBytes_CheckExact(payload)
             || PyBytes_GET_SIZE(payload) == 0 || !PyUnicode_CheckExact(args[6])
+            || !PyUnicode_CheckExact(args[7]) || !PyUnicode_CheckExact(args[8])
             || slot(instance, self->i.is_held) != Py_False || slot(instance, self->i.own) != Py_None)
         Py_RETURN_NONE;
     PyObject *bound = bound_of(self, instance, args[2]);

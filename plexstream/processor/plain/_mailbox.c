@@ -1,5 +1,6 @@
 /*
- * Messages in the plain case: each a tell for an actor that is in memory and free, and has nothing else to mind.
+ * Messages in the plain case: each a tell or an ask for an actor that is in memory and free, and has nothing else
+ * to mind.
  *
  * It does what `InboxState.admit`, `Door.execute` and `Door.invoke` do then, over the very objects that they
  * work on. The host runs the handler. A message is looked at before anything is changed for it: where it is not a
@@ -11,8 +12,9 @@
 
 enum { KIND, ID, TARGET, HANDLER, PAYLOAD, SENDER, REPLY_TO, KEY, TIME, HEADERS, ORIGIN, SEQ, INDEX, ENVELOPE };
 enum { CODE, VALUE, PATCH, OUTS, READ_ONLY, RESULT = 8 };
-enum { TELL = 0, EMIT = 4 };
+enum { TELL = 0, ASK = 1, REPLY = 2, EMIT = 4 };
 #define TURN 19
+#define OUT 8
 
 #define ACTOR_SLOTS(X) \
     X(address) X(armed) X(group) X(holder) X(info) X(instance) X(last) X(life) X(queue) X(raw) X(seq) X(time) X(tried)
@@ -27,7 +29,7 @@ typedef struct {
     struct { INBOX_SLOTS(PLACE) } i;
     Py_ssize_t ttl;                    /* which field of an actor's info its state's time to live is */
     PyObject *ledger, *inbox, *active, *live, *invoke, *came;
-    PyObject *topic, *empty, *zero;
+    PyObject *topic, *empty, *zero, *reply;
 } Mailbox;
 
 #define FIELD(record, name) PyTuple_GET_ITEM(record, name)
@@ -58,6 +60,7 @@ typedef struct {
     PyObject *number;                  /* its offset */
     long long offset, seq, origin_seq, origin_index;
     int from_origin;                   /* its number of its origin is to be noted */
+    int asks;                          /* somebody waits for what its handler returns */
 } Message;
 
 /* Whether the inbox takes it, as something new: looks only. -1: an error. */
@@ -133,10 +136,11 @@ look(Mailbox *self, PyObject *item, Message *m)
             || m->offset == INT64_MAX || !is_tuple_of(PyTuple_GET_ITEM(item, 1), self->envelope, ENVELOPE))
         return 0;
     PyObject *e = m->envelope = PyTuple_GET_ITEM(item, 1), *headers = FIELD(e, HEADERS);
-    if (!as_long(FIELD(e, KIND), &kind) || kind != TELL || !is_empty(FIELD(e, KEY)) || !is_users(FIELD(e, HANDLER))
-            || !PyDict_CheckExact(headers) || PyDict_GET_SIZE(headers) != 0
-            || !PyUnicode_CheckExact(FIELD(e, TARGET)))
+    if (!as_long(FIELD(e, KIND), &kind) || (kind != TELL && kind != ASK) || !is_empty(FIELD(e, KEY))
+            || !is_users(FIELD(e, HANDLER)) || !PyDict_CheckExact(headers) || PyDict_GET_SIZE(headers) != 0
+            || !PyUnicode_CheckExact(FIELD(e, TARGET)) || !PyUnicode_CheckExact(FIELD(e, REPLY_TO)))
         return 0;
+    m->asks = kind == ASK;
     int new = is_new(self, m);
     return new <= 0 ? new : is_free(self, m);
 }
@@ -167,7 +171,7 @@ is_plain(Mailbox *self, PyObject *result)
 {
     long long kind;
     if (!is_tuple_of(result, self->result, RESULT) || !is_empty(FIELD(result, CODE))
-            || FIELD(result, READ_ONLY) != Py_False)
+            || FIELD(result, READ_ONLY) != Py_False || !PyBytes_CheckExact(FIELD(result, VALUE)))
         return 0;
     PyObject *patch = FIELD(result, PATCH), *outs = FIELD(result, OUTS);
     if (!PyList_CheckExact(patch) || !PyList_CheckExact(outs))
@@ -179,7 +183,7 @@ is_plain(Mailbox *self, PyObject *result)
     }
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outs); i++) {
         PyObject *out = PyList_GET_ITEM(outs, i);
-        if (!is_tuple_of(out, self->out, 8) || !as_long(PyTuple_GET_ITEM(out, 0), &kind)
+        if (!is_tuple_of(out, self->out, OUT) || !as_long(PyTuple_GET_ITEM(out, 0), &kind)
                 || !(kind == EMIT || (kind == TELL && is_users(PyTuple_GET_ITEM(out, 3)))))
             return 0;
     }
@@ -232,12 +236,30 @@ ledger_close(Mailbox *self, Ledger *l, Py_ssize_t turns)
     return !failed;
 }
 
+/* What the handler has returned goes to who asks, once the log has the turn. */
+static int
+answer(Mailbox *self, PyObject *e, PyObject *result)
+{
+    PyObject *out = new_tuple(self->out, OUT);
+    if (out == NULL)
+        return 0;
+    PyObject *fields[OUT] = {
+        self->reply, FIELD(e, ID), FIELD(e, REPLY_TO), self->empty, FIELD(result, VALUE), self->empty, self->empty,
+        self->zero,
+    };
+    for (int i = 0; i < OUT; i++)
+        PyTuple_SET_ITEM(out, i, Py_NewRef(fields[i]));
+    int failed = PyList_Append(FIELD(result, OUTS), out) < 0;
+    Py_DECREF(out);
+    return !failed;
+}
+
 /* The turn is on its way to the log. */
 static int
 append(Mailbox *self, Ledger *l, Message *m, PyObject *seq, PyObject *result)
 {
-    PyObject *e = m->envelope, *turn = new_tuple(self->turn, TURN);
-    if (turn == NULL)
+    PyObject *e = m->envelope, *turn;
+    if ((m->asks && !answer(self, e, result)) || (turn = new_tuple(self->turn, TURN)) == NULL)
         return 0;
     PyObject *fields[TURN] = {
         l->claim, slot(m->actor, self->a.address), seq, self->topic, m->number, l->now, self->zero, Py_False,
@@ -264,8 +286,9 @@ handle(Mailbox *self, Ledger *l, Message *m, PyObject *seq, PyObject **result)
     PyObject *e = m->envelope, *instance = Py_NewRef(slot(m->actor, self->a.instance));
     PyObject *args[] = {
         NULL, instance, FIELD(e, HANDLER), FIELD(e, PAYLOAD), seq, l->now, FIELD(e, SENDER), FIELD(e, ID),
+        m->asks ? FIELD(e, REPLY_TO) : self->empty,
     };
-    *result = PyObject_Vectorcall(self->invoke, args + 1, 7 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    *result = PyObject_Vectorcall(self->invoke, args + 1, 8 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
     Py_DECREF(instance);
     if (*result == Py_None)
         return 0;
@@ -375,7 +398,8 @@ mailbox_init(Mailbox *self, PyObject *args, PyObject *named)
     self->came = Py_NewRef(came);
     self->empty = PyUnicode_FromString("");
     self->zero = PyLong_FromLong(0);
-    if (self->empty == NULL || self->zero == NULL)
+    self->reply = PyLong_FromLong(REPLY);
+    if (self->empty == NULL || self->zero == NULL || self->reply == NULL)
         return -1;
     self->ledger = Py_NewRef(ledger);
     return 0;
@@ -421,6 +445,7 @@ mailbox_dealloc(Mailbox *self)
     Py_XDECREF(self->topic);
     Py_XDECREF(self->empty);
     Py_XDECREF(self->zero);
+    Py_XDECREF(self->reply);
     type->tp_free(self);
     Py_DECREF(type);
 }

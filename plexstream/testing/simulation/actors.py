@@ -230,14 +230,15 @@ class SimHost(NativeHost):
         self.plain = None if INVOKER is None else self._plainly
 
     def _plainly(
-        self, instance: Any, handler: str, payload: bytes, seq: int, now: int, sender: str, message_id: str
-    ) -> Outcome | None:
+        self, instance: Any, handler: str, payload: bytes, seq: int, now: int, sender: str, message_id: str,
+        reply_to: str,
+    ) -> Outcome | None:  # fmt: skip
         waiting.world.ran.add(message_id)
         if handler == "kill":
             raise Killed(message_id)
         assert INVOKER is not None
         outcome: Outcome | None = INVOKER.invoke(
-            self, instance, handler, payload, seq, now, sender, message_id
+            self, instance, handler, payload, seq, now, sender, message_id, reply_to
         )
         self.plain_turns += outcome is not None
         return outcome

@@ -194,7 +194,11 @@ class Checks:
             raise Violation(f"dead letters too few: {expected - found}, too many: {found - expected}")
 
     def _replies(self) -> None:
-        """Every reply that ever left says what a turn that counts, or a state that counts, says."""
+        """Every reply that ever left says what a turn that counts, or a state that counts, says.
+
+        And each that a turn gives to a caller who asks once has left: nobody asks again.
+        """
+        heard: set[tuple[str, str]] = set()
         calls = {call.envelope.id: call for client in self.clients for call in client.calls}
         for partition in range(len(self.models)):
             place = (self.topics.reply, partition)
@@ -204,6 +208,13 @@ class Checks:
                 if call is None:
                     raise Violation(f"a reply to nobody: {reply}")
                 self._reply(call, reply.kind, reply.payload)
+                heard.add((record.key.decode(), reply.id))
+        for client in self.clients:
+            for call in client.calls:
+                e = call.envelope
+                asked = e.kind == ASK and e.id in self.models[call.place[1]].sent.answers
+                if asked and (client.name, e.id) not in heard:
+                    raise Violation(f"{call.op} of {client.name} is answered, and its answer never left")
 
     def _reply(self, call: Call, kind: int, payload: bytes) -> None:
         model = self.models[call.place[1]]

@@ -125,7 +125,7 @@ class SimClient:
         return self._send_new("plain", random.choice((ASK, TELL)), op, target, handler, arguments, step)
 
     def flood(self, step: int) -> None:
-        """Many tells at once, for actors that are in memory and free: they come in large groups."""
+        """Many messages at once, for actors that are in memory and free: they come in large groups."""
         for _ in range(self.plan.plain):
             self._number += 1
             op = f"{self.name}:{self._number}"
@@ -137,7 +137,8 @@ class SimClient:
                     ("spread", {"op": op, "to": ["plain/0"]}),
                 )
             )
-            self._send_new("origin", TELL, op, target, handler, arguments, step)
+            mode, kind = ("plain", ASK) if self._number % 3 == 0 else ("origin", TELL)
+            self._send_new(mode, kind, op, target, handler, arguments, step)
 
     def _wait(self, op: str, step: int) -> Call:
         """Something for an actor whose handlers wait."""

@@ -52,7 +52,7 @@ class Plan(NamedTuple):
     park_after: int = 5_000  # ms
     announced_after: int = 1_000  # ms
     probe_after: int = 1_000  # ms
-    plain: int = 0  # tells that a caller sends at once to actors that stay in memory; 0: none does
+    plain: int = 0  # messages that a caller sends at once to actors that stay in memory; 0: none does
     no_offset: float = 0.0  # of a question that is answered with -1001
     astray: float = 0.0  # of a question for a range that is answered by who led before
     away: float = 0.0  # of a partition that loses its leader, or has one again
