@@ -78,7 +78,7 @@ class Lane:
     @property
     def fenced(self) -> bool:
         """Whether a newer owner was found."""
-        return any(way.fenced for way in self.ways)
+        return self.keeping.fenced or self.outputs.fenced
 
     @property
     def blocked(self) -> bool:
@@ -88,12 +88,12 @@ class Lane:
     @property
     def backlog(self) -> int:
         """Turns queued or in a transaction."""
-        return sum(way.turns.count for way in self.ways)
+        return self.keeping.turns.count + self.outputs.turns.count
 
     @property
     def backlog_bytes(self) -> int:
         """About how much memory these take."""
-        return sum(way.turns.bytes for way in self.ways)
+        return self.keeping.turns.bytes + self.outputs.turns.bytes
 
     @property
     def snapshots(self) -> Sequence[object]:

@@ -51,26 +51,37 @@ class Flow:
 
     def adjust(self) -> None:
         """Once in each round."""
-        s, p, lane = self.s.settings, self._processor, self._lane
-        behind = max(
-            lane.backlog / MAX_BACKLOG,
-            lane.backlog_bytes / MAX_BACKLOG_BYTES,
-            self._relay.load,
-            p.pieces.dirty_bytes / (MAX_UNFLUSHED * s.flush_bytes),
-            self._upkeep.lag / (MAX_LAG * s.snapshot_lag),
-        )
-        load = max(
-            behind,
-            p.running_ahead / s.max_in_flight,
-            len(p.inbox.waiting) / s.max_waiting,
-            self._arrived.load,
-            p.inbox.waiting_bytes / s.max_waiting_bytes,
-            self._appends.load,
-        )
-        p.held = behind >= 1
-        if not self.paused and load >= 1:
-            self.s.mailbox.pause(self._mailbox)
-            self.paused = True
-        elif self.paused and load < 0.5:
+        p = self._processor
+        p.held = self._behind(1)
+        if not self.paused:
+            if p.held or self._full(1):
+                self.s.mailbox.pause(self._mailbox)
+                self.paused = True
+        elif not (self._behind(2) or self._full(2)):
             self.s.mailbox.resume(self._mailbox)
             self.paused = False
+
+    # One comparison after the other, without a sum that nobody needs: this is asked in each round.
+
+    def _behind(self, times: int) -> bool:
+        """Whether what is still to leave, `times` as much of it, is more than may be."""
+        s, p, lane = self.s.settings, self._processor, self._lane
+        return (
+            times * lane.backlog >= MAX_BACKLOG
+            or times * lane.backlog_bytes >= MAX_BACKLOG_BYTES
+            or times * self._relay.load >= 1
+            or times * p.pieces.dirty_bytes >= MAX_UNFLUSHED * s.flush_bytes
+            or times * self._upkeep.lag >= MAX_LAG * s.snapshot_lag
+        )
+
+    def _full(self, times: int) -> bool:
+        """The same of what has come in."""
+        s, p = self.s.settings, self._processor
+        inbox = p.inbox
+        return (
+            times * p.running_ahead >= s.max_in_flight
+            or times * len(inbox.waiting) >= s.max_waiting
+            or times * self._arrived.load >= 1
+            or times * inbox.waiting_bytes >= s.max_waiting_bytes
+            or times * self._appends.load >= 1
+        )

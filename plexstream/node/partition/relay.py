@@ -339,7 +339,8 @@ class Relay:
     @property
     def load(self) -> float:
         """How full the memory is for what cannot be read again; from 1 on no more should be made."""
-        return max([way.answers_bytes / MAX_ANSWERS for way in self._ways.values()], default=0.0)
+        ways = self._ways
+        return max([way.answers_bytes for way in ways.values()]) / MAX_ANSWERS if ways else 0.0
 
     def lets_go(self) -> bool:
         """Whether nothing is owed but to places that take nothing: the next owner sends that again."""
