@@ -24,6 +24,7 @@ from plexstream.log.kafka import produce
 from plexstream.log.open import open_log
 from plexstream.model.compiled import WANTED
 from plexstream.model.errors import ConfigError, LogError, PlexstreamError
+from plexstream.node.lanes import mailing
 from plexstream.node.partition.takeover.losses.proven import beyond
 from plexstream.node.setup.config import Config, unknown_variables
 from plexstream.node.setup.retention import unsafe
@@ -92,7 +93,7 @@ def _libraries() -> Iterator[Finding]:
 def _compiled() -> Finding:
     parts = {
         "the codec": codec.COMPILED, "the look at values": values.COMPILED,
-        "plain turns": INVOKER is not None and plain.COMPILED,
+        "plain turns": INVOKER is not None and plain.COMPILED, "answers": mailing.ANSWERS is not None,
         "records to Kafka": produce.COMPILED, "the embedded log's records": RECORDS is not None,
     }  # fmt: skip
     missing = [part for part, there in parts.items() if not there]

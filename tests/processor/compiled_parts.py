@@ -15,6 +15,7 @@ SOURCES = {
     "plexstream.hosts.native._turn": "plexstream/hosts/native/_turn.c",
     "plexstream.hosts.native._plain": "plexstream/hosts/native/_plain.c",
     "plexstream.schema._compiled": "plexstream/schema/_compiled.c",
+    "plexstream.node.lanes._mails": "plexstream/node/lanes/_mails.c",
     "plexstream.log._records": "plexstream/log/_records.c",
 }
 MUTANTS = {
@@ -37,6 +38,11 @@ MUTANTS = {
     "answers are not owed": ("_journal", "went > 0 && mail && !owe", "0 && mail && !owe"),
     "callers of before are named": ("_turn", "== 0 ? Py_NewRef(self->empty)",
                                     "== 0 ? Py_NewRef(slot(turn, self->t.caller))"),
+    "answers are from nobody": ("_mails", "FIELD(turn, ACTOR), state->empty,", "state->empty, state->empty,"),
+    "answers have the number of another": ("_mails", "state->empty, offset,", "state->empty, number,"),
+    "answers to actors go to edges": ("_mails", "== -1 ? 1 : -1;", "== -1 ? 1 : 1;"),
+    "outputs are answers": ("_mails", "if (kind > ERROR)", "if (kind > ERROR + 1)"),
+    "errors are no answers": ("_mails", "if (kind > ERROR)", "if (kind >= ERROR)"),
     "causes stay open": ("_journal", "if (!failed && cause >= state->low)", "if (0)"),
     "cores are not noted": ("_journal", "slot(core, self->noted) != Py_True", "0"),
     "outputs are not owed": ("_journal", "went > 0 && emit &&", "0 &&"),

@@ -14,6 +14,8 @@ from plexstream.hosts.native import NativeHost
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import Claim, Mark, Partition
 from plexstream.model.message import ASK, TELL, Envelope
+from plexstream.model.topics import Topics
+from plexstream.node.lanes.mailing import all_mails
 from plexstream.node.partition.sums.snapshots import split_fields
 from plexstream.processor import BadRecord, Processor, Restore, Settings
 from plexstream.processor.state.pieces import Pieces
@@ -346,6 +348,7 @@ class Run:
         for lane in p.outbox.lanes:
             if lane.queue and r.random() < 0.5:
                 self.note([(offset, turn.outs) for offset, turn in lane.queue])
+                self.note(all_mails(Topics(), 3, "journal/0@1", list(lane.queue)))
                 last = lane.queue[-1][0]
                 lane.queue.clear()
                 lane.arrived(last)

@@ -17,6 +17,7 @@ from plexstream.log.limits import RecordTooLarge
 from plexstream.model.errors import Fenced, LogError, Malformed
 from plexstream.model.journal import Step, Turn
 from plexstream.node.lanes.encode import answer_items, in_its_place, mails
+from plexstream.node.lanes.mailing import all_mails
 from plexstream.node.shared.flying import Flight, size_of, windows
 from plexstream.node.shared.services import Services
 from plexstream.processor import Processor
@@ -106,10 +107,8 @@ class Relay:
         queue = p.outbox.mails.queue
         if not queue:
             return
-        into: dict[Place, list[Item]] = {}
         first, self._last = queue[0][0], queue[-1][0]
-        for offset, turn in queue:
-            mails(self.s.topics, self.s.partitions, self.origin, offset, turn, into)
+        into = all_mails(self.s.topics, self.s.partitions, self.origin, list(queue))
         queue.clear()
         for place, items in into.items():
             self._owe(place, first, items)
