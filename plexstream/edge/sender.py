@@ -209,7 +209,9 @@ class Sender:
             way = ways.get(sending[0])
             if way is None:
                 way = ways[sending[0]] = Way(sending[0])
-            size = sum([len(value) for _, value in sending[1] if value])
+            items = sending[1]
+            value = items[0][1] if len(items) == 1 else None  # that of a call, as nearly all are
+            size = len(value) if value else sum([len(value) for _, value in items if value])
             way.waiting.append((size, sending))
             way.bytes += size
             if not way.since:
