@@ -1,6 +1,7 @@
 """What is compiled does what Python does, in random programs that are rich in plain turns."""
 
 import gc
+import itertools
 import json
 import logging
 import shutil
@@ -115,3 +116,36 @@ def test_nothing_is_kept(handler, arguments):
         logging.disable(logging.NOTSET)
     # The smallest object has 28 bytes; what memory is kept for later does not grow with the messages.
     assert (sizes[-1] - sizes[-2]) / count < 24, sizes
+
+
+def test_what_an_actor_takes():
+    """What is the same for most actors is not each one's own."""
+    logging.disable(logging.CRITICAL)
+    world, count = plain_worlds.Run(0), 400
+    payload = json.dumps({"by": 1}).encode()
+    numbers = iter(range(10 * count))
+    sizes = []
+    tracemalloc.start()
+    try:
+        for _ in range(2):
+            before = tracemalloc.get_traced_memory()[0]
+            for o in itertools.islice(numbers, count):
+                target = f"default/default/plain/new{o}"
+                e = Envelope(TELL, f"m{o}", target, "add", payload, "o", origin_seq=o)
+                world.p.receive([(o, e)], world.now)
+            while (records := world.p.take()) is not None:
+                world.p.acknowledged(world.p.fold.next + len(records) - 1)
+            for lane in world.p.outbox.lanes:
+                lane.queue.clear()
+            records = None
+            world.p.ledger.mark()
+            world.p.acknowledged(world.p.fold.next + len(world.p.take()) - 1)
+            gc.collect()
+            sizes.append((tracemalloc.get_traced_memory()[0] - before) / count)
+    finally:
+        tracemalloc.stop()
+        logging.disable(logging.NOTSET)
+    actors = list(world.p.actors.active.values())[-10:]
+    assert len({id(part) for a in actors for part in (a.shared, a.ticks)}) == 1
+    assert len({id(part) for a in actors for part in (a.instance.migrated, a.instance.assigned)}) == 1
+    assert sizes[-1] < 1950, sizes  # 1809 with CPython 3.11

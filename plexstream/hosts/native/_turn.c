@@ -238,14 +238,14 @@ changes(Invoker *self, PyObject *instance, PyObject *plan, long long room)
     memset(found, 0, sizeof found);
     PyObject *cells = slot(instance, self->i.cells), *migrated = slot(instance, self->i.migrated);
     if (PyDict_CheckExact(slot(instance, self->i.attributes)) && PyDict_CheckExact(slot(instance, self->i.before))
-            && PyDict_CheckExact(slot(instance, self->i.encoded)) && PySet_CheckExact(slot(instance, self->i.foreign))
-            && PyList_CheckExact(cells) && PyList_CheckExact(migrated) && PyList_CheckExact(codecs) && as_long(PyTuple_GET_ITEM(plan, 2), &most)
+            && PyDict_CheckExact(slot(instance, self->i.encoded)) && PyAnySet_CheckExact(slot(instance, self->i.foreign))
+            && PyTuple_CheckExact(cells) && PyTuple_CheckExact(migrated) && PyList_CheckExact(codecs) && as_long(PyTuple_GET_ITEM(plan, 2), &most)
             && as_long(slot(instance, self->i.total), &total)
-            && PyList_GET_SIZE(cells) == 0 && PyList_GET_SIZE(migrated) == 0)
+            && PyTuple_GET_SIZE(cells) == 0 && PyTuple_GET_SIZE(migrated) == 0)
         count = find(self, instance, codecs, found, &size);
     if (count >= 0 && (room < size || (size > 0 && size + total > most)))
         count = -2;                    /* too much, or that is to be seen */
-    if (count >= 0 && PyList_GET_SIZE(slot(instance, self->i.cells)) > 0)
+    if (count >= 0 && PyTuple_GET_SIZE(slot(instance, self->i.cells)) > 0)
         count = -2;                    /* code of users has run, and has kept something: host.set */
     if (count >= 0)
         patch = take(self, instance, found, count, total);

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from plexstream.model.attempt import Attempt
 from plexstream.model.host import TypeInfo
@@ -11,6 +13,12 @@ from plexstream.model.journal import Out
 from plexstream.model.life import Life
 from plexstream.model.message import Envelope
 from plexstream.processor.actors.readers import EntryReader
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_NONE: Mapping[Any, Any] = MappingProxyType({})
+"""What nearly all actors have of something, and nobody can add to."""
 
 
 class Holder(Protocol):
@@ -66,12 +74,40 @@ class Actor:
         self.tried: Attempt | None = None  # the latest of a tell that is to be tried again
         # The handler that waits; others wait for it, if they are not shared.
         self.holder: Holder | None = None
-        self.shared: dict[int, Holder] = {}  # handlers that wait and keep nobody from running
+        self.shared: Mapping[int, Holder] = _NONE  # handlers that wait and keep nobody from running
         self.raw = False  # its init hook is still to run
         self.marked = False  # and the journal says so
         self.evicted = False
-        self.ticks: dict[str, Out] = {}  # timers in memory, by name
+        self.ticks: Mapping[str, Out] = _NONE  # timers in memory, by name
         self.armed = not info.crons  # whether the timers that its type declares are set
+
+    def share(self, holder: Holder) -> None:
+        """A handler waits, and keeps nobody from running."""
+        self.shared = _with(self.shared, holder.number, holder)
+
+    def unshare(self, number: int) -> None:
+        """It waits no more, if it did."""
+        self.shared = _without(self.shared, number)
+
+    def tick(self, timer: Out) -> None:
+        """A timer in memory is set."""
+        self.ticks = _with(self.ticks, timer.id, timer)
+
+    def untick(self, name: str) -> None:
+        """It is not any more, if it was."""
+        self.ticks = _without(self.ticks, name)
+
+
+def _with(items: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
+    found = items if isinstance(items, dict) else {}
+    found[key] = value
+    return found
+
+
+def _without(items: Mapping[K, V], key: K) -> Mapping[K, V]:
+    if isinstance(items, dict):
+        items.pop(key, None)
+    return items or _NONE
 
 
 class Refusal(NamedTuple):

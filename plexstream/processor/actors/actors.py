@@ -38,6 +38,7 @@ class Actors:
         self.active: dict[str, Actor] = {}
         self.busy: dict[str, Actor] = {}
         self._by_type: dict[str, int] = {}
+        self._fields_of = self._fields  # one for all actors
         self.on_load: Callable[[Actor], None] = lambda _: None
         self.to_save: list[str] = []  # whose type wants a snapshot now
         self._saves_by_turns = False  # whether any type that was loaded does, after so many turns
@@ -51,7 +52,7 @@ class Actors:
         info = self._host.type_info(parts.type)
         assert info is not None
         core = self._pieces.core(address)
-        reader = EntryReader(self._pieces, address, self._fields)
+        reader = EntryReader(self._pieces, address, self._fields_of)
         try:
             instance = self._host.activate(parts.type, address, core.fields, reader)
         except Exception as error:  # the user's hook, or state that the code no longer accepts
@@ -120,7 +121,7 @@ class Actors:
             actor.instance = self._host.twin(actor.holder.instance)
         elif actor.instance is None:
             fields = self._pieces.core(actor.address).fields
-            actor.reader = EntryReader(self._pieces, actor.address, self._fields)
+            actor.reader = EntryReader(self._pieces, actor.address, self._fields_of)
             actor.instance = self._host.activate(actor.info.name, actor.address, fields, actor.reader)
 
     def _fields(self, address: str) -> Mapping[str, bytes]:
@@ -161,7 +162,7 @@ class Actors:
 
     def renew(self, actor: Actor) -> None:
         """Make an actor's state that of a new one; its turn numbers go on."""
-        actor.reader = EntryReader(self._pieces, actor.address, self._fields)
+        actor.reader = EntryReader(self._pieces, actor.address, self._fields_of)
         actor.reader.hidden = True
         actor.instance = self._host.activate(actor.info.name, actor.address, {}, actor.reader)
         actor.raw, actor.marked = actor.info.init, False

@@ -36,10 +36,10 @@ class Ticks:
             if out.kind != _KIND:
                 rest.append(out)
             elif out.handler:
-                actor.ticks[out.id] = out
+                actor.tick(out)
                 self._push(actor, out, now + out.due)
             else:
-                actor.ticks.pop(out.id, None)
+                actor.untick(out.id)
         return rest
 
     def next_due(self) -> int | None:

@@ -141,7 +141,7 @@ class Invocations:
         if inv is None:
             inv = self.roster.park(actor, topic, offset, e)
             if self.roster.shares(actor, e.handler):
-                actor.shared[inv.number] = inv
+                actor.share(inv)
         else:
             move(inv, Event.PARK, SAME)
         first.behind.append(inv)

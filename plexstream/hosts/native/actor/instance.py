@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, cast, get_args, get_origin
 
 from plexstream.hosts.native.actor.fields import BadState, PlainFields, why
 from plexstream.hosts.native.actor.migration import bring_up
@@ -15,6 +15,8 @@ from plexstream.sdk.collections import StateList, StateMap, _Cells
 from plexstream.sdk.identity import Places, held, settle
 from plexstream.sdk.spec import Field
 
+_NO_NAMES = cast("set[str]", frozenset())
+"""What most actors share: nobody adds a name to what an actor has, and only what is in it is taken out."""
 _CHANGE = 8
 """Bytes that a change has in the journal besides its field, key and value."""
 
@@ -95,18 +97,23 @@ class Instance:
         self.address = address
         self.plain = plain
         self.reader = reader
-        self.cells: list[tuple[str, _Cells]] = []
+        self.cells: tuple[tuple[str, _Cells], ...] = ()
         self.attributes: dict[str, Any] = obj.__dict__
         self.encoded, self.migrated = bring_up(type.spec, plain, obj, self.attributes, encoded)
-        self.foreign = {name for name in plain.composed if name in self.encoded}
+        self.foreign = self._composed()
         self.total = sum(map(len, self.encoded.values()))
-        self.before = dict(self.attributes)
+        # A copy has its names in common with all objects of the class, which what `dict` makes has not.
+        self.before = self.attributes.copy()
         # Where others see a handler's state while it waits, what it holds stays what the state has.
-        self.own = dict(self.attributes) if type.info.visible else None
-        self.assigned: list[tuple[str, Any, bytes]] = []  # held by somebody, and no longer the field's
+        self.own = self.attributes.copy() if type.info.visible else None
+        self.assigned: tuple[tuple[str, Any, bytes], ...] = ()  # held by somebody, and no longer the field's
         self.is_held = False
         self._double: Instance | None = None
         self._forget_factories()
+
+    def _composed(self) -> set[str]:
+        """Fields that other code may have stored. Most actors have none, and share that."""
+        return {name for name in self.plain.composed if name in self.encoded} or _NO_NAMES
 
     def _forget_factories(self) -> None:
         """What a factory made is compared by value: another call may make something else."""
@@ -120,7 +127,7 @@ class Instance:
         self.attributes[field.name] = value
         self.before[field.name] = value
         value._cells.live = self.own is not None
-        self.cells.append((field.name, value._cells))
+        self.cells = (*self.cells, (field.name, value._cells))
 
     def read_all(self) -> None:
         """Read all that the collections hold. Raises BadState: this code cannot."""
@@ -175,7 +182,8 @@ class Instance:
             else:
                 self.encoded[field] = value
         self.total = sum(map(len, self.encoded.values()))
-        self.foreign |= {change.field for change in patch} & self.plain.composed & self.encoded.keys()
+        if more := {change.field for change in patch} & self.plain.composed & self.encoded.keys():
+            self.foreign = {*self.foreign, *more}
         plain = {change.field for change in patch if change.key is None}
         fresh: dict[str, Any] = {}
         self.plain.load(fresh, self.encoded)
@@ -201,7 +209,7 @@ class Instance:
         assert self.own is not None
         strange = waits and old is not self.own.get(name, self) and held(old, 2)
         if strange and not (places is not None and places.is_elsewhere(old)):
-            self.assigned.append((name, old, data))
+            self.assigned = (*self.assigned, (name, old, data))
         self.attributes[name] = self.before[name] = self._settle(name, old, value, places)
 
     def _settle(self, name: str, old: Any, new: Any, places: Places | None = None) -> Any:
@@ -215,7 +223,7 @@ class Instance:
 
     def _check_assigned(self) -> None:
         """Raises BadState where the handler changes what it has assigned, and the state has a copy of."""
-        self.assigned = [entry for entry in self.assigned if held(entry[1], 1)]
+        self.assigned = tuple([entry for entry in self.assigned if held(entry[1], 1)])
         codecs = {codec.name: codec for codec in self.plain.codecs}
         for name, value, data in self.assigned:
             if codecs[name].seal(value)[0] != data:
@@ -268,7 +276,7 @@ class Instance:
         if self.migrated:
             own = {change.field for change in patch if change.key is None}
             patch += [change for change in self.migrated if change.field not in own]
-            self.migrated = []
+            self.migrated = ()
         return patch
 
     def _check_replaced(self) -> None:
@@ -325,7 +333,7 @@ class Instance:
     def renew(self, stored: Mapping[str, bytes]) -> None:
         """Become what the actor is by now, with the plain fields that are `stored`."""
         self.encoded = bring_up(self.type.spec, self.plain, self.object, self.attributes, stored)[0]
-        self.foreign = {name for name in self.plain.composed if name in self.encoded}
+        self.foreign = self._composed()
         self.total = sum(map(len, self.encoded.values()))
         self.roll_back()
 
@@ -336,7 +344,7 @@ class Instance:
 
     def roll_back(self) -> None:
         """Make the state what it was after the last turn. Attributes that are no state stay."""
-        self.assigned = []
+        self.assigned = ()
         self.plain.load(self.attributes, self.encoded)
         if self.own is not None:
             self.own.update((name, self.attributes[name]) for name in self.plain.names)

@@ -24,7 +24,7 @@ _told: set[tuple[str, str]] = set()
 
 def bring_up(
     spec: ActorType, plain: PlainFields, obj: Any, attributes: dict[str, Any], stored: Mapping[str, bytes]
-) -> tuple[dict[str, bytes], list[Change]]:
+) -> tuple[dict[str, bytes], tuple[Change, ...]]:
     """Fill an actor's attributes from what is stored; returns that as this code stores it, and what changed.
 
     Raises:
@@ -57,7 +57,8 @@ def bring_up(
             if data != encoded.get(codec.name, codec.initial):
                 encoded[codec.name] = data
     gone = [Change(name, None, None) for name in stored if name not in encoded]
-    return encoded, gone + [Change(n, None, data) for n, data in encoded.items() if stored.get(n) != data]
+    new = [Change(n, None, data) for n, data in encoded.items() if stored.get(n) != data]
+    return encoded, (*gone, *new)
 
 
 def _migrate(hook: Callable[..., Any], obj: Any, stored: Mapping[str, bytes]) -> None:

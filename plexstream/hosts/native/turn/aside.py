@@ -18,7 +18,7 @@ def stand_beside(turn: Turn, beside: Beside, activate: Activate) -> None:
     """Give a handler that others run beside an instance of its own. Raises what the user's hooks do."""
     actor: Instance = turn.instance
     own = activate(actor.type.name, actor.address, beside.fields(), beside)
-    own.migrated = []  # whoever changes the state writes that
+    own.migrated = ()  # whoever changes the state writes that
     own.stand_alone()
     turn.instance, turn.beside, turn.actor = own, beside, actor
 

@@ -124,7 +124,7 @@ class Roster:
         for inv in sorted(found, key=lambda i: (i.only_message(), -1 not in i.tried)):
             inv.actor = actor
             if self.shares(actor, inv.begin.handler):
-                actor.shared[inv.number] = inv
+                actor.share(inv)
             elif self._waits_for_same(inv):
                 pass
             elif actor.holder is None:
@@ -147,7 +147,7 @@ class Roster:
         self.add(inv)
         inv.actor = actor
         if self.shares(actor, inv.begin.handler):
-            actor.shared[inv.number] = inv
+            actor.share(inv)
             return
         actor.holder = inv
         if actor.queue is None:
@@ -171,7 +171,7 @@ class Roster:
             if inv.instance is not None:
                 actor.instance = inv.instance
             actor.holder = None
-        actor.shared.pop(inv.number, None)
+        actor.unshare(inv.number)
 
     # The same call
 
@@ -233,7 +233,7 @@ class Roster:
             return None
         inv.actor = actor
         if self.shares(actor, inv.begin.handler):
-            actor.shared[inv.number] = inv
+            actor.share(inv)
         else:
             actor.holder = inv
         if inv.state in (State.PARKED, State.PAUSED):
