@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from plexstream.log.base import Log, TopicSpec
-from plexstream.log.kafka import produce
+from plexstream.log.kafka import consume, produce
 from plexstream.log.open import open_log
 
 # For log_driving.py and compiled_parts.py: pytest's import mode adds no directories.
@@ -51,6 +51,14 @@ def make_topic(log: Log) -> Callable[..., str]:
 def topic(make_topic: Callable[..., str]) -> str:
     """A topic with two partitions."""
     return make_topic(2)
+
+
+@pytest.fixture(params=["compiled", "in Python"])
+def taking(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How records come from librdkafka."""
+    assert consume.AVAILABLE
+    monkeypatch.setattr(consume, "COMPILED", request.param == "compiled")
+    return request.param
 
 
 @pytest.fixture(params=["compiled", "in Python"])

@@ -16,12 +16,6 @@ from plexstream.testing.broker import LocalBroker
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
-class Message:
-    """Of an error that belongs to no partition."""
-
-    topic = partition = staticmethod(lambda: None)
-
-
 FENCED_S = 6.0
 """Well over the broker's session (2 s): its controller takes it for dead, partitions get new epochs."""
 
@@ -141,7 +135,7 @@ def test_a_reader_whose_consumer_is_given_up_goes_on_with_another(log, topic):
     reader.assign((topic, 1), 50)
     reader.pause((topic, 1))
     found = take(reader, 30)
-    reader._handle(KafkaError(KafkaError._FATAL, "librdkafka is at its end", True), Message())
+    reader._handle(KafkaError(KafkaError._FATAL, "librdkafka is at its end", True), None, None)
     found += take(reader, 70)
     assert [r.offset for r in found] == list(range(100))
     reader.resume((topic, 1))

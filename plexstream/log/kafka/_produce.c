@@ -381,6 +381,106 @@ done:
     return answer;
 }
 
+/* Records of one topic and partition, among those of a transaction. */
+typedef struct {
+    const char *topic;
+    int32_t partition;
+    int count, end;
+} Group;
+
+/* The number of the record's group, by `numbers`; a new one is next to the `known`. Negative with an exception. */
+static long group_of(PyObject *record, PyObject *numbers, long known) {
+    PyObject *place = PyTuple_GET_ITEM(record, 1) == Py_None ? Py_NewRef(PyTuple_GET_ITEM(record, 0))
+                                                             : PyTuple_GetSlice(record, 0, 2);
+    if (place == NULL) return -1;
+    PyObject *number = PyDict_GetItemWithError(numbers, place);
+    long found = -1;
+    if (number != NULL) found = PyLong_AsLong(number);
+    else if (!PyErr_Occurred()) {
+        number = PyLong_FromLong(known);
+        if (number != NULL && !PyDict_SetItem(numbers, place, number)) found = known;
+        Py_XDECREF(number);
+    }
+    Py_DECREF(place);
+    return found;
+}
+
+static PyObject *send(PyObject *module, PyObject *args) {
+    PyObject *producer, *records;
+    int partitioner;
+    if (!PyArg_ParseTuple(args, "OO!i", &producer, &PyList_Type, &records, &partitioner)) return NULL;
+    void *rk = rk_of(producer);
+    if (rk == NULL) return NULL;
+    Py_ssize_t count = PyList_GET_SIZE(records);
+    if (count > INT32_MAX) return PyErr_Format(PyExc_ValueError, "%zd records", count);
+    /* Its own list: another thread may change the caller's while the GIL is released. */
+    PyObject *own = PyList_GetSlice(records, 0, count), *numbers = PyDict_New(), *answer = NULL;
+    Message *messages = calloc((size_t)count + 1, sizeof *messages);
+    long *number = calloc((size_t)count + 1, sizeof *number);
+    Group *groups = NULL;
+    long known = 0;
+    if (own == NULL || numbers == NULL || messages == NULL || number == NULL) {
+        if (own != NULL && numbers != NULL) PyErr_NoMemory();
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *record = PyList_GET_ITEM(own, i);
+        if (!PyTuple_Check(record) || PyTuple_GET_SIZE(record) != 4) {
+            PyErr_Format(PyExc_TypeError, "record %zd is no tuple of four", i);
+            goto done;
+        }
+        number[i] = group_of(record, numbers, known);
+        if (number[i] < 0) goto done;
+        if (number[i] == known) known++;
+    }
+    groups = calloc((size_t)known + 1, sizeof *groups);
+    if (groups == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) groups[number[i]].count++;
+    for (long g = 0, end = 0; g < known; g++) {
+        groups[g].end = (int)end; /* moves on to its end as it is filled */
+        end += groups[g].count;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *record = PyList_GET_ITEM(own, i), *partition = PyTuple_GET_ITEM(record, 1);
+        Group *group = &groups[number[i]];
+        Message *m = &messages[group->end++];
+        if (group->topic == NULL) {
+            group->topic = PyUnicode_AsUTF8(PyTuple_GET_ITEM(record, 0));
+            group->partition = partition == Py_None ? partitioner : (int32_t)PyLong_AsLong(partition);
+            if (group->topic == NULL || PyErr_Occurred()) goto done;
+        }
+        if (!bytes_of(PyTuple_GET_ITEM(record, 2), &m->key, &m->key_len) ||
+            !bytes_of(PyTuple_GET_ITEM(record, 3), &m->payload, &m->len))
+            goto done;
+    }
+    int refused = 0;
+    Py_INCREF(producer);
+    Py_BEGIN_ALLOW_THREADS
+    for (long g = 0; g < known && !refused; g++) {
+        Message *first = messages + groups[g].end - groups[g].count;
+        void *rkt = api.topic_new(rk, groups[g].topic, NULL);
+        if (rkt == NULL) refused = INVALID_ARG;
+        else {
+            if (api.produce_batch(rkt, groups[g].partition, COPY, first, groups[g].count) < groups[g].count)
+                for (int i = 0; i < groups[g].count && !refused; i++) refused = first[i].err;
+            api.topic_destroy(rkt);
+        }
+    }
+    Py_END_ALLOW_THREADS
+    Py_DECREF(producer);
+    answer = PyLong_FromLong(refused);
+done:
+    Py_XDECREF(own);
+    Py_XDECREF(numbers);
+    free(messages);
+    free(number);
+    free(groups);
+    return answer;
+}
+
 static PyMethodDef methods[] = {
     {"load", load, METH_VARARGS,
      "load(path, type): use the librdkafka at `path`, which must be in this process, for producers of that type. Returns whether "
@@ -389,6 +489,9 @@ static PyMethodDef methods[] = {
     {"produce", produce, METH_VARARGS,
      "produce(producer, topic, partition, records, key_at, value_at, callback): hand over a list of tuples. Returns how many were "
      "taken, and why the first that was not was not."},
+    {"send", send, METH_VARARGS,
+     "send(producer, records, partitioner): hand over a list of (topic, partition or None: the partitioner, key, value), those of a "
+     "place in their order. Returns why a record was not taken: 0, they all were."},
     {NULL},
 };
 

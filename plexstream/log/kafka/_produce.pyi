@@ -20,3 +20,6 @@ def produce(
     callback: Callable[..., None] | None,
     /,
 ) -> tuple[int, int]: ...
+def send(
+    producer: Producer, records: list[tuple[str, int | None, bytes, bytes | None]], partitioner: int, /
+) -> int: ...

@@ -6,20 +6,15 @@ group costs one call, and only what went wrong comes back to Python. See ADR 30 
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
-import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from plexstream.log.base import Item
+from plexstream.log.kafka.library import found
 from plexstream.log.local import TxnRecord
 from plexstream.model.compiled import WANTED
-
-_SEEN = (2, 13), (2, 16)
-"""First and last version of confluent-kafka whose structures were compared with those in `_produce.c`."""
 
 PARTITIONER = -1
 
@@ -28,11 +23,7 @@ try:
 except ImportError:
     AVAILABLE = False
 else:
-    _beside = Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs"
-    _version = tuple(map(int, str(confluent_kafka.__version__).split(".")[:2]))
-    AVAILABLE = _SEEN[0] <= _version <= _SEEN[1] and any(
-        _produce.load(path, Producer) for path in glob.glob(f"{_beside}/librdkafka*")
-    )
+    AVAILABLE = found(lambda path: _produce.load(path, Producer))
 
 COMPILED = AVAILABLE and WANTED
 
@@ -106,18 +97,9 @@ class Watched:
         self._watch.clear()
 
     def send(self, records: Iterable[TxnRecord]) -> None:
-        places: dict[tuple[str, int | None], list[TxnRecord]] = {}
-        for record in records:
-            place = record[:2]
-            some = places.get(place)
-            if some is None:
-                some = places[place] = []
-            some.append(record)
-        for (topic, partition), some in places.items():
-            where = PARTITIONER if partition is None else partition
-            taken, refused = _produce.produce(self._producer, topic, where, some, 2, 3, None)
-            if taken < len(some):
-                raise KafkaException(KafkaError(refused))
+        refused = _produce.send(self._producer, list(records), PARTITIONER)
+        if refused:
+            raise KafkaException(KafkaError(refused))
 
     def unproven(self) -> tuple[int, str, int]:
         return self._watch.unproven()

@@ -7,10 +7,11 @@ import time
 from collections import deque
 from contextlib import suppress
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from plexstream.log.base import Place, Record
 from plexstream.log.kafka.cluster import Cluster
+from plexstream.log.kafka.consume import Batch, Kept, source
 from plexstream.log.kafka.errors import Kind, kind_of, log_error, passes
 from plexstream.log.kafka.outage import Outage
 from plexstream.log.kafka.settings import PROMPT, READER, client_settings, connect, logger
@@ -31,7 +32,6 @@ _UNANSWERED_S = 5.0
 
 _LOOK_UP_S = 0.5
 """How long a consumer is asked for leaders: confluent-kafka lets no other call of it go on meanwhile."""
-_new = tuple.__new__  # a named tuple's own costs twice the time
 _OUT_OF_RANGE = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION}
 
 Answer = tuple[Place, object, "tuple[int, int] | LogError"]
@@ -47,7 +47,9 @@ class KafkaReader:
     def __init__(self, log: Cluster, committed: bool) -> None:
         self._log = log
         self._outage = Outage(f"Kafka at {log.bootstrap}, reader")
+        self._source = source(log.settings, self._on_error)
         own = READER | PROMPT | {"isolation.level": "read_committed" if committed else "read_uncommitted"}
+        own |= self._source.settings
         self._settings = client_settings(log.views.sound, own, log.settings, "consumer", self._on_error)
         self._consumer = connect(Consumer, self._settings)
         self._positions: dict[Place, int] = {}
@@ -101,12 +103,13 @@ class KafkaReader:
         while True:
             while self._answers:
                 self._answered(*self._answers.popleft())
-            consumer = self._consumer
-            # `consume` alone would wait for `limit` messages or the whole timeout.
-            first = consumer.poll(wait)
+            batch: Batch | None = self._source.next(self._consumer, limit, wait)
             self._outage.look()
-            if first is not None:
-                found = self._take([first, *consumer.consume(limit - 1, 0)] if limit > 1 else [first])
+            if batch is not None:
+                found: list[Record] = []
+                while (failed := batch.take(self._positions, found)) is not None:
+                    batch = Kept(failed[1])
+                    self._handle(*failed[0])
                 if found:
                     return found
             else:
@@ -227,27 +230,6 @@ class KafkaReader:
             except KafkaException as error:
                 self._replace_consumer(error.args[0])
 
-    def _take(self, messages: list[Message]) -> list[Record]:
-        positions = self._positions
-        found = []
-        for message in messages:
-            if (error := message.error()) is not None:
-                self._handle(error, message)
-                continue
-            # Only an error's message lacks any of these.
-            topic: str = message.topic()  # type: ignore[assignment]
-            partition: int = message.partition()  # type: ignore[assignment]
-            offset: int = message.offset()  # type: ignore[assignment]
-            place = (topic, partition)
-            due = positions.get(place)
-            # Fetched before a release or a move, delivered after it.
-            if due is None or offset < due:
-                continue
-            positions[place] = offset + 1
-            key, value = message.key(), message.value()
-            found.append(_new(Record, (topic, partition, offset, key or b"", value, message.timestamp()[1])))
-        return found
-
     def _on_error(self, error: KafkaError) -> None:
         self._outage.error(error)
         if kind_of(error) is Kind.MISSING:
@@ -260,8 +242,7 @@ class KafkaReader:
             if any(text.startswith(f"{place[0]} [{place[1]}]:") for text in said):
                 self._ask_range(place)
 
-    def _handle(self, error: KafkaError, message: Message) -> None:
-        topic, partition = message.topic(), message.partition()
+    def _handle(self, error: KafkaError, topic: str | None, partition: int | None) -> None:
         if error.fatal():
             self._replace_consumer(error)
         elif passes(error) or topic is None or partition is None:
