@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from plexstream.log.base import Item
+from plexstream.model.compiled import WANTED
 from plexstream.model.errors import LogError, LogUnavailable, Refused
+
+try:
+    if not WANTED:
+        raise ImportError
+    from plexstream.log import _sizes
+except ImportError:
+    COMPILED = False
+else:
+    COMPILED = True
 
 DEFAULT_MAX_BYTES = 1_048_588
 """Kafka's default of `max.message.bytes`, which every topic without a setting of its own has."""
@@ -52,10 +62,10 @@ def check_group(topic: str, items: Sequence[Item], limit: int) -> int:
     if not items:
         raise LogError(f"an empty group for topic {topic!r}: hand over one record at least")
     room = limit - OVERHEAD_BYTES
-    sizes = [len(key) + len(value or b"") for key, value in items]
-    total = sum(sizes)
+    total = size_of_items(items)
     if total <= room:
         return total
+    sizes = [len(key) + len(value or b"") for key, value in items]
     found = {
         index: f"a record of {size} bytes for topic {topic!r} is over the limit of {room} (max.message.bytes "
         f"{limit} less {OVERHEAD_BYTES}): make the message or the state smaller, or raise the topic's "
@@ -68,14 +78,25 @@ def check_group(topic: str, items: Sequence[Item], limit: int) -> int:
     return total
 
 
+def size_of_items(items: Sequence[Item]) -> int:
+    """How many bytes the keys and values have."""
+    if COMPILED:
+        return _sizes.size(items)
+    return sum([len(key) + len(value or b"") for key, value in items])
+
+
 def check_records(
-    records: Sequence[tuple[str, int | None, bytes, bytes | None]], limit: Callable[[str], int]
+    records: list[tuple[str, int | None, bytes, bytes | None]], limit: Callable[[str], int]
 ) -> None:
     """Refuse the records of a transaction that are over the `limit` of their topic, all of them by name.
 
     Raises:
         RecordTooLarge: at least one is.
     """
+    if COMPILED and all(
+        size <= limit(topic) - OVERHEAD_BYTES for topic, size in _sizes.largest(records).items()
+    ):
+        return
     found: dict[int, str] = {}
     limits: dict[str, int] = {}
     for index, (topic, _, key, value) in enumerate(records):

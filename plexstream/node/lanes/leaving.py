@@ -7,6 +7,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from plexstream.model.journal import Step, Turn
+from plexstream.node.lanes.gathered import Turns, payloads
 
 _TURN_BYTES = 500
 """What a turn takes besides its payloads, about."""
@@ -21,37 +22,36 @@ class Saved(NamedTuple):
 
 
 class TurnQueue:
-    """Turns in the order of their offsets. One thread adds, another takes: each counts for itself."""
+    """Turns in the order of their offsets. One thread adds, another takes: each counts for itself.
+
+    Neither looks at the queue in a loop of Python's: the other may change it in each round.
+    """
 
     def __init__(self) -> None:
-        self._turns: deque[tuple[int, Turn | Step, int]] = deque()
+        self._turns: deque[tuple[int, Turn | Step]] = deque()
         self._added = self._taken = 0
         self._added_bytes = self._taken_bytes = 0
 
-    def add(self, turns: list[tuple[int, Turn | Step]]) -> None:
+    def add(self, turns: Turns) -> None:
         """Queue turns."""
-        for offset, turn in turns:
-            size = _TURN_BYTES
-            for out in turn.outs:
-                size += len(out.payload)
-            self._added_bytes += size
-            self._turns.append((offset, turn, size))
+        self._added_bytes += _weight(turns)
+        self._turns.extend(turns)
         self._added += len(turns)
 
-    def first(self, count: int, size: int) -> list[tuple[int, Turn | Step]]:
+    def first(self, count: int, size: int) -> Turns:
         """The first `count` turns, fewer where they have `size` bytes before. They stay here until `drop`."""
-        found: list[tuple[int, Turn | Step]] = []
-        for offset, turn, weight in islice(self._turns, min(count, len(self._turns))):
-            found.append((offset, turn))
-            size -= weight
-            if size <= 0:
-                break
+        found = list(islice(self._turns, min(count, len(self._turns))))
+        if _weight(found) > size:
+            for index, turn in enumerate(found):
+                size -= _weight([turn])
+                if size <= 0:
+                    return found[: index + 1]
         return found
 
     def drop(self, count: int) -> None:
         """The first `count` turns have left."""
-        for _ in range(count):
-            self._taken_bytes += self._turns.popleft()[2]
+        left = self._turns
+        self._taken_bytes += _weight([left.popleft() for _ in range(count)])
         self._taken += count
 
     def __bool__(self) -> bool:
@@ -66,3 +66,7 @@ class TurnQueue:
     def bytes(self) -> int:
         """About how much memory they take."""
         return self._added_bytes - self._taken_bytes
+
+
+def _weight(turns: Turns) -> int:
+    return _TURN_BYTES * len(turns) + payloads(turns)

@@ -13,6 +13,7 @@ from plexstream.model.journal import OutKind, Step, Turn
 from plexstream.model.topics import Topics
 from plexstream.node.lanes.channel import Channel
 from plexstream.node.lanes.encode import Output, refused_output
+from plexstream.node.lanes.gathered import outputs
 from plexstream.node.lanes.keeping import Keeping
 from plexstream.node.lanes.leaving import Saved, TurnQueue
 from plexstream.node.lanes.letters import Letters
@@ -116,17 +117,8 @@ class Outputs:
 
     def _records(self, turns: list[tuple[int, Turn | Step]]) -> list[Output]:
         """The records of turns that have not left, in the order of `_parts`."""
-        position = self._position
         names: dict[str, str] = {}
-        records: list[Output] = []
-        for offset, turn in turns:
-            if offset >= position:
-                for out in turn.outs:
-                    if out.kind == _EMIT:
-                        topic = names.get(out.target)
-                        if topic is None:
-                            topic = names[out.target] = self._topics.out(out.target)
-                        records.append((topic, None, (out.key or turn.actor).encode(), out.payload))
+        records = outputs(turns, self._position, names, self._topics.out)
         self._make(names.values())
         return records
 
