@@ -16,15 +16,18 @@ from plexstream.hosts.native.compiled import INVOKER
 from plexstream.hosts.native.data import values
 from plexstream.inspection.kafka_admin import KafkaAdmin
 from plexstream.inspection.topic_state import states
+from plexstream.log import limits
 from plexstream.log.base import Log
 from plexstream.log.compiled import RECORDS
 from plexstream.log.embedded import repair
 from plexstream.log.installation import count_of
-from plexstream.log.kafka import produce
+from plexstream.log.kafka import consume, produce
 from plexstream.log.open import open_log
 from plexstream.model.compiled import WANTED
 from plexstream.model.errors import ConfigError, LogError, PlexstreamError
-from plexstream.node.lanes import mailing
+from plexstream.node.ingest import feeding
+from plexstream.node.lanes import gathered, mailing
+from plexstream.node.partition import numbers
 from plexstream.node.partition.takeover.losses.proven import beyond
 from plexstream.node.setup.config import Config, unknown_variables
 from plexstream.node.setup.retention import unsafe
@@ -94,7 +97,10 @@ def _compiled() -> Finding:
     parts = {
         "the codec": codec.COMPILED, "the look at values": values.COMPILED,
         "plain turns": INVOKER is not None and plain.COMPILED, "answers": mailing.ANSWERS is not None,
-        "records to Kafka": produce.COMPILED, "the embedded log's records": RECORDS is not None,
+        "records to Kafka": produce.COMPILED, "records from Kafka": consume.COMPILED,
+        "the embedded log's records": RECORDS is not None, "sizes": limits.COMPILED,
+        "arriving messages": numbers.COMPILED, "outputs": gathered.COMPILED,
+        "feeding": feeding.COMPILED,
     }  # fmt: skip
     missing = [part for part, there in parts.items() if not there]
     used = ", ".join(part for part, there in parts.items() if there)

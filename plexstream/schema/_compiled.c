@@ -220,6 +220,42 @@ record_encode(Record *self, PyObject *value)
     return result;
 }
 
+PyDoc_STRVAR(keyed_doc,
+"keyed(records, field) -> list | None\n\n"
+"Each record, encoded, behind the text in one of its fields. None: the twin in Python must decide.");
+
+static PyObject *
+record_keyed(Record *self, PyObject *const *args, Py_ssize_t count)
+{
+    Py_ssize_t field = count == 2 && PyLong_CheckExact(args[1]) ? PyLong_AsSsize_t(args[1]) : -1;
+    if (field == -1 && PyErr_Occurred())
+        return NULL;
+    if (self->cls == NULL || field < 0 || field >= self->fields || !PyList_CheckExact(args[0]))
+        Py_RETURN_NONE;
+    PyObject *records = args[0], *result = PyList_New(PyList_GET_SIZE(records));
+    for (Py_ssize_t i = 0; result != NULL && i < PyList_GET_SIZE(result); i++) {
+        PyObject *record = PyList_GET_ITEM(records, i), *key, *data, *item = NULL;
+        if (!Py_IS_TYPE(record, self->cls) || !PyUnicode_CheckExact(PyTuple_GET_ITEM(record, field))) {
+            Py_DECREF(result);
+            Py_RETURN_NONE;
+        }
+        key = PyUnicode_AsUTF8String(PyTuple_GET_ITEM(record, field));
+        data = key == NULL ? refuse() : record_encode(self, record);
+        if (key != NULL && data != NULL && data != Py_None)
+            item = PyTuple_Pack(2, key, data);
+        Py_XDECREF(key);
+        if (item == NULL) {
+            Py_DECREF(result);
+            if (data != Py_None)
+                Py_CLEAR(data);
+            return data;
+        }
+        Py_DECREF(data);
+        PyList_SET_ITEM(result, i, item);
+    }
+    return result;
+}
+
 /* Reading ------------------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -474,6 +510,7 @@ record_dealloc(Record *self)
 
 static PyMethodDef record_methods[] = {
     {"encode", (PyCFunction)record_encode, METH_O, encode_doc},
+    {"keyed", (PyCFunction)(void (*)(void))record_keyed, METH_FASTCALL, keyed_doc},
     {"decode", (PyCFunction)(void (*)(void))record_decode, METH_FASTCALL, decode_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -19,6 +19,9 @@ class Record(Generic[R]):
     def encode(self, record: R, /) -> bytes | None:
         """The bytes of a record; None: the twin in Python must decide."""
 
+    def keyed(self, records: list[R], field: int, /) -> list[tuple[bytes, bytes | None]] | None:
+        """Each record, encoded, behind the text in one of its fields; None: the twin must decide."""
+
     def decode(self, data: bytes, skip: int = -1, /) -> R | None:
         """The record that `data` are; None: the twin in Python must decide.
 

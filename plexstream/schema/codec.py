@@ -12,15 +12,20 @@ from plexstream.schema.shapes import (
     COMPILED,
     decoder,
     encoder,
+    envelope_decoder,
+    envelope_encoder,
     journal_decoder,
     journal_encoder,
+    keyed_turns,
     turn_decoder,
 )
 
 __all__ = [
-    "COMPILED", "compiled_turn", "decode_dead_letter", "decode_envelope", "decode_journal",
-    "decode_partition", "decode_snapshot", "decode_step", "encode_dead_letter", "encode_envelope",
-    "encode_journal", "encode_partition", "encode_snapshot", "encode_step", "encode_turn", "is_claim",
+    "COMPILED", "compiled_encode", "compiled_envelope", "compiled_turn", "decode_dead_letter",
+    "decode_envelope",
+    "decode_journal", "decode_partition", "decode_snapshot", "decode_step", "encode_dead_letter",
+    "encode_envelope", "encode_journal", "encode_partition", "encode_snapshot", "encode_step", "encode_turn",
+    "is_claim", "keyed_turns",
 ]  # fmt: skip
 
 encode_envelope = encoder(Envelope, envelope.encode_envelope)
@@ -33,6 +38,10 @@ encode_journal = journal_encoder(journal.encode_journal)
 decode_journal = journal_decoder(journal.decode_journal)
 compiled_turn = turn_decoder()
 """Decodes turns alone, and returns None for all else; None where it is not compiled."""
+compiled_envelope = envelope_decoder()
+"""The same for envelopes."""
+compiled_encode = envelope_encoder()
+"""Encodes envelopes; None for those that only Python knows, or where it is not compiled."""
 
 
 def decode_step(data: bytes) -> Step:

@@ -28,6 +28,7 @@ else:
 
 R = TypeVar("R")
 
+_ACTOR = Turn._fields.index("actor")
 OUTS = Turn._fields.index("outs")
 """What of a turn a restore passes over; a step has it in the same place."""
 
@@ -98,6 +99,11 @@ def journal_encoder(twin: Callable[[JournalRecord], bytes]) -> Callable[[Journal
     return encode
 
 
+def keyed_turns(records: list[Any]) -> list[tuple[bytes, bytes | None]] | None:
+    """Turns, encoded, each behind its actor; None where that is not compiled, or one of them is no turn."""
+    return _RECORDS[Turn].keyed(records, _ACTOR) if COMPILED else None
+
+
 class JournalDecoder(Protocol):
     """Decodes any journal record. Without `outs`, a turn's outgoing items are passed over."""
 
@@ -124,3 +130,13 @@ def journal_decoder(twin: JournalDecoder) -> JournalDecoder:
 def turn_decoder() -> Callable[[bytes], Turn | None] | None:
     """What decodes turns as they are written today, if it is compiled: None for all else."""
     return _RECORDS[Turn].decode if COMPILED else None
+
+
+def envelope_encoder() -> Callable[[Envelope], bytes | None] | None:
+    """What encodes envelopes, if it is compiled: None where the twin must decide."""
+    return _RECORDS[Envelope].encode if COMPILED else None
+
+
+def envelope_decoder() -> Callable[[bytes], Envelope | None] | None:
+    """The same for envelopes."""
+    return _RECORDS[Envelope].decode if COMPILED else None

@@ -26,6 +26,16 @@ class Feed:
         self._key = subscription.key
         self._into = b'{"%b":' % subscription.into.encode() if subscription.into else None
 
+    @property
+    def plain(self) -> tuple[str, str, int] | None:
+        """What of it C code needs: how addresses begin, the handler, the most bytes of a value.
+
+        None where a message is not the record's value for the actor that its key names.
+        """
+        if self._key is not None or self._into is not None:
+            return None
+        return self._prefix, self._handler, self._max_message
+
     def message(self, record: Record, origin: str) -> Envelope:
         """The message for a record. One that cannot be read goes to the dead letters, by way of a mailbox."""
         value = record.value or b""

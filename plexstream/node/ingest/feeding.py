@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from plexstream.log.base import Appender, Item, Place, Record
 from plexstream.log.limits import RecordTooLarge
 from plexstream.model.address import partition_of
+from plexstream.model.compiled import WANTED
 from plexstream.model.errors import LogError
 from plexstream.model.message import Envelope
 from plexstream.model.text import said
 from plexstream.node.ingest.feed import Feed
 from plexstream.node.ingest.source import Source, Stage
-from plexstream.schema.codec import encode_envelope
+from plexstream.schema.codec import compiled_encode, encode_envelope
+
+try:
+    if not WANTED:
+        raise ImportError
+    from plexstream.node.ingest import _feeding
+except ImportError:
+    COMPILED = False
+else:
+    COMPILED = True
 
 _log = logging.getLogger("plexstream.node")
+
+_place: Callable[[Record], Place] = itemgetter(0, 1)
 
 _Group = list[tuple[Item, Record, Feed]]
 
@@ -39,13 +53,13 @@ class Feeding:
         """Hand over those of sources that are read. Yields the sources of which that has failed, and why."""
         by_source: dict[Place, dict[Place, _Group]] = {}
         ends: dict[Place, int] = {}
-        for record in records:
-            place: Place = (record.topic, record.partition)
+        for place, run in groupby(records, _place):
             source = sources.get(place)
             if source is None or source.stage is not Stage.READING:
                 continue
-            self._sort(record, source.origin, by_source.setdefault(place, {}))
-            ends[place] = record.offset + 1
+            some = list(run)
+            self._sort_all(some, source.origin, by_source.setdefault(place, {}))
+            ends[place] = some[-1].offset + 1
         for place, groups in by_source.items():
             source = sources[place]
             size = sum(len(item[1] or b"") for group in groups.values() for item, _, _ in group)
@@ -55,6 +69,22 @@ class Feeding:
                     self._append(appender, home, group, source, batch)
             except LogError as error:
                 yield source, error
+
+    def _sort_all(self, records: list[Record], origin: str, into: dict[Place, _Group]) -> None:
+        feeds = self._feeds[records[0].topic]
+        plan = feeds[0].plain if COMPILED and len(feeds) == 1 else None
+        at = 0
+        while at < len(records):
+            if plan is not None and compiled_encode is not None:
+                prefix, handler, most = plan
+                at = _feeding.sort(
+                    records, at, into, feeds[0], prefix, handler, most, origin, self._mailbox,
+                    self._partitions, Envelope, compiled_encode,
+                )  # fmt: skip
+                if at == len(records):
+                    return
+            self._sort(records[at], origin, into)
+            at += 1
 
     def _sort(self, record: Record, origin: str, into: dict[Place, _Group]) -> None:
         for index, feed in enumerate(self._feeds[record.topic]):

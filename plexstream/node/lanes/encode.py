@@ -10,7 +10,7 @@ from plexstream.model.journal import Claim, Mark, OutKind, Step, Turn
 from plexstream.model.message import ASK, ERROR, TOO_LARGE, DeadLetter, Envelope
 from plexstream.model.topics import Topics
 from plexstream.processor.records import Answer, error_body
-from plexstream.schema.codec import decode_envelope, encode_envelope, encode_journal, encode_turn
+from plexstream.schema.codec import decode_envelope, encode_envelope, encode_journal, encode_turn, keyed_turns
 
 Output = tuple[
     str, int | None, bytes, bytes | None
@@ -22,7 +22,8 @@ _DEAD = OutKind.DEADLETTER.value
 
 def journal_items(records: Sequence[Turn | Step | Mark] | Sequence[Claim]) -> list[Item]:
     """Journal records as they are appended: keyed by the actor."""
-    return [
+    found: list[Item] | None = keyed_turns(records) if type(records) is list else None
+    return found if found is not None else [
         (r.actor.encode(), encode_turn(r))
         if type(r) is Turn
         else (r.actor.encode() if type(r) is Step else b"", encode_journal(r))

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 
 from plexstream.log.base import Place, Record
+from plexstream.log.limits import size_of_items
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import JournalRecord
 from plexstream.node.lanes.encode import journal_items
@@ -72,7 +73,7 @@ class Appends:
                 break
             self.turns += len(records)
             items = journal_items(records)
-            size = sum([len(value or b"") for _, value in items])
+            size = size_of_items(items)
             self.ahead_bytes += size
             self.s.appender.append(self._journal, items, (self._owner, "journal", size))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
 from plexstream.log.base import Record
 from plexstream.model.errors import Malformed
@@ -69,8 +70,12 @@ class Arrived:
             if ahead >= room:
                 return
             messages: list[tuple[int, Envelope | BadRecord]] = []
-            size = 0
-            for _ in range(min(len(arrived), self._slice)):
+            count = min(len(arrived), self._slice)
+            known, size = numbers.known(list(islice(arrived, count)), SLICE_BYTES)
+            messages.extend(known)
+            for _ in known:
+                arrived.popleft()
+            for _ in range(count - len(known)):
                 if size > SLICE_BYTES:
                     break
                 record = arrived[0]

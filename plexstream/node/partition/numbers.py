@@ -12,12 +12,24 @@ import sys
 from enum import Enum
 from functools import partial
 
+from plexstream.log.base import Record
 from plexstream.log.installation import Control, numbered
+from plexstream.model.compiled import WANTED
 from plexstream.model.errors import LogError
 from plexstream.model.message import Envelope
 from plexstream.model.text import shown
 from plexstream.node.shared.services import Services
 from plexstream.processor import Processor
+from plexstream.schema.codec import compiled_envelope
+
+try:
+    if not WANTED:
+        raise ImportError
+    from plexstream.node.partition import _arrived
+except ImportError:
+    COMPILED = False
+else:
+    COMPILED = True
 
 _log = logging.getLogger("plexstream.node")
 
@@ -69,6 +81,21 @@ class Numbers:
         """Time has passed: ask again what the log could not say."""
         if self._again_at and self.s.elapsed() >= self._again_at:
             self._ask(self._asked, self._upto)
+
+    def known(self, records: list[Record], most: int) -> tuple[list[tuple[int, Envelope]], int]:
+        """The messages of the first records, with their offsets, as long as there is nothing to say of one.
+
+        That is what `check` would find GOOD, and has noted. None where nothing is compiled.
+
+        Parameters:
+            most: bytes of records; there may be one more.
+
+        Returns:
+            The messages, and the bytes of their records.
+        """
+        if not COMPILED or compiled_envelope is None:
+            return [], 0
+        return _arrived.known(records, compiled_envelope, self._newest, self._ends, JUMP, AHEAD, most)
 
     def check(self, p: Processor, offset: int, e: Envelope, upto: int) -> Verdict:
         """Look at the message at `offset`. An OPEN one is to be given again when nothing is `waiting`.
