@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from typer import Typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from plexstream.cli import drawing
 from plexstream.model.errors import (
@@ -42,9 +43,16 @@ def _named(params: list[Any]) -> list[Any]:
 
 
 class Command(TyperCommand):
-    """One command."""
+    """One command. Its parameters are read once it is used: a list of commands is made without them."""
+
+    _read = False
 
     def get_params(self, ctx: Any) -> list[Any]:
+        if not self._read:
+            alone = Typer(add_completion=False)
+            alone.command()(self.callback.function)  # type: ignore[union-attr]
+            read = get_command(alone)
+            self.params, self.callback, self._read = read.params, read.callback, True
         return _named(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -61,7 +69,19 @@ class App(Typer):
     def command(
         self, name: str | None = None, **options: Any
     ) -> Callable[[F], F]:
-        return super().command(name, cls=Command, **options)
+        add = super().command
+
+        def register(function: F) -> F:
+            def later() -> None:
+                """Stands for `function` until it is used."""
+
+            later.__name__, later.__doc__ = function.__name__, function.__doc__
+            later.__annotations__ = {}  # which typer would compile, twice for each command
+            later.function = function  # type: ignore[attr-defined]
+            add(name, cls=Command, **options)(later)
+            return function
+
+        return register
 
 
 class Group(TyperGroup):

@@ -11,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from plexstream.cli import serve
 from plexstream.cli.app import app
 from plexstream.testing.ports import free_port
 
@@ -125,10 +126,26 @@ def test_help_is_quick_and_everywhere():
         "asyncio", "msgspec", "ssl", "socket", "markdown_it", "pygments", "logging",
     ):  # fmt: skip
         assert heavy not in imported, f"--help imports {heavy}"
+    assert len(imported) < 250  # 236 with Python 3.11
     own = {module for module in imported if module.startswith("plexstream.")}
     assert {module for module in own if not module.startswith("plexstream.cli")} == {
         "plexstream.model", "plexstream.model.errors",
     }  # fmt: skip
+
+
+def test_a_list_of_commands_reads_the_parameters_of_none():
+    """Else each start would look at the hints and defaults of all commands."""
+    group = typer.main.get_command(app)
+    groups = [group, *(c for c in group.commands.values() if hasattr(c, "commands"))]
+    commands = [c for g in groups for c in g.commands.values() if not hasattr(c, "commands")]
+    assert len(commands) > 25
+    context = typer.Context(group, info_name="plexstream")
+    group.get_help(context)
+    assert not any(command.params for command in commands)
+    run = group.commands["run"]
+    assert {param.name for param in run.get_params(context)} >= {"kafka", "workers", "http_port"}
+    assert run.params
+    assert run.callback.__wrapped__ is serve.run
 
 
 def test_help_is_drawn_as_by_all_of_rich(monkeypatch):
