@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
 
@@ -145,11 +145,11 @@ class Driver:
         if self.state not in (State.LOST, State.CLOSED):
             then(result)
 
-    def effect_done(self, call: EffectCall, result: EffectResult) -> None:
-        """A side effect of a handler has come to its end."""
+    def effects_done(self, done: Sequence[tuple[EffectCall, EffectResult]]) -> None:
+        """Side effects of handlers have come to their ends."""
         self._came = True
         if self.service is not None:
-            self.service.effect_done(call, result)
+            self.service.effects_done(done)
 
     def pump(self) -> None:
         """Hand over what has been made, and let time pass."""

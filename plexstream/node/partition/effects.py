@@ -32,12 +32,12 @@ FULL_S = 60.0
 """That a type has no thread left is told once in so long."""
 
 _log = logging.getLogger("plexstream.node")
+_new = tuple.__new__  # a named tuple's own costs several times as much
 
 
 class Done(NamedTuple):
-    """An effect that has come to its end; `owner` gave it."""
+    """An effect that has come to its end."""
 
-    owner: object
     call: EffectCall
     result: EffectResult
 
@@ -133,16 +133,19 @@ class Effects:
             pool = self._pools[given.type] = _Pool(self._threads, self._finish, self._clock)
         pool.run(given)
 
-    def take(self) -> list[Done]:
-        """Effects that have come to their end."""
-        found: list[Done] = []
+    def take(self) -> dict[object, list[Done]]:
+        """Effects that have come to their end, by who gave them."""
+        found: dict[object, list[Done]] = {}
         self._came.clear()
         while self._done:
             given, result = self._done.popleft()
             del self._given[id(given)]
             if not given.call.effect.is_async:
                 self._pools[given.type].busy -= 1
-            found.append(Done(given.owner, given.call, result))
+            of_owner = found.get(given.owner)
+            if of_owner is None:
+                of_owner = found[given.owner] = []
+            of_owner.append(_new(Done, (given.call, result)))
         if self._given and (now := self._clock()) >= self._look_at:
             self._look_at = now + LOOK_S
             self._look(now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from plexstream.log.base import Ack, Place, Record
 from plexstream.model.errors import Fenced, StoreCorrupt, StoreUnavailable
@@ -84,10 +85,12 @@ class Service:
         else:
             self.relay.failed(flight, ack.error)
 
-    def effect_done(self, call: EffectCall, result: EffectResult) -> None:
-        """A side effect of a handler has come to its end."""
+    def effects_done(self, done: Sequence[tuple[EffectCall, EffectResult]]) -> None:
+        """Side effects of handlers have come to their ends."""
         if not self.releasing:
-            self.processor.effect_done(call, result, self.s.now())
+            now = self.s.now()
+            for call, result in done:
+                self.processor.effect_done(call, result, now)
 
     # What goes out
 

@@ -229,9 +229,9 @@ class Worker:
 
     def _take_what_came(self) -> None:
         """From other threads: results of effects, answers of the log and of state stores."""
-        for done in self.equipment.effects.take():
-            assert type(done.owner) is Driver
-            guard(done.owner, done.owner.effect_done, done.call, done.result)
+        for owner, done in self.equipment.effects.take().items():
+            assert type(owner) is Driver
+            guard(owner, owner.effects_done, done)
         for answer in [*self.equipment.desk.take(), *self.equipment.stores.take()]:
             if type(answer.owner) is Driver:
                 guard(answer.owner, answer.owner.answered, answer.then, answer.result)

@@ -62,8 +62,9 @@ class Pieces:
         if core is None:
             found = self.store.get((_ACTOR, address, "", None))
             if found is None:
-                return Core(address, {}, -1, 0, 0)
-            core = Core(address, self._split(found.data), found.offset, found.seq, found.time)
+                core = Core(address, {}, -1, 0, 0)
+            else:
+                core = Core(address, self._split(found.data), found.offset, found.seq, found.time)
             self.cores[address] = core
         return core
 
@@ -158,9 +159,7 @@ class Pieces:
             if new is not None:
                 self.unsaved.pieces.setdefault(new, offset)
         if changes:
-            core = self.cores.get(actor)
-            if core is None:
-                core = self.cores[actor] = self.core(actor)
+            core = self.cores.get(actor) or self.core(actor)
             fields = core.fields
             if turn.fresh:
                 fields.clear()

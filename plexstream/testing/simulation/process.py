@@ -198,7 +198,7 @@ class SimProcess:
             driver, call = self._effects.pop(self.random.randrange(len(self._effects)))
             result = call.effect.run(call.attempt, call.spent)
             self.hits["effect done" if result.retry_after < 0 else "effect to be tried again"] += 1
-            driver.effect_done(call, result)
+            driver.effects_done([(call, result)])
 
     def _do_acks(self) -> None:
         self._finish_effect()

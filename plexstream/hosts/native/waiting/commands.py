@@ -33,6 +33,9 @@ NOW = 1 << 60
 _decode = msgspec.json.Decoder().decode
 
 
+def _nothing() -> None: ...
+
+
 class Commands:
     """Numbers commands, and settles them as their completions come.
 
@@ -60,7 +63,7 @@ class Commands:
         self.plan = NO_PLAN
         self.place = NOW
         self.reached: dict[int, int] = {}
-        self.at_restart: Callable[[], None] = lambda: None
+        self.at_restart: Callable[[], None] = _nothing
         self.asked: list[Command] = []
         self.done: list[Completion] = []
         self.effects: dict[int, NativeEffect] = {}
