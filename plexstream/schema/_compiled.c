@@ -12,6 +12,7 @@
  * of the ordinary (bytes that are no record, a number beyond 64 bits, a value of another type) is the twin's:
  * `encode` and `decode` return None for it, and the caller asks the twin.
  */
+#include "../model/reading.h"
 #include "../model/slots.h"
 #include <stdint.h>
 #include <string.h>
@@ -258,42 +259,6 @@ record_keyed(Record *self, PyObject *const *args, Py_ssize_t count)
 
 /* Reading ------------------------------------------------------------------------------------------------ */
 
-typedef struct {
-    const unsigned char *at, *end;
-    int skip;                          /* pass over the items of this array of the outermost record; -1: none */
-} In;
-
-static int
-get_long(In *in, int64_t *n)
-{
-    uint64_t z = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-        if (in->at == in->end)
-            return 0;
-        unsigned char b = *in->at++;
-        if (shift == 63 && b > 1)
-            return 0;
-        z |= (uint64_t)(b & 127) << shift;
-        if (b < 128) {
-            *n = (int64_t)(z >> 1) ^ -(int64_t)(z & 1);
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static const char *
-get_bytes(In *in, Py_ssize_t *size)
-{
-    int64_t n;
-    if (!get_long(in, &n) || n < 0 || n > in->end - in->at)
-        return NULL;
-    const char *data = (const char *)in->at;
-    in->at += n;
-    *size = (Py_ssize_t)n;
-    return data;
-}
-
 static PyObject *
 get_text(In *in)
 {
@@ -302,7 +267,7 @@ get_text(In *in)
     return data == NULL ? NULL : PyUnicode_DecodeUTF8(data, size, "strict");
 }
 
-static PyObject *get_record(In *in, Record *self, int outermost);
+static PyObject *get_record(In *in, Record *self, int skip);
 
 static PyObject *
 get_array(In *in, Record *sub, int skip)
@@ -327,7 +292,7 @@ get_array(In *in, Record *sub, int skip)
             }
         }
         for (; count > 0; count--) {
-            PyObject *item = get_record(in, sub, 0);
+            PyObject *item = get_record(in, sub, -1);
             if (item == NULL || PyList_Append(items, item) < 0) {
                 Py_XDECREF(item);
                 break;
@@ -401,18 +366,19 @@ get_field(In *in, Record *self, Py_ssize_t i, int skip)
     case 'a':
         return get_array(in, self->sub[i], skip);
     default:
-        return get_record(in, self->sub[i], 0);
+        return get_record(in, self->sub[i], -1);
     }
 }
 
+/* `skip`: pass over the items of this array; -1: of none. */
 static PyObject *
-get_record(In *in, Record *self, int outermost)
+get_record(In *in, Record *self, int skip)
 {
     PyObject *result = new_tuple(self->cls, self->fields);
     if (result == NULL)
         return NULL;
     for (Py_ssize_t i = 0; i < self->fields; i++) {
-        PyObject *value = get_field(in, self, i, outermost && in->skip == i);
+        PyObject *value = get_field(in, self, i, skip == i);
         if (value == NULL) {
             Py_DECREF(result);
             return NULL;
@@ -442,8 +408,8 @@ record_decode(Record *self, PyObject *const *args, Py_ssize_t count)
     const char *data = PyBytes_AS_STRING(args[0]);
     if (size < prefix || memcmp(data, PyBytes_AS_STRING(self->prefix), (size_t)prefix) != 0)
         Py_RETURN_NONE;
-    In in = {(const unsigned char *)data + prefix, (const unsigned char *)data + size, (int)skip};
-    PyObject *result = get_record(&in, self, 1);
+    In in = {(const unsigned char *)data + prefix, (const unsigned char *)data + size};
+    PyObject *result = get_record(&in, self, (int)skip);
     if (result == NULL)
         return refuse();
     if (in.at != in.end) {

@@ -17,15 +17,13 @@ from plexstream.schema.shapes import (
     journal_decoder,
     journal_encoder,
     keyed_turns,
-    turn_decoder,
 )
 
 __all__ = [
-    "COMPILED", "compiled_encode", "compiled_envelope", "compiled_turn", "decode_dead_letter",
-    "decode_envelope",
+    "COMPILED", "compiled_encode", "compiled_envelope", "decode_dead_letter", "decode_envelope",
     "decode_journal", "decode_partition", "decode_snapshot", "decode_step", "encode_dead_letter",
     "encode_envelope", "encode_journal", "encode_partition", "encode_snapshot", "encode_step", "encode_turn",
-    "is_claim", "keyed_turns",
+    "is_claim", "keyed_turns", "turn_prefix",
 ]  # fmt: skip
 
 encode_envelope = encoder(Envelope, envelope.encode_envelope)
@@ -36,12 +34,12 @@ encode_snapshot = encoder(Snapshot, snapshot.encode_snapshot)
 decode_snapshot = decoder(Snapshot, snapshot.decode_snapshot)
 encode_journal = journal_encoder(journal.encode_journal)
 decode_journal = journal_decoder(journal.decode_journal)
-compiled_turn = turn_decoder()
-"""Decodes turns alone, and returns None for all else; None where it is not compiled."""
 compiled_envelope = envelope_decoder()
-"""The same for envelopes."""
+"""Decodes envelopes alone, and returns None for all else; None where it is not compiled."""
 compiled_encode = envelope_encoder()
 """Encodes envelopes; None for those that only Python knows, or where it is not compiled."""
+turn_prefix = avro.prefix("Turn")
+"""What turns begin with, as they are written today."""
 
 
 def decode_step(data: bytes) -> Step:

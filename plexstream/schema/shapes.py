@@ -127,16 +127,11 @@ def journal_decoder(twin: JournalDecoder) -> JournalDecoder:
     return decode
 
 
-def turn_decoder() -> Callable[[bytes], Turn | None] | None:
-    """What decodes turns as they are written today, if it is compiled: None for all else."""
-    return _RECORDS[Turn].decode if COMPILED else None
-
-
 def envelope_encoder() -> Callable[[Envelope], bytes | None] | None:
     """What encodes envelopes, if it is compiled: None where the twin must decide."""
     return _RECORDS[Envelope].encode if COMPILED else None
 
 
 def envelope_decoder() -> Callable[[bytes], Envelope | None] | None:
-    """The same for envelopes."""
+    """What decodes envelopes, if it is compiled: None for all else."""
     return _RECORDS[Envelope].decode if COMPILED else None

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = {
     "plexstream.processor.plain._journal": "plexstream/processor/plain/_journal.c",
     "plexstream.processor.plain._mailbox": "plexstream/processor/plain/_mailbox.c",
+    "plexstream.processor.plain._restore": "plexstream/processor/plain/_restore.c",
     "plexstream.hosts.native._turn": "plexstream/hosts/native/_turn.c",
     "plexstream.hosts.native._plain": "plexstream/hosts/native/_plain.c",
     "plexstream.schema._compiled": "plexstream/schema/_compiled.c",
@@ -47,9 +48,9 @@ MUTANTS = {
     "cores are not noted": ("_journal", "slot(core, self->noted) != Py_True", "0"),
     "outputs are not owed": ("_journal", "went > 0 && emit &&", "0 &&"),
     "what is owed is done": ("_journal", "if (way->last < way->done)", "if (0)"),
-    "records of zombies count": ("_journal", "&& its_claim == claim", ""),
-    "repetitions count": ("_journal", "&& its_ordinal == ordinal && ordinal > 0", ""),
-    "outputs of a reign before are lost": ("_journal", "if (went > 0 && (mail || emit)) {", "if (0) {"),
+    "records of zombies count": ("_restore", "|| its_claim != claim", ""),
+    "repetitions count": ("_restore", "&& its_ordinal == ordinal && ordinal > 0", ""),
+    "outputs of a reign before are lost": ("_restore", "went > 0 && (plain.mail || plain.emit)", "0"),
     "failed turns change state": ("_journal", "|| status != 0 ||", "||"),
     "sizes are not summed": ("_turn", "total += PyBytes_GET_SIZE(f->data) - ", "total += 0 * "),
     "too much is taken": ("_turn", "(size > 0 && size + total > most)", "0"),
@@ -93,7 +94,7 @@ def build(name, folder, *flags, change=None):
         assert text.count(change[0]) == 1, f"{change[0]!r} stands {text.count(change[0])} times in {source}"
         text = text.replace(*change)
     changed = folder / source.name
-    changed.write_text(re.sub(r'"[./]+model/slots\.h"', '"slots.h"', text))
+    changed.write_text(re.sub(r'"[./]+model/(\w+\.h)"', r'"\1"', text))
     include = [f"-I{sysconfig.get_path('include')}", f"-I{ROOT / 'plexstream/model'}"]
     target = folder / f"{name}.so"
     command = [COMPILER, "-shared", "-fPIC", "-O1", "-g", *flags, *include, str(changed), "-o", str(target)]

@@ -11,6 +11,7 @@ from random import Random
 
 from plexstream import Reject, Retry, actor, handler, host, init_handler, state, state_map
 from plexstream.hosts.native import NativeHost
+from plexstream.log.base import Record
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import Claim, Mark, Partition
 from plexstream.model.message import ASK, TELL, Envelope
@@ -267,10 +268,10 @@ class Run:
         self.journal.append(codec.encode_journal(Claim("t", "n", self.now, {})))
         pieces = Pieces(MemoryStore(), split_fields, 500, codec)
         restore = Restore(pieces, Partition(), True)
-        records = list(enumerate(self.journal))
+        records = [Record("journal", 0, offset, b"", data, 0) for offset, data in enumerate(self.journal)]
         at = 0
         while (at := restore.take_plain(records, at, len(records) - 1)) < len(records):
-            restore.take(*records[at])
+            restore.take(records[at].offset, records[at].value)
             at += 1
         self.p = Processor(0, 1, self.host, restore, Settings()._replace(mark_turns=40), self.now)
         self.note("restored", self.state())

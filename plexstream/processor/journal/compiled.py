@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from plexstream.processor import plain
 from plexstream.processor.journal.fold import MAILBOX, InboxFold
 from plexstream.processor.journal.outbox import Lane
-from plexstream.processor.plain import journal
 from plexstream.processor.state.core import Core
 
-JOURNAL = journal(Core, InboxFold, Lane, MAILBOX)
+if TYPE_CHECKING:
+    from plexstream.processor.plain._restore import Restoring
+
+JOURNAL = plain.journal(Core, InboxFold, Lane, MAILBOX)
 """None: Python does all."""
+
+
+def restoring(prefix: bytes) -> Restoring | None:
+    """What folds turns that begin with `prefix`, as they stand on the log; None: Python does."""
+    return plain.restoring(Core, InboxFold, prefix, MAILBOX)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from plexstream.model.errors import Malformed
 from plexstream.model.journal import Claim, JournalRecord, Mark, OutKind, Partition, Step, Turn
-from plexstream.processor.journal.compiled import JOURNAL
+from plexstream.processor.journal.compiled import restoring
 from plexstream.processor.journal.fold import MAILBOX, Fold, beyond
 from plexstream.processor.state.pieces import Pieces
 
@@ -15,6 +16,15 @@ OWED = 8 << 20
 """Bytes of turns that are kept for the messages that they owe: beyond, the journal is read again."""
 _LAST_MAIL = OutKind.ERROR.value
 _EMIT, _DEAD = OutKind.EMIT.value, OutKind.DEADLETTER.value
+
+
+class Stored(Protocol):
+    """A record, as a log has it."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def value(self) -> bytes | None: ...
 
 
 class Restore:
@@ -48,7 +58,7 @@ class Restore:
         self.on_claim: Callable[[Claim], None] = lambda _: None
         self.on_turn: Callable[[int, Turn | Step], None] | None = None
         self._decode = pieces.codec.decode_journal
-        self._decode_turn = pieces.codec.compiled_turn
+        self._plain = restoring(pieces.codec.turn_prefix)
         # As they are on the log: of a hundred thousand nearly all have left, and records cost more to keep.
         self._mails: deque[tuple[int, bytes]] = deque()
         self._others: deque[tuple[int, bytes]] = deque()  # outputs and dead letters
@@ -84,7 +94,7 @@ class Restore:
             self._settle()
         return record
 
-    def take_plain(self, records: list[tuple[int, bytes]], at: int, end: int) -> int:
+    def take_plain(self, records: Sequence[Stored], at: int, end: int) -> int:
         """Fold plain turns that count, from the one at place `at` on, below the offset `end`.
 
         Returns the place of the first record that is no such turn: `take` it.
@@ -92,11 +102,11 @@ class Restore:
         fold, pieces = self.fold, self.pieces
         inbox = fold.inboxes.get(MAILBOX)
         simple = self.next == fold.next >= self.start and not fold.timer and fold.attempt < 0
-        if JOURNAL is None or self._decode_turn is None or inbox is None or self.on_turn or not simple:
+        if self._plain is None or inbox is None or self.on_turn or not simple or type(records) is not list:
             return at
-        done = JOURNAL.restore(
-            records, at, end, self.next, fold.claim, fold.ordinal + 1, self._decode_turn,
-            self._others.append, self._owe, pieces.cores, pieces.dirty_cores, pieces.unsaved.cores, inbox,
+        done = self._plain.restore(
+            records, at, end, self.next, fold.claim, fold.ordinal + 1, self._others.append,
+            self._keep_owed, pieces.cores, pieces.dirty_cores, pieces.unsaved.cores, inbox,
         ) - at  # fmt: skip
         if done:
             self.next = fold.next = fold.next + done
@@ -107,9 +117,12 @@ class Restore:
 
     def _owe(self, offset: int, data: bytes, turn: Turn | Step) -> None:
         kinds = [out.kind for out in turn.outs]
-        if _EMIT in kinds or _DEAD in kinds:
+        self._keep_owed(offset, data, min(kinds) <= _LAST_MAIL, _EMIT in kinds or _DEAD in kinds)
+
+    def _keep_owed(self, offset: int, data: bytes, mails: bool, others: bool) -> None:
+        if others:
             self._others.append((offset, data))
-        if min(kinds) > _LAST_MAIL:
+        if not mails:
             return
         self._last_mail = offset
         if self.unseen >= 0:

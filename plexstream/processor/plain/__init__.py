@@ -17,11 +17,12 @@ from plexstream.model.message import Envelope
 if TYPE_CHECKING:
     from plexstream.processor.plain._journal import Journal
     from plexstream.processor.plain._mailbox import Mailbox
+    from plexstream.processor.plain._restore import Restoring
 
 try:
     if not WANTED:
         raise ImportError
-    from plexstream.processor.plain import _journal, _mailbox
+    from plexstream.processor.plain import _journal, _mailbox, _restore
 except ImportError:
     COMPILED = False
 else:
@@ -31,6 +32,11 @@ else:
 def journal(core: type, inbox: type, lane: type, mailbox: str) -> Journal | None:
     """What does it for journals, over objects of these classes; None: Python does all."""
     return _journal.Journal(Turn, Change, Out, core, inbox, lane, mailbox) if COMPILED else None
+
+
+def restoring(core: type, inbox: type, prefix: bytes, mailbox: str) -> Restoring | None:
+    """What folds turns that begin with `prefix` over objects of these classes; None: Python does."""
+    return _restore.Restoring(core, inbox, prefix, mailbox.encode()) if COMPILED else None
 
 
 def mailbox(

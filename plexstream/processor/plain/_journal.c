@@ -278,65 +278,6 @@ journal_apply(Journal *self, PyObject *const *args, Py_ssize_t count)
     return went < 0 || !way_close(self, &mails) || !way_close(self, &emits) ? NULL : PyLong_FromLongLong(at);
 }
 
-/* Restoring ----------------------------------------------------------------------------------------------- */
-
-/* Whether a turn is the next one that counts: of this reign, and with the number that comes. */
-static int
-is_next(PyObject *turn, PyTypeObject *type, long long claim, long long ordinal)
-{
-    long long its_claim, its_ordinal;
-    return Py_IS_TYPE(turn, type) && PyTuple_GET_SIZE(turn) == TURN && as_long(FIELD(turn, CLAIM), &its_claim)
-        && its_claim == claim && as_long(FIELD(turn, ORDINAL), &its_ordinal) && its_ordinal == ordinal && ordinal > 0;
-}
-
-PyDoc_STRVAR(restore_doc,
-"restore(records, at, end, next, claim, ordinal, decode, emitted, owe, cores, dirty, unsaved, inbox) -> at\n\n"
-"Fold records of the journal, (offset, bytes), from the one at place `at` on, which must stand at `next`, and return\n"
-"the place of the first that stands at `end`, or is not a plain turn which counts. `ordinal`: the number that comes.\n"
-"What outputs are owed goes to `emitted`, as (offset, bytes); `owe(offset, bytes, turn)` is for all that send mails.");
-
-static PyObject *
-journal_restore(Journal *self, PyObject *const *args, Py_ssize_t count)
-{
-    long long at, end, next, claim, ordinal, offset;
-    State state;
-    if (count != 13 || !PyList_CheckExact(args[0]) || !as_long(args[1], &at) || at < 0 || !as_long(args[2], &end)
-            || !as_long(args[3], &next) || !as_long(args[4], &claim) || !as_long(args[5], &ordinal)) {
-        PyErr_SetString(PyExc_TypeError, "restore(records, at, end, next, claim, ordinal, decode, emitted, owe, …)");
-        return NULL;
-    }
-    if (!state_open(self, &state, args + 9))
-        return Py_NewRef(args[1]);
-    int went = 1;
-    while (went > 0 && at < PyList_GET_SIZE(args[0])) {
-        PyObject *record = Py_NewRef(PyList_GET_ITEM(args[0], at)), *turn = NULL, *owed = NULL;
-        int mail, emit;
-        went = PyTuple_CheckExact(record) && PyTuple_GET_SIZE(record) == 2
-            && as_long(PyTuple_GET_ITEM(record, 0), &offset) && offset == next && offset < end
-            && PyBytes_CheckExact(PyTuple_GET_ITEM(record, 1));
-        if (went && (turn = PyObject_CallOneArg(args[6], PyTuple_GET_ITEM(record, 1))) == NULL)
-            went = -1;
-        if (went > 0)
-            went = is_next(turn, self->turn, claim, ordinal);
-        if (went > 0)
-            went = apply_one(self, &state, turn, offset, &mail, &emit);
-        if (went > 0 && (mail || emit)) {
-            owed = mail ? PyObject_CallFunctionObjArgs(
-                args[8], PyTuple_GET_ITEM(record, 0), PyTuple_GET_ITEM(record, 1), turn, NULL)
-                : PyObject_CallOneArg(args[7], record);
-            if (owed == NULL)
-                went = -1;
-        }
-        Py_XDECREF(owed);
-        Py_XDECREF(turn);
-        Py_DECREF(record);
-        at += went > 0;
-        next += went > 0;
-        ordinal += went > 0;
-    }
-    return went < 0 ? NULL : PyLong_FromLongLong(at);
-}
-
 /* The type ------------------------------------------------------------------------------------------------ */
 
 static int
@@ -387,7 +328,6 @@ static PyMethodDef journal_methods[] = {
     {"number", FAST(journal_number), number_doc},
     {"weigh", FAST(journal_weigh), weigh_doc},
     {"apply", FAST(journal_apply), apply_doc},
-    {"restore", FAST(journal_restore), restore_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import Any
 
 class Journal:
@@ -10,10 +9,4 @@ class Journal:
     def apply(
         self, records: list[Any], at: int, offset: int, cores: dict[str, Any], dirty: dict[str, Any],
         unsaved: dict[str, int], inbox: Any, mails: Any, emits: Any, /,
-    ) -> int: ...
-    def restore(
-        self, records: list[tuple[int, bytes]], at: int, end: int, next: int, claim: int, ordinal: int,
-        decode: Callable[[bytes], Any], emitted: Callable[[tuple[int, bytes]], None],
-        owe: Callable[[int, bytes, Any], None], cores: dict[str, Any], dirty: dict[str, Any],
-        unsaved: dict[str, int], inbox: Any, /,
     ) -> int: ...

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from plexstream.model.journal import MEANWHILE, WAITING, Begin, JournalRecord, Step, Turn
+from plexstream.model.journal import MEANWHILE, WAITING, Begin, JournalRecord, Step
 from plexstream.model.snapshot import Piece, Snapshot
 from plexstream.processor.ports import PieceKey, Store
 from plexstream.processor.state.history import CONTINUED
@@ -18,11 +18,11 @@ class Codec(Protocol):
     """How steps become the data of pieces, and what a journal says.
 
     Attributes:
-        compiled_turn: decodes turns alone, and returns None for all else; None: there is no such thing.
+        turn_prefix: what turns begin with, as they are written today.
     """
 
     @property
-    def compiled_turn(self) -> Callable[[bytes], Turn | None] | None: ...
+    def turn_prefix(self) -> bytes: ...
 
     def encode_step(self, step: Step) -> bytes: ...
     def decode_step(self, data: bytes) -> Step: ...

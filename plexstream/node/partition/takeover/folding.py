@@ -73,12 +73,11 @@ class Folding:
         restore, comparison = self.restore, self._comparison
         claim, journal = self._ground.claim, self._ground.journal
         take = restore.take
-        plain = [(record.offset, record.value or b"") for record in records]
         at = 0
         while at < len(records):
             # What the store reflects is compared, and the record behind it.
             if comparison is None or records[at].offset > restore.start:
-                at = restore.take_plain(plain, at, claim)
+                at = restore.take_plain(records, at, claim)
                 if at:
                     self.before = records[at - 1].time
                 if at == len(records):
