@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from log_driving import acks, append, fill, items, read_all, take
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.embedded import checkpoints, committer, manifest, segments
+from plexstream.log.embedded import checkpoints, committer, manifest, segments, wal
 from plexstream.log.embedded import partition as embedded_partition
 from plexstream.log.embedded import tail as embedded_tail
 from plexstream.log.embedded.log import EmbeddedLog
@@ -182,6 +182,36 @@ def test_what_is_not_urgent_makes_no_sync_of_its_own(log, monkeypatch):
     appender.append(("t", 0), items(b"the last"), 4, urgent=False)
     log.close()  # acknowledges what it has
     assert [ack.error for ack in appender.poll(0.0)] == [None]
+
+
+def test_zeros_ahead_of_the_write_ahead_log_are_nothing(log, path, tmp_path, caplog):
+    file = wal.wal_path(path, 1)
+    sizes = set()
+    for number in range(50):
+        fill(log, ("t", 0), b"%d" % number)
+        sizes.add(file.stat().st_size)
+    assert len(sizes) == 1  # small groups do not make it grow
+    mark = log.storage._wal.mark
+    assert not any(file.read_bytes()[mark.position :])
+    for torn in (b"", file.read_bytes()[mark.position - 20 : mark.position - 1]):
+        copy = tmp_path / f"copy {len(torn)}"
+        shutil.copytree(path, copy)
+        with wal.wal_path(copy, 1).open("r+b") as crashed:
+            crashed.seek(mark.position)
+            crashed.write(torn)
+        caplog.clear()
+        caplog.set_level("INFO")
+        again = EmbeddedLog(copy)
+        assert ("19 bytes of a group" in caplog.text) == bool(torn)
+        assert [value for _, _, value in state(again)] == [b"%d" % n for n in range(50)]
+        assert fill(again, ("t", 0), b"more") == 50
+        again.close()
+        EmbeddedLog(copy).close()
+    fill(log, ("t", 0), b"x" * (2 * wal.AHEAD_BYTES))  # beyond them, and no others for its sake
+    assert file.stat().st_size == log.storage._wal.mark.position
+    fill(log, ("t", 0), b"y")
+    log.close()
+    assert file.stat().st_size == log.storage._wal.mark.position
 
 
 def test_large_records_do_not_fill_the_memory(log):

@@ -16,7 +16,7 @@ from damaging import in_memory
 from log_driving import acks, items
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.embedded import checkpoints, keep, partition, segments
+from plexstream.log.embedded import checkpoints, keep, partition, segments, wal
 from plexstream.log.embedded.log import EmbeddedLog
 
 __all__ = ["in_memory"]  # a fixture
@@ -108,6 +108,7 @@ def machine(in_memory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machin
     for module in (segments, keep.segments, partition):
         monkeypatch.setattr(module, "CHUNK_BYTES", 200)
     monkeypatch.setattr(segments, "SEGMENT_BYTES", 500)
+    monkeypatch.setattr(wal, "AHEAD_BYTES", 300)
     monkeypatch.setattr(checkpoints, "WAL_BYTES", 1500)
     with monkeypatch.context() as patch:
         yield Machine(in_memory / "log", patch)

@@ -238,7 +238,7 @@ class _Replay:
                 if mark is not None and not known:
                     what = f"it was synced up to byte {mark.position}, and is whole up to here"
                     self._judge(disk.Damage(path, end, what, self._lost(data, end)))
-                return len(data) - end
+                return len(data[end:].rstrip(b"\0"))  # zeros are there before what is written over them
             if not self._goes_on(number, end, crc):
                 lost = self._lost(data, end)
                 self._judge(disk.Damage(path, end, "a checksum is wrong, or its end is missing", lost))

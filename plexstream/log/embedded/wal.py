@@ -27,6 +27,11 @@ T = TypeVar("T")
 
 SYNCED = "synced"
 MARK_EVERY_S = 1.0
+AHEAD_BYTES = 256 << 10
+"""So many zeros are written behind what is small, now and then: where a file does not grow, the file system
+has nothing to note of that, which takes as long as to sync what is in it."""
+SMALL_BYTES = 16 << 10
+"""Where more is synced at once, that matters less, and zeros would be much."""
 _SLOT = Struct(">4sQQII")
 _INVERTED = 0xFFFFFFFF
 """What goes before a header is inverted in it: a header has no place among the frames of appends."""
@@ -133,6 +138,7 @@ class Wal:
         self._turn = 0
         self._mark_synced = time.monotonic()
         self.size = mark.position
+        self._reaches = mark.position  # the file, with zeros behind its end
         self._file = os.open(wal_path(folder, mark.number), os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.ftruncate(self._file, mark.position)
@@ -201,10 +207,12 @@ class Wal:
             os.close(self._file)
             with self._lock:
                 self.size += mark.position - self._mark.position
-            self._file, self._mark = file, mark
+            self._file, self._mark, self._reaches = file, mark, mark.position
             return captured
 
     def close(self) -> None:
+        with suppress(OSError):
+            os.ftruncate(self._file, self._mark.position)
         os.close(self._file)
         with suppress(OSError):
             os.fsync(self._marks)
@@ -222,8 +230,10 @@ class Wal:
         data = b"".join(self._pending)
         try:
             disk.write_at(self._file, data, position)
+            self._reach(position + len(data), len(data))
             os.fdatasync(self._file)
         except OSError:
+            self._reaches = position
             with suppress(OSError):
                 os.ftruncate(self._file, position)
             raise
@@ -231,6 +241,15 @@ class Wal:
         self._put_mark(mark)
         self._mark, self._pending = mark, []
         self._synced += len(data)
+
+    def _reach(self, end: int, size: int) -> None:
+        """So many bytes were written, up to `end`."""
+        if end > self._reaches:
+            self._reaches = end
+            if size <= SMALL_BYTES:
+                with suppress(OSError):  # a disk that is full has room for what is in order all the same
+                    disk.write_at(self._file, bytes(AHEAD_BYTES), end)
+                    self._reaches = end + AHEAD_BYTES
 
     def _put_mark(self, mark: Mark) -> None:
         self._turn ^= 1
