@@ -1,6 +1,7 @@
 """The processor's parts against plain models: folding, inboxes, lanes, timers, pieces of state."""
 
 import json
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
@@ -345,3 +346,15 @@ def test_a_mark_that_speaks_of_what_comes_after_it_counts_for_nothing():
     # What is in a sum from before is no reason to refuse the marks of its owner.
     fold = Fold(Partition(start=5, claims=(3,), relayed=900, emitted=900))
     assert (fold.relayed, fold.emitted) == (5, 5)
+
+
+def test_that_an_actor_has_no_state_is_asked_of_the_store_once():
+    store = Mock(spec=MemoryStore)
+    store.get.return_value = None
+    found = pieces(store)
+    first = found.core("default/default/a/1")
+    assert (first.fields, first.seq, first.offset) == ({}, 0, -1)
+    assert found.core("default/default/a/1") is first
+    assert store.get.call_count == 1
+    found.forget_clean(0)  # as any that has not changed
+    assert found.core("default/default/a/1") is not first
