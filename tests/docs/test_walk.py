@@ -10,8 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from plexstream.node.lanes import mailing
 from plexstream.node.node import Node
 from plexstream.node.setup.config import Config
+from plexstream.processor import plain
 from plexstream.processor.journal import ledger
 
 PAGE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
@@ -34,6 +36,8 @@ def test_a_call_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(WALK) >= 20
     gone_through: list[str] = []
     monkeypatch.setattr(ledger, "JOURNAL", None)  # the walk is through the Python code
+    monkeypatch.setattr(plain, "COMPILED", False)
+    monkeypatch.setattr(mailing, "ANSWERS", None)
     for path, owner, method in WALK:
         kind = getattr(importlib.import_module("plexstream." + path.replace("/", ".")), owner)
         monkeypatch.setattr(kind, method, _noted(getattr(kind, method), f"{owner}.{method}", gone_through))
