@@ -152,7 +152,7 @@ def test_what_is_acknowledged_at_once_leaves_in_windows(installed, monkeypatch):
             ).result(20)
         wait_until(lambda: driver.processor.running_ahead >= COUNT)
         log.stuck.remove((i.topics.journal, 0))
-        wait_until(lambda: driver.processor.running_ahead == 0)
+        wait_until(lambda: driver.processor.running_ahead == 0 and log.with_appenders(there))
         assert 0 < log.with_appenders(there) < 2 * 50_000 + SIZE
         log.stuck.clear()
         wait_until(lambda: i.ask(THERE, "look") == list(range(COUNT)))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from itertools import islice
 from typing import NamedTuple
 
-from plexstream.model.journal import Step, Turn
 from plexstream.node.lanes.gathered import Turns, payloads
 
 _TURN_BYTES = 500
@@ -24,23 +22,26 @@ class Saved(NamedTuple):
 class TurnQueue:
     """Turns in the order of their offsets. One thread adds, another takes: each counts for itself.
 
-    Neither looks at the queue in a loop of Python's: the other may change it in each round.
+    What is added goes over in whole lists: nothing that one of them goes through is changed by the other.
     """
 
     def __init__(self) -> None:
-        self._turns: deque[tuple[int, Turn | Step]] = deque()
+        self._come: deque[Turns] = deque()
+        self._held: Turns = []  # the taker's alone
         self._added = self._taken = 0
         self._added_bytes = self._taken_bytes = 0
 
     def add(self, turns: Turns) -> None:
-        """Queue turns."""
+        """Queue turns. The list belongs to the queue afterwards."""
         self._added_bytes += _weight(turns)
-        self._turns.extend(turns)
+        self._come.append(turns)
         self._added += len(turns)
 
     def first(self, count: int, size: int) -> Turns:
         """The first `count` turns, fewer where they have `size` bytes before. They stay here until `drop`."""
-        found = list(islice(self._turns, min(count, len(self._turns))))
+        while len(self._held) < count and self._come:
+            self._held += self._come.popleft()
+        found = self._held[:count]
         if _weight(found) > size:
             for index, turn in enumerate(found):
                 size -= _weight([turn])
@@ -50,12 +51,12 @@ class TurnQueue:
 
     def drop(self, count: int) -> None:
         """The first `count` turns have left."""
-        left = self._turns
-        self._taken_bytes += _weight([left.popleft() for _ in range(count)])
+        self._taken_bytes += _weight(self._held[:count])
+        del self._held[:count]
         self._taken += count
 
     def __bool__(self) -> bool:
-        return bool(self._turns)
+        return self._added > self._taken
 
     @property
     def count(self) -> int:
