@@ -106,7 +106,7 @@ class Restore:
             return at
         done = self._plain.restore(
             records, at, end, self.next, fold.claim, fold.ordinal + 1, self._others.append,
-            self._keep_owed, pieces.cores, pieces.dirty_cores, pieces.unsaved.cores, inbox,
+            self._keep_owed, pieces.cores, pieces.dirty_cores, pieces.unsaved.cores, inbox, pieces.core,
         ) - at  # fmt: skip
         if done:
             self.next = fold.next = fold.next + done

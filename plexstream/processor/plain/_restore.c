@@ -197,7 +197,7 @@ set_fields(Restoring *self, PyObject *fields, In in)
 
 typedef struct {
     PyObject *cores, *dirty, *unsaved;                     /* of the pieces */
-    PyObject *inbox;
+    PyObject *inbox, *load;                                /* `load` finds the fields of an actor, and keeps them */
     long long low;
 } State;
 
@@ -234,6 +234,8 @@ fold_plain(Restoring *self, State *state, Plain *plain, const unsigned char *end
         return 0;
     }
     PyObject *core = Py_XNewRef(PyDict_GetItemWithError(state->cores, actor));
+    if (core == NULL && !PyErr_Occurred())
+        core = PyObject_CallOneArg(state->load, actor);
     PyObject *fields = core != NULL && Py_IS_TYPE(core, self->core) ? slot(core, self->fields) : NULL;
     int went = core == NULL && PyErr_Occurred() ? -1 : fields != NULL && PyDict_CheckExact(fields);
     if (went > 0) {
@@ -272,7 +274,7 @@ keep_owed(PyObject *others, PyObject *owe, PyObject *where, PyObject *value, Pla
 }
 
 PyDoc_STRVAR(restore_doc,
-"restore(records, at, end, next, claim, ordinal, others, owe, cores, dirty, unsaved, inbox) -> at\n\n"
+"restore(records, at, end, next, claim, ordinal, others, owe, cores, dirty, unsaved, inbox, load) -> at\n\n"
 "Fold records of the journal, from the one at place `at` on, which must stand at `next`, and return the place of the\n"
 "first that stands at `end`, or is not a plain turn which counts. `ordinal`: the number that comes.\n"
 "What sends outputs alone goes to `others`, as (offset, bytes); `owe(offset, bytes, mails, others)` is called for\n"
@@ -282,12 +284,12 @@ static PyObject *
 restoring_restore(Restoring *self, PyObject *const *args, Py_ssize_t count)
 {
     long long at, end, next, claim, ordinal, offset;
-    if (count != 12 || !PyList_CheckExact(args[0]) || !as_long(args[1], &at) || at < 0 || !as_long(args[2], &end)
+    if (count != 13 || !PyList_CheckExact(args[0]) || !as_long(args[1], &at) || at < 0 || !as_long(args[2], &end)
             || !as_long(args[3], &next) || !as_long(args[4], &claim) || !as_long(args[5], &ordinal)) {
         PyErr_SetString(PyExc_TypeError, "restore(records, at, end, next, claim, ordinal, others, …)");
         return NULL;
     }
-    State state = {args[8], args[9], args[10], args[11], 0};
+    State state = {args[8], args[9], args[10], args[11], args[12], 0};
     if (self->prefix == NULL || !PyDict_CheckExact(args[8]) || !PyDict_CheckExact(args[9])
             || !PyDict_CheckExact(args[10]) || !Py_IS_TYPE(args[11], self->inbox)
             || !as_long(slot(args[11], self->low), &state.low) || slot(args[11], self->since) == NULL

@@ -6,5 +6,6 @@ class Restoring:
     def restore(
         self, records: list[Any], at: int, end: int, next: int, claim: int, ordinal: int,
         others: Callable[[tuple[int, bytes]], None], owe: Callable[[int, bytes, bool, bool], None],
-        cores: dict[str, Any], dirty: dict[str, Any], unsaved: dict[str, int], inbox: Any, /,
+        cores: dict[str, Any], dirty: dict[str, Any], unsaved: dict[str, int], inbox: Any,
+        load: Callable[[str], Any], /,
     ) -> int: ...
