@@ -12,7 +12,7 @@ from typing import NamedTuple
 from bench.load import TALLY
 from bench.processes import ROOT, Node, free_port, measure
 from bench.work import PARTITIONS
-from plexstream.inspection.kafka_admin import KafkaAdmin
+from plexstream.inspection.kafka.admin import KafkaAdmin
 from plexstream.log.open import open_log
 
 APP = ROOT / "bench" / "apps.py"

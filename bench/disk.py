@@ -14,16 +14,16 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from plexstream.edge.calls import Calls
-from plexstream.edge.loop import LoopCalls
+from plexstream.edge.calls.calls import Calls
+from plexstream.edge.calls.loop import LoopCalls
 from plexstream.hosts.native import NativeHost
 from plexstream.inspection.bench import ACTORS, Counter
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.setup import topology
 from plexstream.node.worker.worker import Worker
 from plexstream.processor import Settings
-from plexstream.testing.broker import LocalBroker
+from plexstream.testing.kafka.broker import LocalBroker
 
 SOON = {
     "log.initial.task.delay.ms": "1000",

@@ -20,7 +20,7 @@ from bench.inside import KEEP_ALL, Inside
 from bench.peers.plexstream.app import Counter
 from bench.work import PARTITIONS, Work, mail, wrong
 from plexstream.log.base import Item, Log
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.setup import topology
 from plexstream.processor import Settings
 

@@ -12,7 +12,7 @@ from typing import Self
 from bench.work import PARTITIONS
 from plexstream.hosts.native import NativeHost
 from plexstream.log.open import open_log
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.setup import topology
 from plexstream.node.worker.unit import tune_interpreter
 from plexstream.node.worker.worker import Worker

@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.processes import ROOT
 from bench.venvs import CACHE, Unavailable, run
 from plexstream.testing.errors import KafkaUnavailableError
-from plexstream.testing.java import find_java
+from plexstream.testing.kafka.process.java import find_java
 
 SOURCE = ROOT / "bench" / "peers" / "kstreams"
 MAIN = "StreamsCounter"

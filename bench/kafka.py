@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from bench.work import PARTITIONS, Work, decode_output, mail
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.setup import topology
 
 

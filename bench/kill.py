@@ -18,8 +18,8 @@ from bench.kafka import Observer
 from bench.processes import Node
 from bench.work import PARTITIONS
 from plexstream import AsyncClient
-from plexstream.model.address import full, partition_of
-from plexstream.model.topics import Topics
+from plexstream.model.messages.address import full, partition_of
+from plexstream.model.topics.topics import Topics
 
 AFTER_S = 1.0  # calls before and after the kill
 GIVE_UP_S = 40.0

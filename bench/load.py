@@ -31,7 +31,7 @@ from bench.http import Connection
 from bench.inside import Inside
 from plexstream import AsyncClient, Client
 from plexstream.log.open import open_log
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 
 ACTORS = 1_000
 Level = dict[str, float]  # callers, rate, p50, p99; cpu: of this process, microseconds a call

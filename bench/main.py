@@ -19,9 +19,9 @@ from rich.table import Table
 from bench import contenders, history, machine, table
 from bench.limits import Budget, at_most
 from bench.rows import FULL, QUICK, ROWS, Task
-from plexstream.inspection.kafka_admin import KafkaAdmin
-from plexstream.testing.broker import LocalBroker
-from plexstream.testing.distribution import VERSION
+from plexstream.inspection.kafka.admin import KafkaAdmin
+from plexstream.testing.kafka.broker import LocalBroker
+from plexstream.testing.kafka.process.distribution import VERSION
 
 LONG_S = 120.0
 """What takes longer is left out where there is no time for it, and nothing has failed."""

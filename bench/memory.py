@@ -12,7 +12,7 @@ from bench.counter import wait
 from bench.kafka import Observer
 from bench.processes import Node, stored
 from plexstream import AsyncClient
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 
 FEW = 100
 VAULTS, ENTRY = 8, 32_768

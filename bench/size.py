@@ -21,9 +21,9 @@ from bench.inside import Inside
 from bench.processes import stored
 from bench.work import PARTITIONS
 from plexstream.log.base import Item
-from plexstream.model.address import full, partition_of
-from plexstream.model.message import TELL, Envelope
-from plexstream.model.topics import Topics
+from plexstream.model.messages.address import full, partition_of
+from plexstream.model.messages.message import TELL, Envelope
+from plexstream.model.topics.topics import Topics
 from plexstream.schema.codec import encode_envelope
 
 CHUNK = 100_000

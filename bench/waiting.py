@@ -24,9 +24,9 @@ from bench.load import STEPS
 from bench.work import PARTITIONS
 from plexstream import AsyncClient
 from plexstream.log.base import Item
-from plexstream.model.address import full, partition_of
-from plexstream.model.message import TELL, Envelope
-from plexstream.model.topics import Topics
+from plexstream.model.messages.address import full, partition_of
+from plexstream.model.messages.message import TELL, Envelope
+from plexstream.model.topics.topics import Topics
 from plexstream.schema.codec import encode_envelope
 
 WAIT_S = 200.0

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from plexstream.model.address import partition_of
-from plexstream.model.message import TELL, Envelope
+from plexstream.model.messages.address import partition_of
+from plexstream.model.messages.message import TELL, Envelope
 from plexstream.schema.codec import encode_envelope
 
 PARTITIONS = 4

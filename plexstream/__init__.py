@@ -25,9 +25,7 @@ if TYPE_CHECKING:
         Stopped,
         TimedOut,
     )
-    from plexstream.sdk.actions import fsm
-    from plexstream.sdk.collections import StateList, StateMap
-    from plexstream.sdk.declare import (
+    from plexstream.sdk.declaring.declare import (
         actor,
         handler,
         init_handler,
@@ -37,6 +35,8 @@ if TYPE_CHECKING:
         on_deactivate,
         subscribe,
     )
+    from plexstream.sdk.declaring.fields import state, state_list, state_map
+    from plexstream.sdk.declaring.sourcing import EventSourced, event
     from plexstream.sdk.errors import (
         DeclarationError,
         DeclarationWarning,
@@ -47,16 +47,12 @@ if TYPE_CHECKING:
         TerminalError,
         TransitionError,
     )
-    from plexstream.sdk.fields import state, state_list, state_map
-    from plexstream.sdk.fsm import event_timeout, fsm_actor, state_enter, state_timeout
-    from plexstream.sdk.host import host
-    from plexstream.sdk.managers import event_actor
-    from plexstream.sdk.servers import gen_server_actor
-    from plexstream.sdk.sourcing import EventSourced, event
-    from plexstream.sdk.spec import EventLog, Retry, Snapshots
-    from plexstream.sdk.supervision import Child, Supervisor
-    from plexstream.sdk.time import Reminder, cron
-    from plexstream.sdk.workflows import (
+    from plexstream.sdk.host.host import host
+    from plexstream.sdk.host.supervision import Child, Supervisor
+    from plexstream.sdk.host.time import Reminder, cron
+    from plexstream.sdk.kinds.managers import event_actor
+    from plexstream.sdk.kinds.servers import gen_server_actor
+    from plexstream.sdk.kinds.workflows import (
         query_handler,
         run_handler,
         service,
@@ -64,6 +60,10 @@ if TYPE_CHECKING:
         workflow,
         workflow_actor,
     )
+    from plexstream.sdk.machines.actions import fsm
+    from plexstream.sdk.machines.fsm import event_timeout, fsm_actor, state_enter, state_timeout
+    from plexstream.sdk.running.collections import StateList, StateMap
+    from plexstream.sdk.spec import EventLog, Retry, Snapshots
 
 __version__ = "0.1.0"
 
@@ -73,9 +73,9 @@ _FROM = {
         "AlreadyDone AlreadyStarted CallError Cancelled Deadlock Failed Ignored Killed Rejected StepFailed "
         "Stopped TimedOut"
     ),
-    "plexstream.sdk.actions": "fsm",
-    "plexstream.sdk.collections": "StateList StateMap",
-    "plexstream.sdk.declare": (
+    "plexstream.sdk.machines.actions": "fsm",
+    "plexstream.sdk.running.collections": "StateList StateMap",
+    "plexstream.sdk.declaring.declare": (
         "actor handler init_handler migrate on_activate "
         "on_crash on_deactivate subscribe"
     ),
@@ -83,16 +83,18 @@ _FROM = {
         "DeclarationError DeclarationWarning FoldError Ignore Reject "
         "SagaFailed TerminalError TransitionError"
     ),
-    "plexstream.sdk.fields": "state state_list state_map",
-    "plexstream.sdk.fsm": "event_timeout fsm_actor state_enter state_timeout",
-    "plexstream.sdk.host": "host",
-    "plexstream.sdk.managers": "event_actor",
-    "plexstream.sdk.servers": "gen_server_actor",
-    "plexstream.sdk.sourcing": "event EventSourced",
+    "plexstream.sdk.declaring.fields": "state state_list state_map",
+    "plexstream.sdk.machines.fsm": "event_timeout fsm_actor state_enter state_timeout",
+    "plexstream.sdk.host.host": "host",
+    "plexstream.sdk.kinds.managers": "event_actor",
+    "plexstream.sdk.kinds.servers": "gen_server_actor",
+    "plexstream.sdk.declaring.sourcing": "event EventSourced",
     "plexstream.sdk.spec": "EventLog Retry Snapshots",
-    "plexstream.sdk.supervision": "Child Supervisor",
-    "plexstream.sdk.time": "cron Reminder",
-    "plexstream.sdk.workflows": "query_handler run_handler service signal_handler workflow workflow_actor",
+    "plexstream.sdk.host.supervision": "Child Supervisor",
+    "plexstream.sdk.host.time": "cron Reminder",
+    "plexstream.sdk.kinds.workflows": (
+        "query_handler run_handler service signal_handler workflow workflow_actor"
+    ),
 }
 _LAZY = {name: module for module, names in _FROM.items() for name in names.split()}
 

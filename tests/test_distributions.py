@@ -17,7 +17,7 @@ NEEDED = [
     "CHANGELOG.md",
 ]  # fmt: skip
 DATA = {
-    "plexstream/model/declared/system.yaml", "plexstream/schema/avsc/turn.avsc",
+    "plexstream/model/topics/declared/system.yaml", "plexstream/schema/avsc/turn.avsc",
     "plexstream/schema/avsc/mark.1.avsc",
 }  # fmt: skip
 BUILD = """
@@ -52,7 +52,7 @@ def test_sdist_and_wheel_have_schemas_and_topics(tmp_path):
     with zipfile.ZipFile(wheel) as zip:
         assert set(zip.namelist()) >= DATA
         zip.extractall(tmp_path / "installed")
-    code = "from plexstream.model.topics import KEEPING; print(KEEPING['journal']['retention.ms'])"
+    code = "from plexstream.model.topics.topics import KEEPING; print(KEEPING['journal']['retention.ms'])"
     there = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path / "installed", capture_output=True, text=True, check=True
     )

@@ -7,23 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from plexstream import __version__
-from plexstream.cli import (
-    bench,
-    calls,
-    control,
-    doctor,
-    journal,
-    ps,
-    replay,
-    serve,
-    state,
-    timers,
-    topics,
-    tree,
-    wait,
-    why,
-)
-from plexstream.cli.output import App
+from plexstream.cli.calls import calls, control, wait
+from plexstream.cli.common.output import App
+from plexstream.cli.serving import serve
+from plexstream.cli.upkeep import bench, doctor, replay, topics
+from plexstream.cli.views import journal, ps, state, timers, tree, why
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the answer is no (the actor refused, a difference or a problem was found); "

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from plexstream.client.http_async import AsyncHttp
+from plexstream.client.http.asynchronous import AsyncHttp
+from plexstream.client.http.over_http import Answer, Attempt, Failed, exchange
 from plexstream.client.invocation import AsyncInvocation, begun
-from plexstream.client.over_http import Answer, Attempt, Failed, exchange
 from plexstream.client.request import (
     Request,
     action,
@@ -21,12 +21,12 @@ from plexstream.client.request import (
     result,
     settlement,
 )
-from plexstream.edge.calls import DEFAULT_TIMEOUT, Calls
-from plexstream.edge.invocations import look, look_on
-from plexstream.edge.loop import LoopCalls
+from plexstream.edge.calls.calls import DEFAULT_TIMEOUT, Calls
+from plexstream.edge.calls.loop import LoopCalls
+from plexstream.edge.http.routes.invocations import look, look_on
 from plexstream.log.base import Log
-from plexstream.model.idempotency import read_id
-from plexstream.model.topics import Topics
+from plexstream.model.messages.idempotency import read_id
+from plexstream.model.topics.topics import Topics
 
 
 class AsyncClient:

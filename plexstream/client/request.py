@@ -8,15 +8,22 @@ from urllib.parse import quote
 
 import msgspec
 
-from plexstream.edge.calls import DEFAULT_TIMEOUT, MAX_TIMEOUT
+from plexstream.edge.calls.calls import DEFAULT_TIMEOUT, MAX_TIMEOUT
 from plexstream.log.base import Log
-from plexstream.model import address
-from plexstream.model.awakeable import read_id
-from plexstream.model.control import ACTIONS, COMPLETE, PROMISE, RESULT, read_invocation, refuse_system
 from plexstream.model.errors import BadAddress, BadArguments, ConfigError, UnknownInvocation
-from plexstream.model.idempotency import PREFIX
-from plexstream.model.idempotency import read_id as read_invocation_id
-from plexstream.model.topics import Topics
+from plexstream.model.messages import address
+from plexstream.model.messages.awakeable import read_id
+from plexstream.model.messages.control import (
+    ACTIONS,
+    COMPLETE,
+    PROMISE,
+    RESULT,
+    read_invocation,
+    refuse_system,
+)
+from plexstream.model.messages.idempotency import PREFIX
+from plexstream.model.messages.idempotency import read_id as read_invocation_id
+from plexstream.model.topics.topics import Topics
 
 encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from plexstream import actor, handler, state
-from plexstream.edge.calls import Calls
-from plexstream.edge.loop import LoopCalls
+from plexstream.edge.calls.calls import Calls
+from plexstream.edge.calls.loop import LoopCalls
 from plexstream.hosts.native import NativeHost
 from plexstream.log.base import Log
 from plexstream.model.errors import LogUnavailable
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.setup import topology
 from plexstream.node.worker.worker import Worker
 from plexstream.processor import Settings

@@ -8,13 +8,13 @@ import uuid
 from plexstream.inspection.history import rebuild
 from plexstream.log.base import Appender, Item, Log, Place
 from plexstream.log.installation import count_of
-from plexstream.model.address import full, partition_of
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
-from plexstream.model.journal import DONE, Change, Claim, JournalRecord, Mark, Out, OutKind, Turn
-from plexstream.model.life import FIELD
-from plexstream.model.snapshot import Piece
-from plexstream.model.topics import Topics
-from plexstream.node.lanes.encode import journal_items
+from plexstream.model.journal.journal import DONE, Change, Claim, JournalRecord, Mark, Out, OutKind, Turn
+from plexstream.model.journal.life import FIELD
+from plexstream.model.journal.snapshot import Piece
+from plexstream.model.messages.address import full, partition_of
+from plexstream.model.topics.topics import Topics
+from plexstream.node.lanes.records.encode import journal_items
 from plexstream.node.partition.sums.snapshots import split_fields
 from plexstream.schema.codec import encode_journal, encode_turn
 

@@ -12,22 +12,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from plexstream.hosts.native.compiled import INVOKER
 from plexstream.hosts.native.data import values
-from plexstream.inspection.kafka_admin import KafkaAdmin
-from plexstream.inspection.topic_state import states
-from plexstream.log import limits
+from plexstream.hosts.native.plain.compiled import INVOKER
+from plexstream.inspection.kafka.admin import KafkaAdmin
+from plexstream.inspection.kafka.topics import states
 from plexstream.log.base import Log
-from plexstream.log.compiled import RECORDS
-from plexstream.log.embedded import repair
+from plexstream.log.embedded.repair import repair
 from plexstream.log.installation import count_of
-from plexstream.log.kafka import consume, produce
+from plexstream.log.kafka.appending import produce
+from plexstream.log.kafka.reading import consume
+from plexstream.log.limits import limits
+from plexstream.log.memory.compiled import RECORDS
 from plexstream.log.open import open_log
-from plexstream.model.compiled import WANTED
 from plexstream.model.errors import ConfigError, LogError, PlexstreamError
+from plexstream.model.process.compiled import WANTED
 from plexstream.node.ingest import feeding
-from plexstream.node.lanes import gathered, mailing
-from plexstream.node.partition import numbers
+from plexstream.node.lanes.leaving import gathered
+from plexstream.node.lanes.records import mailing
+from plexstream.node.partition.incoming import numbers
 from plexstream.node.partition.takeover.losses.proven import beyond
 from plexstream.node.setup.config import Config, unknown_variables
 from plexstream.node.setup.retention import unsafe

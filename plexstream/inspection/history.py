@@ -10,15 +10,15 @@ from typing import NamedTuple
 
 from plexstream.log.base import Log, Place, Record
 from plexstream.model.errors import HistoryGone, Malformed, TopicMissing
-from plexstream.model.journal import Claim, JournalRecord, Partition, Step, Turn
-from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.model.topics import Topics
+from plexstream.model.journal.journal import Claim, JournalRecord, Partition, Step, Turn
+from plexstream.model.journal.snapshot import Piece, Snapshot
+from plexstream.model.topics.topics import Topics
 from plexstream.node.partition.sums.lineage import LIFE_KEY, Lineage, decode
 from plexstream.node.partition.sums.snapshots import PARTITION_KEY, SENTINEL, piece_key, split_fields
 from plexstream.processor import Restore
-from plexstream.processor.journal.fold import Fold
-from plexstream.processor.ports import PieceKey, Settings, Store
+from plexstream.processor.journal.sums.fold import Fold
 from plexstream.processor.state.pieces import Pieces
+from plexstream.processor.state.ports import PieceKey, Settings, Store
 from plexstream.schema import codec
 from plexstream.schema.codec import decode_journal, decode_partition, decode_snapshot
 from plexstream.store.memory import MemoryStore
@@ -65,7 +65,7 @@ def read(
 
 def _batches(log: Log, place: Place, start: int, committed: bool) -> Iterator[list[Record]]:
     if type(log).__name__ == "KafkaLog":  # whose module is not imported for the others
-        from plexstream.inspection.kafka_read import batches
+        from plexstream.inspection.kafka.read import batches
 
         yield from batches(log, place, start, committed, _STUCK_S)  # type: ignore[arg-type]
         return

@@ -15,8 +15,8 @@ import msgspec
 
 from plexstream.log.base import Log, Place
 from plexstream.model.errors import LogError, LogUnavailable, TopicMissing
-from plexstream.model.threads import passing
-from plexstream.model.topics import COPARTITIONED, Topics
+from plexstream.model.process.threads import passing
+from plexstream.model.topics.topics import COPARTITIONED, Topics
 
 _log = logging.getLogger("plexstream.log")
 

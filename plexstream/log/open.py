@@ -27,7 +27,7 @@ def open_log(
         )
     # Imported when chosen: a process on Kafka needs no RocksDB, and the simulation neither.
     if url in ("memory", "memory:"):
-        from plexstream.log.memory import MemoryLog
+        from plexstream.log.memory.memory import MemoryLog
 
         return MemoryLog()
     if scheme == "kafka" and colon:

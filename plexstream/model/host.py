@@ -6,9 +6,9 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from plexstream.model.attempt import Undone
-from plexstream.model.journal import Begin, Change, Command, Completion, Out, Step
-from plexstream.model.snapshot import Snapshot
+from plexstream.model.journal.attempt import Undone
+from plexstream.model.journal.journal import Begin, Change, Command, Completion, Out, Step
+from plexstream.model.journal.snapshot import Snapshot
 
 
 class CronInfo(NamedTuple):

@@ -12,29 +12,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plexstream.model.host import ActorHost, EffectResult
-from plexstream.model.journal import JournalRecord, Mark, Step, Turn
-from plexstream.model.message import Envelope
+from plexstream.model.journal.journal import JournalRecord, Mark, Step, Turn
+from plexstream.model.messages.message import Envelope
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
-from plexstream.processor.actors.expiry import Expiry
 from plexstream.processor.actors.refusals import Refusals
-from plexstream.processor.actors.ticks import Ticks
+from plexstream.processor.actors.times.expiry import Expiry
+from plexstream.processor.actors.times.ticks import Ticks
 from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.journal.records import BadRecord, EffectCall, Group
 from plexstream.processor.journal.restore import Restore
 from plexstream.processor.journal.turns import turn_malformed
+from plexstream.processor.mailbox.calls.changes import Changes
+from plexstream.processor.mailbox.calls.commands import Commands
+from plexstream.processor.mailbox.calls.outcomes import Outcomes
+from plexstream.processor.mailbox.calls.repeats import Repeats
 from plexstream.processor.mailbox.care import Care
-from plexstream.processor.mailbox.changes import Changes
-from plexstream.processor.mailbox.commands import Commands
 from plexstream.processor.mailbox.door import Door
 from plexstream.processor.mailbox.failures import Failures
-from plexstream.processor.mailbox.firing import Firing
-from plexstream.processor.mailbox.outcomes import Outcomes
-from plexstream.processor.mailbox.queues import Queues
-from plexstream.processor.mailbox.repeats import Repeats
-from plexstream.processor.mailbox.trials import Trials
+from plexstream.processor.mailbox.later.firing import Firing
+from plexstream.processor.mailbox.later.queues import Queues
+from plexstream.processor.mailbox.later.trials import Trials
 from plexstream.processor.plain import mailbox
-from plexstream.processor.ports import Settings
-from plexstream.processor.records import BadRecord, EffectCall, Group
+from plexstream.processor.state.ports import Settings
 from plexstream.processor.waiting.invocations import Invocations
 
 

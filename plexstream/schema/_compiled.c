@@ -12,8 +12,8 @@
  * of the ordinary (bytes that are no record, a number beyond 64 bits, a value of another type) is the twin's:
  * `encode` and `decode` return None for it, and the caller asks the twin.
  */
-#include "../model/reading.h"
-#include "../model/slots.h"
+#include "../model/process/reading.h"
+#include "../model/process/slots.h"
 #include <stdint.h>
 #include <string.h>
 

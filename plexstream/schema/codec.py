@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from plexstream.model.errors import Malformed
-from plexstream.model.journal import Step, Turn
-from plexstream.model.message import DeadLetter, Envelope
-from plexstream.model.snapshot import Snapshot
-from plexstream.schema import avro, envelope, journal, snapshot, step, turn
-from plexstream.schema.journal import decode_partition, encode_partition, is_claim
+from plexstream.model.journal.journal import Step, Turn
+from plexstream.model.journal.snapshot import Snapshot
+from plexstream.model.messages.message import DeadLetter, Envelope
+from plexstream.schema import avro
+from plexstream.schema.records import envelope, journal, snapshot, step, turn
+from plexstream.schema.records.journal import decode_partition, encode_partition, is_claim
 from plexstream.schema.shapes import (
     COMPILED,
     decoder,

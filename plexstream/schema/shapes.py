@@ -8,10 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from plexstream.model.compiled import WANTED
-from plexstream.model.journal import Begin, Change, Command, Completion, JournalRecord, Out, Step, Turn
-from plexstream.model.message import Envelope
-from plexstream.model.snapshot import Snapshot
+from plexstream.model.journal.journal import (
+    Begin,
+    Change,
+    Command,
+    Completion,
+    JournalRecord,
+    Out,
+    Step,
+    Turn,
+)
+from plexstream.model.journal.snapshot import Snapshot
+from plexstream.model.messages.message import Envelope
+from plexstream.model.process.compiled import WANTED
 from plexstream.schema.avro import prefix
 
 if TYPE_CHECKING:

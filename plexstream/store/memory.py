@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import nsmallest
 
-from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.model.journal.snapshot import Piece, Snapshot
 from plexstream.store.keys import Due, PieceKey, encode_key, prefix
 
 

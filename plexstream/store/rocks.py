@@ -26,7 +26,7 @@ from rocksdict import (
 )
 
 from plexstream.model.errors import PlexstreamError, StoreCorrupt, StoreInUse, StoreUnavailable
-from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.model.journal.snapshot import Piece, Snapshot
 from plexstream.schema.codec import decode_snapshot, encode_snapshot
 from plexstream.store.keys import DUE, Due, PieceKey, after, decode_due, encode_due, encode_key, prefix
 

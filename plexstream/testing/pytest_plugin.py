@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from plexstream.testing.broker import LocalBroker
+    from plexstream.testing.kafka.broker import LocalBroker
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
     """Give the bootstrap address of a Kafka broker that serves the whole session."""
-    from plexstream.testing.kafka import running_kafka
+    from plexstream.testing.kafka.kafka import running_kafka
 
     broker = running_kafka()
     with _visible_output(request.config):
@@ -47,7 +47,7 @@ def kafka(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture
 def local_broker(request: pytest.FixtureRequest) -> Iterator["LocalBroker"]:
     """Give a running broker of this test's own, to be killed and restarted."""
-    from plexstream.testing.broker import LocalBroker
+    from plexstream.testing.kafka.broker import LocalBroker
 
     broker = LocalBroker()
     try:

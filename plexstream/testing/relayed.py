@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from plexstream.model.journal import Out, OutKind, Step, Turn
-from plexstream.model.message import Envelope
+from plexstream.model.journal.journal import Out, OutKind, Step, Turn
+from plexstream.model.messages.message import Envelope
 
 
 def relay(

@@ -3,7 +3,7 @@
 import pytest
 
 from bench import disk
-from plexstream.model import declaration
+from plexstream.model.topics import declaration
 from plexstream.node.setup import topology
 
 MIB = 1 << 20

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from plexstream.cli.app import app
-from plexstream.testing.ports import free_port
+from plexstream.testing.kafka.process.ports import free_port
 
 BANK = Path(__file__).with_name("bank.py")
 LONG = 40.0  # seconds: a machine under load, never a measure of speed

@@ -19,7 +19,7 @@ sys.path.append(str(Path(__file__).parents[1] / "hosts"))
 from world import World
 
 from plexstream import actor, handler
-from plexstream.cli.banner import banner
+from plexstream.cli.serving.banner import banner
 from plexstream.node.setup.config import Config
 
 

@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from plexstream.cli.output import when
+from plexstream.cli.common.output import when
 
 BANK = Path(__file__).with_name("bank.py")
 

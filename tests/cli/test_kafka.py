@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from plexstream.hosts.native import NativeHost, load_actors
-from plexstream.inspection.kafka_admin import KafkaAdmin
+from plexstream.hosts.load import load_actors
+from plexstream.hosts.native import NativeHost
+from plexstream.inspection.kafka.admin import KafkaAdmin
 from plexstream.log.open import open_log
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.worker.worker import Worker
 from plexstream.processor import Settings
 
@@ -43,7 +44,7 @@ def test_topics_are_applied_listed_and_repaired(cli, kafka, topic_prefix, to):
     cli("topics", "list", *to)
 
 def test_topics_are_applied_as_a_file_of_ones_own_says(cli, kafka, topic_prefix, to, tmp_path):
-    system = (resources.files("plexstream.model") / "declared" / "system.yaml").read_text()
+    system = (resources.files("plexstream.model.topics") / "declared" / "system.yaml").read_text()
     own, name = tmp_path / "own.yaml", f"{topic_prefix}reply"
     own.write_text(system.replace("retention.ms: 3600000 ", "retention.ms: 7200000 "))
     assert f"created  {name}" in cli("topics", "apply", *to, "--partitions", "1", "--file", own).stdout

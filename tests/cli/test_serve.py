@@ -11,9 +11,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from plexstream.cli import serve
 from plexstream.cli.app import app
-from plexstream.testing.ports import free_port
+from plexstream.cli.serving import serve
+from plexstream.testing.kafka.process.ports import free_port
 
 BANK = str(Path(__file__).with_name("bank.py"))
 
@@ -257,7 +257,7 @@ def test_a_switch_takes_no_value_in_its_help(cli, path):
 
 def test_a_node_without_kafka_starts_without_kafka_s_client(tmp_path):
     code = (
-        "import sys\nfrom pathlib import Path\nfrom plexstream.node.node import Node\n"
+        "import sys\nfrom pathlib import Path\nfrom plexstream.node.running.node import Node\n"
         "from plexstream.node.setup.config import Config\n"
         f"node = Node(Config(app=Path({BANK!r}), data=Path({str(tmp_path)!r}), http_port=0))\n"
         "node.start()\nnode.stop()\n"

@@ -20,8 +20,8 @@ from plexstream.model.errors import (
     TimedOut,
     TopicMissing,
 )
-from plexstream.model.idempotency import make_id, mark
-from plexstream.model.message import ASK, TELL
+from plexstream.model.messages.idempotency import make_id, mark
+from plexstream.model.messages.message import ASK, TELL
 
 
 class Blocking:

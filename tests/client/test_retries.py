@@ -11,11 +11,14 @@ from unittest.mock import Mock
 
 import pytest
 
-from plexstream.client import AsyncClient, Client, http_async, http_sync, over_http
-from plexstream.client.over_http import Attempt, Failed, Fault, Pause, exchange
+from plexstream.client import AsyncClient, Client
+from plexstream.client.http import asynchronous as http_async
+from plexstream.client.http import over_http
+from plexstream.client.http import sync as http_sync
+from plexstream.client.http.over_http import Attempt, Failed, Fault, Pause, exchange
 from plexstream.client.request import request
 from plexstream.model.errors import CallError, LogUnavailable, TimedOut, TooLarge
-from plexstream.testing.ports import free_port
+from plexstream.testing.kafka.process.ports import free_port
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1\r\nconnection: close\r\n\r\n7"
 

@@ -14,9 +14,10 @@ import time
 import httptools
 import pytest
 
-from plexstream.client import AsyncClient, Client, http_async
-from plexstream.client.over_http import Answer, Fault
-from plexstream.client.wire import Answers, Origin
+from plexstream.client import AsyncClient, Client
+from plexstream.client.http import asynchronous as http_async
+from plexstream.client.http.over_http import Answer, Fault
+from plexstream.client.http.wire import Answers, Origin
 from plexstream.model.errors import BadArguments, ConfigError, LogUnavailable, TimedOut
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n7"

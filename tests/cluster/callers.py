@@ -16,9 +16,9 @@ from confluent_kafka import Message, Producer
 from serving import PARTITIONS, until
 
 from plexstream import AsyncClient
-from plexstream.log.kafka.settings import PROMPT
-from plexstream.model.address import full, partition_of
+from plexstream.log.kafka.common.settings import PROMPT
 from plexstream.model.errors import LogUnavailable, Overloaded, TimedOut
+from plexstream.model.messages.address import full, partition_of
 
 ATTEMPT_S = 4.0
 """How long a caller waits for an answer before it asks again, by another way."""

@@ -11,7 +11,7 @@ sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "faults
 
 from room import Room
 
-from plexstream.testing.cluster import LocalCluster
+from plexstream.testing.kafka.cluster import LocalCluster
 
 
 @pytest.fixture(scope="session")

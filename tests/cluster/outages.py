@@ -12,7 +12,7 @@ from callers import KINDS
 from room import Installation
 from serving import PARTITIONS, until
 
-from plexstream.testing.cluster import Cut
+from plexstream.testing.kafka.cluster import Cut
 
 BEYOND_A_SESSION_S = 7.0  # a worker's session ends after 6 s, a broker's of these tests after 3
 

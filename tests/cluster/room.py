@@ -18,9 +18,9 @@ from tap import Tap
 from plexstream import AsyncClient
 from plexstream.log.base import TopicSpec
 from plexstream.log.open import open_log
-from plexstream.model.topics import Topics
-from plexstream.testing.cluster import LocalCluster
+from plexstream.model.topics.topics import Topics
 from plexstream.testing.errors import KafkaUnavailableError
+from plexstream.testing.kafka.cluster import LocalCluster
 
 APP = Path(__file__).with_name("bankers.py")
 HEARD_S = 20.0

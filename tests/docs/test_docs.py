@@ -29,10 +29,10 @@ from typing import NamedTuple
 
 import pytest
 
-from plexstream.edge.metrics import CallMetrics
+from plexstream.edge.http.routes.metrics import CallMetrics
 from plexstream.model.errors import CALL_ERRORS
-from plexstream.model.topics import COPARTITIONED, Topics
-from plexstream.node.metrics import NodeMetrics
+from plexstream.model.topics.topics import COPARTITIONED, Topics
+from plexstream.node.running.metrics import NodeMetrics
 from plexstream.node.setup.config import _FILE_KEYS, Config
 
 ROOT = Path(__file__).parents[2]

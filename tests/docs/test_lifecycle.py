@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from plexstream.model.journal import Begin
+from plexstream.model.journal.journal import Begin
 from plexstream.processor.waiting.invocation.invocation import Invocation
 from plexstream.processor.waiting.invocation.machine import (
     HOLDS,

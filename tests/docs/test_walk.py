@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from plexstream.node.lanes import mailing
-from plexstream.node.node import Node
+from plexstream.node.lanes.records import mailing
+from plexstream.node.running.node import Node
 from plexstream.node.setup.config import Config
 from plexstream.processor import plain
 from plexstream.processor.journal import ledger

@@ -11,9 +11,9 @@ sys.path.append(str(Path(__file__).parent))  # for echo.py: pytest's import mode
 from echo import create_topics
 from web import Node
 
-from plexstream.edge.calls import Calls
-from plexstream.log.memory import MemoryLog
-from plexstream.model.topics import Topics
+from plexstream.edge.calls.calls import Calls
+from plexstream.log.memory.memory import MemoryLog
+from plexstream.model.topics.topics import Topics
 
 
 @pytest.fixture

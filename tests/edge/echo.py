@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from plexstream.log.base import Log, TopicSpec
-from plexstream.model import address
 from plexstream.model.errors import LogUnavailable, Malformed
-from plexstream.model.message import ASK, ERROR, REPLY, Envelope
-from plexstream.model.topics import Topics
+from plexstream.model.messages import address
+from plexstream.model.messages.message import ASK, ERROR, REPLY, Envelope
+from plexstream.model.topics.topics import Topics
 from plexstream.schema.codec import decode_envelope, encode_envelope
 
 LONG = 30.0  # seconds: a machine under load, never a measure of speed

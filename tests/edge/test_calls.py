@@ -9,10 +9,9 @@ import time
 import pytest
 from echo import LONG, Responder, create_topics, error, eventually, reply
 
-from plexstream.edge.calls import READ_ONLY, Calls
-from plexstream.edge.loop import LoopCalls
-from plexstream.log.memory import MemoryLog
-from plexstream.model import address
+from plexstream.edge.calls.calls import READ_ONLY, Calls
+from plexstream.edge.calls.loop import LoopCalls
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import (
     CALL_ERRORS,
     BadAddress,
@@ -25,7 +24,8 @@ from plexstream.model.errors import (
     TooLarge,
     TopicMissing,
 )
-from plexstream.model.message import ASK, TELL
+from plexstream.model.messages import address
+from plexstream.model.messages.message import ASK, TELL
 from plexstream.schema.codec import encode_envelope
 
 

@@ -8,12 +8,12 @@ import time
 import pytest
 from echo import LONG, Responder, create_topics
 
-from plexstream.edge.calls import Calls
-from plexstream.edge.loop import LoopCalls
+from plexstream.edge.calls.calls import Calls
+from plexstream.edge.calls.loop import LoopCalls
 from plexstream.log.open import open_log
 from plexstream.model.errors import TimedOut, TooLarge
-from plexstream.model.message import TELL
-from plexstream.model.topics import Topics
+from plexstream.model.messages.message import TELL
+from plexstream.model.topics.topics import Topics
 
 pytestmark = pytest.mark.kafka
 

@@ -20,15 +20,12 @@ sys.path.append(str(Path(__file__).parents[1] / "node"))
 from installation import WAITING, Installation, wait_until
 
 from plexstream.client import AsyncClient, Client
-from plexstream.edge import http as edge_http
-from plexstream.edge.calls import Calls
-from plexstream.edge.control import PATHS, order
-from plexstream.edge.problems import Problem
-from plexstream.edge.server import HttpServer
-from plexstream.log.memory import MemoryLog
-from plexstream.model.address import parse
-from plexstream.model.awakeable import make_id
-from plexstream.model.control import read_invocation
+from plexstream.edge.calls.calls import Calls
+from plexstream.edge.http import front as edge_http
+from plexstream.edge.http.problems import Problem
+from plexstream.edge.http.routes.control import PATHS, order
+from plexstream.edge.http.serving.server import HttpServer
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import (
     AlreadyDone,
     BadAddress,
@@ -38,6 +35,9 @@ from plexstream.model.errors import (
     Rejected,
     UnknownInvocation,
 )
+from plexstream.model.messages.address import parse
+from plexstream.model.messages.awakeable import make_id
+from plexstream.model.messages.control import read_invocation
 
 _numbers = count()
 

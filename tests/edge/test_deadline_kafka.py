@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from plexstream.edge.calls import Calls
+from plexstream.edge.calls.calls import Calls
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.errors import LogUnavailable, TimedOut
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.setup import topology
 
 FAR = 10.0

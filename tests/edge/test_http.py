@@ -14,13 +14,13 @@ import pytest
 from echo import LONG, error, eventually, reply
 from web import problem
 
-from plexstream.edge.server import HttpServer
-from plexstream.model import again
-from plexstream.model.again import next_step
-from plexstream.model.control import RESULT
+from plexstream.edge.http.serving.server import HttpServer
 from plexstream.model.errors import CALL_ERRORS, ConfigError
-from plexstream.model.idempotency import make_id, mark, own_mark
-from plexstream.model.message import TELL
+from plexstream.model.messages import again
+from plexstream.model.messages.again import next_step
+from plexstream.model.messages.control import RESULT
+from plexstream.model.messages.idempotency import make_id, mark, own_mark
+from plexstream.model.messages.message import TELL
 
 
 def test_post_is_an_ask_and_the_result_is_the_body(node):
@@ -255,7 +255,7 @@ def test_many_connections_at_once(node):
 
 MAIN = """
 import asyncio
-from plexstream.edge.server import HttpServer
+from plexstream.edge.http.serving.server import HttpServer
 
 async def app(scope, receive, send):
     print("asked", flush=True)

@@ -8,7 +8,7 @@ import pytest
 from web import problem
 
 from plexstream.log.base import TopicSpec
-from plexstream.model import address
+from plexstream.model.messages import address
 
 
 def test_topics_are_written_created_and_read(node):

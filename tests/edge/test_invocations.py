@@ -27,14 +27,13 @@ sys.path.append(str(Path(__file__).parents[1] / "node"))
 from installation import Installation
 
 from plexstream.client import AsyncClient, Client
-from plexstream.edge import http as edge_http
-from plexstream.edge import invocations
-from plexstream.edge.calls import Calls
-from plexstream.edge.server import HttpServer
+from plexstream.edge.calls.calls import Calls
+from plexstream.edge.http import front as edge_http
+from plexstream.edge.http.routes import invocations
+from plexstream.edge.http.serving.server import HttpServer
 from plexstream.log.embedded.log import EmbeddedLog
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.memory import MemoryLog
-from plexstream.model.address import full
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import (
     Cancelled,
     Failed,
@@ -44,7 +43,8 @@ from plexstream.model.errors import (
     TimedOut,
     UnknownInvocation,
 )
-from plexstream.model.idempotency import InvocationId, make_id, mark, read_id
+from plexstream.model.messages.address import full
+from plexstream.model.messages.idempotency import InvocationId, make_id, mark, read_id
 
 TILLS = Path(__file__).with_name("tills.py")
 _numbers = count()

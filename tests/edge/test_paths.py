@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from plexstream.edge.paths import ACTORS, MAX_PATH, route
-from plexstream.edge.problems import Problem
-from plexstream.model import address
+from plexstream.edge.http.problems import Problem
+from plexstream.edge.http.routes.paths import ACTORS, MAX_PATH, route
+from plexstream.model.messages import address
 
 
 def routed(path):

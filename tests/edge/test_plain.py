@@ -13,8 +13,8 @@ from typing import ClassVar
 import pytest
 from echo import LONG, error, eventually, reply
 
-from plexstream.edge import plain
-from plexstream.edge.plain import PlainCalls
+from plexstream.edge.http.routes import plain
+from plexstream.edge.http.routes.plain import PlainCalls
 
 sys.path.append(str(Path(__file__).parent / "hostile"))
 

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from plexstream.edge.sender import Sender, Sending
+from plexstream.edge.calls.sender import Sender, Sending
 from plexstream.log.base import TopicSpec
-from plexstream.log.memory import MemoryLog
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import LogUnavailable
 
 

@@ -8,12 +8,12 @@ import time
 import pytest
 from echo import LONG, Responder, create_topics, eventually, reply
 
-from plexstream.edge import calls as calls_module
-from plexstream.edge.calls import Calls
+from plexstream.edge.calls import calls as calls_module
+from plexstream.edge.calls.calls import Calls
 from plexstream.log.base import Ack, failed, unproven
-from plexstream.log.memory import MemoryAppender, MemoryLog
+from plexstream.log.memory.memory import MemoryAppender, MemoryLog
 from plexstream.model.errors import LogUnavailable, Overloaded, TimedOut
-from plexstream.model.message import ASK
+from plexstream.model.messages.message import ASK
 
 
 class Faults:

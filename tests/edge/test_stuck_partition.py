@@ -8,14 +8,14 @@ import time
 import pytest
 from echo import LONG, Responder, create_topics, eventually
 
-from plexstream.edge import calls as calls_module
-from plexstream.edge import sender as sender_module
-from plexstream.edge.calls import Calls
-from plexstream.edge.sender import Sender, Sending
+from plexstream.edge.calls import calls as calls_module
+from plexstream.edge.calls import sender as sender_module
+from plexstream.edge.calls.calls import Calls
+from plexstream.edge.calls.sender import Sender, Sending
 from plexstream.log.base import appended
-from plexstream.log.memory import MemoryAppender, MemoryLog
-from plexstream.model.address import full, partition_of
+from plexstream.log.memory.memory import MemoryAppender, MemoryLog
 from plexstream.model.errors import LogUnavailable
+from plexstream.model.messages.address import full, partition_of
 
 STUCK, WELL = 1, 0
 

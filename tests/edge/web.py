@@ -9,12 +9,12 @@ import httpx
 from echo import LONG, Responder, create_topics
 from prometheus_client import CollectorRegistry
 
-from plexstream.edge import http as edge_http
-from plexstream.edge.calls import Calls
-from plexstream.edge.limits import LIMITS, HttpLimits
-from plexstream.edge.server import HttpServer
-from plexstream.log.memory import MemoryLog
-from plexstream.model.topics import Topics
+from plexstream.edge.calls.calls import Calls
+from plexstream.edge.http import front as edge_http
+from plexstream.edge.http.limits import LIMITS, HttpLimits
+from plexstream.edge.http.serving.server import HttpServer
+from plexstream.log.memory.memory import MemoryLog
+from plexstream.model.topics.topics import Topics
 
 MAX_BODY = 10_000
 MAX_NDJSON = 50_000

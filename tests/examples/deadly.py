@@ -11,8 +11,8 @@ import os
 import signal
 from pathlib import Path
 
-from plexstream.hosts.native.load import load_actors
-from plexstream.model.journal import Mark, Step, Turn
+from plexstream.hosts.load import load_actors
+from plexstream.model.journal.journal import Mark, Step, Turn
 from plexstream.processor import Processor
 
 FUSE = Path(os.environ["FUSE"])

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from plexstream.testing.programs.actors import CLASSES
+from plexstream.testing.programs.actors.actors import CLASSES
 from plexstream.testing.programs.outside import outside
 
 outside.begin(Path(os.environ["FAULTS_OUTSIDE"]))

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from plexstream.testing.ports import free_port
+from plexstream.testing.kafka.process.ports import free_port
 
 APP = Path(__file__).with_name("ledger.py")
 ROOT = Path(__file__).parents[2]

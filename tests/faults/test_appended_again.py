@@ -14,7 +14,7 @@ from serving import PARTITIONS, Served, until
 
 from plexstream.log.base import Item, Log, Place
 from plexstream.log.open import open_log
-from plexstream.model.journal import Claim
+from plexstream.model.journal.journal import Claim
 from plexstream.schema.codec import decode_journal
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from serving import Served, alive
 
-from plexstream.testing.broker import LocalBroker
+from plexstream.testing.kafka.broker import LocalBroker
 
 pytestmark = pytest.mark.slow
 APP = Path(__file__).with_name("stubborn.py")

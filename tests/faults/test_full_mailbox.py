@@ -8,9 +8,9 @@ import pytest
 from nodes import Cluster
 from serving import PARTITIONS, Served, rss
 
-from plexstream.model.address import full, partition_of
-from plexstream.model.message import TELL, Envelope
-from plexstream.model.topics import Topics
+from plexstream.model.messages.address import full, partition_of
+from plexstream.model.messages.message import TELL, Envelope
+from plexstream.model.topics.topics import Topics
 from plexstream.schema.codec import encode_envelope
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]

@@ -13,9 +13,9 @@ from serving import PARTITIONS, Served, until
 from plexstream.inspection.history import entries
 from plexstream.log.base import Log
 from plexstream.log.open import open_log
-from plexstream.model.journal import Turn
-from plexstream.model.topics import Topics
-from plexstream.testing.simulation.supervised import POOL, Judge
+from plexstream.model.journal.journal import Turn
+from plexstream.model.topics.topics import Topics
+from plexstream.testing.simulation.cast.supervised import POOL, Judge
 
 pytestmark = pytest.mark.slow
 

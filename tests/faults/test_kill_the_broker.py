@@ -13,8 +13,8 @@ from nodes import Cluster, Start
 from serving import PARTITIONS
 
 from plexstream import AsyncClient
-from plexstream.model.topics import Topics
-from plexstream.testing.broker import LocalBroker
+from plexstream.model.topics.topics import Topics
+from plexstream.testing.kafka.broker import LocalBroker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 

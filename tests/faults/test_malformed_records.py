@@ -15,10 +15,10 @@ from nodes import Cluster
 from serving import PARTITIONS, Served, until
 
 from plexstream.log.base import Item, Place, TopicSpec
-from plexstream.model.address import full, partition_of
-from plexstream.model.message import ASK, REPLY, TELL, DeadLetter, Envelope
-from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.model.topics import Topics
+from plexstream.model.journal.snapshot import Piece, Snapshot
+from plexstream.model.messages.address import full, partition_of
+from plexstream.model.messages.message import ASK, REPLY, TELL, DeadLetter, Envelope
+from plexstream.model.topics.topics import Topics
 from plexstream.node.partition.sums.snapshots import PARTITION_KEY, snapshot_key
 from plexstream.schema.codec import decode_dead_letter, encode_envelope, encode_snapshot
 

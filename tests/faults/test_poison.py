@@ -7,7 +7,7 @@ from load import committed
 from nodes import Cluster
 from serving import PARTITIONS, until
 
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.schema.codec import decode_dead_letter
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]

@@ -12,8 +12,8 @@ from serving import PARTITIONS, Served, alive
 
 from plexstream import AsyncClient
 from plexstream.inspection.history import entries
-from plexstream.model.journal import Mark
-from plexstream.model.topics import Topics
+from plexstream.model.journal.journal import Mark
+from plexstream.model.topics.topics import Topics
 
 pytestmark = pytest.mark.slow
 SIGNALS = [signal.SIGTERM, signal.SIGINT]

@@ -12,7 +12,7 @@ from nodes import Cluster
 from serving import PARTITIONS, until
 
 from plexstream import AsyncClient
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

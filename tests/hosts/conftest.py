@@ -10,8 +10,8 @@ sys.path.append(str(Path(__file__).parent))  # pytest's import mode adds no dire
 from disk import ADDRESS, Disk
 
 from plexstream.hosts.native import NativeHost
-from plexstream.model.journal import OutKind
-from plexstream.model.timer import timer_piece
+from plexstream.model.journal.journal import OutKind
+from plexstream.model.journal.timer import timer_piece
 
 
 class Tester:

@@ -6,7 +6,7 @@ from disk import ADDRESS, Disk
 
 from plexstream.hosts.native import NativeHost
 from plexstream.model.host import Result, Suspended
-from plexstream.model.journal import (
+from plexstream.model.journal.journal import (
     DONE,
     WAITING,
     Begin,

@@ -35,7 +35,7 @@ from plexstream import (
 )
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.native.data.values import ValueCodec
-from plexstream.sdk.identity import held
+from plexstream.sdk.running.identity import held
 
 
 class Color(enum.Enum):

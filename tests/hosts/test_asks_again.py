@@ -249,7 +249,7 @@ def test_an_answer_to_what_was_asked_before_counts_no_more():
 
 def test_the_attempt_says_what_is_asked_again():
     world, _ = run(one_ask)
-    from plexstream.model.attempt import Undone, undone_by
+    from plexstream.model.journal.attempt import Undone, undone_by
 
     told = [u for s in world.steps() for c in s.completions if (u := undone_by(c))]
     assert told == [Undone(2, 2, (1,)), Undone(2, 2, (1,))]

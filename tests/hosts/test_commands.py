@@ -6,13 +6,13 @@ from unittest.mock import Mock
 
 import pytest
 
-from plexstream.hosts.native.history.plan import Plan
-from plexstream.hosts.native.history.retried import Failures
-from plexstream.hosts.native.waiting import commands
-from plexstream.hosts.native.waiting.commands import ASK, PROMISE, RUN, SLEEP, VALUE, Commands
-from plexstream.hosts.native.waiting.ends import Unchanged
+from plexstream.hosts.native.turn.history.plan import Plan
+from plexstream.hosts.native.turn.history.retried import Failures
+from plexstream.hosts.native.waiting.asked import commands
+from plexstream.hosts.native.waiting.asked.commands import ASK, PROMISE, RUN, SLEEP, VALUE, Commands
+from plexstream.hosts.native.waiting.asked.ends import Unchanged
 from plexstream.model.errors import HistoryTooLong
-from plexstream.model.journal import Command, Completion, Step
+from plexstream.model.journal.journal import Command, Completion, Step
 
 
 @pytest.fixture

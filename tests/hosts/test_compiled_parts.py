@@ -7,9 +7,9 @@ import pytest
 
 from plexstream import actor, handler, host, state
 from plexstream.hosts.native import NativeHost
-from plexstream.hosts.native.compiled import INVOKER
-from plexstream.model.journal import Change
-from plexstream.model.snapshot import Snapshot
+from plexstream.hosts.native.plain.compiled import INVOKER
+from plexstream.model.journal.journal import Change
+from plexstream.model.journal.snapshot import Snapshot
 from plexstream.processor.plain import COMPILED
 from plexstream.schema.codec import decode_snapshot, encode_snapshot
 
@@ -81,7 +81,7 @@ def test_what_is_made_has_the_hash_of_what_it_equals():
 
 
 def test_what_was_never_made_is_an_error_and_no_end_of_the_process():
-    from plexstream.hosts.native._turn import Invoker
+    from plexstream.hosts.native.plain._turn import Invoker
     from plexstream.processor.plain._mailbox import Mailbox
 
     with pytest.raises(TypeError, match="not made"):

@@ -10,7 +10,7 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import actor, handler, host
-from plexstream.processor import limits
+from plexstream.processor.waiting import limits
 
 
 @actor(name="node")

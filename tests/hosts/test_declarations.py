@@ -23,7 +23,7 @@ from plexstream import (
     state_map,
     workflow,
 )
-from plexstream.hosts.native.load import load_actors
+from plexstream.hosts.load import load_actors
 from plexstream.model.errors import ConfigError
 from plexstream.sdk.errors import DeclarationError
 

@@ -20,7 +20,7 @@ from plexstream import (
 )
 from plexstream.hosts.native.host import MAX_MESSAGE, MAX_TURN
 from plexstream.model.errors import TooLarge
-from plexstream.sdk.current import current
+from plexstream.sdk.running.current import current
 
 MODES = {}
 

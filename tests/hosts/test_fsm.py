@@ -20,7 +20,7 @@ from plexstream import (
     state,
     state_timeout,
 )
-from plexstream.model.journal import OutKind
+from plexstream.model.journal.journal import OutKind
 from tests.hosts.conftest import ADDRESS, Tester
 
 

@@ -24,7 +24,7 @@ from plexstream import (
 )
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.system import SYSTEM_TYPES
-from plexstream.model.journal import OutKind
+from plexstream.model.journal.journal import OutKind
 
 
 @actor(name="sink")
@@ -145,7 +145,7 @@ LEAVES = [
     ("an awakeable", lambda: host.resolve_awakeable(ID, 1), lambda: host.resolve_awakeable(ID, 2),
      '"value":1', '"value":2'),
 ]  # fmt: skip
-from plexstream.model.awakeable import make_id  # noqa: E402
+from plexstream.model.messages.awakeable import make_id  # noqa: E402
 
 ID = make_id("default/default/sink/1#1.0", "0" * 16)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from plexstream import Reject, event_actor, handler, host, init_handler, state, state_list
-from plexstream.model.journal import OutKind
+from plexstream.model.journal.journal import OutKind
 from plexstream.sdk.errors import DeclarationError
 
 

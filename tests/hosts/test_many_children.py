@@ -11,10 +11,10 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import Child, Retry, Supervisor, actor, handler, host, init_handler, state
-from plexstream.hosts.system.children import Children, Node
+from plexstream.hosts.system.children.children import Children, Node
 from plexstream.hosts.system.supervisor import SupervisorActor
-from plexstream.model.address import full
-from plexstream.model.journal import Turn
+from plexstream.model.journal.journal import Turn
+from plexstream.model.messages.address import full
 from plexstream.schema import codec
 
 MANY = 10_000

@@ -3,7 +3,7 @@
 import pytest
 
 from plexstream import DeclarationWarning
-from plexstream.hosts.native.load import load_actors
+from plexstream.hosts.load import load_actors
 from plexstream.model.errors import ConfigError
 
 HEAD = """import sys

@@ -10,8 +10,8 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import Retry, actor, handler, host, state
-from plexstream.model.journal import Step
-from plexstream.processor import limits
+from plexstream.model.journal.journal import Step
+from plexstream.processor.waiting import limits
 
 TRIES = []
 

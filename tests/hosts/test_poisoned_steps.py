@@ -10,9 +10,9 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import actor, handler, host
-from plexstream.model.address import full
 from plexstream.model.errors import CallError
-from plexstream.model.journal import DONE, Claim, Control, Mark
+from plexstream.model.journal.journal import DONE, Claim, Control, Mark
+from plexstream.model.messages.address import full
 
 DEADLY = set()
 

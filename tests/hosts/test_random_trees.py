@@ -12,8 +12,8 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import Ignore, Retry, actor, handler, host, init_handler, state
-from plexstream.hosts.system.children import Children
-from plexstream.model.address import full
+from plexstream.hosts.system.children.children import Children
+from plexstream.model.messages.address import full
 
 SEEDS = 16
 KINDS = ("job", "slow")

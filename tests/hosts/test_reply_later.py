@@ -10,10 +10,10 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import Retry, actor, handler, host, service, state
-from plexstream.model import idempotency
-from plexstream.model.control import RESULT
-from plexstream.model.life import CALLS
-from plexstream.model.message import ASK
+from plexstream.model.journal.life import CALLS
+from plexstream.model.messages import idempotency
+from plexstream.model.messages.control import RESULT
+from plexstream.model.messages.message import ASK
 
 
 @actor(name="desk", retry=Retry(attempts=1), state_ttl=5)

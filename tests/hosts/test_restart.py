@@ -105,7 +105,7 @@ def waiting(world, how):
 def finish(world, id):
     inv = next(iter(world.p.invocations.live["default/default/steps/1"].values()))
     command = max(inv.outstanding.values())
-    from plexstream.model.awakeable import make_id
+    from plexstream.model.messages.awakeable import make_id
 
     world.tell("steps/2", "complete", id=make_id(f"{inv.reference()}.{command.number}", command.name))
     world.run()

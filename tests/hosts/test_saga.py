@@ -6,7 +6,7 @@ import pytest
 
 from plexstream import Reject, Retry, actor, handler, host
 from plexstream.model.host import Suspended
-from plexstream.model.journal import WAITING, Begin, CommandKind, Completion, Control, Step
+from plexstream.model.journal.journal import WAITING, Begin, CommandKind, Completion, Control, Step
 
 CANCEL = Completion(Control.CANCEL, True, b'{"code": "cancelled", "detail": "it was cancelled"}')
 ONCE = Retry(attempts=1)

@@ -22,8 +22,8 @@ from plexstream import (
     state_map,
     workflow,
 )
-from plexstream.processor import limits
-from plexstream.processor.mailbox.queues import Queues
+from plexstream.processor.mailbox.later.queues import Queues
+from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.invocation.machine import State
 
 

@@ -9,9 +9,9 @@ from steps import ASK, SLEEP, Run, kinds
 
 from plexstream import actor, handler, host, state
 from plexstream.hosts.native.host import MAX_MESSAGE
-from plexstream.hosts.native.waiting import commands
+from plexstream.hosts.native.waiting.asked import commands
 from plexstream.model.host import Result, Suspended
-from plexstream.model.journal import Completion, OutKind
+from plexstream.model.journal.journal import Completion, OutKind
 
 # What combinators give
 

@@ -10,8 +10,8 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import Child, Retry, Supervisor, actor, handler, host, init_handler, state
-from plexstream.hosts.system.children import Children, Node
-from plexstream.hosts.system.state import Head
+from plexstream.hosts.system.children.children import Children, Node
+from plexstream.hosts.system.children.state import Head
 from plexstream.hosts.system.tree import Tree
 
 

@@ -6,13 +6,13 @@ from unittest.mock import Mock, call
 
 import pytest
 
-from plexstream.hosts.system.acts import NOBODY
-from plexstream.hosts.system.children import Children, Node
-from plexstream.hosts.system.crew import Crew
+from plexstream.hosts.system.children.acts import NOBODY
+from plexstream.hosts.system.children.children import Children, Node
+from plexstream.hosts.system.children.crew import Crew
+from plexstream.hosts.system.children.state import Head, Step
 from plexstream.hosts.system.declared import Declared
-from plexstream.hosts.system.state import Head, Step
 from plexstream.hosts.system.steps import Steps
-from plexstream.sdk.supervision import Child, Supervisor
+from plexstream.sdk.host.supervision import Child, Supervisor
 
 
 def node(id, status="new", **more):

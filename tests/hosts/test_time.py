@@ -7,9 +7,9 @@ import pytest
 
 from plexstream import actor, cron, handler, host, state
 from plexstream.hosts.native import NativeHost
-from plexstream.model.journal import OutKind
+from plexstream.model.journal.journal import OutKind
 from plexstream.sdk.errors import DeclarationError, OutsideHandler
-from plexstream.sdk.time import Reminder
+from plexstream.sdk.host.time import Reminder
 
 NOW = 1_800_000_000_000
 

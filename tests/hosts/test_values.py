@@ -42,7 +42,7 @@ from plexstream.hosts.native.data.values import (
     is_plain,
     plain_value,
 )
-from plexstream.model.journal import OutKind
+from plexstream.model.journal.journal import OutKind
 
 
 class Color(enum.Enum):

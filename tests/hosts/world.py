@@ -5,10 +5,10 @@ from collections import deque
 
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.system import SYSTEM_TYPES
-from plexstream.model.address import full
-from plexstream.model.journal import Claim, OutKind, Partition, Step, Turn
-from plexstream.model.life import FIELD, decode_life
-from plexstream.model.message import ASK, TELL, Envelope
+from plexstream.model.journal.journal import Claim, OutKind, Partition, Step, Turn
+from plexstream.model.journal.life import FIELD, decode_life
+from plexstream.model.messages.address import full
+from plexstream.model.messages.message import ASK, TELL, Envelope
 from plexstream.node.partition.sums.snapshots import split_fields
 from plexstream.processor import Processor, Restore, Settings
 from plexstream.processor.state.pieces import Pieces

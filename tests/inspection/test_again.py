@@ -28,13 +28,13 @@ from plexstream import (
     state_map,
     workflow,
 )
-from plexstream.hosts.native.load import Loaded
-from plexstream.inspection.reexecute import reexecute
-from plexstream.log.memory import MemoryLog
-from plexstream.model.topics import Topics
+from plexstream.hosts.load import Loaded
+from plexstream.inspection.replay.reexecute import reexecute
+from plexstream.log.memory.memory import MemoryLog
+from plexstream.model.topics.topics import Topics
 from plexstream.node.setup import topology
 from plexstream.schema import codec
-from plexstream.schema.envelope import encode_envelope
+from plexstream.schema.records.envelope import encode_envelope
 
 TOPICS = Topics("test.")
 

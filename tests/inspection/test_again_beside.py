@@ -14,7 +14,7 @@ from test_again import again
 from world import World
 
 from plexstream import actor, handler, host, run_handler, signal_handler, state, state_map, workflow
-from plexstream.cli.journal_text import text_of
+from plexstream.cli.views.journal_text import text_of
 
 
 def variant(**new):

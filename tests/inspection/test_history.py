@@ -5,14 +5,14 @@ from installation import PARTITIONS, Installation, wait_until
 
 from plexstream.inspection.clear import clear_state
 from plexstream.inspection.history import entries, known_from, read, rebuild
-from plexstream.inspection.state_view import Difference, actors, differences, state_at
-from plexstream.inspection.verify import stores_of, verify
-from plexstream.log.memory import MemoryLog
-from plexstream.model.address import full, partition_of
+from plexstream.inspection.replay.verify import stores_of, verify
+from plexstream.inspection.views.state_view import Difference, actors, differences, state_at
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import CallError, HistoryGone
-from plexstream.model.journal import Change, Claim, Turn
-from plexstream.model.topics import Topics
-from plexstream.node.lanes.encode import journal_items
+from plexstream.model.journal.journal import Change, Claim, Turn
+from plexstream.model.messages.address import full, partition_of
+from plexstream.model.topics.topics import Topics
+from plexstream.node.lanes.records.encode import journal_items
 from plexstream.processor import Settings
 
 ALICE = "account/alice"
@@ -139,7 +139,8 @@ def test_a_wrong_piece_in_a_state_store_is_found(used):
 
 
 def test_a_rebuild_to_any_offset_equals_each_actor_folded_alone(used, monkeypatch):
-    monkeypatch.setattr("plexstream.inspection.verify._IN_MEMORY", 1)  # actors are folded in several shares
+    # Actors are folded in several shares.
+    monkeypatch.setattr("plexstream.inspection.replay.verify._IN_MEMORY", 1)
     settings = Settings(flush_pieces=0)  # and written after each batch
     paths = stores_of(used.state_dir)[HOME]
     found = [

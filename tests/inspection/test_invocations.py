@@ -3,16 +3,16 @@ from __future__ import annotations
 import pytest
 from installation import PARTITIONS, WAITING, Installation, wait_until
 
-from plexstream.cli.ps import said
+from plexstream.cli.views.ps import said
 from plexstream.inspection.history import entries
-from plexstream.inspection.invocations import Invocation, invocations, recorded
-from plexstream.inspection.state_view import state_at
-from plexstream.inspection.verify import stores_of, verify
-from plexstream.inspection.why import why
-from plexstream.log.memory import MemoryLog
-from plexstream.model.address import full, partition_of
-from plexstream.model.awakeable import read_id
-from plexstream.model.journal import Step
+from plexstream.inspection.replay.verify import stores_of, verify
+from plexstream.inspection.views.invocations import Invocation, invocations, recorded
+from plexstream.inspection.views.state_view import state_at
+from plexstream.inspection.views.why import why
+from plexstream.log.memory.memory import MemoryLog
+from plexstream.model.journal.journal import Step
+from plexstream.model.messages.address import full, partition_of
+from plexstream.model.messages.awakeable import read_id
 from plexstream.processor import Settings
 
 
@@ -29,7 +29,7 @@ def steps_of(i: Installation, address: str) -> list[int]:
 
 @pytest.fixture
 def fast_parking(monkeypatch):
-    monkeypatch.setattr("plexstream.processor.limits.PARK_AFTER", 50)
+    monkeypatch.setattr("plexstream.processor.waiting.limits.PARK_AFTER", 50)
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from installation import BANK, PARTITIONS, WAITING, Installation, wait_until
 
-from plexstream.hosts.native import load_actors
-from plexstream.inspection.reexecute import check, reexecute
-from plexstream.log.memory import MemoryLog
-from plexstream.model.address import full, partition_of
+from plexstream.hosts.load import load_actors
+from plexstream.inspection.replay.reexecute import check, reexecute
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import CallError, ReplayDiffers
+from plexstream.model.messages.address import full, partition_of
 from plexstream.processor import Settings
 
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 from installation import PARTITIONS, WAITING, Installation, wait_until
 
-from plexstream.inspection.why import CAREFUL, why
-from plexstream.log.memory import MemoryLog
-from plexstream.model.address import full, partition_of
+from plexstream.inspection.views.why import CAREFUL, why
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import BadAddress
-from plexstream.model.journal import Claim, Mark, Turn
-from plexstream.model.message import TELL, Envelope
-from plexstream.node.lanes.encode import journal_items
+from plexstream.model.journal.journal import Claim, Mark, Turn
+from plexstream.model.messages.address import full, partition_of
+from plexstream.model.messages.message import TELL, Envelope
+from plexstream.node.lanes.records.encode import journal_items
 from plexstream.schema.codec import encode_envelope
 
 

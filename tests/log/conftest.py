@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from plexstream.log.base import Log, TopicSpec
-from plexstream.log.kafka import consume, produce
+from plexstream.log.kafka.appending import produce
+from plexstream.log.kafka.reading import consume
 from plexstream.log.open import open_log
 
 # For log_driving.py and compiled_parts.py: pytest's import mode adds no directories.

@@ -10,7 +10,7 @@ import pytest
 from log_driving import fill
 
 from plexstream.log.base import Record, TopicSpec
-from plexstream.log.embedded import segments
+from plexstream.log.embedded.files import segments
 from plexstream.log.embedded.log import EmbeddedLog
 
 COMPACT = {"cleanup.policy": "compact", "delete.retention.ms": "0"}

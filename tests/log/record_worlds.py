@@ -3,9 +3,9 @@
 import random
 import sys
 
-from plexstream.log import local
 from plexstream.log.base import Record
-from plexstream.log.embedded import format as form
+from plexstream.log.embedded.files import format as form
+from plexstream.log.memory import local
 from plexstream.model.errors import TopicMissing
 
 COUNTS = {"a": 1, "b": 4, "many": 300}

@@ -7,7 +7,7 @@ import pytest
 from log_driving import acks, append, fill, items, read_all, take
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.limits import OVERHEAD_BYTES, RecordTooLarge
+from plexstream.log.limits.limits import OVERHEAD_BYTES, RecordTooLarge
 from plexstream.log.open import open_log
 from plexstream.model.errors import LogError, Shortened, TopicMissing
 

@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from log_driving import acks, append, fill, items, read_all, take
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.embedded import checkpoints, committer, manifest, segments, wal
-from plexstream.log.embedded import partition as embedded_partition
-from plexstream.log.embedded import tail as embedded_tail
+from plexstream.log.embedded.files import manifest, segments, wal
+from plexstream.log.embedded.files import partition as embedded_partition
+from plexstream.log.embedded.files import tail as embedded_tail
 from plexstream.log.embedded.log import EmbeddedLog
+from plexstream.log.embedded.storage import checkpoints
+from plexstream.log.embedded.threads import committer
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
 
 COMPACT = {"cleanup.policy": "compact", "delete.retention.ms": "0"}

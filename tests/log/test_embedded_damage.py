@@ -9,7 +9,7 @@ import pytest
 from damaging import PLACES, Folder, History, history, in_memory, make, make_small
 from log_driving import fill
 
-from plexstream.log.embedded import format as form
+from plexstream.log.embedded.files import format as form
 from plexstream.log.embedded.log import EmbeddedLog
 from plexstream.model.errors import LogDamaged
 

@@ -16,8 +16,10 @@ from damaging import in_memory
 from log_driving import acks, items
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.embedded import checkpoints, keep, partition, segments, wal
+from plexstream.log.embedded.files import partition, segments, wal
 from plexstream.log.embedded.log import EmbeddedLog
+from plexstream.log.embedded.storage import checkpoints
+from plexstream.log.embedded.threads import keep
 
 __all__ = ["in_memory"]  # a fixture
 

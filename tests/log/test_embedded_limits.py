@@ -10,10 +10,10 @@ import pytest
 from log_driving import acks, append, fill, items
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.embedded import partition as partitions
-from plexstream.log.embedded.janitor import Janitor
+from plexstream.log.embedded.files import partition as partitions
+from plexstream.log.embedded.files.wal import wal_path
 from plexstream.log.embedded.log import EmbeddedLog
-from plexstream.log.embedded.wal import wal_path
+from plexstream.log.embedded.threads.janitor import Janitor
 
 PLACE, COMPACTED = ("t", 0), ("c", 0)
 COMPACT = {"cleanup.policy": "compact", "delete.retention.ms": "0"}

@@ -13,8 +13,9 @@ from rocksdict import Options, Rdict
 from typer.testing import CliRunner
 
 from plexstream.cli.app import app
-from plexstream.log.embedded import legacy, manifest, repair
+from plexstream.log.embedded.files import manifest
 from plexstream.log.embedded.log import EmbeddedLog
+from plexstream.log.embedded.repair import legacy, repair
 from plexstream.model.errors import LogDamaged, LogError
 
 
@@ -137,7 +138,7 @@ def test_doctor_says_what_is_lost_and_asks(tmp_path):
     EmbeddedLog(tmp_path / "log").close()
 
 
-# The format before this one: see plexstream/log/embedded/legacy.py.
+# The format before this one: see plexstream/log/embedded/repair/legacy.py.
 KEY = Struct(">cIIq")
 BOUNDS = Struct(">cII")
 

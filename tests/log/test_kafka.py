@@ -12,15 +12,15 @@ from log_driving import acks, append, fill, items, read_all, take
 from topic_limits import lower_the_limit
 
 from plexstream.log.base import Appender, TopicSpec
-from plexstream.log.kafka import admin as kafka_admin
-from plexstream.log.kafka import appender as kafka_appender
 from plexstream.log.kafka import log as kafka_log
-from plexstream.log.kafka import produce
-from plexstream.log.kafka.appender import KafkaAppender
+from plexstream.log.kafka.appending import appender as kafka_appender
+from plexstream.log.kafka.appending import produce
+from plexstream.log.kafka.appending.appender import KafkaAppender
+from plexstream.log.kafka.brokers import admin as kafka_admin
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.limits import RefusedForSize
+from plexstream.log.limits.limits import RefusedForSize
 from plexstream.model.errors import ConfigError, LogError, LogUnavailable, TopicMissing
-from plexstream.testing.broker import LocalBroker
+from plexstream.testing.kafka.broker import LocalBroker
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_group_that_is_taken_by_half_is_an_error(log, topic, handing_over, mon
 
     appender = KafkaAppender(log)
     append(appender, (topic, 0), items(b"good"))
-    monkeypatch.setattr("plexstream.log.kafka.appender.produce_group", half)
+    monkeypatch.setattr("plexstream.log.kafka.appending.appender.produce_group", half)
     appender.append((topic, 0), items(b"1", b"2", b"3", b"4"), "half")
     (ack,) = acks(appender, 1)
     assert (ack.token, ack.offset) == ("half", -1)

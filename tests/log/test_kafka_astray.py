@@ -8,12 +8,12 @@ from confluent_kafka.admin import AdminClient
 from log_driving import acks, append, fill, items, take
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.kafka import admin as kafka_admin
+from plexstream.log.kafka.brokers import admin as kafka_admin
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.errors import LogError, LogUnavailable
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.worker.membership import SESSION_MS, Membership
-from plexstream.testing.cluster import Cut, LocalCluster
+from plexstream.testing.kafka.cluster import Cut, LocalCluster
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import KafkaError
 
 import plexstream
-from plexstream.log.kafka import admin as admins
-from plexstream.log.kafka.admin import KEPT, Admin
+from plexstream.log.kafka.brokers import admin as admins
+from plexstream.log.kafka.brokers.admin import KEPT, Admin
 
 NOWHERE = "127.0.0.1:1"
 
@@ -111,12 +111,12 @@ def test_whatever_becomes_of_a_question_its_client_comes_back():
 
 
 SHORT = {
-    "log/kafka/admin.py": 2,  # of clients that one thread has
+    "log/kafka/brokers/admin.py": 2,  # of clients that one thread has
     "log/kafka/log.py": 2,  # the same
-    "log/kafka/views.py": 1,  # under a lock that is waited for as long as the answer may take
-    "log/kafka/reader.py": 2,  # of a consumer that its worker polls: for half a second
+    "log/kafka/brokers/views.py": 1,  # under a lock that is waited for as long as the answer may take
+    "log/kafka/reading/reader.py": 2,  # of a consumer that its worker polls: for half a second
     "node/worker/membership.py": 1,  # on the only thread that has the consumer
-    "inspection/kafka_admin.py": 2,  # for commands: one thread
+    "inspection/kafka/admin.py": 2,  # for commands: one thread
     "testing/pytest_plugin.py": 1,
 }
 
@@ -129,5 +129,5 @@ def test_every_place_that_lists_topics_is_known():
         if calls := re.findall(r"\.list_topics\(", path.read_text()):
             found[path.relative_to(root).as_posix()] = len(calls)
     assert found == SHORT
-    reader = (root / "log/kafka/reader.py").read_text()
-    assert reader.count("list_topics(topic, _LOOK_UP_S)") == SHORT["log/kafka/reader.py"]
+    reader = (root / "log/kafka/reading/reader.py").read_text()
+    assert reader.count("list_topics(topic, _LOOK_UP_S)") == SHORT["log/kafka/reading/reader.py"]

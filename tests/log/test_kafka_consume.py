@@ -10,9 +10,9 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from log_driving import PATIENCE_S, fill, items, read_all, take
 
 from plexstream.log.base import Record
-from plexstream.log.kafka import consume
+from plexstream.log.kafka.common.settings import READER, client_settings
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.kafka.settings import READER, client_settings
+from plexstream.log.kafka.reading import consume
 from plexstream.model.errors import Unreadable
 
 pytestmark = pytest.mark.kafka

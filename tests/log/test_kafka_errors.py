@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from plexstream.log.kafka.errors import _CODES, KINDS, Kind, behind, kind_of, log_error, passes
+from plexstream.log.kafka.common.errors import _CODES, KINDS, Kind, behind, kind_of, log_error, passes
 from plexstream.model.errors import Fenced, LogError, LogUnavailable, TopicMissing
 
 CODES = {

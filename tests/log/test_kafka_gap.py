@@ -8,17 +8,17 @@ import pytest
 from confluent_kafka import KafkaError, Producer
 from log_driving import acks, append, fill, items, read_all
 
-from plexstream.edge.calls import Calls
+from plexstream.edge.calls.calls import Calls
 from plexstream.log.base import TopicSpec
-from plexstream.log.kafka.appender import KafkaAppender
+from plexstream.log.kafka.appending.appender import KafkaAppender
+from plexstream.log.kafka.appending.pace import FORGETS_S, PacedAppender
+from plexstream.log.kafka.common.settings import APPENDER
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.kafka.pace import FORGETS_S, PacedAppender
-from plexstream.log.kafka.settings import APPENDER
-from plexstream.log.local import partition_of_key
+from plexstream.log.memory.local import partition_of_key
 from plexstream.model.errors import LogError, LogUnavailable
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.schema.codec import decode_envelope
-from plexstream.testing.kafkaproxy import PRODUCE, Answer, Asked, proxied_broker
+from plexstream.testing.kafka.proxy import PRODUCE, Answer, Asked, proxied_broker
 
 pytestmark = pytest.mark.kafka
 

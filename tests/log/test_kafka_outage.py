@@ -8,9 +8,9 @@ import pytest
 from confluent_kafka import KafkaError
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.kafka import outage
+from plexstream.log.kafka.common import outage
+from plexstream.log.kafka.common.outage import QUIET_S, Outage
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.kafka.outage import QUIET_S, Outage
 
 REFUSED = KafkaError(KafkaError._TRANSPORT, "connection refused")
 ALL_DOWN = KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from log_driving import items
 
 from plexstream.log.base import Ack, Item, Place, failed
-from plexstream.log.kafka import pace as kafka_pace
-from plexstream.log.kafka.pace import WINDOW, PacedAppender
-from plexstream.log.limits import OVERHEAD_BYTES, RecordTooLarge
+from plexstream.log.kafka.appending import pace as kafka_pace
+from plexstream.log.kafka.appending.pace import WINDOW, PacedAppender
+from plexstream.log.limits.limits import OVERHEAD_BYTES, RecordTooLarge
 from plexstream.model.errors import LogError, LogUnavailable
 
 A, B = ("a", 0), ("a", 1)

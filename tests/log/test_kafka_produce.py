@@ -10,10 +10,10 @@ from confluent_kafka import KafkaError, Producer
 from log_driving import append, items, read_all, take
 from topic_limits import lower_the_limit
 
-from plexstream.log.kafka import produce
-from plexstream.log.kafka.appender import KafkaAppender
+from plexstream.log.kafka.appending import produce
+from plexstream.log.kafka.appending.appender import KafkaAppender
+from plexstream.log.kafka.appending.transaction import KafkaTransaction
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.kafka.transaction import KafkaTransaction
 from plexstream.model.errors import LogError, Refused
 
 pytestmark = pytest.mark.kafka

@@ -8,9 +8,9 @@ from confluent_kafka import TopicPartition
 from log_driving import fill, take
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.kafka import silence
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.kafka.silence import EVERY_S, Silence, Stuck
+from plexstream.log.kafka.reading import silence
+from plexstream.log.kafka.reading.silence import EVERY_S, Silence, Stuck
 
 A, B = ("t", 0), ("t", 1)
 

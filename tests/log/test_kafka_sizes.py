@@ -3,7 +3,7 @@
 import threading
 import time
 
-from plexstream.log.kafka.sizes import FRESH_S, MISFIT_S, Sizes
+from plexstream.log.kafka.brokers.sizes import FRESH_S, MISFIT_S, Sizes
 from plexstream.model.errors import LogUnavailable
 
 

@@ -11,7 +11,7 @@ from log_driving import acks, fill, items, take
 from plexstream.log.base import TopicSpec
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.errors import Unreadable
-from plexstream.testing.broker import LocalBroker
+from plexstream.testing.kafka.broker import LocalBroker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

@@ -8,7 +8,7 @@ import pytest
 CODE = """
 import gc, sys, threading
 from confluent_kafka.admin import NewTopic
-from plexstream.log.kafka.admin import Admin
+from plexstream.log.kafka.brokers.admin import Admin
 
 gc.disable()
 asked = Admin(sys.argv[1], {})

@@ -8,7 +8,7 @@ from log_driving import fill
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.embedded.log import EmbeddedLog
-from plexstream.log.memory import MemoryLog
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import LogError
 
 A, B = ("a", 0), ("a", 1)

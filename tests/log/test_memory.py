@@ -3,7 +3,7 @@
 import pytest
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.memory import MemoryLog
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import Fenced
 
 

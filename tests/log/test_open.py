@@ -2,7 +2,7 @@ import pytest
 
 from plexstream.log.embedded.log import EmbeddedLog
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.memory import MemoryLog
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError
 

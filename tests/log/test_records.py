@@ -9,10 +9,10 @@ import pytest
 import record_worlds
 from compiled_parts import COMPILER, SANITIZED, build, run, sanitizers
 
-from plexstream.log import local
-from plexstream.log.embedded import format as form
+from plexstream.log.embedded.files import format as form
+from plexstream.log.memory import local
 
-PART = "plexstream.log._records"
+PART = "plexstream.log.memory._records"
 PROGRAM = Path(__file__).parent / "record_worlds.py"
 SEEDS = 40
 MUTANTS = {

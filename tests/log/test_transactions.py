@@ -3,9 +3,9 @@
 import pytest
 from log_driving import append, items, read_all, take
 
-from plexstream.log.limits import RecordTooLarge
-from plexstream.model.address import partition_of
+from plexstream.log.limits.limits import RecordTooLarge
 from plexstream.model.errors import Fenced, TopicMissing
+from plexstream.model.messages.address import partition_of
 
 
 def test_a_transaction_writes_records_and_positions(log, topic):

@@ -4,8 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plexstream.model.address import MAX_ADDRESS_BYTES, Address, full, murmur2, parse, partition_of, type_of
 from plexstream.model.errors import BadAddress
+from plexstream.model.messages.address import (
+    MAX_ADDRESS_BYTES,
+    Address,
+    full,
+    murmur2,
+    parse,
+    partition_of,
+    type_of,
+)
 
 # From org.apache.kafka.common.utils.UtilsTest.testMurmur2.
 JAVA_VECTORS = {

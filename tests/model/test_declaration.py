@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from plexstream.model import declaration
-from plexstream.model.declaration import COPARTITIONED, KINDS, parse, read
 from plexstream.model.errors import ConfigError
-from plexstream.model.topics import KEEPING
+from plexstream.model.topics import declaration
+from plexstream.model.topics.declaration import COPARTITIONED, KINDS, parse, read
+from plexstream.model.topics.topics import KEEPING
 
-SYSTEM = resources.files("plexstream.model") / "declared" / "system.yaml"
+SYSTEM = resources.files("plexstream.model.topics") / "declared" / "system.yaml"
 ROOT = Path(__file__).parents[2]
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 
 
 def test_outputs_are_named_below_the_prefix() -> None:

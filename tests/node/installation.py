@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from plexstream.client import Client
-from plexstream.hosts.native import NativeHost, load_actors
+from plexstream.hosts.load import load_actors
+from plexstream.hosts.native import NativeHost
 from plexstream.log.base import Log
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.setup import topology
 from plexstream.node.worker.worker import Worker
 from plexstream.processor import Settings

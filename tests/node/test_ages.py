@@ -2,8 +2,8 @@
 
 import pytest
 
-from plexstream.node.partition import ages
-from plexstream.node.partition.ages import Ages
+from plexstream.node.partition.upkeep import ages
+from plexstream.node.partition.upkeep.ages import Ages
 
 MINUTE, WEEK = 60_000, 7 * 86_400_000
 

@@ -8,8 +8,8 @@ import pytest
 
 from plexstream.log import installation
 from plexstream.log.base import TopicSpec
-from plexstream.log.memory import MemoryLog
-from plexstream.model.topics import Topics
+from plexstream.log.memory.memory import MemoryLog
+from plexstream.model.topics.topics import Topics
 from plexstream.node.setup import topology
 
 TOPICS = Topics()

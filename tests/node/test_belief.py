@@ -4,7 +4,7 @@ import pytest
 
 from plexstream.log.base import Record
 from plexstream.model.errors import LogError
-from plexstream.node.ingest.belief import SILENCE_S, AnotherLife, Belief
+from plexstream.node.ingest.sources.belief import SILENCE_S, AnotherLife, Belief
 
 
 class Room:

@@ -9,7 +9,7 @@ from installation import Installation
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.memory import MemoryLog
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import LogError, Refused
 from plexstream.node.shared.clocks import FAR_MS, Clocks
 

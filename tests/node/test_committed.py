@@ -6,10 +6,10 @@ import threading
 import pytest
 from installation import PARTITIONS, Installation, wait_until
 
-from plexstream.log.memory import MemoryLog, MemoryTransaction
-from plexstream.model.address import full, partition_of
+from plexstream.log.memory.memory import MemoryLog, MemoryTransaction
 from plexstream.model.errors import LogUnavailable
-from plexstream.model.topics import Topics
+from plexstream.model.messages.address import full, partition_of
+from plexstream.model.topics.topics import Topics
 from plexstream.node.partition import watch
 from plexstream.node.partition.sums.snapshots import SENTINEL
 from plexstream.processor import Settings

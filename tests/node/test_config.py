@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from plexstream.model.errors import ConfigError
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.setup.config import Config, load_config, unknown_variables
 from plexstream.processor import Settings
 

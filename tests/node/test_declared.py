@@ -4,12 +4,12 @@ from importlib import resources
 
 import pytest
 
-from plexstream.model.declaration import declaration, parse
 from plexstream.model.errors import ConfigError
+from plexstream.model.topics.declaration import declaration, parse
 from plexstream.node.setup.retention import refuse_unsafe
 
 MAX_MESSAGE = 4 << 20
-SYSTEM = (resources.files("plexstream.model") / "declared" / "system.yaml").read_text()
+SYSTEM = (resources.files("plexstream.model.topics") / "declared" / "system.yaml").read_text()
 
 
 def own(kind, **changes):

@@ -7,10 +7,10 @@ import threading
 import pytest
 from installation import PARTITIONS, Installation, wait_until
 
-from plexstream.log.memory import MemoryLog
-from plexstream.model.address import full, partition_of
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import LogError, LogUnavailable
-from plexstream.node.partition.driver import State
+from plexstream.model.messages.address import full, partition_of
+from plexstream.node.partition.service.driver import State
 from plexstream.node.shared import desk as desks
 from plexstream.node.shared.desk import Desk
 from plexstream.processor import Settings

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from plexstream import Reject
-from plexstream.hosts.native.waiting.effect import NativeEffect
-from plexstream.node.metrics import NodeMetrics
-from plexstream.node.partition.effects import FULL_S, Effects
+from plexstream.hosts.native.waiting.asked.effect import NativeEffect
+from plexstream.node.partition.outgoing.effects import FULL_S, Effects
+from plexstream.node.running.metrics import NodeMetrics
 from plexstream.processor import EffectCall
 from plexstream.sdk.spec import Retry
 

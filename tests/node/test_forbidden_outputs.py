@@ -16,11 +16,11 @@ from installation import Installation, wait_until
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.lanes import outputs
 from plexstream.schema.codec import decode_dead_letter
-from plexstream.testing.broker import LocalBroker
-from plexstream.testing.ports import free_port
+from plexstream.testing.kafka.broker import LocalBroker
+from plexstream.testing.kafka.process.ports import free_port
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

@@ -9,13 +9,13 @@ from installation import PARTITIONS, Installation, wait_until
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.installation import Control, Short, short_key
-from plexstream.log.memory import MemoryLog
-from plexstream.model.address import full, partition_of
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import LogUnavailable
-from plexstream.model.journal import Claim, Inbox, Mark, Origin, Partition
-from plexstream.model.message import TELL, Envelope
-from plexstream.model.topics import Topics
-from plexstream.node.partition.numbers import AHEAD, ANY, JUMP, end_of
+from plexstream.model.journal.journal import Claim, Inbox, Mark, Origin, Partition
+from plexstream.model.messages.address import full, partition_of
+from plexstream.model.messages.message import TELL, Envelope
+from plexstream.model.topics.topics import Topics
+from plexstream.node.partition.incoming.numbers import AHEAD, ANY, JUMP, end_of
 from plexstream.node.partition.sums.snapshots import (
     PARTITION_KEY,
     SENTINEL,
@@ -23,7 +23,7 @@ from plexstream.node.partition.sums.snapshots import (
     snapshot_key,
 )
 from plexstream.processor import Settings
-from plexstream.processor.journal.fold import MAILBOX
+from plexstream.processor.journal.sums.fold import MAILBOX
 from plexstream.schema.codec import decode_journal, encode_envelope, encode_journal, encode_snapshot
 
 T = Topics("test.")
@@ -73,7 +73,7 @@ def test_a_number_beyond_its_origin_s_end_is_put_aside_and_others_are_taken(tmp_
 def test_forged_numbers_of_many_cost_one_question(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "plexstream.node.partition.numbers.end_of",
+        "plexstream.node.partition.incoming.numbers.end_of",
         lambda control, name: asked.append(name) or end_of(control, name),
     )
     log = MemoryLog()

@@ -7,21 +7,22 @@ import threading
 
 import pytest
 
-from plexstream.log import limits
 from plexstream.log.base import Record
-from plexstream.log.limits import RecordTooLarge, check_group, check_records
-from plexstream.model.address import partition_of
-from plexstream.model.compiled import WANTED
-from plexstream.model.journal import Claim, Out, Step, Turn
-from plexstream.model.message import TELL, Envelope
+from plexstream.log.limits import limits
+from plexstream.log.limits.limits import RecordTooLarge, check_group, check_records
+from plexstream.model.journal.journal import Claim, Out, Step, Turn
+from plexstream.model.messages.address import partition_of
+from plexstream.model.messages.message import TELL, Envelope
+from plexstream.model.process.compiled import WANTED
 from plexstream.node.ingest import feeding
 from plexstream.node.ingest.feed import Feed
 from plexstream.node.ingest.feeding import Feeding
-from plexstream.node.ingest.source import Source, Stage
-from plexstream.node.lanes import encode, gathered
-from plexstream.node.lanes.leaving import TurnQueue
-from plexstream.node.partition import numbers
-from plexstream.node.partition.numbers import AHEAD, JUMP, Numbers, Verdict
+from plexstream.node.ingest.sources.source import Source, Stage
+from plexstream.node.lanes.leaving import gathered
+from plexstream.node.lanes.leaving.leaving import TurnQueue
+from plexstream.node.lanes.records import encode
+from plexstream.node.partition.incoming import numbers
+from plexstream.node.partition.incoming.numbers import AHEAD, JUMP, Numbers, Verdict
 from plexstream.schema import codec
 from plexstream.schema.codec import decode_envelope, encode_envelope
 from plexstream.sdk.spec import Subscription

@@ -8,11 +8,11 @@ import pytest
 from installation import Installation, wait_until
 
 from plexstream.log.installation import Control
-from plexstream.log.memory import MemoryLog
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import CallError
-from plexstream.model.topics import Topics
-from plexstream.node.partition.upkeep import Upkeep
-from plexstream.node.worker import guard
+from plexstream.model.topics.topics import Topics
+from plexstream.node.partition.upkeep.upkeep import Upkeep
+from plexstream.node.worker.health import guard
 from plexstream.processor import Settings
 
 T = Topics("test.")

@@ -11,11 +11,11 @@ from installation import PARTITIONS, Installation, wait_until
 
 from plexstream.log.installation import Control
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.model.address import full, partition_of
 from plexstream.model.errors import CallError
-from plexstream.model.topics import Topics
-from plexstream.node.partition.driver import State
-from plexstream.node.worker import guard
+from plexstream.model.messages.address import full, partition_of
+from plexstream.model.topics.topics import Topics
+from plexstream.node.partition.service.driver import State
+from plexstream.node.worker.health import guard
 
 GONE, WELL = 0, 1
 

@@ -11,15 +11,15 @@ from plexstream.log import installation
 from plexstream.log.base import TopicSpec
 from plexstream.log.installation import Control
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.memory import MemoryLog
-from plexstream.model.journal import Claim
-from plexstream.model.topics import Topics
-from plexstream.node.ingest import positions, sources, subscribed
+from plexstream.log.memory.memory import MemoryLog
+from plexstream.model.journal.journal import Claim
+from plexstream.model.topics.topics import Topics
 from plexstream.node.ingest.ingest import Ingest
+from plexstream.node.ingest.sources import positions, sources, subscribed
 from plexstream.node.setup import topology
 from plexstream.node.shared.desk import Answer
-from plexstream.processor.journal.fold import MAILBOX
-from plexstream.processor.journal.inbox import InboxState
+from plexstream.processor.journal.sums.fold import MAILBOX
+from plexstream.processor.journal.sums.inbox import InboxState
 from plexstream.schema.codec import decode_envelope, encode_journal
 from plexstream.sdk.spec import Subscription
 

@@ -7,13 +7,13 @@ from unittest.mock import Mock
 import pytest
 
 from plexstream.log.base import Record
-from plexstream.log.limits import RecordTooLarge
+from plexstream.log.limits.limits import RecordTooLarge
 from plexstream.model.errors import LogUnavailable, Shortened
-from plexstream.model.message import TELL, Envelope
-from plexstream.node.ingest import sources
+from plexstream.model.messages.message import TELL, Envelope
 from plexstream.node.ingest.feeding import Feeding
-from plexstream.node.ingest.source import Begun, Refused, Source, Stage, There
-from plexstream.node.ingest.sources import Sources
+from plexstream.node.ingest.sources import sources
+from plexstream.node.ingest.sources.source import Begun, Refused, Source, Stage, There
+from plexstream.node.ingest.sources.sources import Sources
 from plexstream.schema.codec import decode_envelope
 
 PLACE = ("a", 0)

@@ -13,10 +13,10 @@ import httpx
 from installation import wait_until
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.memory import MemoryLog
-from plexstream.node.ingest import subscribed
-from plexstream.node.lags import Lags
-from plexstream.node.node import Node
+from plexstream.log.memory.memory import MemoryLog
+from plexstream.node.ingest.sources import subscribed
+from plexstream.node.running.lags import Lags
+from plexstream.node.running.node import Node
 from plexstream.node.setup.config import Config
 
 APP = '''
@@ -100,7 +100,7 @@ def test_an_end_that_is_old_says_nothing_of_now(monkeypatch):
     assert lags.behind(("m", 0), 0) == 0
     assert not lags.lost_s()
     now = time.monotonic()
-    monkeypatch.setattr("plexstream.node.lags.time.monotonic", lambda: now + 60)
+    monkeypatch.setattr("plexstream.node.running.lags.time.monotonic", lambda: now + 60)
     lags.stop()
     lags.thread.join()
     assert lags.behind(("m", 0), 0) is None

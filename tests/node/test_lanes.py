@@ -7,12 +7,12 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.memory import MemoryLog, MemoryTransaction
+from plexstream.log.memory.memory import MemoryLog, MemoryTransaction
 from plexstream.model.errors import Fenced, LogUnavailable, Refused
-from plexstream.model.journal import Claim, Out, OutKind, Turn
-from plexstream.model.topics import Topics
-from plexstream.node.lanes.encode import journal_items
+from plexstream.model.journal.journal import Claim, Out, OutKind, Turn
+from plexstream.model.topics.topics import Topics
 from plexstream.node.lanes.lanes import Lane
+from plexstream.node.lanes.records.encode import journal_items
 from plexstream.node.setup import topology
 from plexstream.schema.codec import decode_dead_letter
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from installation import PARTITIONS, Installation, wait_until
 
-from plexstream.log.memory import MemoryLog
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.node.shared import leftovers
 from plexstream.node.shared.leftovers import Leftovers, delete, store_path
 from plexstream.processor import Settings

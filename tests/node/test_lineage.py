@@ -9,9 +9,9 @@ from installation import Installation, wait_until
 
 from plexstream.inspection.history import rebuild
 from plexstream.log.base import TopicSpec
-from plexstream.log.memory import MemoryLog
-from plexstream.model.snapshot import Piece
-from plexstream.model.topics import Topics
+from plexstream.log.memory.memory import MemoryLog
+from plexstream.model.journal.snapshot import Piece
+from plexstream.model.topics.topics import Topics
 from plexstream.node.partition.sums.lineage import LIFE_KEY
 from plexstream.processor import Settings
 from plexstream.store.rocks import RocksStore

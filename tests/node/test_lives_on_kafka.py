@@ -9,8 +9,8 @@ from installation import Installation, wait_until
 
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.log.open import open_log
-from plexstream.model.topics import COPARTITIONED, Topics
-from plexstream.testing.broker import LocalBroker
+from plexstream.model.topics.topics import COPARTITIONED, Topics
+from plexstream.testing.kafka.broker import LocalBroker
 
 ACTORS = [f"account/{n}" for n in range(8)]
 

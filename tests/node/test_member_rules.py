@@ -7,8 +7,8 @@ import pytest
 from confluent_kafka import KafkaError, TopicPartition
 from installation import wait_until
 
-from plexstream.log.kafka.views import Views
-from plexstream.model.topics import Topics
+from plexstream.log.kafka.brokers.views import Views
+from plexstream.model.topics.topics import Topics
 from plexstream.node.worker import membership
 from plexstream.node.worker.membership import Membership
 

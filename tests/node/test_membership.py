@@ -7,9 +7,9 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from installation import wait_until
 
 from plexstream.log.base import TopicSpec
+from plexstream.log.kafka.brokers.views import Views
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.kafka.views import Views
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.worker import membership
 from plexstream.node.worker.membership import Membership
 

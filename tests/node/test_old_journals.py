@@ -6,10 +6,10 @@ import fastavro
 import pytest
 from installation import PARTITIONS, Installation, wait_until
 
-from plexstream.log.memory import MemoryLog
-from plexstream.model.journal import Claim, Mark, Turn
-from plexstream.model.topics import Topics
-from plexstream.node.lanes.encode import journal_items
+from plexstream.log.memory.memory import MemoryLog
+from plexstream.model.journal.journal import Claim, Mark, Turn
+from plexstream.model.topics.topics import Topics
+from plexstream.node.lanes.records.encode import journal_items
 from plexstream.node.setup import topology
 from plexstream.schema import avro
 from plexstream.schema.codec import decode_journal

@@ -4,11 +4,11 @@ import json
 
 from installation import Installation, wait_until
 
-from plexstream.log.memory import MemoryLog, MemoryTransaction
-from plexstream.model.address import full, partition_of
+from plexstream.log.memory.memory import MemoryLog, MemoryTransaction
 from plexstream.model.errors import LogUnavailable
-from plexstream.model.journal import Change, Out, OutKind, Turn
-from plexstream.node.partition.flow import MAX_LAG
+from plexstream.model.journal.journal import Change, Out, OutKind, Turn
+from plexstream.model.messages.address import full, partition_of
+from plexstream.node.partition.service.flow import MAX_LAG
 from plexstream.processor import Settings
 from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec

@@ -8,22 +8,22 @@ from confluent_kafka.admin import AdminClient, NewPartitions
 from installation import BANK, Installation, wait_until
 
 from plexstream.client import Client
-from plexstream.edge import growth
-from plexstream.edge.calls import Calls
-from plexstream.hosts.native import load_actors
-from plexstream.inspection.state_view import state_at
+from plexstream.edge.calls import growth
+from plexstream.edge.calls.calls import Calls
+from plexstream.hosts.load import load_actors
+from plexstream.inspection.views.state_view import state_at
 from plexstream.log import installation
 from plexstream.log.base import TopicSpec
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.memory import MemoryLog
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import ConfigError, TopicMissing
-from plexstream.model.topics import COPARTITIONED, Topics
-from plexstream.node.node import Node
+from plexstream.model.topics.topics import COPARTITIONED, Topics
+from plexstream.node.running.node import Node
 from plexstream.node.setup import topology
 from plexstream.node.setup.config import load_config
 from plexstream.node.worker.unit import Unit
 from plexstream.processor import Settings
-from plexstream.testing.ports import free_port
+from plexstream.testing.kafka.process.ports import free_port
 
 T = Topics("t.")
 ACTORS = [f"account/{n}" for n in range(12)]

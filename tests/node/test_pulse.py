@@ -12,11 +12,11 @@ from installation import wait_until
 from typer.testing import CliRunner
 
 from plexstream.cli.app import app
-from plexstream.cli.running import held_up
-from plexstream.node.node import Node
-from plexstream.node.processes.supervisor import STALE_S, Supervisor, _Child, _late
+from plexstream.cli.calls.running import held_up
+from plexstream.node.running.node import Node
+from plexstream.node.running.processes.supervisor import STALE_S, Supervisor, _Child, _late
 from plexstream.node.setup.config import Config
-from plexstream.node.worker.pulse import Pulse
+from plexstream.node.worker.health.pulse import Pulse
 
 BUSY = Path(__file__).with_name("busy.py")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from installation import PARTITIONS, Installation, wait_until
 
-from plexstream.log.memory import MemoryAppender, MemoryLog
-from plexstream.model.address import full, partition_of
+from plexstream.log.memory.memory import MemoryAppender, MemoryLog
 from plexstream.model.errors import LogUnavailable
-from plexstream.node.partition import appends, arrived, relay
-from plexstream.node.partition import driver as drivers
-from plexstream.node.partition.driver import State
+from plexstream.model.messages.address import full, partition_of
+from plexstream.node.partition.incoming import arrived
+from plexstream.node.partition.outgoing import appends, relay
+from plexstream.node.partition.service import driver as drivers
+from plexstream.node.partition.service.driver import State
 from plexstream.node.shared import flying
 from plexstream.node.worker import worker as workers
 from plexstream.processor.journal import restore

@@ -2,8 +2,8 @@
 
 from installation import Installation, wait_until
 
-from plexstream.log.memory import MemoryLog
-from plexstream.model.address import full
+from plexstream.log.memory.memory import MemoryLog
+from plexstream.model.messages.address import full
 from plexstream.node.partition.takeover.ground import Phase
 from plexstream.node.partition.takeover.takeover import Takeover
 from plexstream.node.worker import worker as workers

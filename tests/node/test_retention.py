@@ -16,14 +16,14 @@ from confluent_kafka.admin import (
 from typer.testing import CliRunner
 
 from plexstream.cli.app import app
-from plexstream.inspection.kafka_admin import KafkaAdmin
+from plexstream.inspection.kafka.admin import KafkaAdmin
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.errors import ConfigError
-from plexstream.model.topics import Topics
-from plexstream.node.node import Node
+from plexstream.model.topics.topics import Topics
+from plexstream.node.running.node import Node
 from plexstream.node.setup import retention, topology
 from plexstream.node.setup.config import MAX_MESSAGE, Config
-from plexstream.testing.broker import LocalBroker
+from plexstream.testing.kafka.broker import LocalBroker
 
 AUTHORIZER = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",

@@ -8,11 +8,13 @@ import pytest
 
 from plexstream.log.base import Record
 from plexstream.model.errors import Fenced, LogUnavailable
-from plexstream.model.journal import Mark
-from plexstream.node.partition import appends, flow, watch
-from plexstream.node.partition.appends import Appends
-from plexstream.node.partition.flow import Flow
-from plexstream.node.partition.reading import Reading
+from plexstream.model.journal.journal import Mark
+from plexstream.node.partition import watch
+from plexstream.node.partition.outgoing import appends
+from plexstream.node.partition.outgoing.appends import Appends
+from plexstream.node.partition.service import flow
+from plexstream.node.partition.service.flow import Flow
+from plexstream.node.partition.service.reading import Reading
 from plexstream.node.partition.watch import Watch
 from plexstream.processor import Settings
 from plexstream.schema.codec import encode_journal

@@ -6,10 +6,11 @@ import time
 
 from installation import BANK, PARTITIONS, Installation, wait_until
 
-from plexstream.hosts.native import NativeHost, load_actors
-from plexstream.log.memory import MemoryLog
-from plexstream.model.address import full, partition_of
-from plexstream.node.partition.driver import Driver
+from plexstream.hosts.load import load_actors
+from plexstream.hosts.native import NativeHost
+from plexstream.log.memory.memory import MemoryLog
+from plexstream.model.messages.address import full, partition_of
+from plexstream.node.partition.service.driver import Driver
 from plexstream.node.worker import worker as workers
 from plexstream.node.worker.worker import Worker
 

@@ -8,10 +8,10 @@ from installation import Installation, wait_until
 
 from plexstream.log.base import TopicSpec
 from plexstream.log.installation import Control
-from plexstream.log.memory import MemoryLog
-from plexstream.model.address import partition_of
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import CallError
-from plexstream.model.topics import Topics
+from plexstream.model.messages.address import partition_of
+from plexstream.model.topics.topics import Topics
 from plexstream.node.partition.takeover.losses import mailbox
 
 T = Topics("test.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from installation import Installation, wait_until
 
-from plexstream.log.memory import MemoryLog
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import StoreCorrupt, StoreUnavailable
-from plexstream.node.partition.driver import Driver
+from plexstream.node.partition.service.driver import Driver
 from plexstream.node.partition.sums.snapshots import PARTITION_KEY
 from plexstream.node.partition.takeover import opening
 from plexstream.node.shared import stores

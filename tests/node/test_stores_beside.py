@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from installation import PARTITIONS, Installation, wait_until
 
-from plexstream.log.memory import MemoryLog
-from plexstream.model.address import full, partition_of
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import StoreCorrupt
-from plexstream.node.partition.driver import State
+from plexstream.model.messages.address import full, partition_of
+from plexstream.node.partition.service.driver import State
 from plexstream.node.shared import stores
 from plexstream.node.shared.leftovers import store_path
 from plexstream.store import rocks

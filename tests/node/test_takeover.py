@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plexstream.model.snapshot import Piece
+from plexstream.model.journal.snapshot import Piece
 from plexstream.node.partition.sums.snapshots import piece_key, snapshot_key
 
 address = st.from_regex(r"[a-zé]{1,5}/[a-z]{1,5}/[a-z]{1,5}/[a-z0-9 ]{1,5}", fullmatch=True)

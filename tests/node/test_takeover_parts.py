@@ -9,8 +9,8 @@ import pytest
 
 from plexstream.log.base import Record
 from plexstream.model.errors import Fenced, LogUnavailable, StoreUnavailable
-from plexstream.model.journal import Claim, Mark, Partition
-from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.model.journal.journal import Claim, Mark, Partition
+from plexstream.model.journal.snapshot import Piece, Snapshot
 from plexstream.node.partition.sums.history import History
 from plexstream.node.partition.sums.lineage import NOTHING, Lineage, Unfit
 from plexstream.node.partition.sums.snapshots import (

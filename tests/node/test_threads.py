@@ -15,12 +15,12 @@ from installation import wait_until
 import plexstream
 from plexstream.log.base import TopicSpec
 from plexstream.log.installation import Control
+from plexstream.log.kafka.brokers.views import Views
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.kafka.views import Views
-from plexstream.model import threads
-from plexstream.model.threads import LASTING, PASSING, Lasting, kind_of, passing, unwell
-from plexstream.model.topics import Topics
-from plexstream.node.node import Node
+from plexstream.model.process import threads
+from plexstream.model.process.threads import LASTING, PASSING, Lasting, kind_of, passing, unwell
+from plexstream.model.topics.topics import Topics
+from plexstream.node.running.node import Node
 from plexstream.node.setup import topology
 from plexstream.node.setup.config import Config
 from plexstream.node.worker.membership import Membership
@@ -86,7 +86,7 @@ def test_threads_are_started_in_one_place_only():
         for file in root.rglob("*.py")
         if re.search(r"\bThread\(|threading\.Timer\(", file.read_text()) and "testing" not in file.parts
     ]
-    assert sorted(found) == ["inspection/bench.py", "model/threads.py"]
+    assert sorted(found) == ["inspection/bench.py", "model/process/threads.py"]
     assert not LASTING.keys() & PASSING.keys()
     with pytest.raises(ValueError, match="model/threads"):
         passing("unheard-of", print)

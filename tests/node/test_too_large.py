@@ -8,12 +8,12 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from installation import Installation, wait_until
 
 from plexstream.log.base import TopicSpec
-from plexstream.log.kafka import sizes
+from plexstream.log.kafka.brokers import sizes
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.memory import MemoryLog
+from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import CallError, TimedOut, TooLarge
-from plexstream.model.topics import Topics
-from plexstream.node.worker import guard
+from plexstream.model.topics.topics import Topics
+from plexstream.node.worker.health import guard
 from plexstream.schema.codec import decode_dead_letter
 
 APP = """

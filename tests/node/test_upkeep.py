@@ -3,10 +3,10 @@ from __future__ import annotations
 from unittest.mock import Mock, call
 
 from plexstream.model.errors import LogError, LogUnavailable
-from plexstream.model.journal import Inbox, Partition
-from plexstream.node.partition.upkeep import Upkeep
+from plexstream.model.journal.journal import Inbox, Partition
+from plexstream.node.partition.upkeep.upkeep import Upkeep
 from plexstream.processor import Settings
-from plexstream.processor.journal.fold import MAILBOX
+from plexstream.processor.journal.sums.fold import MAILBOX
 
 JOURNAL, MAIL = ("journal", 0), ("mailbox", 0)
 NOTHING_UNSAVED = {"pieces.unsaved.oldest.return_value": None}

@@ -7,15 +7,16 @@ import pytest
 from installation import BANK, PARTITIONS, Installation, wait_until
 
 from plexstream.client import Client
-from plexstream.hosts.native import NativeHost, load_actors
-from plexstream.hosts.native.waiting.effect import NativeEffect
+from plexstream.hosts.load import load_actors
+from plexstream.hosts.native import NativeHost
+from plexstream.hosts.native.waiting.asked.effect import NativeEffect
 from plexstream.log.embedded.log import EmbeddedLog
-from plexstream.log.memory import MemoryAppender, MemoryLog
-from plexstream.model.address import full, partition_of
+from plexstream.log.memory.memory import MemoryAppender, MemoryLog
 from plexstream.model.errors import LogUnavailable, StoreCorrupt
-from plexstream.model.topics import Topics
-from plexstream.node.partition import driver as drivers
-from plexstream.node.partition.driver import Driver, State
+from plexstream.model.messages.address import full, partition_of
+from plexstream.model.topics.topics import Topics
+from plexstream.node.partition.service import driver as drivers
+from plexstream.node.partition.service.driver import Driver, State
 from plexstream.node.setup import topology
 from plexstream.node.shared import repeated
 from plexstream.node.worker import assignment

@@ -6,12 +6,12 @@ from unittest.mock import Mock
 
 import pytest
 
-from plexstream.log.limits import RecordTooLarge
+from plexstream.log.limits.limits import RecordTooLarge
 from plexstream.model.errors import HistoryGone, LogUnavailable, StoreCorrupt, StoreUnavailable
-from plexstream.node.partition.driver import RECLAIM_S, State
+from plexstream.node.partition.service.driver import RECLAIM_S, State
 from plexstream.node.worker import assignment
 from plexstream.node.worker.assignment import Assignment
-from plexstream.node.worker.guard import GONE_S, STORE_S, TOO_LARGE_S, guard
+from plexstream.node.worker.health.guard import GONE_S, STORE_S, TOO_LARGE_S, guard
 
 
 class Driven:

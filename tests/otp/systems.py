@@ -16,7 +16,7 @@ import httpx
 
 from plexstream import Client
 from plexstream.model.errors import call_error
-from plexstream.testing.ports import free_port
+from plexstream.testing.kafka.process.ports import free_port
 from tests.hosts.world import World
 from tests.otp.programs import ALL
 

@@ -13,11 +13,11 @@ SOURCES = {
     "plexstream.processor.plain._journal": "plexstream/processor/plain/_journal.c",
     "plexstream.processor.plain._mailbox": "plexstream/processor/plain/_mailbox.c",
     "plexstream.processor.plain._restore": "plexstream/processor/plain/_restore.c",
-    "plexstream.hosts.native._turn": "plexstream/hosts/native/_turn.c",
-    "plexstream.hosts.native._plain": "plexstream/hosts/native/_plain.c",
+    "plexstream.hosts.native.plain._turn": "plexstream/hosts/native/plain/_turn.c",
+    "plexstream.hosts.native.data._plain": "plexstream/hosts/native/data/_plain.c",
     "plexstream.schema._compiled": "plexstream/schema/_compiled.c",
-    "plexstream.node.lanes._mails": "plexstream/node/lanes/_mails.c",
-    "plexstream.log._records": "plexstream/log/_records.c",
+    "plexstream.node.lanes.records._mails": "plexstream/node/lanes/records/_mails.c",
+    "plexstream.log.memory._records": "plexstream/log/memory/_records.c",
 }
 MUTANTS = {
     "repetitions are taken": ("_mailbox", "return m->origin_seq > seq ||", "return 1 ||"),
@@ -94,7 +94,7 @@ def build(name, folder, *flags, change=None):
         assert text.count(change[0]) == 1, f"{change[0]!r} stands {text.count(change[0])} times in {source}"
         text = text.replace(*change)
     changed = folder / source.name
-    changed.write_text(re.sub(r'"[./]+model/(\w+\.h)"', r'"\1"', text))
+    changed.write_text(re.sub(r'"[./]+model/process/(\w+\.h)"', r'"\1"', text))
     include = [f"-I{sysconfig.get_path('include')}", f"-I{ROOT / 'plexstream/model'}"]
     target = folder / f"{name}.so"
     command = [COMPILER, "-shared", "-fPIC", "-O1", "-g", *flags, *include, str(changed), "-o", str(target)]

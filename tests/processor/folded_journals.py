@@ -5,7 +5,7 @@ from random import Random
 
 from plexstream.log.base import Record
 from plexstream.model.errors import Malformed
-from plexstream.model.journal import Change, Claim, Out, Partition, Turn
+from plexstream.model.journal.journal import Change, Claim, Out, Partition, Turn
 from plexstream.processor import Restore
 from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec

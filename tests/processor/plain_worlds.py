@@ -13,10 +13,10 @@ from plexstream import Reject, Retry, actor, handler, host, init_handler, state,
 from plexstream.hosts.native import NativeHost
 from plexstream.log.base import Record
 from plexstream.model.errors import Malformed
-from plexstream.model.journal import Claim, Mark, Partition
-from plexstream.model.message import ASK, TELL, Envelope
-from plexstream.model.topics import Topics
-from plexstream.node.lanes.mailing import all_mails
+from plexstream.model.journal.journal import Claim, Mark, Partition
+from plexstream.model.messages.message import ASK, TELL, Envelope
+from plexstream.model.topics.topics import Topics
+from plexstream.node.lanes.records.mailing import all_mails
 from plexstream.node.partition.sums.snapshots import split_fields
 from plexstream.processor import BadRecord, Processor, Restore, Settings
 from plexstream.processor.state.pieces import Pieces

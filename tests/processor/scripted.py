@@ -3,8 +3,8 @@
 import json
 
 from plexstream.model.host import Result, RetryInfo, TypeInfo
-from plexstream.model.journal import Change, Claim, Out, OutKind
-from plexstream.model.message import ASK, TELL, Envelope
+from plexstream.model.journal.journal import Change, Claim, Out, OutKind
+from plexstream.model.messages.message import ASK, TELL, Envelope
 from plexstream.processor import Processor, Restore, Settings
 from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec
@@ -96,7 +96,7 @@ class Bench:
 
     @staticmethod
     def partition():
-        from plexstream.model.journal import Partition
+        from plexstream.model.journal.journal import Partition
 
         return Partition()
 

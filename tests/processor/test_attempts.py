@@ -7,9 +7,9 @@ import pytest
 from world import World
 
 from plexstream import actor, handler, host, state
-from plexstream.model.address import full
-from plexstream.model.attempt import FIELD
-from plexstream.model.message import TELL, Envelope
+from plexstream.model.journal.attempt import FIELD
+from plexstream.model.messages.address import full
+from plexstream.model.messages.message import TELL, Envelope
 from plexstream.sdk.spec import Retry
 
 TRIED = []

@@ -2,8 +2,8 @@
 
 from scripted import Bench, ask, tell
 
-from plexstream.model.journal import Claim, Mark, Partition
-from plexstream.processor.journal.fold import Fold
+from plexstream.model.journal.journal import Claim, Mark, Partition
+from plexstream.processor.journal.sums.fold import Fold
 from plexstream.schema import codec
 
 

@@ -7,7 +7,7 @@ from scripted import (
 )  # fmt: skip
 
 from plexstream.model.errors import Fenced
-from plexstream.model.journal import Claim, Partition
+from plexstream.model.journal.journal import Claim, Partition
 from plexstream.processor import Fold
 
 

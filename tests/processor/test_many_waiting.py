@@ -6,8 +6,8 @@ import pytest
 from world import World
 
 from plexstream import actor, handler, host, state
-from plexstream.model.message import TELL, Envelope
-from plexstream.processor import limits
+from plexstream.model.messages.message import TELL, Envelope
+from plexstream.processor.waiting import limits
 
 MANY = 20_000
 KEPT = 5_000

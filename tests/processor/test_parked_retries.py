@@ -7,12 +7,12 @@ import pytest
 from world import World
 
 from plexstream import Reject, actor, handler, host, state, state_map
-from plexstream.inspection.invocations import RETRIES, pending, retried
-from plexstream.model.address import full
-from plexstream.model.attempt import FIELD
-from plexstream.model.journal import OutKind
-from plexstream.model.message import TELL, Envelope
-from plexstream.model.snapshot import Piece
+from plexstream.inspection.views.invocations import RETRIES, pending, retried
+from plexstream.model.journal.attempt import FIELD
+from plexstream.model.journal.journal import OutKind
+from plexstream.model.journal.snapshot import Piece
+from plexstream.model.messages.address import full
+from plexstream.model.messages.message import TELL, Envelope
 from plexstream.sdk.spec import Retry
 
 HOUR = 3600

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plexstream.model.journal import (
+from plexstream.model.journal.journal import (
     MEANWHILE,
     Begin,
     Change,
@@ -21,12 +21,12 @@ from plexstream.model.journal import (
     Step,
     Turn,
 )
-from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.processor.journal.fold import Fold
-from plexstream.processor.journal.inbox import InboxState
+from plexstream.model.journal.snapshot import Piece, Snapshot
 from plexstream.processor.journal.outbox import Lane, Outbox
+from plexstream.processor.journal.sums.fold import Fold
+from plexstream.processor.journal.sums.inbox import InboxState
 from plexstream.processor.state.core import join_fields
-from plexstream.processor.state.kept import outcome_of
+from plexstream.processor.state.histories.kept import outcome_of
 from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore

@@ -12,9 +12,9 @@ import plain_worlds
 import pytest
 from compiled_parts import COMPILER, MUTANTS, SANITIZED, SOURCES, build, build_mutant, run, sanitizers
 
-from plexstream.model.message import ASK, TELL, Envelope
-from plexstream.model.topics import Topics
-from plexstream.node.lanes.mailing import all_mails
+from plexstream.model.messages.message import ASK, TELL, Envelope
+from plexstream.model.topics.topics import Topics
+from plexstream.node.lanes.records.mailing import all_mails
 
 PROGRAM = Path(__file__).parent / "plain_worlds.py"
 SEEDS = 60

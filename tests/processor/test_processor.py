@@ -23,8 +23,8 @@ from scripted import (
 )  # fmt: skip
 
 from plexstream.model.host import Result
-from plexstream.model.journal import Change, Mark, Out, Turn
-from plexstream.model.message import Envelope
+from plexstream.model.journal.journal import Change, Mark, Out, Turn
+from plexstream.model.messages.message import Envelope
 from plexstream.processor import BadRecord
 
 

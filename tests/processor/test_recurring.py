@@ -5,7 +5,7 @@ import json
 from scripted import A, Bench, Host, fails, outs, tell, timer
 
 from plexstream.model.host import CronInfo, Result
-from plexstream.model.journal import REJECTED, Out, OutKind, Turn
+from plexstream.model.journal.journal import REJECTED, Out, OutKind, Turn
 from plexstream.model.schedule import Schedule, text_of
 
 TIMER, CANCEL, DEAD, TICK = (

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted import A, B, Bench, Host, fails, tell
 
-from plexstream.model.journal import Inbox, Mark, Partition, Span
-from plexstream.processor.journal.fold import Fold, InboxFold
-from plexstream.processor.journal.inbox import InboxState
-from plexstream.processor.journal.spans import done_of, holds, joined, single, without
+from plexstream.model.journal.journal import Inbox, Mark, Partition, Span
+from plexstream.processor.journal.sums.fold import Fold, InboxFold
+from plexstream.processor.journal.sums.inbox import InboxState
+from plexstream.processor.journal.sums.spans import done_of, holds, joined, single, without
 from plexstream.schema import codec
 
 offsets = st.sets(st.integers(0, 40))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plexstream.model.journal import Out, OutKind, Turn
-from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.model.journal.journal import Out, OutKind, Turn
+from plexstream.model.journal.snapshot import Piece, Snapshot
 from plexstream.processor.state import timers as module
 from plexstream.processor.state.pieces import Pieces
 from plexstream.processor.state.timers import Timers

@@ -5,7 +5,7 @@ from world import World
 
 from plexstream import actor, handler, host, state
 from plexstream.model.errors import CallError
-from plexstream.model.journal import DONE
+from plexstream.model.journal.journal import DONE
 from plexstream.sdk.spec import Retry
 
 FAILS = {}

@@ -2,27 +2,27 @@
 
 from mutations import revive_forgets_answers_with_timeouts
 
-from plexstream.hosts.native.waiting.promises import NO_ENTRY, Promises
+from plexstream.hosts.native.waiting.asked.promises import NO_ENTRY, Promises
 from plexstream.hosts.system.steps import Steps
 from plexstream.hosts.system.tree import Tree
 from plexstream.model.host import Result
-from plexstream.model.life import EXIT, SIGNALS, START
+from plexstream.model.journal.life import EXIT, SIGNALS, START
 from plexstream.processor.actors.actors import Actors
-from plexstream.processor.actors.expiry import Expiry
-from plexstream.processor.actors.lives import Lives
+from plexstream.processor.actors.lives.lives import Lives
+from plexstream.processor.actors.times.expiry import Expiry
 from plexstream.processor.mailbox import failures
 from plexstream.processor.mailbox.door import Door
 from plexstream.processor.mailbox.failures import Failures
-from plexstream.processor.mailbox.queues import Queues
-from plexstream.processor.state.histories import Histories
+from plexstream.processor.mailbox.later.queues import Queues
+from plexstream.processor.state.histories.histories import Histories
 from plexstream.processor.waiting.course import endings, lifecycle
 from plexstream.processor.waiting.course.endings import Endings
 from plexstream.processor.waiting.events.answers import Answers
 from plexstream.processor.waiting.invocation.invocation import Invocation
 from plexstream.processor.waiting.invocation.journal import Journal
-from plexstream.sdk.clocks import MEMORY, Clocks
-from plexstream.sdk.machine import Machine
-from plexstream.sdk.savepoint import Savepoint
+from plexstream.sdk.machines.clocks import MEMORY, Clocks
+from plexstream.sdk.machines.machine import Machine
+from plexstream.sdk.running.savepoint import Savepoint
 
 
 def poison_counts_the_waiting(patch):
@@ -30,7 +30,7 @@ def poison_counts_the_waiting(patch):
 
 
 def silent_trials_stay_suspects(patch):
-    patch.setattr("plexstream.processor.journal.fold.InboxFold.has", lambda self, offset: False)
+    patch.setattr("plexstream.processor.journal.sums.fold.InboxFold.has", lambda self, offset: False)
 
 
 def runs_inherit_steps(patch):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
-from plexstream.model.journal import (
+from plexstream.model.journal.journal import (
     Begin,
     Change,
     Claim,
@@ -19,9 +19,10 @@ from plexstream.model.journal import (
     Step,
     Turn,
 )
-from plexstream.model.message import DeadLetter, Envelope
-from plexstream.model.snapshot import Snapshot
-from plexstream.schema import codec, envelope, journal, snapshot
+from plexstream.model.journal.snapshot import Snapshot
+from plexstream.model.messages.message import DeadLetter, Envelope
+from plexstream.schema import codec
+from plexstream.schema.records import envelope, journal, snapshot
 
 text = st.text(max_size=20) | st.sampled_from(["", "x" * 63, "x" * 64, "é" * 4100, "mailbox"])
 blob = st.binary(max_size=20) | st.sampled_from(

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from records import CODECS, STRATEGIES, TWINS, WAYS, plain
 
-from plexstream.model.compiled import WANTED
 from plexstream.model.errors import Malformed
-from plexstream.model.journal import Out, Turn
-from plexstream.model.message import Envelope
+from plexstream.model.journal.journal import Out, Turn
+from plexstream.model.messages.message import Envelope
+from plexstream.model.process.compiled import WANTED
 from plexstream.schema import avro
 from plexstream.schema.codec import COMPILED, decode_journal, encode_envelope, encode_journal, is_claim
-from plexstream.schema.varint import long, read
+from plexstream.schema.records.varint import long, read
 
 IDS = [name if codec is CODECS[name] else f"{name}, Python" for name, codec in WAYS]
 each_way = pytest.mark.parametrize(("name", "codec"), WAYS, ids=IDS)

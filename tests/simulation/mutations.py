@@ -3,36 +3,36 @@
 from collections import deque
 
 from plexstream.log.base import Ack
-from plexstream.log.memory import MemoryLog
-from plexstream.model import idempotency
-from plexstream.model.journal import DONE, Claim, CommandKind, Inbox, Step, Turn
-from plexstream.model.message import ASK
-from plexstream.model.snapshot import Piece
+from plexstream.log.memory.memory import MemoryLog
+from plexstream.model.journal.journal import DONE, Claim, CommandKind, Inbox, Step, Turn
+from plexstream.model.journal.snapshot import Piece
+from plexstream.model.messages import idempotency
+from plexstream.model.messages.message import ASK
 from plexstream.node.ingest.feed import Feed
-from plexstream.node.ingest.source import Source
-from plexstream.node.partition.driver import Driver
-from plexstream.node.partition.relay import Relay, _Way
-from plexstream.node.partition.service import Service
+from plexstream.node.ingest.sources.source import Source
+from plexstream.node.partition.outgoing.relay import Relay, _Way
+from plexstream.node.partition.service.driver import Driver
+from plexstream.node.partition.service.service import Service
 from plexstream.node.partition.sums import lineage
 from plexstream.node.partition.sums.lineage import Comparison
 from plexstream.node.partition.takeover import takeover
 from plexstream.node.partition.takeover.takeover import Takeover
-from plexstream.node.partition.upkeep import Upkeep
+from plexstream.node.partition.upkeep.upkeep import Upkeep
 from plexstream.processor import Processor
 from plexstream.processor.actors import actors, refusals
-from plexstream.processor.actors.lives import Lives
+from plexstream.processor.actors.lives.lives import Lives
+from plexstream.processor.actors.lives.signals import Ruling
 from plexstream.processor.actors.refusals import Refusals
-from plexstream.processor.actors.signals import Ruling
 from plexstream.processor.journal import turns
-from plexstream.processor.journal.fold import Fold, InboxFold
-from plexstream.processor.journal.inbox import InboxState
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.journal.restore import Restore
+from plexstream.processor.journal.sums.fold import Fold, InboxFold
+from plexstream.processor.journal.sums.inbox import InboxState
 from plexstream.processor.mailbox import door, failures
 from plexstream.processor.mailbox.care import Care
 from plexstream.processor.mailbox.door import Door
-from plexstream.processor.state.histories import Histories
-from plexstream.processor.state.history import NOTED
+from plexstream.processor.state.histories.histories import Histories
+from plexstream.processor.state.histories.history import NOTED
 from plexstream.processor.state.pieces import Pieces
 from plexstream.processor.state.timers import Timers
 from plexstream.processor.waiting.course import endings, lifecycle
@@ -45,10 +45,10 @@ from plexstream.processor.waiting.invocation.invocation import no_cause
 from plexstream.processor.waiting.invocation.journal import Journal
 from plexstream.processor.waiting.invocation.machine import State
 from plexstream.store.memory import MemoryStore
-from plexstream.testing.simulation import log as simulated_log
-from plexstream.testing.simulation import network
-from plexstream.testing.simulation.log import SimTransaction
-from plexstream.testing.simulation.network import SimProducer
+from plexstream.testing.simulation.network import log as simulated_log
+from plexstream.testing.simulation.network import network
+from plexstream.testing.simulation.network.log import SimTransaction
+from plexstream.testing.simulation.network.network import SimProducer
 
 
 def reading_rule_ignored(patch):

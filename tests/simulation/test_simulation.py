@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from plexstream.hosts.native.compiled import INVOKER
+from plexstream.hosts.native.plain.compiled import INVOKER
 from plexstream.testing.simulation import Simulation
-from plexstream.testing.simulation.many import command, run_many
+from plexstream.testing.simulation.run.many import command, run_many
 
 SEEDS = 2000
 PROCESSES = 2

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from plexstream.testing.simulation.disk import Disk
-from plexstream.testing.simulation.schedule import Simulation
+from plexstream.testing.simulation.process.disk import Disk
+from plexstream.testing.simulation.run.schedule import Simulation
 
 SEEDS = range(900, 930)
 

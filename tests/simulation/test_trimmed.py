@@ -6,15 +6,15 @@ from random import Random
 import pytest
 
 from plexstream.log.base import TopicSpec
-from plexstream.model.message import TELL, Envelope
-from plexstream.model.topics import COPARTITIONED, Topics
-from plexstream.node.partition.driver import State
+from plexstream.model.messages.message import TELL, Envelope
+from plexstream.model.topics.topics import COPARTITIONED, Topics
+from plexstream.node.partition.service.driver import State
 from plexstream.node.partition.takeover.ground import Phase
 from plexstream.processor import Settings
 from plexstream.schema.codec import encode_envelope
-from plexstream.testing.simulation.actors import make_host
-from plexstream.testing.simulation.network import Network
-from plexstream.testing.simulation.process import PHASES, SimProcess
+from plexstream.testing.simulation.cast.actors import make_host
+from plexstream.testing.simulation.network.network import Network
+from plexstream.testing.simulation.process.process import PHASES, SimProcess
 
 TOPICS = Topics("s.")
 JOURNAL = (TOPICS.journal, 0)

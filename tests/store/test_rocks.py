@@ -8,7 +8,7 @@ import time
 import pytest
 
 from plexstream.model.errors import StoreInUse
-from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.model.journal.snapshot import Piece, Snapshot
 from plexstream.store.rocks import RocksStore, open_or_rebuild
 
 

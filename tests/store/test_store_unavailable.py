@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 from plexstream.model.errors import StoreCorrupt, StoreInUse, StoreUnavailable
-from plexstream.model.journal import Partition
+from plexstream.model.journal.journal import Partition
 from plexstream.node.partition.sums.snapshots import PARTITION_KEY, partition_piece
 from plexstream.store import rocks
 from plexstream.store.rocks import RocksStore, open_or_rebuild
@@ -18,7 +18,7 @@ COMMON = """
 import os, resource, sys
 from pathlib import Path
 from plexstream.model.errors import StoreUnavailable
-from plexstream.model.journal import Partition
+from plexstream.model.journal.journal import Partition
 from plexstream.node.partition.sums.snapshots import PARTITION_KEY, partition_piece
 from plexstream.store.rocks import RocksStore, open_or_rebuild
 

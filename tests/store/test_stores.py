@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rocksdict import Options, Rdict
 
 from plexstream.model.errors import StoreCorrupt
-from plexstream.model.snapshot import Snapshot
+from plexstream.model.journal.snapshot import Snapshot
 from plexstream.schema.codec import encode_snapshot
 from plexstream.store.keys import after, decode_due, encode_due, encode_key, prefix
 from plexstream.store.memory import MemoryStore

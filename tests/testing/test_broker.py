@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from plexstream.testing.broker import LocalBroker
+from plexstream.testing.kafka.broker import LocalBroker
 
 
 def create(address, topic, partitions=1):
@@ -105,7 +105,7 @@ def test_a_broker_that_cannot_start_says_why(tmp_path):
 def test_the_broker_dies_with_its_starter():
     program = """
 import time
-from plexstream.testing.broker import LocalBroker
+from plexstream.testing.kafka.broker import LocalBroker
 broker = LocalBroker().start()
 print(broker.pid, broker.folder, flush=True)
 time.sleep(60)

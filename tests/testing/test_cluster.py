@@ -12,9 +12,9 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from plexstream.testing.cluster import Cut, LocalCluster
 from plexstream.testing.errors import KafkaUnavailableError
-from plexstream.testing.requests import METADATA, ask, cluster_state
+from plexstream.testing.kafka.cluster import Cut, LocalCluster
+from plexstream.testing.kafka.speaking.requests import METADATA, ask, cluster_state
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -127,7 +127,7 @@ def test_cut_off_from_peers(cluster):
 def test_all_ends_with_the_starter():
     program = """
 import time
-from plexstream.testing.cluster import LocalCluster
+from plexstream.testing.kafka.cluster import LocalCluster
 cluster = LocalCluster().start()
 print(cluster.folder, cluster._ways._wires._process.pid, *map(cluster.pid, cluster.brokers), flush=True)
 time.sleep(60)

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from plexstream.testing import ports
+from plexstream.testing.kafka.process import ports
 
 
 def test_a_port_is_given_once_and_never_one_that_somebody_listens_on(monkeypatch):

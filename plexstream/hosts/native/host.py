@@ -11,31 +11,31 @@ from typing import Any
 from greenlet import greenlet
 
 from plexstream.hosts.native.actor.instance import FieldEntries, Instance
-from plexstream.hosts.native.compiled import INVOKER
 from plexstream.hosts.native.data.arguments import WrongArguments
 from plexstream.hosts.native.data.values import encode_value
 from plexstream.hosts.native.declarations.prepared import Type
-from plexstream.hosts.native.history.plan import plan_of
+from plexstream.hosts.native.plain.compiled import INVOKER
 from plexstream.hosts.native.turn.aside import stand_beside
 from plexstream.hosts.native.turn.beside import Beside, first_sight
 from plexstream.hosts.native.turn.failures import failure
+from plexstream.hosts.native.turn.history.plan import plan_of
 from plexstream.hosts.native.turn.hook import run_hook
 from plexstream.hosts.native.turn.turn import Turn
+from plexstream.hosts.native.waiting.asked.ends import NeedsGreenlet
 from plexstream.hosts.native.waiting.dropped import close, drive
-from plexstream.hosts.native.waiting.ends import NeedsGreenlet
 from plexstream.hosts.native.waiting.going import go_on, resume, wait_or_go_on
 from plexstream.hosts.native.waiting.outcome import fail, finish, foreign, where
 from plexstream.hosts.native.waiting.replay import Replay, init_ran, new_task
 from plexstream.hosts.native.waiting.task import Task, task_of, waiting_of
 from plexstream.model.host import Outcome, PlainInvoke, Reader, Result, TypeInfo
-from plexstream.model.journal import Begin, Change, Completion, Out, OutKind, Step
-from plexstream.model.life import SIGNALS, START, STOP, call_name
-from plexstream.model.message import ASK
-from plexstream.model.text import said
-from plexstream.model.workflow import RESULT, WORKFLOW
-from plexstream.sdk.current import current
+from plexstream.model.journal.journal import Begin, Change, Completion, Out, OutKind, Step
+from plexstream.model.journal.life import SIGNALS, START, STOP, call_name
+from plexstream.model.journal.workflow import RESULT, WORKFLOW
+from plexstream.model.messages.message import ASK
+from plexstream.model.messages.text import said
+from plexstream.sdk.host.waiting import Waitable
+from plexstream.sdk.running.current import current
 from plexstream.sdk.spec import ActorType
-from plexstream.sdk.waiting import Waitable
 
 _new = tuple.__new__  # a named tuple's own costs twice the time
 _TELL, _EMIT = OutKind.TELL.value, OutKind.EMIT.value

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from plexstream.hosts.system.acts import Acts
-from plexstream.hosts.system.children import Node, node_of
-from plexstream.hosts.system.crew import Crew
-from plexstream.hosts.system.state import Head, Step
-from plexstream.sdk.supervision import Child, Supervisor
+from plexstream.hosts.system.children.acts import Acts
+from plexstream.hosts.system.children.children import Node, node_of
+from plexstream.hosts.system.children.crew import Crew
+from plexstream.hosts.system.children.state import Head, Step
+from plexstream.sdk.host.supervision import Child, Supervisor
 
 
 class Changes(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import MutableSequence
 from typing import Any
 
-from plexstream.hosts.system.children import Children, Node
-from plexstream.hosts.system.crew import is_active
-from plexstream.hosts.system.state import Event, Head, Step
+from plexstream.hosts.system.children.children import Children, Node
+from plexstream.hosts.system.children.crew import is_active
+from plexstream.hosts.system.children.state import Event, Head, Step
 
 
 def take_over(

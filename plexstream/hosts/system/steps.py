@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence
 
-from plexstream.hosts.system.acts import Acts
-from plexstream.hosts.system.children import FOR_EVER, Node
-from plexstream.hosts.system.crew import AT_REST, Crew, is_active
-from plexstream.hosts.system.state import Head, Step
+from plexstream.hosts.system.children.acts import Acts
+from plexstream.hosts.system.children.children import FOR_EVER, Node
+from plexstream.hosts.system.children.crew import AT_REST, Crew, is_active
+from plexstream.hosts.system.children.state import Head, Step
 
 _BULK = ("stop all", "start all", "nothing")
 

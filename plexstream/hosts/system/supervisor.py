@@ -6,22 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from plexstream.hosts.system.acts import NOBODY
-from plexstream.hosts.system.children import Children, Node
+from plexstream.hosts.system.children.acts import NOBODY
+from plexstream.hosts.system.children.children import Children, Node
+from plexstream.hosts.system.children.state import Event, Head, Step
 from plexstream.hosts.system.legacy import take_over
-from plexstream.hosts.system.state import Event, Head, Step
 from plexstream.hosts.system.tree import Tree
 from plexstream.model.errors import TooLarge
-from plexstream.model.life import KILL, KILLED, SHUTDOWN, START, STOP
-from plexstream.sdk.collections import StateList, StateMap
-from plexstream.sdk.current import current
-from plexstream.sdk.declare import actor, handler, init_handler
+from plexstream.model.journal.life import KILL, KILLED, SHUTDOWN, START, STOP
+from plexstream.sdk.declaring.declare import actor, handler, init_handler
+from plexstream.sdk.declaring.fields import state, state_list, state_map
 from plexstream.sdk.errors import DeclarationError, Reject
-from plexstream.sdk.fields import state, state_list, state_map
-from plexstream.sdk.host import TurnApi, host
+from plexstream.sdk.host.host import TurnApi, host
+from plexstream.sdk.host.steps import MAX_SLEEP
+from plexstream.sdk.host.supervision import TYPE, parse_child, parse_supervisor
+from plexstream.sdk.running.collections import StateList, StateMap
+from plexstream.sdk.running.current import current
 from plexstream.sdk.spec import Retry
-from plexstream.sdk.steps import MAX_SLEEP
-from plexstream.sdk.supervision import TYPE, parse_child, parse_supervisor
 
 _LONGEST_REF = 48
 """Bytes of what names a life, more than there ever are."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import MutableSequence
 from itertools import islice
 
-from plexstream.hosts.system.acts import Acts
-from plexstream.hosts.system.children import Children, Node, node_of
-from plexstream.hosts.system.crew import AT_REST, Crew
+from plexstream.hosts.system.children.acts import Acts
+from plexstream.hosts.system.children.children import Children, Node, node_of
+from plexstream.hosts.system.children.crew import AT_REST, Crew
+from plexstream.hosts.system.children.state import Event, Head, Step
 from plexstream.hosts.system.declared import Declared
-from plexstream.hosts.system.state import Event, Head, Step
 from plexstream.hosts.system.steps import Steps
-from plexstream.model.life import NORMAL, SHUTDOWN
-from plexstream.sdk.supervision import Child, Supervisor, check_significant
+from plexstream.model.journal.life import NORMAL, SHUTDOWN
+from plexstream.sdk.host.supervision import Child, Supervisor, check_significant
 
 
 class Tree:

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from plexstream.log.base import Ack, Item, Place, appended
-from plexstream.log.embedded.committer import Committer
-from plexstream.log.embedded.janitor import Janitor
-from plexstream.log.embedded.storage import Storage
-from plexstream.log.local import TxnRecord
+from plexstream.log.embedded.storage.storage import Storage
+from plexstream.log.embedded.threads.committer import Committer
+from plexstream.log.embedded.threads.janitor import Janitor
+from plexstream.log.memory.local import TxnRecord
 from plexstream.model.errors import LogError
 
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from plexstream.log.base import Place, TopicSpec
-from plexstream.log.embedded import disk
 from plexstream.log.embedded.clients import EmbeddedAppender, EmbeddedTransaction
-from plexstream.log.embedded.committer import Committer
-from plexstream.log.embedded.janitor import Janitor
-from plexstream.log.embedded.storage import Storage
-from plexstream.log.local import LocalReader
+from plexstream.log.embedded.files import disk
+from plexstream.log.embedded.storage.storage import Storage
+from plexstream.log.embedded.threads.committer import Committer
+from plexstream.log.embedded.threads.janitor import Janitor
+from plexstream.log.memory.local import LocalReader
 
 
 class EmbeddedLog:

@@ -17,21 +17,21 @@ from confluent_kafka import (
 from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource, OffsetSpec
 
 from plexstream.log.base import AS_THE_BROKERS_DO, Place, Replication, TopicSpec, believed, known_offset
-from plexstream.log.kafka.admin import MISSING_S, Admin, Question
-from plexstream.log.kafka.appender import KafkaAppender
-from plexstream.log.kafka.creation import Creation
-from plexstream.log.kafka.pace import PacedAppender
-from plexstream.log.kafka.reader import KafkaReader
-from plexstream.log.kafka.settings import (
+from plexstream.log.kafka.appending.appender import KafkaAppender
+from plexstream.log.kafka.appending.pace import PacedAppender
+from plexstream.log.kafka.appending.transaction import KafkaTransaction
+from plexstream.log.kafka.brokers.admin import MISSING_S, Admin, Question
+from plexstream.log.kafka.brokers.creation import Creation
+from plexstream.log.kafka.brokers.sizes import LEAST, Sizes
+from plexstream.log.kafka.brokers.views import Views
+from plexstream.log.kafka.common.settings import (
     BATCH_BYTES,
     check_settings,
     logger,
 )
-from plexstream.log.kafka.sizes import LEAST, Sizes
-from plexstream.log.kafka.transaction import KafkaTransaction
-from plexstream.log.kafka.views import Views
-from plexstream.log.limits import DEFAULT_MAX_BYTES
-from plexstream.log.local import check_new, check_same, check_trim, missing
+from plexstream.log.kafka.reading.reader import KafkaReader
+from plexstream.log.limits.limits import DEFAULT_MAX_BYTES
+from plexstream.log.memory.local import check_new, check_same, check_trim, missing
 from plexstream.model.errors import LogError, LogUnavailable, Refused, TopicMissing
 
 _NO_ID = str(Uuid(0, 0))  # from brokers that do not give topics ids

@@ -2,7 +2,7 @@
  * Records of a source as messages, in the plain case: the record's key is the actor's id, and its value the arguments.
  * `feed.py` and `feeding.py` say what is right; a record that is not plain is left to them, and they go on here behind it.
  */
-#include "../../model/slots.h"
+#include "../../model/process/slots.h"
 #include <stdint.h>
 #include <string.h>
 

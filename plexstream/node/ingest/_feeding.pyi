@@ -2,7 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 from plexstream.log.base import Place, Record
-from plexstream.model.message import Envelope
+from plexstream.model.messages.message import Envelope
 
 def sort(
     records: list[Record],

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from plexstream.log.base import Record
-from plexstream.model.address import DEFAULT_NAMESPACE, DEFAULT_TENANT
-from plexstream.model.message import TELL, Envelope
-from plexstream.model.text import said, shown, words
+from plexstream.model.messages.address import DEFAULT_NAMESPACE, DEFAULT_TENANT
+from plexstream.model.messages.message import TELL, Envelope
+from plexstream.model.messages.text import said, shown, words
 from plexstream.sdk.spec import Subscription
 
 _SHOWN = 100

@@ -8,14 +8,14 @@ from itertools import groupby
 from operator import itemgetter
 
 from plexstream.log.base import Appender, Item, Place, Record
-from plexstream.log.limits import RecordTooLarge
-from plexstream.model.address import partition_of
-from plexstream.model.compiled import WANTED
+from plexstream.log.limits.limits import RecordTooLarge
 from plexstream.model.errors import LogError
-from plexstream.model.message import Envelope
-from plexstream.model.text import said
+from plexstream.model.messages.address import partition_of
+from plexstream.model.messages.message import Envelope
+from plexstream.model.messages.text import said
+from plexstream.model.process.compiled import WANTED
 from plexstream.node.ingest.feed import Feed
-from plexstream.node.ingest.source import Source, Stage
+from plexstream.node.ingest.sources.source import Source, Stage
 from plexstream.schema.codec import compiled_encode, encode_envelope
 
 try:

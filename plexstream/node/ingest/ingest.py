@@ -16,16 +16,16 @@ from typing import TypeVar, cast
 from plexstream.log.base import Ack, Appender, Log, Place, Reader, Record
 from plexstream.log.installation import Control
 from plexstream.model.errors import LogError, Shortened
-from plexstream.model.threads import Lasting
-from plexstream.model.topics import Topics
-from plexstream.node.ingest import sources
-from plexstream.node.ingest.belief import AnotherLife
+from plexstream.model.process.threads import Lasting
+from plexstream.model.topics.topics import Topics
 from plexstream.node.ingest.feed import Feed
 from plexstream.node.ingest.feeding import Feeding
-from plexstream.node.ingest.positions import Positions
-from plexstream.node.ingest.source import Source, Stage
-from plexstream.node.ingest.sources import Sources
-from plexstream.node.ingest.subscribed import Subscribed
+from plexstream.node.ingest.sources import sources
+from plexstream.node.ingest.sources.belief import AnotherLife
+from plexstream.node.ingest.sources.positions import Positions
+from plexstream.node.ingest.sources.source import Source, Stage
+from plexstream.node.ingest.sources.sources import Sources
+from plexstream.node.ingest.sources.subscribed import Subscribed
 from plexstream.node.shared.desk import Desk, Questions
 from plexstream.sdk.spec import ActorType
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from plexstream.log.base import Log, Place, Transaction
 from plexstream.model.errors import Fenced, LogError, LogUnavailable
-from plexstream.node.lanes.encode import Output
+from plexstream.node.lanes.records.encode import Output
 from plexstream.schema.codec import is_claim
 
 READ_LIMIT = 5_000

@@ -7,11 +7,11 @@ from collections import deque
 
 from plexstream.log.base import Log, Place
 from plexstream.model.errors import Fenced, LogError, Refused
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.lanes.channel import Channel
-from plexstream.node.lanes.encode import Output, dead_letters
-from plexstream.node.lanes.leaving import Saved, TurnQueue
-from plexstream.node.lanes.letters import Letters, Part
+from plexstream.node.lanes.leaving.leaving import Saved, TurnQueue
+from plexstream.node.lanes.records.encode import Output, dead_letters
+from plexstream.node.lanes.records.letters import Letters, Part
 from plexstream.node.setup.topology import dead_letter_topic
 
 MAX_LETTERS = 1_000

@@ -16,14 +16,14 @@ from functools import partial
 
 from plexstream.log.base import Log
 from plexstream.model.errors import Fenced, LogError
-from plexstream.model.journal import Step, Turn
-from plexstream.model.threads import Lasting
-from plexstream.model.topics import Topics
+from plexstream.model.journal.journal import Step, Turn
+from plexstream.model.process.threads import Lasting
+from plexstream.model.topics.topics import Topics
 from plexstream.node.lanes.channel import Channel
-from plexstream.node.lanes.encode import Output
 from plexstream.node.lanes.keeping import Keeping
-from plexstream.node.lanes.leaving import Saved
+from plexstream.node.lanes.leaving.leaving import Saved
 from plexstream.node.lanes.outputs import Outputs
+from plexstream.node.lanes.records.encode import Output
 
 _log = logging.getLogger("plexstream.node")
 

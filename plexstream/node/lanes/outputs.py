@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 
 from plexstream.log.base import Log, Place
 from plexstream.model.errors import Fenced, LogError, Refused
-from plexstream.model.journal import OutKind, Step, Turn
-from plexstream.model.topics import Topics
+from plexstream.model.journal.journal import OutKind, Step, Turn
+from plexstream.model.topics.topics import Topics
 from plexstream.node.lanes.channel import Channel
-from plexstream.node.lanes.encode import Output, refused_output
-from plexstream.node.lanes.gathered import outputs
 from plexstream.node.lanes.keeping import Keeping
-from plexstream.node.lanes.leaving import Saved, TurnQueue
-from plexstream.node.lanes.letters import Letters
+from plexstream.node.lanes.leaving.gathered import outputs
+from plexstream.node.lanes.leaving.leaving import Saved, TurnQueue
+from plexstream.node.lanes.records.encode import Output, refused_output
+from plexstream.node.lanes.records.letters import Letters
 from plexstream.node.setup.topology import output
 
 _log = logging.getLogger("plexstream.node")

@@ -45,10 +45,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
-from plexstream.edge.limits import LIMITS, HttpLimits
+from plexstream.edge.http.limits import LIMITS, HttpLimits
 from plexstream.log.base import Replication
 from plexstream.model.errors import ConfigError
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.processor import Settings
 
 FILE_NAME = "plexstream.toml"

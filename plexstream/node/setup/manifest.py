@@ -31,11 +31,11 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import NamedTuple
 
-from plexstream.edge.calls import Calls
+from plexstream.edge.calls.calls import Calls
 from plexstream.model.errors import CallError, ConfigError, PlexstreamError
-from plexstream.model.threads import Lasting
+from plexstream.model.process.threads import Lasting
 from plexstream.sdk.errors import DeclarationError
-from plexstream.sdk.supervision import TYPE, Supervisor, parse_supervisor
+from plexstream.sdk.host.supervision import TYPE, Supervisor, parse_supervisor
 
 _log = logging.getLogger("plexstream.node")
 

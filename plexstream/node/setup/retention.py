@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from plexstream.hosts.native.host import MAX_TURN
+from plexstream.log.kafka.brokers.sizes import LEAST
 from plexstream.log.kafka.log import KafkaLog
-from plexstream.log.kafka.sizes import LEAST
-from plexstream.log.limits import DEFAULT_MAX_BYTES
-from plexstream.model.declaration import Declaration
+from plexstream.log.limits.limits import DEFAULT_MAX_BYTES
 from plexstream.model.errors import ConfigError, LogError, LogUnavailable
-from plexstream.model.topics import COPARTITIONED, KEEPING, Topics
+from plexstream.model.topics.declaration import Declaration
+from plexstream.model.topics.topics import COPARTITIONED, KEEPING, Topics
 
 _log = logging.getLogger("plexstream.node")
 

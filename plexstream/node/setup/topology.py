@@ -7,9 +7,9 @@ import uuid
 
 from plexstream.log import installation
 from plexstream.log.base import Log, TopicSpec
-from plexstream.model.declaration import Declaration, declaration
 from plexstream.model.errors import ConfigError
-from plexstream.model.topics import KEEPING, Topics
+from plexstream.model.topics.declaration import Declaration, declaration
+from plexstream.model.topics.topics import KEEPING, Topics
 
 _log = logging.getLogger("plexstream.node")
 

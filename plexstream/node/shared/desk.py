@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol, TypeVar, cast
 
 from plexstream.model.errors import LogError, LogUnavailable
-from plexstream.model.text import said
-from plexstream.model.threads import passing
+from plexstream.model.messages.text import said
+from plexstream.model.process.threads import passing
 
 _log = logging.getLogger("plexstream.node")
 

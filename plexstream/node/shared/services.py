@@ -9,7 +9,7 @@ from plexstream.log.base import Appender, Log, Reader
 from plexstream.log.installation import Control
 from plexstream.model.errors import LogError, StoreUnavailable
 from plexstream.model.host import ActorHost
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.lanes.lanes import Lane
 from plexstream.node.shared.clocks import Clocks
 from plexstream.node.shared.flying import Flying

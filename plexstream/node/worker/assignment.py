@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterable
 
 from plexstream.model.errors import LogError
-from plexstream.model.text import said
-from plexstream.node.partition.driver import RECLAIM_S, Driver, State
+from plexstream.model.messages.text import said
+from plexstream.node.partition.service.driver import RECLAIM_S, Driver, State
 from plexstream.node.shared.repeated import Repeated
 from plexstream.node.worker.equipment import Equipment
-from plexstream.node.worker.guard import guard
+from plexstream.node.worker.health.guard import guard
 
 ALL = -1
 """The number under which the desk is asked about no partition alone."""

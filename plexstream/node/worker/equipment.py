@@ -13,9 +13,9 @@ from plexstream.log.base import Appender, Log, Reader
 from plexstream.log.installation import Control
 from plexstream.model.errors import LogError
 from plexstream.model.host import ActorHost
-from plexstream.model.topics import Topics
+from plexstream.model.topics.topics import Topics
 from plexstream.node.lanes.lanes import Lane, Lanes
-from plexstream.node.partition.effects import Effects
+from plexstream.node.partition.outgoing.effects import Effects
 from plexstream.node.shared.clocks import Clocks
 from plexstream.node.shared.desk import Desk
 from plexstream.node.shared.flying import Flying

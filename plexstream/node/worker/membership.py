@@ -15,12 +15,12 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from plexstream.log.kafka.errors import Kind, kind_of
-from plexstream.log.kafka.outage import Outage
-from plexstream.log.kafka.settings import client_settings
-from plexstream.log.kafka.views import AGAIN_S, Views
-from plexstream.model.threads import Lasting
-from plexstream.model.topics import Topics
+from plexstream.log.kafka.brokers.views import AGAIN_S, Views
+from plexstream.log.kafka.common.errors import Kind, kind_of
+from plexstream.log.kafka.common.outage import Outage
+from plexstream.log.kafka.common.settings import client_settings
+from plexstream.model.process.threads import Lasting
+from plexstream.model.topics.topics import Topics
 
 _log = logging.getLogger("plexstream.node")
 

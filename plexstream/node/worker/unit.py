@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from plexstream.hosts.load import Loaded
 from plexstream.hosts.native import NativeHost
-from plexstream.hosts.native.load import Loaded
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.log.base import Log
 from plexstream.log.installation import Control, id_of
-from plexstream.model.threads import Lasting, unwell
-from plexstream.model.topics import Topics
+from plexstream.model.process.threads import Lasting, unwell
+from plexstream.model.topics.topics import Topics
 from plexstream.node.ingest.ingest import Ingest
-from plexstream.node.worker.pulse import Pulse
+from plexstream.node.worker.health.pulse import Pulse
 from plexstream.node.worker.worker import Worker
 from plexstream.processor import Settings
 

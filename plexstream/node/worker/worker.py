@@ -15,18 +15,18 @@ from plexstream.log.base import Ack, Log, Reader, Record
 from plexstream.log.installation import Control
 from plexstream.model.errors import LogError, Unreadable
 from plexstream.model.host import ActorHost
-from plexstream.model.threads import Lasting
-from plexstream.model.topics import Topics
-from plexstream.node.partition.driver import Driver, State
+from plexstream.model.process.threads import Lasting
+from plexstream.model.topics.topics import Topics
+from plexstream.node.partition.service.driver import Driver, State
 from plexstream.node.shared.flying import Flight
 from plexstream.node.shared.leftovers import Leftovers, delete
 from plexstream.node.shared.repeated import Repeated
 from plexstream.node.worker.assignment import ALL, Assignment
 from plexstream.node.worker.equipment import Equipment
-from plexstream.node.worker.guard import guard
-from plexstream.node.worker.status import PartitionStatus, status_of
+from plexstream.node.worker.health.guard import guard
+from plexstream.node.worker.health.status import PartitionStatus, status_of
 from plexstream.processor import Settings
-from plexstream.sdk.current import current
+from plexstream.sdk.running.current import current
 
 _log = logging.getLogger("plexstream.node")
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from plexstream.model.attempt import Attempt
 from plexstream.model.host import TypeInfo
-from plexstream.model.journal import Out
-from plexstream.model.life import Life
-from plexstream.model.message import Envelope
+from plexstream.model.journal.attempt import Attempt
+from plexstream.model.journal.journal import Out
+from plexstream.model.journal.life import Life
+from plexstream.model.messages.message import Envelope
 from plexstream.processor.actors.readers import EntryReader
 
 K = TypeVar("K")

@@ -6,19 +6,19 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from plexstream.model.address import Address, parse, partition_of
-from plexstream.model.attempt import FIELD, Attempt, decode_attempt, encode_attempt
 from plexstream.model.errors import BadAddress
 from plexstream.model.host import ActorHost, Result, RetryInfo
-from plexstream.model.journal import Change, Out, Step, Turn
-from plexstream.model.life import START, Life
-from plexstream.model.message import Envelope
-from plexstream.model.text import said
+from plexstream.model.journal.attempt import FIELD, Attempt, decode_attempt, encode_attempt
+from plexstream.model.journal.journal import Change, Out, Step, Turn
+from plexstream.model.journal.life import START, Life
+from plexstream.model.messages.address import Address, parse, partition_of
+from plexstream.model.messages.message import Envelope
+from plexstream.model.messages.text import said
 from plexstream.processor.actors.actor import Actor, Refusal
-from plexstream.processor.actors.lives import Lives, life_change
+from plexstream.processor.actors.lives.lives import Lives, life_change
 from plexstream.processor.actors.readers import EntryReader, PastReader
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.records import Group
+from plexstream.processor.journal.records import Group
 
 _UNTRIED = Change(FIELD, None, None)
 RAW = "$raw"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from plexstream.model.journal import Change
-from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.model.workflow import PROMISES
+from plexstream.model.journal.journal import Change
+from plexstream.model.journal.snapshot import Piece, Snapshot
+from plexstream.model.journal.workflow import PROMISES
 from plexstream.processor.state.pieces import Pieces
 
 _ENTRY = Piece.ENTRY.value

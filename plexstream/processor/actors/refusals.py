@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from plexstream.model import idempotency
-from plexstream.model.journal import OutKind
-from plexstream.model.message import ASK, Envelope
+from plexstream.model.journal.journal import OutKind
+from plexstream.model.messages import idempotency
+from plexstream.model.messages.message import ASK, Envelope
 from plexstream.processor.actors.actors import Actors
-from plexstream.processor.actors.recurring import again
-from plexstream.processor.journal.fold import TIMER
+from plexstream.processor.actors.times.recurring import again
 from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.journal.records import Answer
+from plexstream.processor.journal.sums.fold import TIMER
 from plexstream.processor.journal.turns import turn_refused
-from plexstream.processor.records import Answer
-from plexstream.processor.state.kept import Kept
+from plexstream.processor.state.histories.kept import Kept
 
 _CANCEL = OutKind.CANCEL.value
 _ENDS = frozenset(("poisoned", "stopped"))  # also a series of timers

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from plexstream.processor import plain
-from plexstream.processor.journal.fold import MAILBOX, InboxFold
 from plexstream.processor.journal.outbox import Lane
+from plexstream.processor.journal.sums.fold import MAILBOX, InboxFold
 from plexstream.processor.state.core import Core
 
 if TYPE_CHECKING:

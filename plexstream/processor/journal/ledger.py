@@ -6,14 +6,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from plexstream.model.errors import Fenced
-from plexstream.model.journal import Claim, JournalRecord, Mark, OutKind, Step, Turn
+from plexstream.model.journal.journal import Claim, JournalRecord, Mark, OutKind, Step, Turn
 from plexstream.processor.journal.compiled import JOURNAL
-from plexstream.processor.journal.fold import MAILBOX, TIMER
-from plexstream.processor.journal.inbox import InboxState
 from plexstream.processor.journal.outbox import Outbox
+from plexstream.processor.journal.records import Answer, Group
 from plexstream.processor.journal.restore import Restore
-from plexstream.processor.ports import Settings
-from plexstream.processor.records import Answer, Group
+from plexstream.processor.journal.sums.fold import MAILBOX, TIMER
+from plexstream.processor.journal.sums.inbox import InboxState
+from plexstream.processor.state.ports import Settings
 from plexstream.processor.state.timers import Timers
 
 _new = tuple.__new__  # a named tuple's own costs several times as much

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from plexstream.model.journal import OutKind, Step, Turn
+from plexstream.model.journal.journal import OutKind, Step, Turn
 
 _LAST_MAIL = OutKind.ERROR.value
 _EMIT, _DEAD = OutKind.EMIT.value, OutKind.DEADLETTER.value

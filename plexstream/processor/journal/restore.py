@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from plexstream.model.errors import Malformed
-from plexstream.model.journal import Claim, JournalRecord, Mark, OutKind, Partition, Step, Turn
+from plexstream.model.journal.journal import Claim, JournalRecord, Mark, OutKind, Partition, Step, Turn
 from plexstream.processor.journal.compiled import restoring
-from plexstream.processor.journal.fold import MAILBOX, Fold, beyond
+from plexstream.processor.journal.sums.fold import MAILBOX, Fold, beyond
 from plexstream.processor.state.pieces import Pieces
 
 OWED = 8 << 20

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from plexstream.model.journal import DONE, FAILED, REJECTED, Change, Out, OutKind, Turn
-from plexstream.model.message import ASK, TELL, Envelope
-from plexstream.model.text import text
-from plexstream.processor.journal.fold import MAILBOX, TIMER, TRIED
-from plexstream.processor.records import BadRecord, error_body
-from plexstream.processor.state.kept import is_kept, kept_out
+from plexstream.model.journal.journal import DONE, FAILED, REJECTED, Change, Out, OutKind, Turn
+from plexstream.model.messages.message import ASK, TELL, Envelope
+from plexstream.model.messages.text import text
+from plexstream.processor.journal.records import BadRecord, error_body
+from plexstream.processor.journal.sums.fold import MAILBOX, TIMER, TRIED
+from plexstream.processor.state.histories.kept import is_kept, kept_out
 
 MAX_DETAIL = 4_000
 _ERROR, _DEAD, _TELL = OutKind.ERROR.value, OutKind.DEADLETTER.value, OutKind.TELL.value

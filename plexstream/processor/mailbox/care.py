@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 
-from plexstream.model.snapshot import Snapshot
+from plexstream.model.journal.snapshot import Snapshot
 from plexstream.processor.actors.actor import Actor, Waiting
-from plexstream.processor.journal.fold import Fold
-from plexstream.processor.ports import Settings
+from plexstream.processor.journal.sums.fold import Fold
+from plexstream.processor.state.ports import Settings
 
 _CRASHES = 2  # in a row; one may be a power cut
 

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plexstream.model.attempt import FIELD, encode_attempt
-from plexstream.model.control import RESULT
 from plexstream.model.errors import Failed
 from plexstream.model.host import ActorHost, Outcome, Result
-from plexstream.model.journal import Change, Out, OutKind, Step, Turn
-from plexstream.model.life import SIGNALS, START, STARTED
-from plexstream.model.message import ASK, REPLY, TELL, TOO_LARGE, Envelope
+from plexstream.model.journal.attempt import FIELD, encode_attempt
+from plexstream.model.journal.journal import Change, Out, OutKind, Step, Turn
+from plexstream.model.journal.life import SIGNALS, START, STARTED
+from plexstream.model.messages.control import RESULT
+from plexstream.model.messages.message import ASK, REPLY, TELL, TOO_LARGE, Envelope
 from plexstream.processor.actors.actor import Actor, Refusal, Waiting
 from plexstream.processor.actors.actors import Actors
-from plexstream.processor.actors.calls import OUTS, take
-from plexstream.processor.actors.expiry import Expiry
-from plexstream.processor.actors.lives import OVERTAKES, life_change
-from plexstream.processor.actors.recurring import again, arm
+from plexstream.processor.actors.lives.calls import OUTS, take
+from plexstream.processor.actors.lives.lives import OVERTAKES, life_change
+from plexstream.processor.actors.lives.signals import Ruling
 from plexstream.processor.actors.refusals import Refusals, marked
-from plexstream.processor.actors.signals import Ruling
-from plexstream.processor.actors.ticks import Ticks
-from plexstream.processor.journal.fold import MAILBOX, TIMER
+from plexstream.processor.actors.times.expiry import Expiry
+from plexstream.processor.actors.times.recurring import again, arm
+from plexstream.processor.actors.times.ticks import Ticks
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.mailbox.commands import Commands
+from plexstream.processor.journal.records import Answer
+from plexstream.processor.journal.sums.fold import MAILBOX, TIMER
+from plexstream.processor.mailbox.calls.commands import Commands
+from plexstream.processor.mailbox.calls.outcomes import Outcomes
+from plexstream.processor.mailbox.calls.repeats import Repeats
 from plexstream.processor.mailbox.failures import Failures
-from plexstream.processor.mailbox.outcomes import Outcomes
-from plexstream.processor.mailbox.repeats import Repeats
-from plexstream.processor.records import Answer
-from plexstream.processor.state.kept import result_out
+from plexstream.processor.state.histories.kept import result_out
 from plexstream.processor.waiting.invocation.invocation import Invocation, Opening, cause_of
 from plexstream.processor.waiting.invocations import Invocations
 

@@ -6,17 +6,17 @@ from collections import deque
 
 from plexstream.model.errors import FAILURES
 from plexstream.model.host import Result
-from plexstream.model.life import START
-from plexstream.model.message import ASK, ERROR, TELL, Envelope
-from plexstream.processor import limits
+from plexstream.model.journal.life import START
+from plexstream.model.messages.message import ASK, ERROR, TELL, Envelope
 from plexstream.processor.actors.actor import Actor, Waiting
 from plexstream.processor.actors.actors import Actors
-from plexstream.processor.actors.lives import WAKE
-from plexstream.processor.actors.recurring import again
+from plexstream.processor.actors.lives.lives import WAKE
 from plexstream.processor.actors.refusals import Refusals
+from plexstream.processor.actors.times.recurring import again
 from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.journal.records import Answer, error_body
 from plexstream.processor.journal.turns import turn_tried
-from plexstream.processor.records import Answer, error_body
+from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.invocation.invocation import Invocation, cause_of
 from plexstream.processor.waiting.invocations import Invocations
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from plexstream.model.compiled import WANTED
 from plexstream.model.host import PlainInvoke, Result, TypeInfo
-from plexstream.model.journal import Change, Out, Turn
-from plexstream.model.message import Envelope
+from plexstream.model.journal.journal import Change, Out, Turn
+from plexstream.model.messages.message import Envelope
+from plexstream.model.process.compiled import WANTED
 
 if TYPE_CHECKING:
     from plexstream.processor.plain._journal import Journal

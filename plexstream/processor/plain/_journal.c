@@ -6,7 +6,7 @@
  * most are (that of a message, with changes of plain fields alone, which sends messages and outputs alone),
  * nothing has been done for it, and the caller has it done in Python.
  */
-#include "../../model/slots.h"
+#include "../../model/process/slots.h"
 
 enum { CLAIM, ACTOR, SEQ, CAUSE_TOPIC, CAUSE_OFFSET, TIME, STATUS, FRESH, KEY, PATCH, OUTS = 17, ORDINAL, TURN };
 enum { LAST_MAIL = 3, EMIT = 4 };

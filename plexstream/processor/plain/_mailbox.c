@@ -8,7 +8,7 @@
  * comes to is out of the ordinary (a failure, a handler that waits, timers), `Door.came` goes on from there: the
  * handler never runs twice.
  */
-#include "../../model/slots.h"
+#include "../../model/process/slots.h"
 
 enum { KIND, ID, TARGET, HANDLER, PAYLOAD, SENDER, REPLY_TO, KEY, TIME, HEADERS, ORIGIN, SEQ, INDEX, ENVELOPE };
 enum { CODE, VALUE, PATCH, OUTS, READ_ONLY, RESULT = 8 };

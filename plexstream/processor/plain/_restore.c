@@ -2,13 +2,13 @@
  * A journal folded as it stands on the log: the bytes of a plain turn become its actor's fields, and no turn is made.
  *
  * It works on the very objects of the Python code, which says what is right: `Restore.take`, `Fold.take`,
- * `Pieces.apply`, and the codec for what bytes are a turn (`schema/turn.py`). A record is read to its end before
+ * `Pieces.apply`, and the codec for what bytes are a turn (`schema/records/turn.py`). A record is read to its end before
  * anything is changed for it. Where it is not a turn as most are (that of a message, the next of the reign, with
  * changes of plain fields alone, which sends messages and outputs alone), nothing has been done for it, and the
  * caller has it done in Python.
  */
-#include "../../model/reading.h"
-#include "../../model/slots.h"
+#include "../../model/process/reading.h"
+#include "../../model/process/slots.h"
 #include <string.h>
 
 enum { LAST_MAIL = 3, EMIT = 4 };

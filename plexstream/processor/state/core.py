@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plexstream.model.snapshot import Piece, Snapshot
+from plexstream.model.journal.snapshot import Piece, Snapshot
 
 _ACTOR = Piece.ACTOR.value
 

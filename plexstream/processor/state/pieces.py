@@ -10,15 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from plexstream.model import idempotency
-from plexstream.model.journal import DONE, Change, Out, OutKind, Step, Turn
-from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.model.timer import timer_piece
-from plexstream.processor.ports import Due, PieceKey, Store
+from plexstream.model.journal.journal import DONE, Change, Out, OutKind, Step, Turn
+from plexstream.model.journal.snapshot import Piece, Snapshot
+from plexstream.model.journal.timer import timer_piece
+from plexstream.model.messages import idempotency
 from plexstream.processor.state.core import Core
-from plexstream.processor.state.histories import Codec, Histories
-from plexstream.processor.state.history import is_note
-from plexstream.processor.state.kept import Kept, of_later, of_piece, outcome_of, piece_data, reply_key
+from plexstream.processor.state.histories.histories import Codec, Histories
+from plexstream.processor.state.histories.history import is_note
+from plexstream.processor.state.histories.kept import (
+    Kept,
+    of_later,
+    of_piece,
+    outcome_of,
+    piece_data,
+    reply_key,
+)
+from plexstream.processor.state.ports import Due, PieceKey, Store
 from plexstream.processor.state.unsaved import Unsaved
 
 _STEP = Piece.STEP.value

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import heapq
 
-from plexstream.model.snapshot import Snapshot
-from plexstream.processor.ports import Due
+from plexstream.model.journal.snapshot import Snapshot
 from plexstream.processor.state.pieces import Pieces
+from plexstream.processor.state.ports import Due
 
 STEP = 1_000
 """Timers looked up in the store at once: 2 ms."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from heapq import merge
 from operator import itemgetter
 
-from plexstream.model.journal import DONE, OutKind, Step, Turn
-from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.processor.ports import PieceKey, Store
+from plexstream.model.journal.journal import DONE, OutKind, Step, Turn
+from plexstream.model.journal.snapshot import Piece, Snapshot
 from plexstream.processor.state.core import Core
-from plexstream.processor.state.histories import step_keys
-from plexstream.processor.state.kept import of_others, reply_key
+from plexstream.processor.state.histories.histories import step_keys
+from plexstream.processor.state.histories.kept import of_others, reply_key
+from plexstream.processor.state.ports import PieceKey, Store
 
 _STEP = Piece.STEP.value
 _ACTOR, _ENTRY, _REPLY, _TIMER = Piece.ACTOR.value, Piece.ENTRY.value, Piece.REPLY.value, Piece.TIMER.value

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from plexstream.model.attempt import Attempt
 from plexstream.model.host import ActorHost, Again, EffectResult, Result, Suspended
-from plexstream.model.journal import DONE, Change, Out, Step, Turn
-from plexstream.model.message import Envelope
+from plexstream.model.journal.attempt import Attempt
+from plexstream.model.journal.journal import DONE, Change, Out, Step, Turn
+from plexstream.model.messages.message import Envelope
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
 from plexstream.processor.actors.refusals import Refusals
-from plexstream.processor.actors.ticks import Ticks
+from plexstream.processor.actors.times.ticks import Ticks
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.records import EffectCall
-from plexstream.processor.state.history import NOTED
+from plexstream.processor.journal.records import EffectCall
+from plexstream.processor.state.histories.history import NOTED
 from plexstream.processor.waiting.course.agenda import Agenda
 from plexstream.processor.waiting.course.effects import Effects
 from plexstream.processor.waiting.course.endings import Endings

@@ -8,8 +8,8 @@ program alone.
     python -m plexstream.testing.programs --seed 17 --shrink
 """
 
-from plexstream.testing.programs.draw import draw
-from plexstream.testing.programs.many import failure
 from plexstream.testing.programs.program import Program
+from plexstream.testing.programs.runs.draw import draw
+from plexstream.testing.programs.runs.many import failure
 
 __all__ = ["Program", "draw", "failure"]

@@ -7,10 +7,10 @@ import json
 import sys
 import time
 
-from plexstream.testing.programs.draw import draw
-from plexstream.testing.programs.many import command, failure, run_many
 from plexstream.testing.programs.program import Program
-from plexstream.testing.programs.shrink import shrink
+from plexstream.testing.programs.runs.draw import draw
+from plexstream.testing.programs.runs.many import command, failure, run_many
+from plexstream.testing.programs.runs.shrink import shrink
 
 
 def main() -> int:

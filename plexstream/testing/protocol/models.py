@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from plexstream.testing.protocol import delivery, lives, outputs, ownership, snapshots, writing
 from plexstream.testing.protocol.explore import Model
+from plexstream.testing.protocol.rules import delivery, lives, outputs, ownership, snapshots, writing
 
 MODELS: dict[str, tuple[Callable[[str], Model[Any]], dict[str, str]]] = {
     "writing": (writing.Writing, writing.RULES),

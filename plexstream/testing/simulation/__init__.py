@@ -10,6 +10,6 @@ content is compared with a model that knows nothing of the code.
 """
 
 from plexstream.testing.simulation.errors import Violation
-from plexstream.testing.simulation.schedule import STEPS, Simulation
+from plexstream.testing.simulation.run.schedule import STEPS, Simulation
 
 __all__ = ["STEPS", "Simulation", "Violation"]

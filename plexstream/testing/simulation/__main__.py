@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 
 from plexstream.testing.simulation.errors import Violation
-from plexstream.testing.simulation.many import command, run_many
-from plexstream.testing.simulation.schedule import STEPS, Simulation
+from plexstream.testing.simulation.run.many import command, run_many
+from plexstream.testing.simulation.run.schedule import STEPS, Simulation
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ sys.path.append(str(Path(__file__).parent.parent))
 
 from web import Node
 
-from plexstream.edge.limits import LIMITS
+from plexstream.edge.http.limits import LIMITS
 
 
 @pytest.fixture

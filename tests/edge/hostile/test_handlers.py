@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from plexstream.node.node import Node
+from plexstream.node.running.node import Node
 from plexstream.node.setup.config import Config
-from plexstream.processor.records import error_body, error_of
+from plexstream.processor.journal.records import error_body, error_of
 
 APP = Path(__file__).with_name("misbehaving.py")
 BAD = {

@@ -10,8 +10,8 @@ import pytest
 from echo import eventually, reply
 from rough import JSON, PATH, connect, is_closed, post, read, request, say
 
-from plexstream.edge.connection import SLICE
-from plexstream.edge.limits import HttpLimits
+from plexstream.edge.http.limits import HttpLimits
+from plexstream.edge.http.serving.connection import SLICE
 
 
 def is_served(node):

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from rough import JSON, PATH, post, request, say
 
-from plexstream.edge.guard import Guard
-from plexstream.edge.problems import Problem
+from plexstream.edge.http.guard import Guard
+from plexstream.edge.http.problems import Problem
 
 ROUTES = [
     ("GET", PATH), ("POST", PATH), ("POST", PATH + "/send"), ("GET", "/v1/status"), ("GET", "/metrics"),

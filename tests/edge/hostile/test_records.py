@@ -8,8 +8,8 @@ import pytest
 from echo import eventually, reply
 from rough import post, say
 
-from plexstream.model.address import partition_of
-from plexstream.model.message import ERROR, REPLY, Envelope
+from plexstream.model.messages.address import partition_of
+from plexstream.model.messages.message import ERROR, REPLY, Envelope
 from plexstream.schema.codec import encode_envelope
 
 DEEP = b'{"code":"x","detail":"y","data":' + b"[" * 100_000 + b"]" * 100_000 + b"}"

@@ -69,7 +69,7 @@ class Parent:
     @handler()
     def start(self):
         from plexstream.hosts.system.supervisor import _signal
-        from plexstream.model.life import START
+        from plexstream.model.journal.life import START
 
         _signal("kid/1", START, {"args": {}, "parent": True, "restart": False, "resumes": False})
 

@@ -6,9 +6,9 @@ import pytest
 from world import World
 
 from plexstream import Reject, Retry, actor, handler, host, run_handler, service, state, workflow
-from plexstream.model import idempotency
-from plexstream.model.address import full
-from plexstream.model.message import ASK
+from plexstream.model.messages import idempotency
+from plexstream.model.messages.address import full
+from plexstream.model.messages.message import ASK
 
 FAILS = [0]
 
@@ -487,7 +487,7 @@ def test_who_waits_for_an_outcome_is_told_when_it_is_on_the_log(world):
 
 
 def test_who_waits_is_forgotten_once_his_time_is_over_and_too_many_are_told_at_once(world, monkeypatch):
-    monkeypatch.setattr("plexstream.processor.mailbox.outcomes.MAX_AWAITED", 2)
+    monkeypatch.setattr("plexstream.processor.mailbox.calls.outcomes.MAX_AWAITED", 2)
     send(world, "till/1", "wait", kind="tell")
     ids = [outcome(world, "till/1", "wait", wait=1_000) for _ in range(3)]
     assert [world.replies.get(id, {}).get("status") for id in ids] == [None, None, "waiting"]

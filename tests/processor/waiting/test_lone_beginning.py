@@ -13,7 +13,7 @@ from plexstream import (
     state_map,
     workflow,
 )
-from plexstream.model.journal import Step
+from plexstream.model.journal.journal import Step
 
 
 @workflow

@@ -6,8 +6,8 @@ import pytest
 from world import World
 
 from plexstream import Retry, actor, handler, host, state
-from plexstream.model.address import full
-from plexstream.model.journal import OutKind
+from plexstream.model.journal.journal import OutKind
+from plexstream.model.messages.address import full
 
 WAITS = [False]
 

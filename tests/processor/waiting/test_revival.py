@@ -4,8 +4,8 @@ import pytest
 from world import World
 
 from plexstream import Retry, actor, handler, host, on_activate, state
-from plexstream.model.message import REPLY
-from plexstream.processor import limits
+from plexstream.model.messages.message import REPLY
+from plexstream.processor.waiting import limits
 
 AWAY = [False]
 

@@ -6,7 +6,7 @@ import pytest
 from world import World
 
 from plexstream import host, query_handler, run_handler, signal_handler, state, workflow
-from plexstream.model.journal import Step
+from plexstream.model.journal.journal import Step
 
 RAN: list[str] = []
 

@@ -4,8 +4,8 @@ import pytest
 from world import World
 
 from plexstream import actor, handler, host, service, state
-from plexstream.model.message import ASK, TELL
-from plexstream.processor import limits
+from plexstream.model.messages.message import ASK, TELL
+from plexstream.processor.waiting import limits
 
 
 @actor(name="till")

@@ -4,8 +4,8 @@ import pytest
 from world import World
 
 from plexstream import actor, handler, host, query_handler, run_handler, signal_handler, state, workflow
-from plexstream.model import idempotency
-from plexstream.model.address import full
+from plexstream.model.messages import idempotency
+from plexstream.model.messages.address import full
 from plexstream.sdk.errors import DeclarationError
 
 CODE = ["first"]

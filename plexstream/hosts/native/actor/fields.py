@@ -9,8 +9,8 @@ import msgspec
 
 from plexstream.hosts.native.data.values import BadValue, ValueCodec, describe_value, encode_value
 from plexstream.model.errors import TooLarge
-from plexstream.model.journal import Change
-from plexstream.model.text import said
+from plexstream.model.journal.journal import Change
+from plexstream.model.messages.text import said
 from plexstream.sdk.errors import DeclarationError
 from plexstream.sdk.spec import ActorType, Field
 

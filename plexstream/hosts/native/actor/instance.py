@@ -10,9 +10,9 @@ from plexstream.hosts.native.actor.migration import bring_up
 from plexstream.hosts.native.data.values import BadValue, ValueCodec
 from plexstream.model.errors import TooLarge
 from plexstream.model.host import Reader
-from plexstream.model.journal import Change
-from plexstream.sdk.collections import StateList, StateMap, _Cells
-from plexstream.sdk.identity import Places, held, settle
+from plexstream.model.journal.journal import Change
+from plexstream.sdk.running.collections import StateList, StateMap, _Cells
+from plexstream.sdk.running.identity import Places, held, settle
 from plexstream.sdk.spec import Field
 
 _NO_NAMES = cast("set[str]", frozenset())

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from plexstream.hosts.native.actor.fields import BadState, PlainFields
-from plexstream.model.journal import Change
-from plexstream.model.text import said
+from plexstream.model.journal.journal import Change
+from plexstream.model.messages.text import said
 from plexstream.sdk.spec import ActorType
 
 _log = logging.getLogger("plexstream.actor")

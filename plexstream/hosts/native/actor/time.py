@@ -11,13 +11,13 @@ import msgspec
 
 from plexstream.model.errors import BadSchedule
 from plexstream.model.host import CronInfo, Reader
-from plexstream.model.journal import Out, OutKind
+from plexstream.model.journal.journal import Out, OutKind
+from plexstream.model.journal.snapshot import Snapshot
+from plexstream.model.journal.timer import ALARM, REMINDER, decode_timer, timer_piece
 from plexstream.model.schedule import MAX_EVERY_MS, Schedule, check, first, parse_schedule, text_of
-from plexstream.model.snapshot import Snapshot
-from plexstream.model.timer import ALARM, REMINDER, decode_timer, timer_piece
 from plexstream.sdk.errors import DeclarationError
+from plexstream.sdk.host.time import ALARM_HANDLER, CRON_MARK, Cron, Reminder
 from plexstream.sdk.spec import ActorType, Handler
-from plexstream.sdk.time import ALARM_HANDLER, CRON_MARK, Cron, Reminder
 
 _TIMER, _CANCEL, _TICK = OutKind.TIMER.value, OutKind.CANCEL.value, OutKind.TICK.value
 MAX_NAME = 128

@@ -11,7 +11,7 @@ import msgspec
 
 from plexstream.hosts.native.data.refused import refusal
 from plexstream.hosts.native.data.values import BadValue, ValueCodec, check_hint, way_out
-from plexstream.model.text import said
+from plexstream.model.messages.text import said
 from plexstream.sdk.errors import DeclarationError
 
 _JSON = frozenset((int, str, bool, float, list, dict))

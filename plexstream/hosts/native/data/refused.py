@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from plexstream.sdk.options import closest
+from plexstream.sdk.declaring.options import closest
 
 _MISSING = re.compile(r"Object missing required field `(\w+)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`$")

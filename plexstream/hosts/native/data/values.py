@@ -17,14 +17,14 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
-from plexstream.model.compiled import WANTED
-from plexstream.model.text import said
+from plexstream.model.messages.text import said
+from plexstream.model.process.compiled import WANTED
 from plexstream.sdk.errors import DeclarationError
 
 try:
     if not WANTED:
         raise ImportError
-    from plexstream.hosts.native._plain import is_plain as is_plain
+    from plexstream.hosts.native.data._plain import is_plain as is_plain
 except ImportError:  # every value is looked at
     COMPILED = False
 

@@ -13,7 +13,7 @@ from plexstream.hosts.native.data.arguments import Bind, binder, decoder_of, tak
 from plexstream.hosts.native.data.values import ValueCodec
 from plexstream.hosts.native.declarations.start import starter
 from plexstream.model.host import RetryInfo, TypeInfo
-from plexstream.model.life import HOOKS, START
+from plexstream.model.journal.life import HOOKS, START
 from plexstream.sdk.spec import ActorType, Handler, Retry
 
 Plain = tuple[Callable[[bytes], Any], list[FieldCodec], int]

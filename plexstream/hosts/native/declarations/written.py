@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 import plexstream
-from plexstream.model.text import said
-from plexstream.sdk.options import closest
+from plexstream.model.messages.text import said
+from plexstream.sdk.declaring.options import closest
 
 _WRONG = re.compile(r"(?:(\w+)\.)?(\w+)\(\) (?:missing|got|takes) ")
 _OPTION = re.compile(r"unexpected keyword argument '(\w+)'")

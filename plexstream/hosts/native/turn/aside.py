@@ -8,8 +8,8 @@ from plexstream.hosts.native.actor.instance import Instance
 from plexstream.hosts.native.turn.beside import Beside
 from plexstream.hosts.native.turn.turn import Turn
 from plexstream.model.host import Reader
-from plexstream.model.journal import Change
-from plexstream.model.workflow import PROMISES
+from plexstream.model.journal.journal import Change
+from plexstream.model.journal.workflow import PROMISES
 
 Activate = Callable[[str, str, Mapping[str, bytes], Reader], Instance]
 

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from plexstream.hosts.native.actor.instance import Instance
-from plexstream.hosts.native.history.plan import Plan, is_note
+from plexstream.hosts.native.turn.history.plan import Plan, is_note
 from plexstream.model.errors import NonDeterministic, TooLarge
 from plexstream.model.host import Reader
-from plexstream.model.journal import MEANWHILE, WAITING, Change, Completion, Control, Step
-from plexstream.model.snapshot import Snapshot
-from plexstream.model.workflow import PROMISES
+from plexstream.model.journal.journal import MEANWHILE, WAITING, Change, Completion, Control, Step
+from plexstream.model.journal.snapshot import Snapshot
+from plexstream.model.journal.workflow import PROMISES
 
 _SEEN = Control.SEEN.value
 _ABSENT: list[msgspec.Raw] = []

@@ -14,7 +14,7 @@ from plexstream.hosts.native.declarations.written import told
 from plexstream.hosts.native.turn.turn import MAX_DETAIL
 from plexstream.model.errors import CallError
 from plexstream.model.host import Result
-from plexstream.model.text import said, text, words
+from plexstream.model.messages.text import said, text, words
 from plexstream.sdk.errors import Reject
 
 _log = logging.getLogger("plexstream.actor")

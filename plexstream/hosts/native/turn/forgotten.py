@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from plexstream.sdk.current import current
-from plexstream.sdk.waiting import Waitable
+from plexstream.sdk.host.waiting import Waitable
+from plexstream.sdk.running.current import current
 
 if TYPE_CHECKING:
     from plexstream.hosts.native.turn.turn import Turn

@@ -10,10 +10,10 @@ from plexstream.hosts.native.actor.instance import Instance
 from plexstream.hosts.native.data.values import plain_value
 from plexstream.hosts.native.turn.failures import is_fatal
 from plexstream.hosts.native.turn.turn import KEYS, LEVELS
-from plexstream.model.address import parse
 from plexstream.model.errors import Failed
-from plexstream.model.text import said
-from plexstream.sdk.current import current
+from plexstream.model.messages.address import parse
+from plexstream.model.messages.text import said
+from plexstream.sdk.running.current import current
 
 _log = logging.getLogger("plexstream.actor")
 _NAMES = {

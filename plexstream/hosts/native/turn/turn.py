@@ -15,13 +15,13 @@ import msgspec
 from plexstream.hosts.native.actor.time import TurnTime
 from plexstream.hosts.native.data.values import BadValue, encode_value, plain_value
 from plexstream.hosts.native.turn.beside import Beside
-from plexstream.model.address import full, parse
-from plexstream.model.awakeable import make_id, read_id
 from plexstream.model.errors import CallError, TooLarge
-from plexstream.model.journal import Change, Out, OutKind
-from plexstream.model.life import read_call
-from plexstream.model.text import text
-from plexstream.sdk.values import milliseconds
+from plexstream.model.journal.journal import Change, Out, OutKind
+from plexstream.model.journal.life import read_call
+from plexstream.model.messages.address import full, parse
+from plexstream.model.messages.awakeable import make_id, read_id
+from plexstream.model.messages.text import text
+from plexstream.sdk.running.values import milliseconds
 
 _log = logging.getLogger("plexstream.actor")
 LEVELS = {"debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40}

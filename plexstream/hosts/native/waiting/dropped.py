@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from plexstream.sdk.waiting import Waitable
+from plexstream.sdk.host.waiting import Waitable
 
 _log = logging.getLogger("plexstream.actor")
 _TRIES = 100

@@ -9,9 +9,9 @@ from plexstream.hosts.native.waiting.dropped import close
 from plexstream.hosts.native.waiting.outcome import fail, finish, foreign
 from plexstream.hosts.native.waiting.task import Task
 from plexstream.model.host import Outcome, Suspended
-from plexstream.model.journal import Change, Completion
-from plexstream.sdk.current import current
-from plexstream.sdk.waiting import Waitable
+from plexstream.model.journal.journal import Change, Completion
+from plexstream.sdk.host.waiting import Waitable
+from plexstream.sdk.running.current import current
 
 _new = tuple.__new__  # a named tuple's own costs several times as much
 

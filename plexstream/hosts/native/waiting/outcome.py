@@ -12,9 +12,9 @@ from plexstream.hosts.native.turn.turn import Turn
 from plexstream.hosts.native.waiting.task import waiting_of
 from plexstream.model.errors import TooLarge
 from plexstream.model.host import Again, Outcome, Result
-from plexstream.model.journal import Change
-from plexstream.model.life import START
-from plexstream.model.workflow import RESULT, WORKFLOW
+from plexstream.model.journal.journal import Change
+from plexstream.model.journal.life import START
+from plexstream.model.journal.workflow import RESULT, WORKFLOW
 from plexstream.sdk.errors import Ignore
 
 _new = tuple.__new__  # a named tuple's own costs twice the time

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from plexstream.hosts.native.history import left
-from plexstream.hosts.native.history.plan import Plan, is_note
 from plexstream.hosts.native.turn.beside import is_stretch, sights_at
+from plexstream.hosts.native.turn.history import left
+from plexstream.hosts.native.turn.history.plan import Plan, is_note
 from plexstream.hosts.native.turn.turn import Turn
-from plexstream.hosts.native.waiting.commands import NOW
+from plexstream.hosts.native.waiting.asked.commands import NOW
+from plexstream.hosts.native.waiting.asked.promises import PROMISES
 from plexstream.hosts.native.waiting.going import go_on, resume
-from plexstream.hosts.native.waiting.promises import PROMISES
 from plexstream.hosts.native.waiting.task import Task
 from plexstream.model.errors import NonDeterministic
 from plexstream.model.host import Effect, Outcome, Result, Suspended
-from plexstream.model.journal import (
+from plexstream.model.journal.journal import (
     MEANWHILE,
     WAITING,
     Change,

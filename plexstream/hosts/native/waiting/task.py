@@ -13,21 +13,21 @@ import msgspec
 from greenlet import getcurrent, greenlet
 
 from plexstream.hosts.native.actor.instance import Instance
-from plexstream.hosts.native.history.plan import Plan
-from plexstream.hosts.native.history.retried import Failures
 from plexstream.hosts.native.turn.failures import ASYNCIO
+from plexstream.hosts.native.turn.history.plan import Plan
+from plexstream.hosts.native.turn.history.retried import Failures
 from plexstream.hosts.native.turn.turn import Turn
-from plexstream.hosts.native.waiting.commands import AGAIN, ASK, AWAKEABLE, RUN, SLEEP, Commands
+from plexstream.hosts.native.waiting.asked.commands import AGAIN, ASK, AWAKEABLE, RUN, SLEEP, Commands
+from plexstream.hosts.native.waiting.asked.effect import NativeEffect
+from plexstream.hosts.native.waiting.asked.ends import NeedsGreenlet, Unchanged
+from plexstream.hosts.native.waiting.asked.promises import Promises, checked
 from plexstream.hosts.native.waiting.dropped import close, kill
-from plexstream.hosts.native.waiting.effect import NativeEffect
-from plexstream.hosts.native.waiting.ends import NeedsGreenlet, Unchanged
-from plexstream.hosts.native.waiting.promises import Promises, checked
 from plexstream.model.errors import CallError, Deadlock, TimedOut, call_error
-from plexstream.model.journal import Command, Completion, Control, Out, OutKind
-from plexstream.model.life import START
-from plexstream.sdk.current import current
+from plexstream.model.journal.journal import Command, Completion, Control, Out, OutKind
+from plexstream.model.journal.life import START
+from plexstream.sdk.host.waiting import Handle, Waitable
+from plexstream.sdk.running.current import current
 from plexstream.sdk.spec import Retry, check_retry
-from plexstream.sdk.waiting import Handle, Waitable
 
 _CANCEL = Control.CANCEL.value
 _OUT_ASK = OutKind.ASK.value

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from plexstream.model.journal import Partition
-from plexstream.model.snapshot import Snapshot
+from plexstream.model.journal.journal import Partition
+from plexstream.model.journal.snapshot import Snapshot
 from plexstream.node.partition.sums.lineage import NOTHING, Comparison, Lineage
 
 

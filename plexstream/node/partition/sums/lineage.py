@@ -14,10 +14,10 @@ import msgspec
 
 from plexstream.log.base import Place
 from plexstream.log.installation import Control, Short
-from plexstream.model.journal import Partition
-from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.processor.journal.fold import InboxFold
-from plexstream.processor.ports import PieceKey
+from plexstream.model.journal.journal import Partition
+from plexstream.model.journal.snapshot import Piece, Snapshot
+from plexstream.processor.journal.sums.fold import InboxFold
+from plexstream.processor.state.ports import PieceKey
 
 _log = logging.getLogger("plexstream.node")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from plexstream.model.journal import Partition
-from plexstream.model.snapshot import Piece, Snapshot
-from plexstream.processor.ports import PieceKey
+from plexstream.model.journal.journal import Partition
+from plexstream.model.journal.snapshot import Piece, Snapshot
+from plexstream.processor.state.ports import PieceKey
 from plexstream.schema.codec import encode_partition
 
 PARTITION_KEY: PieceKey = (Piece.PARTITION.value, "", "", None)

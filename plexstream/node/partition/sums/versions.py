@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import msgspec
 
-from plexstream.model.journal import Claim
-from plexstream.model.snapshot import Snapshot
+from plexstream.model.journal.journal import Claim
+from plexstream.model.journal.snapshot import Snapshot
 from plexstream.node.partition.sums.snapshots import CODE_KEY
 
 _log = logging.getLogger("plexstream.node")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from plexstream.log.base import Record
 from plexstream.model.errors import Fenced, Malformed
-from plexstream.model.journal import Claim
+from plexstream.model.journal.journal import Claim
 from plexstream.node.partition.sums.history import History
 from plexstream.node.partition.sums.lineage import Comparison, Unfit, digest
 from plexstream.node.partition.sums.snapshots import CODE_KEY, partition_piece

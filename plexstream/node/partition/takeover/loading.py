@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from plexstream.log.base import Record
 from plexstream.model.errors import Malformed
-from plexstream.model.journal import Partition
-from plexstream.model.snapshot import Snapshot
+from plexstream.model.journal.journal import Partition
+from plexstream.model.journal.snapshot import Snapshot
 from plexstream.node.partition.sums.lineage import LIFE_KEY, Lineage
 from plexstream.node.partition.sums.lineage import decode as decode_lineage
 from plexstream.node.partition.sums.snapshots import (
@@ -19,7 +19,7 @@ from plexstream.node.partition.sums.snapshots import (
     snapshot_key,
 )
 from plexstream.node.partition.takeover.ground import MAX_LOST, Ground
-from plexstream.processor.ports import PieceKey
+from plexstream.processor.state.ports import PieceKey
 from plexstream.schema.codec import decode_partition, decode_snapshot
 
 _log = logging.getLogger("plexstream.node")

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from plexstream.model.errors import LogError, Malformed, StoreCorrupt, StoreUnavailable
-from plexstream.model.journal import Partition
+from plexstream.model.journal.journal import Partition
 from plexstream.node.partition.sums.snapshots import PARTITION_KEY
 from plexstream.node.shared.services import Opened, Services, WipeableStore, Wiped
 from plexstream.schema.codec import decode_partition

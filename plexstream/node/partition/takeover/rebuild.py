@@ -9,7 +9,7 @@ from typing import Protocol
 
 from plexstream.log.base import Record
 from plexstream.model.errors import Fenced, LogError
-from plexstream.model.journal import Partition
+from plexstream.model.journal.journal import Partition
 from plexstream.node.partition.sums.history import History
 from plexstream.node.partition.sums.lineage import other_life
 from plexstream.node.partition.sums.snapshots import SENTINEL

@@ -9,10 +9,10 @@ from functools import partial
 
 from plexstream.log.base import Place, Record
 from plexstream.model.errors import Fenced, LogError
-from plexstream.model.journal import Claim, Partition
-from plexstream.model.snapshot import Snapshot
-from plexstream.node.lanes.encode import journal_items
+from plexstream.model.journal.journal import Claim, Partition
+from plexstream.model.journal.snapshot import Snapshot
 from plexstream.node.lanes.lanes import Lane
+from plexstream.node.lanes.records.encode import journal_items
 from plexstream.node.partition.sums.history import History
 from plexstream.node.partition.sums.lineage import LIFE_KEY, Comparison, Facts, Unfit, look, unfit
 from plexstream.node.partition.sums.lineage import decode as decode_lineage

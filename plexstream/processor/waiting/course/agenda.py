@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from plexstream.processor import limits
 from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.invocation.invocation import Invocation
 from plexstream.processor.waiting.invocation.machine import State
 

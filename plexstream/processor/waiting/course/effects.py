@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from plexstream.model.host import Effect
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.records import EffectCall
+from plexstream.processor.journal.records import EffectCall
 from plexstream.processor.waiting.invocation.invocation import Invocation
 
 _new = tuple.__new__  # a named tuple's own costs several times as much

@@ -6,7 +6,7 @@ import json
 from collections import deque
 
 from plexstream.model.host import ActorHost, Result
-from plexstream.model.journal import (
+from plexstream.model.journal.journal import (
     DONE,
     FAILED,
     Begin,
@@ -17,14 +17,14 @@ from plexstream.model.journal import (
     Out,
     OutKind,
 )
-from plexstream.model.life import ON_STOP, START, STOP
-from plexstream.model.message import ASK, TELL, Envelope
-from plexstream.model.workflow import RESULT, WORKFLOW
+from plexstream.model.journal.life import ON_STOP, START, STOP
+from plexstream.model.journal.workflow import RESULT, WORKFLOW
+from plexstream.model.messages.message import ASK, TELL, Envelope
 from plexstream.processor.actors.actor import Actor, Waiting
 from plexstream.processor.actors.actors import Actors
-from plexstream.processor.records import error_body
-from plexstream.processor.state.history import NOTED
-from plexstream.processor.state.kept import answer_out, is_kept, kept_out, outcome_among
+from plexstream.processor.journal.records import error_body
+from plexstream.processor.state.histories.history import NOTED
+from plexstream.processor.state.histories.kept import answer_out, is_kept, kept_out, outcome_among
 from plexstream.processor.waiting.course.agenda import Agenda
 from plexstream.processor.waiting.course.ports import Door
 from plexstream.processor.waiting.course.reach import reach_down, sleeps_back

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from plexstream.model.attempt import Attempt
 from plexstream.model.errors import FAILURES
 from plexstream.model.host import ActorHost, Again, Outcome, Result, Suspended
-from plexstream.model.journal import (
+from plexstream.model.journal.attempt import Attempt
+from plexstream.model.journal.journal import (
     DONE,
     FAILED,
     REJECTED,
@@ -19,15 +19,15 @@ from plexstream.model.journal import (
     Out,
     OutKind,
 )
-from plexstream.model.life import START
-from plexstream.model.message import ASK, TELL, Envelope
-from plexstream.processor import limits
+from plexstream.model.journal.life import START
+from plexstream.model.messages.message import ASK, TELL, Envelope
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
-from plexstream.processor.journal.fold import MAILBOX
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.state.history import NOTED, failed
-from plexstream.processor.state.kept import result_out
+from plexstream.processor.journal.sums.fold import MAILBOX
+from plexstream.processor.state.histories.history import NOTED, failed
+from plexstream.processor.state.histories.kept import result_out
+from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.course.agenda import Agenda
 from plexstream.processor.waiting.course.effects import Effects
 from plexstream.processor.waiting.course.endings import Endings, kept_failure, key_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from plexstream.model.attempt import Undone
-from plexstream.model.journal import CommandKind, Out, OutKind
+from plexstream.model.journal.attempt import Undone
+from plexstream.model.journal.journal import CommandKind, Out, OutKind
 from plexstream.processor.waiting.invocation.invocation import Invocation
 
 _ASK, _SLEEP = CommandKind.ASK.value, CommandKind.SLEEP.value

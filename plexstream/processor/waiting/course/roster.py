@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from plexstream.model import idempotency
-from plexstream.model.journal import Command, CommandKind
-from plexstream.model.message import ASK, Envelope
-from plexstream.processor import limits
+from plexstream.model.journal.journal import Command, CommandKind
+from plexstream.model.messages import idempotency
+from plexstream.model.messages.message import ASK, Envelope
 from plexstream.processor.actors.actor import Actor, Refusal, Waiting
 from plexstream.processor.actors.actors import Actors
-from plexstream.processor.journal.fold import MAILBOX
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.state.history import NOTED
+from plexstream.processor.journal.sums.fold import MAILBOX
+from plexstream.processor.state.histories.history import NOTED
+from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.course.ports import Door
 from plexstream.processor.waiting.invocation.invocation import (
     PARKED,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 
-from plexstream.model.attempt import Attempt
 from plexstream.model.host import ActorHost, EffectResult, Outcome, Result, Suspended
-from plexstream.model.journal import WAITING, Change, Command, CommandKind, Completion, Out, OutKind
-from plexstream.model.message import ASK, ERROR, TELL, Envelope
-from plexstream.model.snapshot import Snapshot
-from plexstream.processor.actors.lives import WAKE
+from plexstream.model.journal.attempt import Attempt
+from plexstream.model.journal.journal import WAITING, Change, Command, CommandKind, Completion, Out, OutKind
+from plexstream.model.journal.snapshot import Snapshot
+from plexstream.model.messages.message import ASK, ERROR, TELL, Envelope
+from plexstream.processor.actors.lives.lives import WAKE
 from plexstream.processor.actors.refusals import Refusals
-from plexstream.processor.journal.fold import MAILBOX, TIMER
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.records import EffectCall, error_body, error_of
-from plexstream.processor.state.history import failed
+from plexstream.processor.journal.records import EffectCall, error_body, error_of
+from plexstream.processor.journal.sums.fold import MAILBOX, TIMER
+from plexstream.processor.state.histories.history import failed
 from plexstream.processor.waiting.course.agenda import Agenda
 from plexstream.processor.waiting.course.effects import Effects
 from plexstream.processor.waiting.course.lifecycle import Lifecycle

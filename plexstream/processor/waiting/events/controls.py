@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from plexstream.model.attempt import Undone
 from plexstream.model.host import ActorHost
-from plexstream.model.journal import CommandKind, Completion, Control, Out
+from plexstream.model.journal.attempt import Undone
+from plexstream.model.journal.journal import CommandKind, Completion, Control, Out
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.records import error_body
+from plexstream.processor.journal.records import error_body
 from plexstream.processor.waiting.course.agenda import Agenda
 from plexstream.processor.waiting.course.effects import Effects
 from plexstream.processor.waiting.course.endings import Endings

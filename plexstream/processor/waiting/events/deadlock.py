@@ -15,12 +15,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from plexstream.model.journal import CommandKind
-from plexstream.model.message import ASK, TELL, Envelope
+from plexstream.model.journal.journal import CommandKind
+from plexstream.model.messages.message import ASK, TELL, Envelope
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.refusals import Refusals
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.records import Answer
+from plexstream.processor.journal.records import Answer
 from plexstream.processor.waiting.course.endings import Endings
 from plexstream.processor.waiting.course.roster import Roster
 from plexstream.processor.waiting.invocation.invocation import PARKED, Cause, holder_of, no_cause

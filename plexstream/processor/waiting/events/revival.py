@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from plexstream.model.host import ActorHost, Result, Suspended
-from plexstream.model.journal import WAITING, Change
-from plexstream.processor import limits
+from plexstream.model.journal.journal import WAITING, Change
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
 from plexstream.processor.actors.readers import PastReader
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.state.history import effective, start_of
+from plexstream.processor.state.histories.history import effective, start_of
+from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.course.agenda import Agenda
 from plexstream.processor.waiting.course.effects import Effects
 from plexstream.processor.waiting.course.endings import Endings

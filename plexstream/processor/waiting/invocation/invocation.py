@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from plexstream.model import idempotency
-from plexstream.model.attempt import Attempt, Undone, decode_attempt
-from plexstream.model.journal import (
+from plexstream.model.journal.attempt import Attempt, Undone, decode_attempt
+from plexstream.model.journal.journal import (
     MEANWHILE,
     Begin,
     Change,
@@ -18,12 +17,13 @@ from plexstream.model.journal import (
     Out,
     Step,
 )
-from plexstream.model.life import Life
-from plexstream.model.message import TELL, Envelope
-from plexstream.model.workflow import PROMISES as PROMISES
+from plexstream.model.journal.life import Life
+from plexstream.model.journal.workflow import PROMISES as PROMISES
+from plexstream.model.messages import idempotency
+from plexstream.model.messages.message import TELL, Envelope
 from plexstream.processor.actors.actor import Actor
-from plexstream.processor.records import EffectCall
-from plexstream.processor.state.history import CONTINUED, began_with_init, is_note
+from plexstream.processor.journal.records import EffectCall
+from plexstream.processor.state.histories.history import CONTINUED, began_with_init, is_note
 from plexstream.processor.waiting.invocation.machine import State
 
 _RUN, _PROMISE = CommandKind.RUN.value, CommandKind.PROMISE.value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from plexstream.model.attempt import Attempt
-from plexstream.model.journal import (
+from plexstream.model.journal.attempt import Attempt
+from plexstream.model.journal.journal import (
     MEANWHILE,
     WAITING,
     Begin,
@@ -19,12 +19,12 @@ from plexstream.model.journal import (
     Step,
     Turn,
 )
-from plexstream.model.message import Envelope
+from plexstream.model.messages.message import Envelope
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
-from plexstream.processor.actors.lives import WAKE
+from plexstream.processor.actors.lives.lives import WAKE
 from plexstream.processor.journal.ledger import Ledger
-from plexstream.processor.state.history import NOTED, failed
+from plexstream.processor.state.histories.history import NOTED, failed
 from plexstream.processor.waiting.invocation.invocation import (
     PROMISES,
     Cause,

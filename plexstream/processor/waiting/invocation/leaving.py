@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from plexstream.model.journal import Change, Out
-from plexstream.model.life import SIGNALS
+from plexstream.model.journal.journal import Change, Out
+from plexstream.model.journal.life import SIGNALS
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
-from plexstream.processor.actors.calls import take
-from plexstream.processor.actors.recurring import arm
-from plexstream.processor.actors.ticks import Ticks
+from plexstream.processor.actors.lives.calls import take
+from plexstream.processor.actors.times.recurring import arm
+from plexstream.processor.actors.times.ticks import Ticks
 from plexstream.processor.journal.ledger import Ledger
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from plexstream.log.base import Place
-from plexstream.model.journal import Mark, Step, Turn
-from plexstream.node.lanes.encode import journal_items
+from plexstream.model.journal.journal import Mark, Step, Turn
+from plexstream.node.lanes.records.encode import journal_items
 from plexstream.node.shared.services import Services
 
 _FILL_BATCH = 5_000

@@ -12,10 +12,10 @@ import msgspec
 from plexstream.log.base import Place
 from plexstream.log.installation import Control, Short, short_key
 from plexstream.model.errors import HistoryGone, LogError
-from plexstream.model.journal import Partition
+from plexstream.model.journal.journal import Partition
 from plexstream.node.partition.sums.lineage import Facts
 from plexstream.node.shared.services import Services
-from plexstream.processor.journal.fold import UNKNOWN
+from plexstream.processor.journal.sums.fold import UNKNOWN
 
 _log = logging.getLogger("plexstream.node")
 

@@ -10,8 +10,8 @@ import msgspec
 from plexstream.log.base import Place
 from plexstream.log.installation import Control, Short, short_key
 from plexstream.model.errors import Fenced, LogError
-from plexstream.model.journal import Inbox, Mark
-from plexstream.node.lanes.encode import journal_items
+from plexstream.model.journal.journal import Inbox, Mark
+from plexstream.node.lanes.records.encode import journal_items
 from plexstream.node.partition.sums.lineage import (
     NOTHING,
     Facts,
@@ -21,7 +21,7 @@ from plexstream.node.partition.sums.lineage import (
     refusal,
 )
 from plexstream.node.shared.services import Services
-from plexstream.processor.journal.fold import MAILBOX, Fold
+from plexstream.processor.journal.sums.fold import MAILBOX, Fold
 
 _log = logging.getLogger("plexstream.node")
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from plexstream.log.base import Item, Log, Place
-from plexstream.log.embedded.disk import Damage, refuse
+from plexstream.log.embedded.files.disk import Damage, refuse
 from plexstream.model.errors import Malformed, StoreCorrupt
-from plexstream.model.journal import Mark, Step, Turn
-from plexstream.model.topics import Topics
-from plexstream.node.lanes.encode import journal_items
+from plexstream.model.journal.journal import Mark, Step, Turn
+from plexstream.model.topics.topics import Topics
+from plexstream.node.lanes.records.encode import journal_items
 from plexstream.node.partition.sums.lineage import LIFE_KEY, decode
 from plexstream.node.partition.sums.snapshots import PARTITION_KEY
 from plexstream.node.partition.takeover.losses.filling import NOBODY

@@ -1,0 +1,1 @@
+"""Commands that call actors, or ask a running node."""

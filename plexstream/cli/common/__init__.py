@@ -1,0 +1,1 @@
+"""What every command does the same way: options, output, help, and the log that is looked at."""

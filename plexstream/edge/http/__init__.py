@@ -1,0 +1,1 @@
+"""The HTTP front: what it answers, whom, and what it bears."""

@@ -1,0 +1,1 @@
+"""What the HTTP front does, path by path."""

@@ -1,0 +1,1 @@
+"""The plain case of a turn, compiled."""

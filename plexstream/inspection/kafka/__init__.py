@@ -1,0 +1,1 @@
+"""What only Kafka has and the log's interface does not."""

@@ -1,0 +1,1 @@
+"""Embedded logs that are damaged, or older than files of their own."""

@@ -1,0 +1,1 @@
+"""The threads of an embedded log: one syncs and acknowledges, one tidies up."""

@@ -1,0 +1,1 @@
+"""Records from Kafka, and whether silence means that there are none."""

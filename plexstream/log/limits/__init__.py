@@ -1,0 +1,1 @@
+"""How big a record may be, the same on every log."""

@@ -1,0 +1,1 @@
+"""What stands in journals and snapshots, and what of it tells of lives, attempts and timers."""

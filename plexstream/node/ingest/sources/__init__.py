@@ -1,0 +1,1 @@
+"""Partitions of subscribed topics: which life of them is read, and how far."""

@@ -1,9 +1,0 @@
-from collections.abc import Callable
-
-from plexstream.model.journal import Out, Step, Turn
-
-def load(turn: type[Turn], step: type[Step], out: type[Out], /) -> None: ...
-def payloads(turns: list[tuple[int, Turn | Step]], /) -> int | None: ...
-def records(
-    turns: list[tuple[int, Turn | Step]], position: int, names: dict[str, str], name: Callable[[str], str], /
-) -> list[tuple[str, int | None, bytes, bytes | None]] | None: ...

@@ -1,0 +1,1 @@
+"""Turns on their way out: what they send, and what they weigh."""

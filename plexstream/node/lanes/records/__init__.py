@@ -1,0 +1,1 @@
+"""From what leaves a partition to records of the log."""

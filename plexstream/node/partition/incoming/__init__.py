@@ -1,0 +1,1 @@
+"""What has arrived for a partition and is not handled yet."""

@@ -1,0 +1,1 @@
+"""What leaves a partition: to its journal, to others, and out of the system."""

@@ -1,0 +1,1 @@
+"""What keeps a partition's store, snapshots and journal in shape."""

@@ -1,0 +1,1 @@
+"""Beginnings and ends of actors: signals, links, and calls that are owed an answer."""

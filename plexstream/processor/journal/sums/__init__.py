@@ -1,0 +1,1 @@
+"""What a journal comes to: who owns it, how far its inboxes are, what is owed."""

@@ -1,0 +1,1 @@
+"""Records by hand, one room a kind: a general codec takes most of a turn's CPU."""

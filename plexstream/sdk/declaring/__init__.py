@@ -1,0 +1,1 @@
+"""Decorators and declared fields: they only describe, and refuse early what is wrong."""

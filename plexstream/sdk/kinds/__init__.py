@@ -1,0 +1,1 @@
+"""Kinds of actors with names of their own: servers, event managers, services and workflows."""

@@ -1,0 +1,1 @@
+"""Finite state machines: how they are declared, how they run, and their timers."""

@@ -1,6 +1,0 @@
-"""A Kafka cluster on this machine, for tests that kill, pause and cut off its brokers."""
-
-from plexstream.testing.cluster.local import LocalCluster
-from plexstream.testing.cluster.ways import Cut
-
-__all__ = ["Cut", "LocalCluster"]

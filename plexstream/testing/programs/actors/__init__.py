@@ -1,0 +1,1 @@
+"""The actors that play scripts, by kind."""

@@ -1,0 +1,1 @@
+"""What is known of a program that has ended, and what it must come to."""

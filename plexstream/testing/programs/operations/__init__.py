@@ -1,0 +1,1 @@
+"""What scripts are made of: operations that change, send and wait."""

@@ -1,0 +1,1 @@
+"""Where a program is played: a partition in memory, and what drives it."""

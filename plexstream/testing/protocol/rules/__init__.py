@@ -1,0 +1,1 @@
+"""The models: each rule of the protocol holds something up."""

@@ -1,0 +1,1 @@
+"""Who acts in the simulation: actors, their scripts and supervisors, and callers from outside."""

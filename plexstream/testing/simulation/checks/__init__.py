@@ -1,0 +1,1 @@
+"""What must hold at the end of every schedule, and what must be over."""

@@ -1,0 +1,1 @@
+"""What a journal says happened, worked out anew without the code that wrote it."""

@@ -1,0 +1,1 @@
+"""A schedule from its seed to its rest, and many of them."""
