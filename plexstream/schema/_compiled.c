@@ -235,8 +235,13 @@ record_keyed(Record *self, PyObject *const *args, Py_ssize_t count)
         Py_RETURN_NONE;
     PyObject *records = args[0], *result = PyList_New(PyList_GET_SIZE(records));
     for (Py_ssize_t i = 0; result != NULL && i < PyList_GET_SIZE(result); i++) {
-        PyObject *record = PyList_GET_ITEM(records, i), *key, *data, *item = NULL;
+        if (i >= PyList_GET_SIZE(records)) {        /* the collector may have run something that takes from it */
+            Py_DECREF(result);
+            Py_RETURN_NONE;
+        }
+        PyObject *record = Py_NewRef(PyList_GET_ITEM(records, i)), *key, *data, *item = NULL;
         if (!Py_IS_TYPE(record, self->cls) || !PyUnicode_CheckExact(PyTuple_GET_ITEM(record, field))) {
+            Py_DECREF(record);
             Py_DECREF(result);
             Py_RETURN_NONE;
         }
@@ -245,6 +250,7 @@ record_keyed(Record *self, PyObject *const *args, Py_ssize_t count)
         if (key != NULL && data != NULL && data != Py_None)
             item = PyTuple_Pack(2, key, data);
         Py_XDECREF(key);
+        Py_DECREF(record);
         if (item == NULL) {
             Py_DECREF(result);
             if (data != Py_None)

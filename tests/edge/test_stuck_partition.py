@@ -160,6 +160,28 @@ def test_what_its_callers_no_longer_wait_for_is_not_kept(topics, log, calls, mon
     eventually(lambda: calls._sender.unacknowledged < 20_000)
 
 
+def test_asks_that_wait_for_room_are_not_left_alone(topics, log, calls, monkeypatch):
+    """Nobody waits for an ask's acknowledgement, but those behind it do."""
+    monkeypatch.setattr(sender_module, "WINDOW", 1000)
+    idle, waits = sender_module.Sender._idle, []
+
+    def noted(self, now, wait):
+        found = idle(self, now, wait)
+        if any(way.waiting and way.flying_bytes >= 1000 for way in self.ways.values()):
+            waits.append(found)
+        return found
+
+    monkeypatch.setattr(sender_module.Sender, "_idle", noted)
+    log.stuck = True
+    asks = [calls.ask(actor(calls, STUCK), "c", b" " * 600, timeout=LONG) for _ in range(8)]
+    eventually(lambda: len(waits) > 10)
+    with Responder(log, topics):
+        log.stuck = False
+        for ask in asks:
+            ask.result(LONG)
+    assert set(waits) == {0.0}  # it looks for acknowledgements instead
+
+
 def test_order_is_kept_across_what_waited(topics, log, calls, monkeypatch):
     monkeypatch.setattr(sender_module, "WINDOW", 1000)
     stuck = actor(calls, STUCK)

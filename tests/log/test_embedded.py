@@ -216,6 +216,29 @@ def test_zeros_ahead_of_the_write_ahead_log_are_nothing(log, path, tmp_path, cap
     assert file.stat().st_size == log.storage._wal.mark.position
 
 
+def test_a_disk_without_room_for_zeros_is_not_asked_for_them_again_and_again(log, path, monkeypatch):
+    """What room it has is for what is in order, and for segments and stores."""
+    file, write, zeros = wal.wal_path(path, 1), wal.disk.write_at, []
+
+    def nearly_full(to, data, at):
+        if len(data) == wal.AHEAD_BYTES:
+            zeros.append(at)
+            write(to, data[:1000], at)
+            raise OSError(errno.ENOSPC, "no space left on device")
+        write(to, data, at)
+
+    monkeypatch.setattr(wal, "AHEAD_BYTES", 100_000)
+    monkeypatch.setattr(wal.disk, "write_at", nearly_full)
+    fill(log, ("t", 0), b"x" * (wal.AHEAD_BYTES * 3))  # beyond those that are there
+    for number in range(20):
+        fill(log, ("t", 0), b"%d" % number)
+        assert file.stat().st_size == log.storage._wal.mark.position
+    assert len(zeros) == 1
+    log.storage._wal.roll(lambda number: number)
+    fill(log, ("t", 0), b"more")
+    assert len(zeros) == 2
+
+
 def test_large_records_do_not_fill_the_memory(log):
     for _ in range(20):
         fill(log, ("t", 0), b"x" * 1_000_000)

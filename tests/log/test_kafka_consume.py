@@ -3,6 +3,7 @@
 import gc
 import logging
 import sys
+import threading
 import time
 
 import pytest
@@ -59,16 +60,19 @@ def drain(source, consumer, positions, until, limit=1_000):
     end = time.monotonic() + PATIENCE_S
     while not until(records, errors):
         assert time.monotonic() < end, (len(records), errors)
-        batch = source.next(consumer, limit, 0.05)
-        while batch is not None and (failed := batch.take(positions, records)) is not None:
-            errors.append(failed[0])
-            batch = consume.Kept(failed[1])
+        _, stop = source.next(consumer, limit, 0.05, positions, records)
+        while stop is not None:
+            errors.append(stop[0])
+            stop = consume.take(stop[1], positions, records)
     return records, errors
 
 
 def write_all_kinds(address, topic):
     producer = Producer(
-        {"bootstrap.servers": address, "message.max.bytes": 2_000_000, "batch.num.messages": 1}
+        {
+            "bootstrap.servers": address, "message.max.bytes": 2_000_000, "batch.num.messages": 1,
+            "enable.idempotence": True,
+        }
     )
     kinds = [
         (b"k", b"v", None, 1_500_000_000_123), (None, b"no key", None, 1), (b"gone", None, None, 2),
@@ -167,26 +171,24 @@ def test_behind_an_error_there_is_no_message_of_librdkafkas(log, topic, sources,
             consumer.incremental_assign([TopicPartition(topic, 1, 0)])
             while failed is None and time.monotonic() < end:
                 time.sleep(0.5)  # and then what the other has
-                batch = source.next(consumer, 1_000, 0.05)
-                failed = batch and batch.take(positions, found)
+                _, failed = source.next(consumer, 1_000, 0.05, positions, found)
             rest = [item for item in failed[1] if type(item) is Record]
             consumer.close()
-            del batch
         assert failed[0][0].code() == KafkaError._PARTITION_EOF
-        assert consume.Kept(rest).take(positions, found) is None
+        assert consume.take(rest, positions, found) is None
         assert sorted((r.partition, r.offset) for r in found) == [(p, n) for p in (0, 1) for n in range(100)]
 
 
 def test_what_is_kept_is_looked_at_again():
     error = KafkaError(KafkaError._TRANSPORT)
     records = [Record("t", p, offset, b"", None, 0) for p, offset in ((0, 4), (0, 5), (1, 9), (2, 1), (0, 6))]
-    kept = consume.Kept([*records[:3], (error, "t", 0), *records[3:]])
+    kept = [*records[:3], (error, "t", 0), *records[3:]]
     positions, found = {("t", 0): 5, ("t", 1): 9}, []
-    failed, rest = kept.take(positions, found)
+    failed, rest = consume.take(kept, positions, found)
     assert failed == (error, "t", 0)
     assert found == records[1:3]
     del positions["t", 0]  # released for the error
-    assert consume.Kept(rest).take(positions, found) is None
+    assert consume.take(rest, positions, found) is None
     assert found == records[1:3]
     assert positions == {("t", 1): 10}
 
@@ -197,7 +199,7 @@ def test_connections_that_fail_are_heard_of_and_logged(sources, heard, consumer_
         consumer = consumer_of(fetched, bootstrap="127.0.0.1:1", debug="broker")
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end and not (heard and caplog.records):
-            assert fetched.next(consumer, 10, 0.05) is None
+            assert fetched.next(consumer, 10, 0.05, {}, []) == (False, None)
     assert {error.code() for error in heard} <= {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN}
     assert all(error.str() and not error.fatal() for error in heard)
     assert any("127.0.0.1:1" in error.str() for error in heard)
@@ -208,54 +210,87 @@ def test_connections_that_fail_are_heard_of_and_logged(sources, heard, consumer_
 def test_only_consumers_are_taken_for_consumers(log, sources, consumer_of):
     for other in (object(), None, Producer({"bootstrap.servers": log.bootstrap})):
         with pytest.raises(TypeError):
-            consume._consume.fetch(other, 1, 0)
+            consume._consume.fetch(other, 1, 0, {}, [])
     consumer = consumer_of(sources[0])
     for limit, ms in ((0, 0), (-1, 0), (1_000_001, 0), (1, -1)):
         with pytest.raises(ValueError, match="messages"):
-            consume._consume.fetch(consumer, limit, ms)
+            consume._consume.fetch(consumer, limit, ms, {}, [])
     consumer.close()
     with pytest.raises(RuntimeError, match="closed"):
-        consume._consume.fetch(consumer, 1, 0)
+        consume._consume.fetch(consumer, 1, 0, {}, [])
 
 
 def test_positions_that_are_none_are_errors_and_nothing_leaks(log, topic, sources, consumer_of):
     fill(log, (topic, 0), *(b"%d" % number for number in range(2_000)))
     fetched = sources[0]
     consumer = consumer_of(fetched, (topic, 0, 0))
-    end, batch = time.monotonic() + PATIENCE_S, None
-    while batch is None and time.monotonic() < end:
-        batch = fetched.next(consumer, 10, 0.05)
+    end = time.monotonic() + PATIENCE_S
     with pytest.raises(TypeError, match="position"):
-        batch.take({(topic, 0): "0"}, [])
+        drain(fetched, consumer, {(topic, 0): "0"}, lambda records, _: records)
     for wrong in ((None, []), ({}, ()), ({},)):
         with pytest.raises(TypeError):
-            batch.take(*wrong)
+            consume._consume.fetch(consumer, 1, 0, *wrong)
     position = 10**15  # no small number, which is there for ever
-    positions = {(topic, 0): 0}
-    records = []
-    while len(records) < 1_000 and time.monotonic() < end:
-        some = []
-        batch = fetched.next(consumer, 300, 0.05)
-        before = sys.getrefcount(None), sys.getrefcount(topic), sys.getrefcount(Record)
-        if batch is not None:
-            assert batch.take({}, []) is None
-        after = sys.getrefcount(None), sys.getrefcount(topic), sys.getrefcount(Record)
-        assert all(abs(b - a) < 10 for a, b in zip(before, after, strict=True))
-        consumer.seek(TopicPartition(topic, 0, 0)) if len(records) == 0 else None
-        batch = fetched.next(consumer, 300, 0.05)
-        if batch is not None:
-            assert batch.take(positions, some) is None
+    positions, records = {(topic, 0): 0}, []
+    for wanted in (False, True):
+        came = 0
+        consumer.seek(TopicPartition(topic, 0, 0))
+        while came < 3 and time.monotonic() < end:
+            before = sys.getrefcount(None), sys.getrefcount(topic), sys.getrefcount(Record)
+            some = []
+            any_came, stop = fetched.next(consumer, 300, 0.05, positions if wanted else {}, some)
+            assert stop is None
+            assert wanted or some == []
+            came += any_came
             records += some
+            del some
+            if not wanted:
+                after = sys.getrefcount(None), sys.getrefcount(topic), sys.getrefcount(Record)
+                assert all(abs(b - a) < 10 for a, b in zip(before, after, strict=True))
     assert positions[topic, 0] == records[-1].offset + 1
     last = records[-1]
-    del records, some, batch
+    del records
     gc.collect()
     assert sys.getrefcount(last) == 2
     assert sys.getrefcount(position) < 10
 
 
+def test_who_hears_may_raise_and_no_record_is_lost(log, topic, consumer_of):
+    """Nor does the consumer wait for ever at its end, as it would for messages that are in a traceback."""
+    fill(log, (topic, 0), *(b"%d" % number for number in range(100)))
+
+    class Full(logging.Handler):
+        def emit(self, record):
+            raise OSError("no space left on device")
+
+    fetched = consume.Fetched(print)
+    consumer = consumer_of(fetched, (topic, 0, 0), debug="fetch")
+    positions, records, errors = {(topic, 0): 0}, [], []
+    logger = logging.getLogger("plexstream.kafka")
+    handler, level = Full(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        end = time.monotonic() + PATIENCE_S
+        while (len(records) < 100 or not errors) and time.monotonic() < end:
+            try:
+                fetched.next(consumer, 10, 0.05, positions, records)
+            except OSError as error:
+                errors.append(error)
+        assert errors
+        assert [r.offset for r in records] == list(range(100))
+        closing = threading.Thread(target=consumer.close, daemon=True)
+        closing.start()
+        closing.join(PATIENCE_S)
+        assert not closing.is_alive()
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
 def test_plugins_of_the_user_go_with_confluents_messages(taking):
-    assert isinstance(consume.source(["consumer.plugin.library.paths"], print), consume.Polled)
+    for theirs in ("consumer.plugin.library.paths", "oauth_cb"):
+        assert isinstance(consume.source([theirs], print), consume.Polled)
     kind = consume.Fetched if consume.COMPILED else consume.Polled
     assert isinstance(consume.source([], print), kind)
 

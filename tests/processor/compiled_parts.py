@@ -18,6 +18,7 @@ SOURCES = {
     "plexstream.schema._compiled": "plexstream/schema/_compiled.c",
     "plexstream.node.lanes.records._mails": "plexstream/node/lanes/records/_mails.c",
     "plexstream.log.memory._records": "plexstream/log/memory/_records.c",
+    "plexstream.log.kafka.appending._produce": "plexstream/log/kafka/appending/_produce.c",
 }
 MUTANTS = {
     "repetitions are taken": ("_mailbox", "return m->origin_seq > seq ||", "return 1 ||"),
@@ -95,7 +96,7 @@ def build(name, folder, *flags, change=None):
         text = text.replace(*change)
     changed = folder / source.name
     changed.write_text(re.sub(r'"[./]+model/process/(\w+\.h)"', r'"\1"', text))
-    include = [f"-I{sysconfig.get_path('include')}", f"-I{ROOT / 'plexstream/model'}"]
+    include = [f"-I{sysconfig.get_path('include')}", f"-I{ROOT / 'plexstream/model/process'}"]
     target = folder / f"{name}.so"
     command = [COMPILER, "-shared", "-fPIC", "-O1", "-g", *flags, *include, str(changed), "-o", str(target)]
     if sys.platform == "darwin":

@@ -112,6 +112,7 @@ class Sender:
         self._appender: Appender | None = log.appender()
         self.ways: dict[Place, Way] = {}
         self._ready: dict[Way, None] = {}  # have something waiting, and room for it
+        self._full: set[Way] = set()  # have something waiting, and no room
         self._groups: dict[int, _Group] = {}  # until acknowledged
         self._waited_for = 0  # groups for whose acknowledgement somebody waits
         self._number = 0
@@ -187,7 +188,7 @@ class Sender:
 
     def _urgent(self) -> bool:
         """Whether acknowledgements are waited for: by callers, or by what is to be sent after them."""
-        return bool(self._waited_for) or (self._appender is not None and self._appender.holding)
+        return bool(self._waited_for or self._full) or (self._appender is not None and self._appender.holding)
 
     def _take(self, wait: float) -> list[Sending]:
         queue = self._queue
@@ -218,6 +219,8 @@ class Sender:
                 way.since = sending[5]
             if way.flying_bytes < WINDOW:
                 self._ready[way] = None
+            else:
+                self._full.add(way)
 
     def _append(self, now: float) -> None:
         """Hand to the appender what there is room for."""
@@ -254,7 +257,7 @@ class Sender:
         items = [item for sending in sendings for item in sending[1]]
         waiting = [sending[2] for sending in sendings if sending[3]]
         self._number += 1
-        appender.append(way.place, items, self._number, urgent=bool(waiting))
+        appender.append(way.place, items, self._number, urgent=bool(waiting or way.waiting))
         large = []
         if size > LARGE:
             alone = [(s.items[0], s.id) for s in sendings if len(s.items) == 1]
@@ -345,10 +348,15 @@ class Sender:
             way.since = way.flying[0].since
         else:
             way.since = way.waiting[0][1].since if way.waiting else 0.0
-        if way.waiting and way.flying_bytes < WINDOW:
+        room = way.flying_bytes < WINDOW
+        if way.waiting and room:
             self._ready[way] = None
         else:
             self._ready.pop(way, None)
+        if way.waiting and not room:
+            self._full.add(way)
+        else:
+            self._full.discard(way)
 
     def _forget(self, now: float) -> None:
         """Drop what waits behind something stuck, and whose callers wait no longer."""

@@ -13,14 +13,16 @@ static PyObject *size(PyObject *module, PyObject *items) {
     if (all == NULL) return NULL;
     Py_ssize_t total = 0;
     for (Py_ssize_t i = 0; total >= 0 && i < PySequence_Fast_GET_SIZE(all); i++) {
-        PyObject *item = PySequence_Fast_GET_ITEM(all, i);
+        PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(all, i)); /* what measures a key may change the list */
         if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) {
             PyErr_Format(PyExc_TypeError, "an item is a key and a value, not %.100s", Py_TYPE(item)->tp_name);
+            Py_DECREF(item);
             total = -1;
             break;
         }
         Py_ssize_t key = length(PyTuple_GET_ITEM(item, 0)), value = key < 0 ? -1 : length(PyTuple_GET_ITEM(item, 1));
         total = value < 0 ? -1 : total + key + value;
+        Py_DECREF(item);
     }
     Py_DECREF(all);
     return total < 0 ? NULL : PyLong_FromSsize_t(total);
@@ -32,16 +34,17 @@ static PyObject *largest(PyObject *module, PyObject *records) {
     Py_ssize_t known = -1; /* of `topic` */
     int failed = found == NULL;
     for (Py_ssize_t i = 0; !failed && i < PyList_GET_SIZE(records); i++) {
-        PyObject *record = PyList_GET_ITEM(records, i);
+        PyObject *record = Py_NewRef(PyList_GET_ITEM(records, i));
         if (!PyTuple_Check(record) || PyTuple_GET_SIZE(record) != 4) {
             PyErr_Format(PyExc_TypeError, "a record has four fields, not %.100s", Py_TYPE(record)->tp_name);
+            Py_DECREF(record);
             failed = 1;
             break;
         }
         Py_ssize_t key = length(PyTuple_GET_ITEM(record, 2)), value = key < 0 ? -1 : length(PyTuple_GET_ITEM(record, 3));
         if (value < 0) failed = 1;
         else if (PyTuple_GET_ITEM(record, 0) != topic || key + value > known) {
-            topic = PyTuple_GET_ITEM(record, 0);
+            Py_XSETREF(topic, Py_NewRef(PyTuple_GET_ITEM(record, 0)));
             most = PyDict_GetItemWithError(found, topic);
             known = most == NULL ? -1 : PyLong_AsSsize_t(most);
             if (PyErr_Occurred()) failed = 1;
@@ -52,7 +55,9 @@ static PyObject *largest(PyObject *module, PyObject *records) {
                 Py_XDECREF(most);
             }
         }
+        Py_DECREF(record);
     }
+    Py_XDECREF(topic);
     if (failed) Py_CLEAR(found);
     return found;
 }

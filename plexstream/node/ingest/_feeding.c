@@ -47,24 +47,24 @@ typedef struct {
     Py_ssize_t most;
     long partitions;
     PyObject *kind, *empty, *headers, *zero;
-    PyObject *group;                            /* that of the last message, borrowed from `into` */
+    PyObject *group;                            /* that of the last message */
     long number;                                /* and of which partition it is */
 } Plan;
 
-/* The list for the messages to a partition of the mailbox, borrowed. */
+/* The list for the messages to a partition of the mailbox; the plan has the reference. */
 static PyObject *
 group_of(Plan *plan, long number)
 {
     if (plan->group != NULL && plan->number == number)
         return plan->group;
     PyObject *home = Py_BuildValue("(Ol)", plan->mailbox, number), *fresh = PyList_New(0);
-    plan->group = home == NULL || fresh == NULL ? NULL : PyDict_SetDefault(plan->into, home, fresh);
+    Py_XSETREF(plan->group, home == NULL || fresh == NULL ? NULL : Py_XNewRef(PyDict_SetDefault(plan->into, home, fresh)));
     plan->number = number;
     Py_XDECREF(home);
     Py_XDECREF(fresh);
     if (plan->group != NULL && !PyList_CheckExact(plan->group)) {
         PyErr_SetString(PyExc_TypeError, "groups are lists");
-        plan->group = NULL;
+        Py_CLEAR(plan->group);
     }
     return plan->group;
 }
@@ -144,6 +144,7 @@ sort(PyObject *Py_UNUSED(module), PyObject *args)
         Py_DECREF(record);
         at += went > 0;
     }
+    Py_XDECREF(plan.group);
     Py_XDECREF(plan.zero);
     Py_XDECREF(plan.empty);
     Py_XDECREF(plan.headers);

@@ -236,8 +236,14 @@ fold_plain(Restoring *self, State *state, Plain *plain, const unsigned char *end
     PyObject *core = Py_XNewRef(PyDict_GetItemWithError(state->cores, actor));
     if (core == NULL && !PyErr_Occurred())
         core = PyObject_CallOneArg(state->load, actor);
-    PyObject *fields = core != NULL && Py_IS_TYPE(core, self->core) ? slot(core, self->fields) : NULL;
-    int went = core == NULL && PyErr_Occurred() ? -1 : fields != NULL && PyDict_CheckExact(fields);
+    if (core == NULL) {
+        /* Python meets the same error, at this record; what was folded before is told. */
+        PyErr_Clear();
+        Py_DECREF(actor);
+        return 0;
+    }
+    PyObject *fields = Py_IS_TYPE(core, self->core) ? slot(core, self->fields) : NULL;
+    int went = fields != NULL && PyDict_CheckExact(fields);
     if (went > 0) {
         Py_INCREF(fields);
         if (!note_cause(self, state, plain->cause) || !set_fields(self, fields, (In){plain->patch, end})
@@ -254,7 +260,7 @@ fold_plain(Restoring *self, State *state, Plain *plain, const unsigned char *end
                 went = -1;
         }
     }
-    Py_XDECREF(core);
+    Py_DECREF(core);
     Py_DECREF(actor);
     return went;
 }

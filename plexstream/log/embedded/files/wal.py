@@ -139,6 +139,7 @@ class Wal:
         self._mark_synced = time.monotonic()
         self.size = mark.position
         self._reaches = mark.position  # the file, with zeros behind its end
+        self._ahead = True  # zeros are written; no more of them to a file whose disk had no room for some
         self._file = os.open(wal_path(folder, mark.number), os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.ftruncate(self._file, mark.position)
@@ -207,7 +208,7 @@ class Wal:
             os.close(self._file)
             with self._lock:
                 self.size += mark.position - self._mark.position
-            self._file, self._mark, self._reaches = file, mark, mark.position
+            self._file, self._mark, self._reaches, self._ahead = file, mark, mark.position, True
             return captured
 
     def close(self) -> None:
@@ -246,10 +247,14 @@ class Wal:
         """So many bytes were written, up to `end`."""
         if end > self._reaches:
             self._reaches = end
-            if size <= SMALL_BYTES:
-                with suppress(OSError):  # a disk that is full has room for what is in order all the same
+            if size <= SMALL_BYTES and self._ahead:
+                try:
                     disk.write_at(self._file, bytes(AHEAD_BYTES), end)
                     self._reaches = end + AHEAD_BYTES
+                except OSError:  # a disk that is nearly full: what room it has is for what is in order
+                    self._ahead = False
+                    with suppress(OSError):
+                        os.ftruncate(self._file, end)
 
     def _put_mark(self, mark: Mark) -> None:
         self._turn ^= 1

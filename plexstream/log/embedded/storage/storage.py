@@ -228,6 +228,8 @@ class Storage:
             offset = max(offset, partition.start)
             if offset > partition.end:
                 raise beyond_end(place, offset, partition.end)
+            if offset == partition.end:
+                return [], offset
             upto = partition.tail.first
             groups = partition.tail.groups(offset, limit) if offset >= upto else None
         if groups is not None:

@@ -63,6 +63,9 @@ class Committer:
             self._due.notify()
         self.thread.join()
 
+    def _told(self) -> bool:
+        return self._stopped or self._urgent or self._storage.outage.lasts
+
     def _run(self) -> None:
         storage = self._storage
         while True:
@@ -72,12 +75,15 @@ class Committer:
                         self._due.wait(RETRY_S)
                         break
                     # Soon after a sync, what is not urgent need not wake this thread.
-                    if not self._due.wait(PATIENCE_S):
-                        if self._waiting:
-                            break
-                        self._idle = True
-                        self._due.wait()
-                        self._idle = False
+                    if self._due.wait(PATIENCE_S):
+                        continue
+                    if self._waiting:
+                        break
+                    if self._told():
+                        continue  # just as the time had run out
+                    self._idle = True
+                    self._due.wait()
+                    self._idle = False
                 waiting, self._waiting = self._waiting, []
                 self._urgent = False
                 stopped = self._stopped

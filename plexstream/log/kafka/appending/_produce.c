@@ -36,6 +36,7 @@ enum { COPY = 0x2, FAIL = -196, INVALID_ARG = -186 };
 
 typedef int OnAcknowledgement(void *rk, Message *message, void *opaque);
 typedef int OnDestroy(void *rk, void *opaque);
+typedef int OnConfDestroy(void *opaque);
 typedef int OnNew(void *rk, const void *conf, void *opaque, char *why, size_t size);
 
 static struct {
@@ -46,6 +47,7 @@ static struct {
     int (*last_error)(void);
     int (*add_on_acknowledgement)(void *rk, const char *name, OnAcknowledgement *, void *opaque);
     int (*add_on_destroy)(void *rk, const char *name, OnDestroy *, void *opaque);
+    int (*add_on_conf_destroy)(void *conf, const char *name, OnConfDestroy *, void *opaque);
     int (*add_on_new)(void *conf, const char *name, OnNew *, void *opaque);
 } api;
 static int loaded;
@@ -151,6 +153,11 @@ static int on_destroy(void *rk, void *opaque) {
             break;
         }
     pthread_mutex_unlock(&all_lock);
+    return 0; /* what is under way is still told of */
+}
+
+/* The last that is heard of a producer: its threads have ended. */
+static int on_conf_destroy(void *opaque) {
     fates_release(opaque);
     return 0;
 }
@@ -162,7 +169,7 @@ static int on_new(void *rk, const void *conf, void *opaque, char *why, size_t si
     fates->last = &fates->first;
     fates->rk = rk;
     fates->owners = 1;
-    int failed = api.add_on_destroy(rk, NAME, on_destroy, fates);
+    int failed = api.add_on_conf_destroy((void *)conf, NAME, on_conf_destroy, fates);
     if (failed) {
         fates_release(fates);
         return failed;
@@ -171,7 +178,8 @@ static int on_new(void *rk, const void *conf, void *opaque, char *why, size_t si
     fates->next = all;
     all = fates;
     pthread_mutex_unlock(&all_lock);
-    return api.add_on_acknowledgement(rk, NAME, on_acknowledgement, fates);
+    failed = api.add_on_destroy(rk, NAME, on_destroy, fates);
+    return failed ? failed : api.add_on_acknowledgement(rk, NAME, on_acknowledgement, fates);
 }
 
 /* As librdkafka calls its plugins, by this name. */
@@ -269,10 +277,10 @@ static PyObject *load(PyObject *module, PyObject *args) {
     if (library == NULL) Py_RETURN_FALSE;
     void **into[] = {(void **)&api.topic_new, (void **)&api.topic_destroy, (void **)&api.topic_name, (void **)&api.produce_batch,
                      (void **)&api.last_error, (void **)&api.add_on_acknowledgement, (void **)&api.add_on_destroy,
-                     (void **)&api.add_on_new};
+                     (void **)&api.add_on_conf_destroy, (void **)&api.add_on_new};
     const char *names[] = {"rd_kafka_topic_new", "rd_kafka_topic_destroy", "rd_kafka_topic_name", "rd_kafka_produce_batch",
                            "rd_kafka_last_error", "rd_kafka_interceptor_add_on_acknowledgement", "rd_kafka_interceptor_add_on_destroy",
-                           "rd_kafka_conf_interceptor_add_on_new"};
+                           "rd_kafka_conf_interceptor_add_on_conf_destroy", "rd_kafka_conf_interceptor_add_on_new"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if ((*into[i] = dlsym(library, names[i])) == NULL) Py_RETURN_FALSE;
     Py_XSETREF(producer_type, (PyTypeObject *)Py_NewRef(type));
@@ -448,9 +456,19 @@ static PyObject *send(PyObject *module, PyObject *args) {
         Group *group = &groups[number[i]];
         Message *m = &messages[group->end++];
         if (group->topic == NULL) {
-            group->topic = PyUnicode_AsUTF8(PyTuple_GET_ITEM(record, 0));
-            group->partition = partition == Py_None ? partitioner : (int32_t)PyLong_AsLong(partition);
+            Py_ssize_t length;
+            group->topic = PyUnicode_AsUTF8AndSize(PyTuple_GET_ITEM(record, 0), &length);
+            long place = partition == Py_None ? partitioner : PyLong_AsLong(partition);
             if (group->topic == NULL || PyErr_Occurred()) goto done;
+            if (place < INT32_MIN || place > INT32_MAX) {
+                PyErr_Format(PyExc_OverflowError, "%ld is no partition", place);
+                goto done;
+            }
+            if (strlen(group->topic) != (size_t)length) {
+                PyErr_SetString(PyExc_ValueError, "embedded null character");
+                goto done;
+            }
+            group->partition = (int32_t)place;
         }
         if (!bytes_of(PyTuple_GET_ITEM(record, 2), &m->key, &m->key_len) ||
             !bytes_of(PyTuple_GET_ITEM(record, 3), &m->payload, &m->len))

@@ -1,7 +1,7 @@
 /* Records from librdkafka, many at once: waited for with the GIL released, and made into tuples without a step between.
  *
  * confluent-kafka makes an object of each message, with its topic's name anew, whose fields are then asked for one by
- * one. Here a batch is taken from the consumer's queue, and `take` makes records of it up to the next error.
+ * one. Here a batch is taken from the consumer's queue, and records are made of it up to the next error.
  *
  * Whoever serves that queue serves the client's callbacks, too, and those of confluent-kafka work only below calls of
  * its own. So this is a plugin as well (see `_produce.c`): for a consumer that is made with it, errors and logs are
@@ -115,17 +115,15 @@ __attribute__((visibility("default"))) int conf_init(void *conf, void **opaque, 
     return loaded ? api.add_on_new(conf, NAME, on_new, NULL) : FAIL;
 }
 
+/* Messages that librdkafka has handed over. None outlives the call: its consumer would never end. */
 typedef struct {
-    PyObject_HEAD
     Message **messages;
     Py_ssize_t count, at;
 } Batch;
 
-static void batch_dealloc(PyObject *object) {
-    Batch *self = (Batch *)object;
+static void batch_end(Batch *self) {
     while (self->at < self->count) api.destroy(self->messages[self->at++]);
     free(self->messages);
-    Py_TYPE(object)->tp_free(object);
 }
 
 /* One partition's records, as long as they come one behind the other. */
@@ -224,10 +222,9 @@ static PyObject *rest_of(Batch *self, PyObject *empty) {
     return rest;
 }
 
-static PyObject *batch_take(PyObject *object, PyObject *args) {
-    Batch *self = (Batch *)object;
-    PyObject *positions, *found, *answer = Py_None;
-    if (!PyArg_ParseTuple(args, "O!O!", &PyDict_Type, &positions, &PyList_Type, &found)) return NULL;
+/* Add what came to `found`, up to an error; that, and what came behind it, is returned, or None. */
+static PyObject *batch_take(Batch *self, PyObject *positions, PyObject *found) {
+    PyObject *answer = Py_None;
     PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);
     if (empty == NULL) return NULL;
     Run run = {0};
@@ -268,22 +265,6 @@ static PyObject *batch_take(PyObject *object, PyObject *args) {
     return answer == Py_None ? Py_NewRef(answer) : answer;
 }
 
-static PyMethodDef batch_methods[] = {
-    {"take", batch_take, METH_VARARGS,
-     "take(positions, found): add records of places that have a position, none below it, to a list, and move the positions. Up to "
-     "the next error, which is returned, with its topic and partition, and what came behind it. None at the end."},
-    {NULL},
-};
-
-static PyTypeObject BatchType = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "plexstream.log.kafka.reading._consume.Batch",
-    .tp_basicsize = sizeof(Batch),
-    .tp_dealloc = batch_dealloc,
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .tp_methods = batch_methods,
-    .tp_doc = "Messages that librdkafka has handed over.",
-};
-
 /* What was heard, as a list; NULL with an exception. Frees it. */
 static PyObject *notes(Heard *heard) {
     PyObject *list = PyList_New(0);
@@ -303,9 +284,9 @@ static PyObject *notes(Heard *heard) {
 }
 
 static PyObject *fetch(PyObject *module, PyObject *args) {
-    PyObject *consumer;
+    PyObject *consumer, *positions, *found;
     int limit, ms;
-    if (!PyArg_ParseTuple(args, "Oii", &consumer, &limit, &ms)) return NULL;
+    if (!PyArg_ParseTuple(args, "OiiO!O!", &consumer, &limit, &ms, &PyDict_Type, &positions, &PyList_Type, &found)) return NULL;
     if (!loaded || !PyObject_TypeCheck(consumer, consumer_type))
         return PyErr_Format(PyExc_TypeError, "no consumer of confluent-kafka's, but %.100s", Py_TYPE(consumer)->tp_name);
     if (limit < 1 || limit > MOST || ms < 0) return PyErr_Format(PyExc_ValueError, "%d messages in %d ms", limit, ms);
@@ -334,25 +315,15 @@ static PyObject *fetch(PyObject *module, PyObject *args) {
     hearing = NULL;
     Py_END_ALLOW_THREADS
     Py_DECREF(consumer);
-    Batch *batch = NULL;
-    if (count > 0) {
-        batch = PyObject_New(Batch, &BatchType);
-        if (batch != NULL) {
-            batch->messages = messages;
-            batch->count = count;
-            batch->at = 0;
-            messages = NULL;
-        } else
-            for (ssize_t i = 0; i < count; i++) api.destroy(messages[i]);
-    }
-    free(messages);
+    Batch batch = {messages, count > 0 ? count : 0, 0};
     PyObject *said = notes(&heard);
-    if (said == NULL || (count > 0 && batch == NULL)) {
+    PyObject *failed = said == NULL ? NULL : batch_take(&batch, positions, found);
+    batch_end(&batch);
+    if (failed == NULL) {
         Py_XDECREF(said);
-        Py_XDECREF((PyObject *)batch);
         return NULL;
     }
-    return batch == NULL ? Py_BuildValue("(ON)", Py_None, said) : Py_BuildValue("(NN)", (PyObject *)batch, said);
+    return Py_BuildValue("(ONN)", count > 0 ? Py_True : Py_False, failed, said);
 }
 
 static PyObject *load(PyObject *module, PyObject *args) {
@@ -386,14 +357,16 @@ static PyMethodDef methods[] = {
      "load(path, consumer, record, error): use the librdkafka at `path`, which must be in this process, for consumers of that "
      "type. Returns whether it can be used."},
     {"fetch", fetch, METH_VARARGS,
-     "fetch(consumer, limit, ms): wait for the first message, and for no other. Returns a Batch, or None, and what was heard "
-     "meanwhile: whether it is a log, its level or the error's code, where it is from or that it is fatal, a text. The consumer "
-     "was made with this module as a plugin."},
+     "fetch(consumer, limit, ms, positions, found): wait for the first message, and for no other. Records of places that have a "
+     "position, none below it, are added to `found`, up to the first error, and the positions moved behind them. Returns whether "
+     "anything came; None, or that error with its topic and partition, and what came behind it; and what was heard meanwhile: "
+     "whether it is a log, its level or the error's code, where it is from or that it is fatal, a text. The consumer was made with "
+     "this module as a plugin."},
     {NULL},
 };
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_consume", NULL, -1, methods};
 
 PyMODINIT_FUNC PyInit__consume(void) {
-    return PyType_Ready(&BatchType) ? NULL : PyModule_Create(&module);
+    return PyModule_Create(&module);
 }

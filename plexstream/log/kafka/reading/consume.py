@@ -6,6 +6,7 @@ waited for and made into records by one call each. See ADR 30 for what that reli
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -34,17 +35,8 @@ Failed = tuple[KafkaError, "str | None", "int | None"]
 OnError = Callable[[KafkaError], None]
 
 
-class Batch(Protocol):
-    """What came at once."""
-
-    def take(
-        self, positions: dict[Place, int], found: list[Record], /
-    ) -> tuple[Failed, list[Record | Failed]] | None:
-        """Add records to `found`, up to the next error, which is returned with what came behind it.
-
-        Records of places that have no position, or below it, were fetched before a release or a move: they
-        are left out. Positions are moved behind what was added.
-        """
+Stop = tuple[Failed, "list[Record | Failed]"]
+"""An error, and what came behind it: what is done about the one may change what is wanted of the other."""
 
 
 class Source(Protocol):
@@ -54,14 +46,40 @@ class Source(Protocol):
     def settings(self) -> dict[str, Any]:
         """What the consumer must be made with."""
 
-    def next(self, consumer: Consumer, limit: int, wait: float) -> Batch | None:
-        """Up to `limit` messages; waits `wait` seconds for the first one, and for no other. None: none."""
+    def next(
+        self, consumer: Consumer, limit: int, wait: float, positions: dict[Place, int], found: list[Record]
+    ) -> tuple[bool, Stop | None]:
+        """Up to `limit` messages; waits `wait` seconds for the first one, and for no other.
+
+        Returns whether any came. They are added to `found` as by `take`.
+        """
+
+
+def take(items: list[Record | Failed], positions: dict[Place, int], found: list[Record]) -> Stop | None:
+    """Add records to `found`, up to the next error, which is returned with what comes behind it.
+
+    Records of places that have no position, or below it, were fetched before a release or a move: they are
+    left out. Positions are moved behind what was added.
+    """
+    for index, item in enumerate(items):
+        if type(item) is not Record:
+            return item, items[index + 1 :]  # type: ignore[return-value]
+        place, offset = item[:2], item.offset
+        due = positions.get(place)
+        if due is not None and offset >= due:
+            positions[place] = offset + 1
+            found.append(item)
+    return None
 
 
 def source(settings: Iterable[str], on_error: OnError) -> Source:
-    """Compiled where that can be. Plugins that are in the user's `settings` have none of ours beside them."""
-    plugins = any(name.endswith("plugin.library.paths") for name in settings)
-    return Fetched(on_error) if COMPILED and not plugins else Polled()
+    """Compiled where that can be.
+
+    Plugins that are in the user's `settings` have none of ours beside them, and callbacks that are need what
+    confluent-kafka sets up around its own calls.
+    """
+    theirs = any(name.endswith(("plugin.library.paths", "_cb")) for name in settings)
+    return Fetched(on_error) if COMPILED and not theirs else Polled()
 
 
 class Fetched:
@@ -69,16 +87,23 @@ class Fetched:
 
     def __init__(self, on_error: OnError) -> None:
         self._on_error = on_error
+        self._heard: deque[tuple[bool, int, str, str]] = deque()
         self.settings: dict[str, Any] = {"plugin.library.paths": _consume.__file__}
 
-    def next(self, consumer: Consumer, limit: int, wait: float) -> Batch | None:
-        batch, heard = _consume.fetch(consumer, limit, int(wait * 1000))
-        for is_log, number, head, text in heard:
-            if is_log:
-                logger.log(_LEVELS[number], "%s %s", head, text)
-            else:
-                self._on_error(KafkaError(number, text, fatal=bool(head)))
-        return batch
+    def next(
+        self, consumer: Consumer, limit: int, wait: float, positions: dict[Place, int], found: list[Record]
+    ) -> tuple[bool, Stop | None]:
+        while self._heard:  # while no records are at hand: a log's handler may raise
+            self._tell(*self._heard.popleft())
+        came, stop, heard = _consume.fetch(consumer, limit, int(wait * 1000), positions, found)
+        self._heard.extend(heard)
+        return came, stop
+
+    def _tell(self, is_log: bool, number: int, head: str, text: str) -> None:
+        if is_log:
+            logger.log(_LEVELS[number], "%s %s", head, text)
+        else:
+            self._on_error(KafkaError(number, text, fatal=bool(head)))
 
 
 class Polled:
@@ -87,12 +112,15 @@ class Polled:
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {}
 
-    def next(self, consumer: Consumer, limit: int, wait: float) -> Batch | None:
+    def next(
+        self, consumer: Consumer, limit: int, wait: float, positions: dict[Place, int], found: list[Record]
+    ) -> tuple[bool, Stop | None]:
         # `consume` alone would wait for `limit` messages or the whole timeout.
         first = consumer.poll(wait)
         if first is None:
-            return None
-        return Kept([_kept(m) for m in ([first, *consumer.consume(limit - 1, 0)] if limit > 1 else [first])])
+            return False, None
+        items = [_kept(m) for m in ([first, *consumer.consume(limit - 1, 0)] if limit > 1 else [first])]
+        return True, take(items, positions, found)
 
 
 def _kept(message: Message) -> Record | Failed:
@@ -101,23 +129,3 @@ def _kept(message: Message) -> Record | Failed:
         return error, topic, partition
     fields = topic, partition, message.offset(), message.key() or b"", message.value(), message.timestamp()[1]
     return _new(Record, fields)
-
-
-class Kept:
-    """A `Batch` that holds nothing of librdkafka's: its consumer may be replaced meanwhile."""
-
-    def __init__(self, items: list[Record | Failed]) -> None:
-        self._items = items
-
-    def take(
-        self, positions: dict[Place, int], found: list[Record], /
-    ) -> tuple[Failed, list[Record | Failed]] | None:
-        for index, item in enumerate(self._items):
-            if type(item) is not Record:
-                return item, self._items[index + 1 :]  # type: ignore[return-value]
-            place, offset = item[:2], item.offset
-            due = positions.get(place)
-            if due is not None and offset >= due:
-                positions[place] = offset + 1
-                found.append(item)
-        return None

@@ -15,7 +15,7 @@ from plexstream.log.kafka.brokers.views import AGAIN_S
 from plexstream.log.kafka.common.errors import Kind, kind_of, log_error, passes
 from plexstream.log.kafka.common.outage import Outage
 from plexstream.log.kafka.common.settings import PROMPT, READER, client_settings, connect, logger
-from plexstream.log.kafka.reading.consume import Batch, Kept, source
+from plexstream.log.kafka.reading.consume import source, take
 from plexstream.log.kafka.reading.silence import Silence
 from plexstream.log.memory.local import beyond_end
 from plexstream.model.errors import LogError, LogUnavailable, Unreadable
@@ -103,13 +103,14 @@ class KafkaReader:
         while True:
             while self._answers:
                 self._answered(*self._answers.popleft())
-            batch: Batch | None = self._source.next(self._consumer, limit, wait)
             self._outage.look()
-            if batch is not None:
-                found: list[Record] = []
-                while (failed := batch.take(self._positions, found)) is not None:
-                    batch = Kept(failed[1])
-                    self._handle(*failed[0])
+            found: list[Record] = []
+            came, stop = self._source.next(self._consumer, limit, wait, self._positions, found)
+            if came:
+                while stop is not None:
+                    failed, behind = stop
+                    self._handle(*failed)
+                    stop = take(behind, self._positions, found)
                 if found:
                     return found
             else:
@@ -243,7 +244,7 @@ class KafkaReader:
                 self._ask_range(place)
 
     def _handle(self, error: KafkaError, topic: str | None, partition: int | None) -> None:
-        if error.fatal():
+        if error.fatal() or error.code() == KafkaError._FATAL:
             self._replace_consumer(error)
         elif passes(error) or topic is None or partition is None:
             # Without a place it is one of a connection, which librdkafka tries again for ever.

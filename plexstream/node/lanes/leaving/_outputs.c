@@ -72,10 +72,11 @@ records(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     long long position;
     if (count != 4 || !PyList_CheckExact(args[0]) || !as_long(args[1], &position) || !PyDict_CheckExact(args[2]))
         Py_RETURN_NONE;
-    PyObject *turns = args[0], *found = PyList_New(0);
+    PyObject *turns = args[0], *found = PyList_New(0), *pair = NULL;
     for (Py_ssize_t i = 0; found != NULL && i < PyList_GET_SIZE(turns); i++) {
         long long offset;
-        PyObject *turn, *outs = outs_of(PyList_GET_ITEM(turns, i), &offset, &turn);
+        Py_XSETREF(pair, Py_NewRef(PyList_GET_ITEM(turns, i)));    /* `name` is Python's, and may do as it likes */
+        PyObject *turn, *outs = outs_of(pair, &offset, &turn);
         if (outs == NULL)
             goto unknown;
         for (Py_ssize_t k = 0; offset >= position && k < PySequence_Fast_GET_SIZE(outs); k++) {
@@ -90,7 +91,7 @@ records(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
                 goto unknown;
             if (PyUnicode_GET_LENGTH(key) == 0)
                 key = PyTuple_GET_ITEM(turn, ACTOR);
-            Py_INCREF(out);                 /* `name` is Python's, and may do as it likes */
+            Py_INCREF(out);
             topic = PyUnicode_CheckExact(key) ? topic_of(target, args[2], args[3]) : NULL;
             key = topic == NULL ? NULL : PyUnicode_AsUTF8String(key);
             record = key == NULL ? NULL : PyTuple_Pack(4, topic, Py_None, key, PyTuple_GET_ITEM(out, PAYLOAD));
@@ -99,6 +100,7 @@ records(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
             if (record == NULL || PyList_Append(found, record) < 0) {
                 Py_XDECREF(record);
                 Py_DECREF(found);
+                Py_DECREF(pair);
                 if (PyErr_Occurred())
                     return NULL;
                 Py_RETURN_NONE;
@@ -106,8 +108,10 @@ records(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
             Py_DECREF(record);
         }
     }
+    Py_XDECREF(pair);
     return found;
 unknown:
+    Py_XDECREF(pair);
     Py_DECREF(found);
     Py_RETURN_NONE;
 }

@@ -55,25 +55,28 @@ known(PyObject *Py_UNUSED(module), PyObject *args)
     Way way = {NULL, NULL, 0, 0};
     int failed = found == NULL;
     for (Py_ssize_t i = 0; !failed && size <= most && i < PyList_GET_SIZE(records); i++) {
-        PyObject *record = PyList_GET_ITEM(records, i);
+        PyObject *record = Py_NewRef(PyList_GET_ITEM(records, i));    /* `decode` may change the list */
         if (!PyTuple_Check(record) || PyTuple_GET_SIZE(record) != RECORD_FIELDS
-                || !PyBytes_CheckExact(PyTuple_GET_ITEM(record, VALUE)))
+                || !PyBytes_CheckExact(PyTuple_GET_ITEM(record, VALUE))) {
+            Py_DECREF(record);
             break;
+        }
         PyObject *message = PyObject_CallOneArg(decode, PyTuple_GET_ITEM(record, VALUE));
         failed = message == NULL;
         int good = !failed && PyTuple_Check(message) && PyTuple_GET_SIZE(message) == ENVELOPE_FIELDS
             && PyUnicode_CheckExact(PyTuple_GET_ITEM(message, ORIGIN));
         if (good && PyUnicode_GET_LENGTH(PyTuple_GET_ITEM(message, ORIGIN)) > 0) {
             PyObject *origin = PyTuple_GET_ITEM(message, ORIGIN), *seq = PyTuple_GET_ITEM(message, ORIGIN_SEQ);
-            long long number;
+            long long number, further, beyond;
             if (way.origin == NULL || PyUnicode_Compare(way.origin, origin) != 0) {
                 failed = way_end(&way, newest);
                 int there = failed ? -1 : way_begin(&way, origin, newest, ends);
                 failed = failed || there < 0;
                 good = there > 0;
             }
-            good = good && as_long(seq, &number) && number >= way.newest && number - way.newest < jump
-                && number - way.end < ahead;
+            good = good && as_long(seq, &number) && number >= way.newest
+                && !__builtin_sub_overflow(number, way.newest, &further) && further < jump
+                && !__builtin_sub_overflow(number, way.end, &beyond) && beyond < ahead;
             if (good) {
                 way.newest = number;
                 Py_XSETREF(way.seq, Py_NewRef(seq));
@@ -84,6 +87,7 @@ known(PyObject *Py_UNUSED(module), PyObject *args)
         size += good ? PyBytes_GET_SIZE(PyTuple_GET_ITEM(record, VALUE)) : 0;
         Py_XDECREF(pair);
         Py_XDECREF(message);
+        Py_DECREF(record);
         if (!good)
             break;
     }
