@@ -98,6 +98,13 @@ class Way:
         return now - since if since and now - since >= STUCK_S else 0.0
 
 
+def _refused_alone(group: _Group, error: Exception) -> dict[str, str]:
+    """What brokers have refused of a group, whose outcome is certain, asks too: why, by ids."""
+    if not isinstance(error, RefusedForSize):
+        return {}
+    return {id: why for item, id in group.large if (why := error.why(item))}
+
+
 class Sender:
     """Appends in the order in which `put` was called, for each partition.
 
@@ -319,7 +326,9 @@ class Sender:
                 durable += group.ids
             else:
                 failure = ack.error
-                refused = self._tell_refused(group, failure)
+                refused = _refused_alone(group, failure)
+                for id, why in refused.items():
+                    self._settled([id], RecordTooLarge(why))
                 unknown += [id for id in group.ids if id not in refused]
         if durable:
             self._settled(durable, None)
@@ -332,15 +341,6 @@ class Sender:
                 self._settled(unknown, failure)
         self._retry_wait = _FIRST_RETRY
         return True
-
-    def _tell_refused(self, group: _Group, error: Exception) -> set[str]:
-        """Tell those that brokers have refused, whose outcome is certain, asks too; returns their ids."""
-        if not isinstance(error, RefusedForSize):
-            return set()
-        refused = {id: why for item, id in group.large if (why := error.why(item))}
-        for id, why in refused.items():
-            self._settled([id], RecordTooLarge(why))
-        return set(refused)
 
     def _look(self, way: Way) -> None:
         """Something of it has come or gone: how long does the oldest wait, and may more be handed over?"""
