@@ -20,9 +20,9 @@ from plexstream import AsyncClient
 from plexstream.log.base import Log
 from plexstream.log.open import open_log
 from plexstream.model.journal.journal import OutKind
+from plexstream.testing.programs import draw
 from plexstream.testing.programs.operations.sends import OUTPUT
 from plexstream.testing.programs.outside import outside
-from plexstream.testing.programs.runs import draw
 from plexstream.testing.programs.runs.served import Served as Playing
 from plexstream.testing.programs.runs.served import apart
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from plexstream.testing.programs import failure
-from plexstream.testing.programs.runs import draw
+from plexstream.testing.programs import draw, failure
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode does not
 sys.path.append(str(Path(__file__).parents[1] / "simulation"))

@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from plexstream.testing.programs import failure
-from plexstream.testing.programs.runs import draw
+from plexstream.testing.programs import draw, failure
 from plexstream.testing.programs.runs.many import command, run_many
 
 SEEDS = int(os.environ.get("PLEXSTREAM_PROGRAMS", "2000"))
