@@ -6,11 +6,22 @@ import sys
 
 import pytest
 
-from plexstream.testing.programs import draw, failure
+from plexstream.testing.programs import Program, draw, failure
+from plexstream.testing.programs.program import Plan
 from plexstream.testing.programs.runs.many import command, run_many
 
 SEEDS = int(os.environ.get("PLEXSTREAM_PROGRAMS", "2000"))
 PROCESSES = 2
+FOUND = (40083,)
+"""Seeds beyond those that have failed once. A change of the programs makes other ones of them."""
+CUT = {
+    "a map has an entry of the name under which lists keep their ends": [
+        ["call", "s1", "flowing/s1", "run", False, "", [["change", [["set", "#", []]]], ["sleep", 9]]],
+        ["pass", 6000],
+        ["restart", 0, 0],
+    ],
+}
+"""What they were cut down to, which stays the same program."""
 
 
 @pytest.mark.slow
@@ -20,6 +31,16 @@ def test_every_program_comes_to_what_it_must():
     for outcome in run_many(range(SEEDS), PROCESSES):
         failed += [f"{command(seed)}\n    {why}" for seed, why in outcome.failed]
     assert not failed, f"{len(failed)} of {SEEDS} programs fail; replay:\n" + "\n".join(failed[:10])
+
+
+@pytest.mark.parametrize("seed", FOUND)
+def test_what_has_failed_holds(seed):
+    assert failure(draw(seed)) == ""
+
+
+@pytest.mark.parametrize("moves", CUT.values(), ids=CUT)
+def test_what_it_was_cut_down_to_holds(moves):
+    assert failure(Program(1, Plan(), moves)) == ""
 
 
 def test_a_seed_is_the_same_program_every_time():

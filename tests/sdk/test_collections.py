@@ -32,15 +32,25 @@ class Entries:
 
 
 def settle(collection, data):
-    for key, value in collection._cells.drain():
+    changes = collection._cells.drain()
+    for key, value in changes:
         if value is None:
             data.pop(key, None)
         else:
             data[key] = value
+    return changes
+
+
+def take_over(collection, changes):
+    for key, value in changes:
+        collection._cells.take_over(key, value)
 
 
 values = st.integers(0, 9) | st.lists(st.integers(0, 9), min_size=3, max_size=4)
-OPS = ["set", "set", "set", "del", "grow", "pop", "insert", "clear", "turn", "fail", "load", "reverse"]
+OPS = [
+    "set", "set", "set", "del", "grow", "pop", "insert", "clear", "turn", "fail", "load", "reverse", "others",
+    "others",
+]  # fmt: skip
 ops = st.lists(st.tuples(st.sampled_from(OPS), st.integers(-4, 4), values), max_size=40)
 
 
@@ -54,7 +64,7 @@ def test_a_map_is_a_dict(ops):
     data = {}
     real, model, sure = StateMap(Entries(data)), {}, {}
     for op, n, value in ops:
-        key = str(n)
+        key = str(n) if n else "#"  # that under which a list has its ends
         if op == "set":
             real[key], model[key] = copy(value), copy(value)
         elif op == "del":
@@ -75,6 +85,17 @@ def test_a_map_is_a_dict(ops):
             settle(real, data)
             sure = copy(model)
             real = StateMap(Entries(data))
+        elif op == "others":
+            settle(real, data)
+            others = StateMap(Entries(data))
+            for by in (others, model):
+                by["new"] = copy(value)
+                if key in by:
+                    del by[key]
+                else:
+                    by[key] = copy(value)
+            take_over(real, settle(others, data))
+            sure = copy(model)
         assert dict(real) == model
         assert len(real) == len(model)
         assert (key in real) == (key in model)
@@ -117,6 +138,15 @@ def test_a_list_is_a_list(ops):
             settle(real, data)
             sure = copy(model)
             real = StateList(Entries(data))
+        elif op == "others":
+            settle(real, data)
+            others = StateList(Entries(data))
+            for by in (others, model):
+                by.insert(n, copy(value))
+                if n > 0:
+                    by.pop(0)
+            take_over(real, settle(others, data))
+            sure = copy(model)
         assert list(real) == model
         assert len(real) == len(model)
         assert real[1:3] == model[1:3]

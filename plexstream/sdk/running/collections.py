@@ -71,16 +71,6 @@ class _Cells:
         self.changed[key] = None
         self.writes += 1
 
-    def get_ends(self) -> tuple[int, int]:
-        if self.ends is None:
-            data = self.entries.get(_ENDS)
-            self.ends = (0, 0) if data is None else _ends(data)
-        return self.ends
-
-    def set_ends(self, first: int, end: int) -> None:
-        self.ends = (first, end)
-        self.moved = True
-
     def changes(self) -> list[tuple[str, bytes | None]]:
         """What the turn changed so far."""
         return [*((key, data) for key, data, _ in self._sealed()), *self._moved()]
@@ -161,9 +151,6 @@ class _Cells:
 
     def take_over(self, key: str, data: bytes | None) -> None:
         """Others have changed an entry, to what is stored as `data`. Who holds it sees that."""
-        if key == _ENDS:
-            self.ends = None if data is None else _ends(data)
-            return
         old = self.values.pop(key, _MISSING)
         known = self.read.pop(key, None)
         if data is not None and known is not None and held(old, 1):
@@ -213,6 +200,26 @@ class _Cells:
             yield key, self.values[key]
 
 
+class _ListCells(_Cells):
+    """Those of a list, which keeps its ends beside its items. In a map that key is one like any other."""
+
+    def get_ends(self) -> tuple[int, int]:
+        if self.ends is None:
+            data = self.entries.get(_ENDS)
+            self.ends = (0, 0) if data is None else _ends(data)
+        return self.ends
+
+    def set_ends(self, first: int, end: int) -> None:
+        self.ends = (first, end)
+        self.moved = True
+
+    def take_over(self, key: str, data: bytes | None) -> None:
+        if key == _ENDS:
+            self.ends = None if data is None else _ends(data)
+        else:
+            super().take_over(key, data)
+
+
 class StateMap(MutableMapping[str, V], Generic[V]):
     """A durable dict with text keys. Reading, setting and deleting cost one entry; ``len`` and loops all."""
 
@@ -259,7 +266,7 @@ class StateList(MutableSequence[V], Generic[V]):
     """A durable list. Items and both ends cost one or two entries; inserting in the middle what follows."""
 
     def __init__(self, entries: Entries) -> None:
-        self._cells = _Cells(entries)
+        self._cells = _ListCells(entries)
 
     def _place(self, index: int) -> str:
         first, end = self._cells.get_ends()
