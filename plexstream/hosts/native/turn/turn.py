@@ -171,8 +171,16 @@ class Turn:
         """The name of its command `index`."""
         return f"{self.address}#{self.seq}.{index}"
 
-    def secret(self) -> int:
-        return self._rng().getrandbits(64)
+    def secret(self, undone: int) -> int:
+        """What nobody knows of an awakeable but who was given it.
+
+        `undone`: how often something of the handler was undone before. What is asked for again has another:
+        who was given the one of before completes nothing, and cannot tell the other from it.
+        """
+        found = self._rng().getrandbits(64)
+        if not undone:
+            return found
+        return random.Random(f"{self._salt}{self.reference(undone)}~{found}").getrandbits(64)
 
     def awakeable(self, index: int, secret: str) -> str:
         return make_id(self.reference(index), secret)

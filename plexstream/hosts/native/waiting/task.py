@@ -154,7 +154,7 @@ class Task:
         return self._command(SLEEP, "", until)
 
     def awakeable(self) -> Handle[Any]:
-        handle = self._command(AWAKEABLE, f"{self.turn.secret():016x}")
+        handle = self._command(AWAKEABLE, f"{self.turn.secret(self.commands.plan.undone):016x}")
         handle.name = self.turn.awakeable(handle.index, handle.name)
         return handle
 
