@@ -60,7 +60,7 @@ def result_of(compiled, cls=Keeps):
     native = NativeHost({"any": cls.__plexstream__})
     instance = native.activate("any", "default/default/any/1", {}, Nothing())
     call = instance, "go", json.dumps({"n": 5}).encode(), 2, 1_000, "", "m"
-    result = native.plain(*call, "") if compiled else None
+    result = native.plain(*call, "") if compiled else None  # nobody waits for an answer
     return result or native.invoke(*call, must_read=False, fresh=False)
 
 
