@@ -152,9 +152,12 @@ class Replay:
         return self._rest(outcome, ran)
 
     def _only_begins(self, place: int) -> bool:
-        """Whether a step has nothing but the message, and nothing that the handler did comes behind it."""
+        """Whether a step has nothing but the message, and nothing that the handler did comes behind it.
+
+        What is left of a stretch that was undone up to its first command is what it has changed before.
+        """
         step, later = self._history[place], self._history[place + 1 :]
-        empty = step.begin is not None and not (step.commands or step.outs)
+        empty = step.begin is not None and not (step.commands or step.outs or _changed(step))
         return empty and all(s.status == MEANWHILE or is_note(s) for s in later)
 
     def _at_restart(self) -> None:
@@ -276,6 +279,11 @@ class Replay:
             f"{self._task.where}: {what}. Undo the change of the code, or allow it with host.version"
         )
         return Result(error.code, b"", [], [], False, error.detail, None)
+
+
+def _changed(step: Step) -> bool:
+    """Whether a handler has changed its actor in its first stretch: not the system, nor what expired."""
+    return any(c.field[:1] != "$" and not (step.fresh and c.value is None) for c in step.patch)
 
 
 def _number(ask: Out) -> int:
