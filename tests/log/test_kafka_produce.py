@@ -155,7 +155,7 @@ def test_fates_outlive_their_producer_and_threads_may_ask_at_any_time(log, topic
 ASKED_WHILE_COLLECTING = """
 import gc, threading, time
 from confluent_kafka import Producer
-from plexstream.log.kafka import produce
+from plexstream.log.kafka.appending import produce
 
 fates = produce.Watched()
 away = {"bootstrap.servers": "127.0.0.1:1", "message.timeout.ms": 1, "log_level": 0}

@@ -88,7 +88,7 @@ def test_threads_are_started_in_one_place_only():
     ]
     assert sorted(found) == ["inspection/bench.py", "model/process/threads.py"]
     assert not LASTING.keys() & PASSING.keys()
-    with pytest.raises(ValueError, match="model/threads"):
+    with pytest.raises(ValueError, match="model/process/threads"):
         passing("unheard-of", print)
 
 

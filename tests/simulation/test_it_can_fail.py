@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from plexstream.node.ingest import feeding
+from plexstream.node.lanes.leaving import gathered
+from plexstream.node.lanes.records import mailing
+from plexstream.node.partition.incoming import numbers
 from plexstream.processor import partition
 from plexstream.processor.journal import ledger, restore
 from plexstream.testing.simulation import Simulation, Violation
@@ -77,6 +81,9 @@ def in_python(monkeypatch):
     monkeypatch.setattr(ledger, "JOURNAL", None)
     monkeypatch.setattr(restore, "restoring", lambda _: None)
     monkeypatch.setattr(partition, "mailbox", lambda *_: None)
+    for module in (feeding, gathered, numbers):
+        monkeypatch.setattr(module, "COMPILED", False)
+    monkeypatch.setattr(mailing, "ANSWERS", None)
 
 
 @pytest.mark.parametrize("mutation", mutations.ALL, ids=lambda m: m.__name__)
