@@ -44,7 +44,6 @@ static struct {
     void (*topic_destroy)(void *rkt);
     const char *(*topic_name)(const void *rkt);
     int (*produce_batch)(void *rkt, int32_t partition, int flags, Message *messages, int count);
-    int (*last_error)(void);
     int (*add_on_acknowledgement)(void *rk, const char *name, OnAcknowledgement *, void *opaque);
     int (*add_on_destroy)(void *rk, const char *name, OnDestroy *, void *opaque);
     int (*add_on_conf_destroy)(void *conf, const char *name, OnConfDestroy *, void *opaque);
@@ -276,10 +275,10 @@ static PyObject *load(PyObject *module, PyObject *args) {
     void *library = dlopen(name, RTLD_NOW | RTLD_NOLOAD);
     if (library == NULL) Py_RETURN_FALSE;
     void **into[] = {(void **)&api.topic_new, (void **)&api.topic_destroy, (void **)&api.topic_name, (void **)&api.produce_batch,
-                     (void **)&api.last_error, (void **)&api.add_on_acknowledgement, (void **)&api.add_on_destroy,
+                     (void **)&api.add_on_acknowledgement, (void **)&api.add_on_destroy,
                      (void **)&api.add_on_conf_destroy, (void **)&api.add_on_new};
     const char *names[] = {"rd_kafka_topic_new", "rd_kafka_topic_destroy", "rd_kafka_topic_name", "rd_kafka_produce_batch",
-                           "rd_kafka_last_error", "rd_kafka_interceptor_add_on_acknowledgement", "rd_kafka_interceptor_add_on_destroy",
+                           "rd_kafka_interceptor_add_on_acknowledgement", "rd_kafka_interceptor_add_on_destroy",
                            "rd_kafka_conf_interceptor_add_on_conf_destroy", "rd_kafka_conf_interceptor_add_on_new"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if ((*into[i] = dlsym(library, names[i])) == NULL) Py_RETURN_FALSE;
