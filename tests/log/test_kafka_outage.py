@@ -79,9 +79,10 @@ def test_each_client_tells_of_an_outage_once(local_broker, topic_prefix, said, m
             appender.poll(0.05)
         assert [len(told("reader")), len(told("appender"))] == [1, 1]
         local_broker.start()
-        monkeypatch.setattr(outage, "QUIET_S", 5.0)  # what has been tried is that it is not over before
         appender.append(place, [(b"", b"after")], None)
         use_until(lambda: reader._positions[place] == 2)
+        # What has been tried is that it is not over before. A broker may take longer than this to start.
+        monkeypatch.setattr(outage, "QUIET_S", 5.0)
         use_until(lambda: len(told("reader")) == len(told("appender")) == 2)
     finally:
         reader.close()
