@@ -183,7 +183,7 @@ class Instance:
                 self.encoded[field] = value
         self.total = sum(map(len, self.encoded.values()))
         if more := {change.field for change in patch} & self.plain.composed & self.encoded.keys():
-            self.foreign = self.foreign | more
+            self.foreign = more | self.foreign
         plain = {change.field for change in patch if change.key is None}
         fresh: dict[str, Any] = {}
         self.plain.load(fresh, self.encoded)
