@@ -7,14 +7,19 @@ import random
 import re
 import socket
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import ClassVar
 
+import httptools
 import pytest
 from echo import LONG, error, eventually, reply
 
+from plexstream.edge.http.guard import Guard
+from plexstream.edge.http.limits import LIMITS
 from plexstream.edge.http.routes import plain
 from plexstream.edge.http.routes.plain import PlainCalls
+from plexstream.edge.http.serving.shared import Connections
 
 sys.path.append(str(Path(__file__).parent / "hostile"))
 
@@ -74,6 +79,17 @@ LEFT = {
     "whole url": post(path="http://localhost" + PATH),
     "elsewhere": request("GET", "/health/live"),
 }
+HEADERS = (
+    "connection: keep-alive", "connection: Keep-Alive", "connection: close", "connection: x, upgrade",
+    "proxy-connection: close", "transfer-encoding: chunked", "transfer-encoding : chunked",
+    "content-length: 2", "content-length: 3", "content-length: 02", "content-length:2", "x: ", "x:", "x:  y",
+    "x: y ", "x: y\tz", "x: y\r\n folded", "x y: z", "x_y: z", "x: \xe4", "host: 127.0.0.1", "upgrade: h2c",
+    "trailer: x", "x-request-id: a", "x-request-id: b ", "idempotency-key: c", "content-type: text/plain",
+)  # fmt: skip
+PIECES = (
+    b"\r\n", b"\n", b"\r", b"\r\n ", b":", b": ", b" ", b"\t", b"0", b"\x00", b"host: localhost\r\n", b"{}",
+    b"/", b"?timeout=1", b"%", b"\xff", b"content-length: 1\r\n", b"connection: close\r\n", b"\r\n\r\n",
+)  # fmt: skip
 ANSWERS = {
     "result": lambda ask: reply(ask, ask.payload),
     "rejected": lambda ask: error(ask, "rejected", "no", {"n": 1}),
@@ -89,14 +105,21 @@ _VARIES = re.compile(rb"inv_[\w.-]+|\r\ndate: [^\r]*|\r\nconnection: close")
 def taken(monkeypatch):
     """What has been looked at: True for each that was plain."""
     found = []
-    real = PlainCalls.take
+    real, real_whole = PlainCalls.take, PlainCalls.take_whole
 
     def noting(self, *request):
         call = real(self, *request)
         found.append(call is not None)
         return call
 
+    def noting_whole(self, *request):
+        call = real_whole(self, *request)
+        if call is not None:  # else the parser has it
+            found.append(True)
+        return call
+
     monkeypatch.setattr(PlainCalls, "take", noting)
+    monkeypatch.setattr(PlainCalls, "take_whole", noting_whole)
     return found
 
 
@@ -176,30 +199,108 @@ def test_what_is_not_is_left_alone(node, taken, name):
 def test_what_was_mutated_gives_the_same_both_ways(node):
     chance = random.Random(7)
     known = [*PLAIN.values(), *LEFT.values()]
-    pieces = [
-        b"\r\n",
-        b":",
-        b" ",
-        b"0",
-        b"\x00",
-        b"host: localhost\r\n",
-        b"{}",
-        b"/",
-        b"?timeout=1",
-        b"%",
-        b"\xff",
-    ]
     for _ in range(300):
         data = bytearray(chance.choice(known))
         for _ in range(chance.randint(1, 3)):
             at = chance.randrange(len(data))
             if chance.random() < 0.5:
-                data[at : at + chance.randint(0, 4)] = chance.choice(pieces)
+                data[at : at + chance.randint(0, 4)] = chance.choice(PIECES)
             else:
                 data[at : at + 1] = bytes([chance.randrange(256)])
         short, sent, long, sent_long = both(node, bytes(data))
         assert short == long, bytes(data)
         assert sent == sent_long, bytes(data)
+
+
+class Parsed:
+    """What the parser makes of bytes: one plain call that ends where they do, or None."""
+
+    loop: ClassVar = None
+
+    def __init__(self, calls: PlainCalls, data: bytes) -> None:
+        self.url, self.headers, self.body = b"", [], b""
+        self.whole = self.other = 0
+        self.plain = None
+        self._calls = calls
+        self._parser = httptools.HttpRequestParser(self)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.other = 1
+
+    def on_url(self, url):
+        self.url += url
+
+    def on_header(self, name, value):
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self):
+        keeps, method = self._parser.should_keep_alive(), self._parser.get_method()
+        if self._parser.get_http_version() == "1.1" and keeps:
+            self.plain = self._calls.take(self, method, self.url, self.headers, keeps)
+
+    def on_body(self, body):
+        self.body += body
+
+    def on_message_begin(self):
+        self.other += self.whole
+
+    def on_message_complete(self):
+        self.whole += 1
+
+    def found(self):
+        if self.plain is None or self.whole != 1 or self.other:
+            return None
+        return self.plain.call, self.plain.marks, self.body or self.plain.call.arguments
+
+
+def test_what_is_taken_without_the_parser_is_what_the_parser_finds():
+    async def main():
+        class Limited:
+            max_body = 10_000
+            calls = None
+
+        calls, chance = PlainCalls(Limited(), Guard("127.0.0.1")), random.Random(11)
+        known = [*PLAIN.values(), *LEFT.values(), post(b"{}") * 2, post() + b"\r\n", b"\r\n" + post()]
+        known += [post(b"{}", h) for h in HEADERS]
+        taken = Counter()
+        for number in range(40_000):
+            data = bytearray(chance.choice(known))
+            for _ in range(0 if number % 5 == 0 else chance.randint(1, 3)):
+                head = max(1, data.find(b"\r\n\r\n") + 6)  # what is in the body is no matter of these
+                at = chance.randrange(min(head, len(data)))
+                if chance.random() < 0.5:
+                    data[at : at + chance.randint(0, 4)] = chance.choice(PIECES)
+                else:
+                    data[at : at + 1] = bytes([chance.randrange(256)])
+            plain = calls.take_whole(None, bytes(data))
+            taken[plain is not None] += 1
+            if plain is not None:
+                assert Parsed(calls, bytes(data)).found() == (plain.call, plain.marks, plain.body), data
+                assert plain.keep_alive
+        assert min(taken.values()) > 2_000
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["key", "tell with key", "other headers", "read"])
+def test_usual_requests_need_no_parser(node, monkeypatch, name):
+    monkeypatch.delattr(PlainCalls, "take")
+    if name == "key":  # not ASCII
+        with connect(node) as connection:
+            connection.sendall(post(b"{}", "idempotency-key: k"))
+            assert read(connection).status == 200
+        return
+    with connect(node) as connection:
+        for _ in range(2):
+            connection.sendall(PLAIN[name])
+            assert read(connection).status in (200, 202)
+
+
+def test_limits_below_what_is_looked_at_leave_all_to_the_parser():
+    assert Connections(LIMITS).takes_whole
+    for few in ({"headers": 10}, {"header_bytes": 1_000}, {"url_bytes": 200}):
+        assert not Connections(LIMITS._replace(**few)).takes_whole
 
 
 def test_both_ways_are_counted_the_same(node):

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from functools import lru_cache
 from time import perf_counter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -36,6 +37,15 @@ _JSON = b"content-type: application/json\r\n"
 _OK = STATUS_LINE[200] + _JSON
 _ACCEPTED = STATUS_LINE[202] + _JSON
 
+WHOLE_LINE, WHOLE_HEAD = 512, 2048
+"""Bytes of the first line, and of the whole head, of a request that is looked at without the parser."""
+WHOLE_HEADERS = 32
+_END = b"\r\n\r\n"
+_LINE = re.compile(rb"(POST|GET) (/[\w.~:@!$&'()*+,;=%/?-]*) HTTP/1\.1", re.ASCII)
+_HEADER = re.compile(rb"([A-Za-z0-9-]+): ?([!-~](?:[ -~]*[!-~])?)?")
+_OF_CONNECTIONS = {b"connection": b"keep-alive", b"proxy-connection": b"keep-alive"}
+"""What these say where a connection goes on as it does without them."""
+
 
 class Answered(Protocol):
     """The connection that a request came by."""
@@ -54,32 +64,46 @@ class _NobodyWaits:
 _NOBODY = _NobodyWaits()
 
 
+class Call(NamedTuple):
+    """What the first line of a plain call says."""
+
+    kind: str  # ask, tell or read
+    target: str
+    handler: str
+    arguments: bytes  # of a read
+    timeout: float
+    url: bytes
+
+
+class Marks(NamedTuple):
+    """What the headers of a plain call say."""
+
+    length: int  # of its body
+    key: str
+    request_id: bytes
+    own: bool  # it comes from no web page
+
+
 class Plain:
     """One such call. Has, as uvicorn's cycles do, what a connection asks of its requests."""
 
     __slots__ = (
-        "_actors", "_begin", "_connection", "_handler", "_id", "_key", "_path", "_request_id", "_sink",
-        "_target", "_timeout", "body", "disconnected", "keep_alive", "kind", "message_event", "more_body",
-        "response_complete", "response_started",
+        "_actors", "_begin", "_connection", "_id", "_sink", "body", "call", "disconnected", "keep_alive",
+        "marks", "message_event", "more_body", "response_complete", "response_started",
     )  # fmt: skip
 
     def __init__(
-        self, actors: Actors, sink: _Sink, connection: Answered, kind: str, target: str, handler: str,
-        body: bytes, timeout: float, key: str, path: bytes, request_id: bytes, keep_alive: bool,
+        self, actors: Actors, sink: _Sink, connection: Answered, call: Call, marks: Marks, body: bytes,
+        keep_alive: bool,
     ) -> None:  # fmt: skip
         self._actors = actors
         self._sink = sink
         self._connection = connection
-        self.kind = kind  # ask, tell or read
-        self._target, self._handler = target, handler
+        self.call = call
+        self.marks = marks
         self.body = body
-        self._timeout = timeout
-        self._key = key
-        self._path = path
-        self._request_id = request_id
         self.keep_alive = keep_alive
         self._begin = perf_counter()
-        self._id = ""
         self.more_body = True
         self.response_started = self.response_complete = self.disconnected = False
         self.message_event = _NOBODY
@@ -87,19 +111,19 @@ class Plain:
     def start(self) -> None:
         """It has arrived as a whole."""
         self.more_body = False
-        kind, payload = self.kind, self.body or b"{}"
+        kind, target, handler, _, timeout, _ = self.call
+        payload = self.body or b"{}"
+        tells = kind == "tell"
         try:
             if kind == "read":
-                headers = READ_ONLY
+                key, headers = "", READ_ONLY
             else:
-                headers = None
+                key, headers = self.marks.key, None
                 check_arguments(payload)
-            id = self._actors.calls.submit(
-                TELL if kind == "tell" else ASK, self._target, self._handler, payload, self._timeout,
-                self._key, headers, self._sink, self, kind == "tell", self._sink.put,
+            self._id = self._actors.calls.submit(
+                TELL if tells else ASK, target, handler, payload, timeout, key, headers, self._sink, self,
+                tells, self._sink.put,
             )  # fmt: skip
-            if kind == "tell":
-                self._id = id
         except Exception as error:  # later: this is called from within the parser
             self._connection.loop.call_soon(self.finish, None, error)
 
@@ -111,27 +135,29 @@ class Plain:
         if error is not None:
             self._fail(error)
             return
-        self._actors.metrics.observe(self.kind, "ok", perf_counter() - self._begin)
+        kind = self.call.kind
+        self._actors.metrics.observe(kind, "ok", perf_counter() - self._begin)
         if self.disconnected:
             return
         head = _OK
-        if self.kind == "tell":
+        if kind == "tell":
             result = _encode({"id": self._id})
             head = b"%blocation: /v1/invocations/%b\r\n" % (_ACCEPTED, self._id.encode())
         assert result is not None
-        id = b"x-request-id: %b\r\n" % self._request_id if self._request_id else b""
+        id = self.marks.request_id
+        line = b"x-request-id: %b\r\n" % id if id else b""
         self._connection.answer(
-            b"%bcontent-length: %d\r\n%b" % (head, len(result), id), result, self.keep_alive
+            b"%bcontent-length: %d\r\n%b" % (head, len(result), line), result, self.keep_alive
         )
 
     def _fail(self, error: BaseException) -> None:
-        problem = problems.of(error)
+        problem, path = problems.of(error), self.call.url.partition(b"?")[0]
         if problem.code == "internal":
-            log.error("a %s of %r failed", self.kind, self._path, exc_info=error)
-        self._actors.metrics.observe(self.kind, problem.code, perf_counter() - self._begin)
+            log.error("a %s of %r failed", self.call.kind, path, exc_info=error)
+        self._actors.metrics.observe(self.call.kind, problem.code, perf_counter() - self._begin)
         if self.disconnected:
             return
-        answer = problems.answer(problem, self._path.decode("latin-1"), self._request_id)
+        answer = problems.answer(problem, path.decode("latin-1"), self.marks.request_id)
         self._connection.answer(STATUS_LINE[answer[0]] + lines(answer[1]), answer[2], self.keep_alive)
 
 
@@ -149,7 +175,7 @@ class _Sink:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, calls: Calls) -> None:
         self._loop = loop
-        self._calls = calls
+        self.calls = calls
         self._put: list[Sending] = []
 
     def put(self, sending: Sending) -> None:
@@ -160,7 +186,7 @@ class _Sink:
 
     def _send(self) -> None:
         sendings, self._put = self._put, []
-        self._calls.send(sendings)
+        self.calls.send(sendings)
 
     def deliver(self, done: list[Done]) -> None:
         hand_over(self._loop, _finish, done)
@@ -186,13 +212,47 @@ class PlainCalls:
         self._actors = actors
         self._guard = guard
         self._sink: _Sink | None = None
+        self._of_block = lru_cache(maxsize=2048)(self._read_block)
 
     def take(
         self, connection: Answered, method: bytes, url: bytes, headers: list[Header], keep_alive: bool
     ) -> Plain | None:
         """The call that a request of HTTP/1.1 is, whose head has arrived; None where it is no plain one."""
-        if not url.startswith(ACTORS) or b"#" in url or not url.isascii():
+        marks = self._marks(headers)
+        if marks is None or (call := _call(method, url)) is None or not self._fit(call, marks):
             return None
+        return self._plain(connection, call, marks, call.arguments, keep_alive)
+
+    def take_whole(self, connection: Answered, data: bytes) -> Plain | None:
+        """The call that `data` is, all of it and nothing else, written as most clients do; else None.
+
+        What is said here of lines and headers is a part of what the parser takes, and said of nothing that it
+        would take for something else. Most have been seen before: then they are only looked up.
+        """
+        end = data.find(_END, 0, WHOLE_HEAD)
+        line = data.find(b"\r\n", 0, WHOLE_LINE)
+        if end < 0 or line < 0:
+            return None
+        call, marks = _read_line(data[:line]), self._of_block(data[line:end])
+        if call is None or marks is None or end + 4 + marks.length != len(data) or not self._fit(call, marks):
+            return None
+        return self._plain(connection, call, marks, data[end + 4 :] or call.arguments, True)
+
+    def _plain(
+        self, connection: Answered, call: Call, marks: Marks, body: bytes, keep_alive: bool
+    ) -> Plain:  # fmt: skip
+        sink = self._sink
+        if sink is None:
+            sink = self._sink = _Sink(asyncio.get_running_loop(), self._actors.calls)
+        return Plain(self._actors, sink, connection, call, marks, body, keep_alive)
+
+    def _fit(self, call: Call, marks: Marks) -> bool:
+        """Whether these headers may stand with that line."""
+        if call.kind == "read":
+            return not marks.length
+        return marks.own and marks.length <= self._actors.max_body
+
+    def _marks(self, headers: list[Header]) -> Marks | None:
         host = media = key = None
         request_id, length = b"", 0
         for name, value in headers:
@@ -216,28 +276,41 @@ class PlainCalls:
                 return None
         if host is None or not self._guard.serves(host):
             return None
-        path, _, query = url.partition(b"?")
-        body = b""
-        try:
-            target, handler, tell = route(path)
-            if method == b"POST":
-                if length > self._actors.max_body:
-                    return None
-                if not (key or request_id or (media is not None and is_json(media))):
-                    return None
-                kind = "tell" if tell else "ask"
-                timeout = _timeout_of(query, b"")
-            elif method == b"GET" and not tell and not length:
-                kind, key = "read", None
-                body = query_arguments(query)
-                timeout = _timeout_of(b"", b"")
-            else:
+        own = bool(key or request_id or (media is not None and is_json(media)))
+        return Marks(length, key.decode("latin-1") if key else "", request_id, own)
+
+    def _read_block(self, block: bytes) -> Marks | None:
+        """What headers say, each with its line's end before it."""
+        headers = []
+        for line in block[2:].split(b"\r\n"):
+            if (found := _HEADER.fullmatch(line)) is None:
                 return None
-        except Problem:
+            name, value = found[1].lower(), found[2] or b""
+            if name in _OF_CONNECTIONS and value.lower() != _OF_CONNECTIONS[name]:
+                return None
+            headers.append((name, value))
+        names = [name for name, _ in headers]
+        if len(names) > WHOLE_HEADERS or names.count(b"content-length") > 1:
             return None
-        if self._sink is None:
-            self._sink = _Sink(asyncio.get_running_loop(), self._actors.calls)
-        return Plain(
-            self._actors, self._sink, connection, kind, target, handler, body, timeout,
-            key.decode("latin-1") if key else "", path, request_id, keep_alive,
-        )  # fmt: skip
+        return self._marks(headers)
+
+
+@lru_cache(maxsize=8192)
+def _read_line(line: bytes) -> Call | None:
+    found = _LINE.fullmatch(line)
+    return None if found is None else _call(found[1], found[2])
+
+
+def _call(method: bytes, url: bytes) -> Call | None:
+    if not url.startswith(ACTORS) or b"#" in url or not url.isascii():
+        return None
+    path, _, query = url.partition(b"?")
+    try:
+        target, handler, tell = route(path)
+        if method == b"POST":
+            return Call("tell" if tell else "ask", target, handler, b"", _timeout_of(query, b""), url)
+        if method == b"GET" and not tell:
+            return Call("read", target, handler, query_arguments(query), _timeout_of(b"", b""), url)
+    except Problem:
+        pass
+    return None

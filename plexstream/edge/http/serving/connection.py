@@ -20,7 +20,7 @@ from plexstream.edge.http.problems import Problem
 from plexstream.edge.http.routes.plain import Plain
 from plexstream.edge.http.serving import heads, refusals
 from plexstream.edge.http.serving.intake import Intake
-from plexstream.edge.http.serving.patience import Ending, Taking
+from plexstream.edge.http.serving.patience import Arriving, Ending, Taking
 from plexstream.edge.http.serving.shared import Connections
 
 SLICE = 8 << 10
@@ -50,7 +50,7 @@ class Connection(HttpToolsProtocol):
         self._held: deque[int] = deque()  # bytes of the bodies of requests without an answer
         self._at_last: Problem | None = None  # to be sent when what came before has its answers
         self._ending = False
-        self._request_timer: asyncio.TimerHandle | None = None
+        self._arriving = Arriving(self.loop, all.limits.request_s, self._late)
         self._taking: Taking
         self._end_of_it: Ending
 
@@ -66,7 +66,7 @@ class Connection(HttpToolsProtocol):
         self._taking = Taking(transport, self.loop, self._limits.request_s)
         self._end_of_it = Ending(all, transport, self.loop)
         if all.admit(self):
-            self._request_timer = self.loop.call_later(self._limits.request_s, self._late)
+            self._arriving.begin()
         elif all.lingering < MAX_LINGERING:
             self._end(refusals.connections(self._limits))
         else:
@@ -78,8 +78,7 @@ class Connection(HttpToolsProtocol):
         self._held.clear()
         self._taking.end()
         self._end_of_it.over()
-        if self._request_timer is not None:
-            self._request_timer.cancel()
+        self._arriving.end()
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -129,6 +128,8 @@ class Connection(HttpToolsProtocol):
         if self._ending:
             self._end_of_it.discard(len(data))
             return
+        if self in self._all.idle and self._take_whole(data):
+            return
         try:
             if len(data) <= SLICE:
                 self._feed(data)
@@ -141,11 +142,27 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._refuse(self._intake.refusal or refusals.unreadable(error))
         if self._receiving:
-            if self._request_timer is None and not self._ending:
-                self._request_timer = self.loop.call_later(self._limits.request_s, self._late)
-        elif self._request_timer is not None and self.cycle is not None:
-            self._request_timer.cancel()
-            self._request_timer = None
+            if not self._ending:
+                self._arriving.begin()
+        elif self.cycle is not None:
+            self._arriving.end()
+
+    def _take_whole(self, data: bytes) -> bool:
+        """Whether it is a plain call and nothing else, which the parser need not see: this rests, so nothing
+        is under way, and the parser is where a request may begin."""
+        all = self._all
+        if not all.takes_whole or all.plain is None or self.flow.write_paused or self.transport.is_closing():
+            return False
+        plain = all.plain.take_whole(self, data)
+        if plain is None or all.body_bytes + plain.marks.length > self._limits.body_bytes:
+            return False
+        del all.idle[self]
+        all.body_bytes += plain.marks.length
+        self._held.append(plain.marks.length)
+        self.url, self.cycle = plain.call.url, plain
+        self._arriving.end()
+        plain.start()
+        return True
 
     def _feed_slices(self, view: memoryview) -> None:
         while view and not self._ending:
@@ -223,9 +240,7 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
         self._receiving = False
         self._intake.end()
-        if self._request_timer is not None:
-            self._request_timer.cancel()
-            self._request_timer = None
+        self._arriving.end()
         if plain and not self.cycle.response_complete:
             self.cycle.start()
 
@@ -273,14 +288,13 @@ class Connection(HttpToolsProtocol):
         self._taking.end()
 
     def _late(self) -> None:
-        self._request_timer = None
         if self._ending or self.transport.is_closing():
             return
         if not self._receiving:
             if self.cycle is None:  # it never sent anything
                 self.close()
         elif self.flow.read_paused and self.pipeline:  # this server has it wait
-            self._request_timer = self.loop.call_later(self._limits.request_s, self._late)
+            self._arriving.begin()
         else:
             self._refuse(refusals.late(self._limits))
 

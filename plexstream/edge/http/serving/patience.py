@@ -1,8 +1,9 @@
-"""How long a connection waits for its client: to take what is written to it, and to be gone at its end."""
+"""How long a connection waits for its client: to send what it began, to take what is written, to be gone."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from plexstream.edge.http.serving.shared import Connections
 
@@ -13,6 +14,35 @@ LINGER_S = 1.0
 unread takes its answer back."""
 DISCARD = 16 << 20
 """Bytes that are thrown away so."""
+
+
+class Arriving:
+    """The time that a request has to arrive as a whole.
+
+    Parameters:
+        late: called when it is over.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, late: Callable[[], None]) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._late = late
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """It runs from now on, unless it does."""
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._seconds, self._over)
+
+    def end(self) -> None:
+        """It has arrived, or will not."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _over(self) -> None:
+        self._timer = None
+        self._late()
 
 
 class Taking:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from plexstream.edge.http.limits import HttpLimits
 from plexstream.edge.http.problems import Header
-from plexstream.edge.http.routes.plain import PlainCalls, lines
+from plexstream.edge.http.routes.plain import WHOLE_HEAD, WHOLE_HEADERS, WHOLE_LINE, PlainCalls, lines
 
 NEVER_ASKED = 0.0
 """Stands for since when a connection is idle that has not had a request yet."""
@@ -26,11 +26,19 @@ class Connections:
 
     Parameters:
         plain: takes calls without ASGI; None: there is no such way.
+
+    Attributes:
+        takes_whole: whether what `PlainCalls.take_whole` looks at is within the limits, whatever is in it.
     """
 
     def __init__(self, limits: HttpLimits, plain: PlainCalls | None = None) -> None:
         self.limits = limits
         self.plain = plain
+        self.takes_whole = (
+            limits.header_bytes >= WHOLE_HEAD
+            and limits.headers >= WHOLE_HEADERS
+            and limits.url_bytes >= WHOLE_LINE
+        )
         self.open: set[Shares] = set()
         self.idle: dict[Shares, float] = {}  # since when, the longest idle first
         self._sweep: asyncio.TimerHandle | None = None
