@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rocksdict import (
     AccessType,
+    BlockBasedIndexType,
     BlockBasedOptions,
     Cache,
     Options,
@@ -37,6 +38,7 @@ MEMORY_BYTES = 128 * 1024 * 1024
 WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 """What one store keeps in memory before it is written to a file."""
 _CHUNK = 1000
+_FAMILY = "default"  # where all keys are
 _TIMER = Piece.TIMER.value
 _FORMAT = b"\xf1format"
 _FORMAT_IS = b"2"  # with the order in which timers are due
@@ -65,6 +67,12 @@ def _options(memory: int) -> Options:
     table.set_cache_index_and_filter_blocks(True)  # else they grow with the state, beside the cache
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
     table.set_bloom_filter(10, False)
+    # Whole, those of a large file fill a shard of the cache (1/64 of it): they throw out one another, and are
+    # read again for each key. In parts, a key costs one part of each, and only what names the parts stays.
+    table.set_index_type(BlockBasedIndexType.two_level_index_search())
+    table.set_partition_filters(True)
+    table.set_metadata_block_size(4096)
+    table.set_pin_top_level_index_and_filter(True)
     options.set_block_based_table_factory(table)
     return options
 
@@ -76,6 +84,7 @@ def _rows(db: Rdict, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, 
     `items()` and `keys()` never look at.
     """
     options = ReadOptions()
+    # Never its set_iterate_lower_bound: in rocksdict 0.3 that sets this one, too.
     options.set_iterate_upper_bound(end)
     found: list[tuple[bytes, bytes]] = []
     rows = db.iter(options)  # no longer than this call: it would hold RocksDB's lock after a close
@@ -168,7 +177,10 @@ class RocksStore:
         if self._db is None:
             assert not self._closed, f"{self.path} is closed"
             self.path.mkdir(parents=True, exist_ok=True)
-            self._db = Rdict(str(self.path), _options(self._memory))
+            options = _options(self._memory)
+            # Named, since a database that is there is else opened with what it was made with last: without
+            # the cache of all, and without its filters.
+            self._db = Rdict(str(self.path), options, column_families={_FAMILY: options})
             try:
                 self._begin(self._db)
             except Exception:
