@@ -81,7 +81,7 @@ class Processor:
             host, ledger, actors, ticks, expiry, refusals, repeats, failures, commands, outcomes, invocations
         )
         active, live = actors.active, invocations.live
-        self._plain = mailbox(ledger, ledger.inbox, active, Actor, live, host.plain, door.came)
+        self._plain = mailbox(ledger, ledger.inbox, active, Actor, live, host.plain, door.load, door.came)
         self._queues = Queues(host, ledger, actors, care, door, invocations)
         self._firing = Firing(host, ledger, actors, ticks, expiry, refusals, door, invocations)
         self.trials = Trials(ledger, actors, care, door, self._queues, failures, self._firing)

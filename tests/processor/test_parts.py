@@ -239,7 +239,11 @@ def test_pieces_against_a_dict(steps):
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["turn", "turn", "flush", "save", "save one"]), st.sampled_from("ab")))
+    st.lists(
+        st.tuples(
+            st.sampled_from(["turn", "turn", "flush", "forget", "save", "save one"]), st.sampled_from("ab")
+        )
+    )
 )
 def test_what_changes_is_flushed_and_saved_again(steps):
     """Whatever comes between, each actor's turns are in the store after a flush, and none is forgotten."""
@@ -264,6 +268,19 @@ def test_what_changes_is_flushed_and_saved_again(steps):
             unsaved.pop(actor, None)
         assert p.unsaved.oldest() == min(unsaved.values(), default=None)
         assert {piece.address: piece.offset for piece in store.scan(Piece.ACTOR)} == stored
+
+
+def test_what_is_saved_is_not_loaded_for_that():
+    p = pieces()
+    for offset, actor in enumerate("abc"):
+        p.apply(offset, turn(actor=actor, patch=[Change("n", None, b"%d" % offset)]))
+    expected = {core.address: core.snapshot() for core in p.cores.values()}
+    p.flush()
+    p.forget_clean(0)
+    p.core("b")
+    taken = p.unsaved.take(9, 1000, 9, lambda address: 9)
+    assert {piece.address: piece for piece in taken.values()} == expected
+    assert list(p.cores) == ["b"]
 
 
 def test_what_the_snapshot_topic_lacks():

@@ -118,6 +118,26 @@ def test_nothing_is_kept(handler, arguments):
     assert (sizes[-1] - sizes[-2]) / count < 24, sizes
 
 
+def test_an_actor_that_is_not_in_memory_is_loaded_once(monkeypatch):
+    """Its first message is plain, too; where it cannot be loaded, the hook that says so runs once."""
+    logging.disable(logging.CRITICAL)
+    world, loaded, executed = plain_worlds.Run(0), [], []
+    actors, door = world.p.actors, world.p.trials._door
+    load, execute = actors.load, door.execute
+    monkeypatch.setattr(actors, "load", lambda address, now: loaded.append(address) or load(address, now))
+    monkeypatch.setattr(door, "execute", lambda *args: executed.append(args) or execute(*args))
+    names = ("plain/1", "nobody/1", "plain/2", "nobody/1", "plain/1")
+    targets = [f"default/default/{name}" for name in names]
+    world.p.receive(
+        [(o, Envelope(TELL, f"m{o}", target, "add", b'{"by":1}')) for o, target in enumerate(targets)],
+        world.now,
+    )
+    logging.disable(logging.NOTSET)
+    assert loaded == targets[:4]
+    assert [e.target for _, _, e in executed] == ["default/default/nobody/1"] * 2
+    assert world.plain == 3
+
+
 def test_what_an_actor_takes():
     """What is the same for most actors is not each one's own."""
     logging.disable(logging.CRITICAL)

@@ -246,6 +246,20 @@ def test_too_many_and_idle_actors_leave_memory():
     assert not b.p.actors.active
 
 
+def test_idle_actors_are_looked_for_a_few_times_in_their_timeout():
+    b = Bench(Host())
+    b.give(tell(0))
+    b.append()
+    looks, evict = [], b.p.actors.evict_idle
+    b.p.actors.evict_idle = lambda now: looks.append(now) or evict(now)
+    began, timeout = b.now, b.p.actors.active[A].info.idle_timeout
+    while b.p.actors.active:
+        b.now += 1
+        b.p.actors.look_for_idle(b.now)
+    assert b.now - began <= timeout + timeout // 8
+    assert 8 <= len(looks) <= 20
+
+
 # Timers
 
 

@@ -20,6 +20,9 @@ from plexstream.processor.actors.readers import EntryReader, PastReader
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.journal.records import Group
 
+LOOKS = 16
+LOOK_AFTER_MS = 10_000
+"""Who is idle is looked for so often in the shortest idle timeout, and at the latest after so long."""
 _UNTRIED = Change(FIELD, None, None)
 RAW = "$raw"
 """Field of an actor that has had turns, none of which has run its init hook. No class can declare it."""
@@ -41,6 +44,8 @@ class Actors:
         self._fields_of = self._fields  # one for all actors
         self.on_load: Callable[[Actor], None] = lambda _: None
         self.to_save: list[str] = []  # whose type wants a snapshot now
+        self._looked_at = 0  # for who is idle
+        self._look_after = LOOK_AFTER_MS
         self._saves_by_turns = False  # whether any type that was loaded does, after so many turns
 
     def load(self, address: str, now: int) -> Actor | Refusal:
@@ -65,6 +70,7 @@ class Actors:
             address, info, instance, reader, core.seq, core.time, now, self.lives.of(address, core)
         )  # fmt: skip
         self._saves_by_turns = self._saves_by_turns or bool(info.snapshot_turns)
+        self._look_after = min(self._look_after, info.idle_timeout // LOOKS)
         actor.marked = RAW in core.fields
         actor.raw = info.init and (core.seq == 0 or actor.marked)
         self.on_load(actor)
@@ -279,6 +285,12 @@ class Actors:
         for actor in list(self.active.values()):
             if now - actor.last >= actor.info.idle_timeout and _free(actor, self._ledger.acknowledged_number):
                 self.evict(actor)
+
+    def look_for_idle(self, now: int) -> None:
+        """The same, a part of the shortest timeout later at most: with many actors looking costs, too."""
+        if now >= self._looked_at + self._look_after:
+            self._looked_at = now
+            self.evict_idle(now)
 
     def next_retry(self) -> int | None:
         """When the next busy actor is tried again, in ms since the epoch."""

@@ -56,6 +56,13 @@ class Door:
         self._commands = commands
         self._outcomes = outcomes
         self._invocations = invocations
+        self._refused: tuple[str, Refusal] | None = None  # what could not be loaded just now
+
+    def load(self, address: str) -> bool:
+        """Load the actor of the message that comes next; False where it cannot be: why is not asked again."""
+        loaded = self._actors.load(address, self._ledger.now)
+        self._refused = (address, loaded) if type(loaded) is Refusal else None
+        return self._refused is None
 
     def execute(self, topic: str, offset: int, e: Envelope) -> None:
         """Handle a message: it is executed, waits for its actor, is answered or refused."""
@@ -69,7 +76,11 @@ class Door:
             if e.handler == RESULT:
                 self._outcomes.tell(offset, e)
                 return
-            loaded = self._actors.load(e.target, self._ledger.now)
+            refused, self._refused = self._refused, None
+            if refused is not None and refused[0] == e.target:
+                loaded: Actor | Refusal = refused[1]
+            else:
+                loaded = self._actors.load(e.target, self._ledger.now)
             if type(loaded) is Refusal:
                 code, detail = loaded
                 if "malformed" in e.headers:  # a record of a source that names no actor

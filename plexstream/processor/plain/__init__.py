@@ -41,7 +41,7 @@ def restoring(core: type, inbox: type, prefix: bytes, mailbox: str) -> Restoring
 
 def mailbox(
     ledger: Any, inbox: Any, active: dict[str, Any], actor: type, live: dict[str, Any],
-    invoke: PlainInvoke | None, came: Callable[..., None],
+    invoke: PlainInvoke | None, load: Callable[[str], bool], came: Callable[..., None],
 ) -> Mailbox | None:  # fmt: skip
     """What handles the plain messages of a partition; None: Python handles all.
 
@@ -50,10 +50,11 @@ def mailbox(
         active: the actors in memory, of the class `actor`.
         live: handlers that wait, by address.
         invoke: what the host has for it.
+        load: loads an actor, if that can be.
         came: goes on with what a handler has come to that is not plain.
     """
     if not COMPILED or invoke is None:
         return None
     classes = (Envelope, Turn, Change, Out, Result, actor, type(inbox))
     ttl = TypeInfo._fields.index("state_ttl")
-    return _mailbox.Mailbox(classes, ttl, inbox.topic, ledger, inbox, active, live, invoke, came)
+    return _mailbox.Mailbox(classes, ttl, inbox.topic, ledger, inbox, active, live, invoke, load, came)

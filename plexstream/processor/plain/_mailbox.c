@@ -6,13 +6,14 @@
  * work on. The host runs the handler. A message is looked at before anything is changed for it: where it is not a
  * plain one, or the host says so, nothing has been done, and it is handled in Python. Where it is, and what it
  * comes to is out of the ordinary (a failure, a handler that waits, timers), `Door.came` goes on from there: the
- * handler never runs twice.
+ * handler never runs twice. An actor that is not in memory is loaded first, by `Door.load`.
  */
 #include "../../model/process/slots.h"
 
 enum { KIND, ID, TARGET, HANDLER, PAYLOAD, SENDER, REPLY_TO, KEY, TIME, HEADERS, ORIGIN, SEQ, INDEX, ENVELOPE };
 enum { CODE, VALUE, PATCH, OUTS, READ_ONLY, RESULT = 8 };
 enum { TELL = 0, ASK = 1, REPLY = 2, EMIT = 4 };
+enum { AWAY = 3 };
 #define TURN 19
 #define OUT 8
 
@@ -28,7 +29,7 @@ typedef struct {
     struct { ACTOR_SLOTS(PLACE) } a;
     struct { INBOX_SLOTS(PLACE) } i;
     Py_ssize_t ttl;                    /* which field of an actor's info its state's time to live is */
-    PyObject *ledger, *inbox, *active, *live, *invoke, *came;
+    PyObject *ledger, *inbox, *active, *live, *invoke, *load, *came;
     PyObject *topic, *empty, *zero, *reply;
 } Mailbox;
 
@@ -97,14 +98,14 @@ is_new(Mailbox *self, Message *m)
     return m->origin_seq > seq || (m->origin_seq == seq && m->origin_index > index);
 }
 
-/* Whether the actor takes it at once, with nothing else to mind: looks only. -1: an error. */
+/* Whether the actor takes it at once, with nothing else to mind: looks only. AWAY: it is not in memory; -1: an error. */
 static int
 is_free(Mailbox *self, Message *m)
 {
     PyObject *actor = PyDict_GetItemWithError(self->active, FIELD(m->envelope, TARGET));
     long long ttl;
     if (actor == NULL)
-        return PyErr_Occurred() ? -1 : 0;
+        return PyErr_Occurred() ? -1 : AWAY;
     if (!Py_IS_TYPE(actor, self->actor) || slot(actor, self->a.queue) != Py_None
             || slot(actor, self->a.life) != Py_None || slot(actor, self->a.tried) != Py_None
             || slot(actor, self->a.holder) != Py_None || slot(actor, self->a.armed) != Py_True
@@ -126,7 +127,7 @@ is_free(Mailbox *self, Message *m)
     return 1;
 }
 
-/* Whether a message is a plain one, as far as can be seen without the host. -1: an error. */
+/* Whether a message is a plain one, as far as can be seen without the host. AWAY: as `is_free`; -1: an error. */
 static int
 look(Mailbox *self, PyObject *item, Message *m)
 {
@@ -236,6 +237,24 @@ ledger_close(Mailbox *self, Ledger *l, Py_ssize_t turns)
     return !failed;
 }
 
+/* Load the actor of a message, which may run a hook, and look again. */
+static int
+bring(Mailbox *self, Ledger *l, Py_ssize_t *turns, PyObject *item, Message *m)
+{
+    int closed = ledger_close(self, l, *turns);
+    *l = (Ledger){NULL, NULL, NULL, NULL};
+    *turns = 0;
+    PyObject *loaded = closed ? PyObject_CallOneArg(self->load, FIELD(m->envelope, TARGET)) : NULL;
+    if (loaded == NULL)
+        return -1;
+    int here = loaded == Py_True;
+    Py_DECREF(loaded);
+    if (!ledger_open(self, l))
+        return -1;
+    int went = here ? look(self, item, m) : 0;
+    return went == AWAY ? 0 : went;
+}
+
 /* What the handler has returned goes to who asks, once the log has the turn. */
 static int
 answer(Mailbox *self, PyObject *e, PyObject *result)
@@ -332,6 +351,8 @@ mailbox_receive(Mailbox *self, PyObject *const *args, Py_ssize_t count)
         PyObject *item = Py_NewRef(PyList_GET_ITEM(args[0], at)), *seq = NULL, *result = NULL;
         Message m = {0};
         went = look(self, item, &m);
+        if (went == AWAY)
+            went = bring(self, &l, &turns, item, &m);
         if (went == 1)
             went = (seq = PyLong_FromLongLong(m.seq)) == NULL ? -1 : handle(self, &l, &m, seq, &result);
         at += went > 0;
@@ -361,11 +382,12 @@ mailbox_receive(Mailbox *self, PyObject *const *args, Py_ssize_t count)
 static int
 mailbox_init(Mailbox *self, PyObject *args, PyObject *named)
 {
-    static char *names[] = {"classes", "ttl", "topic", "ledger", "inbox", "active", "live", "invoke", "came", NULL};
-    PyObject *classes, *topic, *ledger, *inbox, *active, *live, *invoke, *came;
+    static char *names[] = {"classes", "ttl", "topic", "ledger", "inbox", "active", "live", "invoke", "load", "came",
+                            NULL};
+    PyObject *classes, *topic, *ledger, *inbox, *active, *live, *invoke, *load, *came;
     if (self->ledger != NULL || !PyArg_ParseTupleAndKeywords(
-            args, named, "O!nUOOO!O!OO", names, &PyTuple_Type, &classes, &self->ttl, &topic, &ledger, &inbox,
-            &PyDict_Type, &active, &PyDict_Type, &live, &invoke, &came)
+            args, named, "O!nUOOO!O!OOO", names, &PyTuple_Type, &classes, &self->ttl, &topic, &ledger, &inbox,
+            &PyDict_Type, &active, &PyDict_Type, &live, &invoke, &load, &came)
             || PyTuple_GET_SIZE(classes) != CLASSES || self->ttl < 0) {
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_TypeError, "a Mailbox is made once, with seven classes");
@@ -395,6 +417,7 @@ mailbox_init(Mailbox *self, PyObject *args, PyObject *named)
     self->active = Py_NewRef(active);
     self->live = Py_NewRef(live);
     self->invoke = Py_NewRef(invoke);
+    self->load = Py_NewRef(load);
     self->came = Py_NewRef(came);
     self->empty = PyUnicode_FromString("");
     self->zero = PyLong_FromLong(0);
@@ -415,6 +438,7 @@ mailbox_traverse(Mailbox *self, visitproc visit, void *arg)
     Py_VISIT(self->active);
     Py_VISIT(self->live);
     Py_VISIT(self->invoke);
+    Py_VISIT(self->load);
     Py_VISIT(self->came);
     return 0;
 }
@@ -427,6 +451,7 @@ mailbox_clear(Mailbox *self)
     Py_CLEAR(self->active);
     Py_CLEAR(self->live);
     Py_CLEAR(self->invoke);
+    Py_CLEAR(self->load);
     Py_CLEAR(self->came);
     return 0;
 }

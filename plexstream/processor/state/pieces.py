@@ -8,6 +8,7 @@ ahead of the log, and the handlers never behind themselves.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from plexstream.model.journal.journal import DONE, Change, Out, OutKind, Step, Turn
@@ -59,7 +60,7 @@ class Pieces:
         self.dirty_bytes = 0
         self.ahead: dict[PieceKey, Change | Turn | Step | Out] = {}
         self._timers_more = 0  # than the store has
-        self.unsaved = Unsaved(store, self.core, self._newest)
+        self.unsaved = Unsaved(store, self.cores, self.core, self._newest)
 
     # Reading
 
@@ -266,7 +267,8 @@ class Pieces:
         """Drop acknowledged fields that are in the store, beyond `keep` of them."""
         spare = len(self.cores) - keep
         if spare > 0:
-            for address in [a for a in self.cores if a not in self.dirty_cores][:spare]:
+            clean = (a for a in self.cores if a not in self.dirty_cores)
+            for address in list(islice(clean, spare)):
                 del self.cores[address]
 
     def _newest(self, key: PieceKey) -> Snapshot | None:

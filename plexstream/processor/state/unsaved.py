@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from heapq import merge
 from operator import itemgetter
 
@@ -24,7 +24,8 @@ class Unsaved:
 
     Parameters:
         store: what is on disk.
-        core: finds the fields of an actor as of its latest acknowledged turn.
+        loaded: fields of actors, as far as they are in memory.
+        core: finds the fields of an actor as of its latest acknowledged turn, and loads them.
         newest: finds another piece as of that.
 
     Attributes:
@@ -33,9 +34,11 @@ class Unsaved:
     """
 
     def __init__(
-        self, store: Store, core: Callable[[str], Core], newest: Callable[[PieceKey], Snapshot | None]
-    ) -> None:
+        self, store: Store, loaded: Mapping[str, Core], core: Callable[[str], Core],
+        newest: Callable[[PieceKey], Snapshot | None],
+    ) -> None:  # fmt: skip
         self._store = store
+        self._loaded = loaded
         self._core = core
         self._newest = newest
         self.pieces: dict[PieceKey, int] = {}
@@ -117,6 +120,10 @@ class Unsaved:
         return {key: self._save(address)}
 
     def _save(self, address: str) -> Snapshot:
+        if address not in self._loaded:  # the store has it as it is to be saved: nobody needs it in memory
+            piece = self._store.get((_ACTOR, address, "", None))
+            if piece is not None:
+                return piece
         core = self._core(address)
         core.noted = False
         return core.snapshot()

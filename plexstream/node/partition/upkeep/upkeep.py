@@ -138,7 +138,7 @@ class Upkeep:
             self.flush(now)
             self.snapshot(now)
             self.expire(now)
-            p.actors.evict_idle(now)
+            p.actors.look_for_idle(now)
             pieces.forget_clean(max(10_000, len(p.actors.active)))
 
     def flush(self, now: int) -> None:
