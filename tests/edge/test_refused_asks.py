@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from plexstream.edge.calls.sender import Sender, Sending
+from plexstream.edge.calls.sending.sender import Sender
+from plexstream.edge.calls.sending.ways import Sending
 from plexstream.log.base import TopicSpec
 from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import LogUnavailable

@@ -9,9 +9,11 @@ import pytest
 from echo import LONG, Responder, create_topics, eventually
 
 from plexstream.edge.calls import calls as calls_module
-from plexstream.edge.calls import sender as sender_module
 from plexstream.edge.calls.calls import Calls
-from plexstream.edge.calls.sender import Sender, Sending
+from plexstream.edge.calls.sending import sender as sender_module
+from plexstream.edge.calls.sending import ways
+from plexstream.edge.calls.sending.sender import Sender
+from plexstream.edge.calls.sending.ways import Sending
 from plexstream.log.base import appended
 from plexstream.log.memory.memory import MemoryAppender, MemoryLog
 from plexstream.model.errors import LogUnavailable
@@ -86,7 +88,7 @@ def test_calls_to_the_others_are_served_and_those_to_it_get_log_unavailable_in_t
                 refused = str(error)
         assert refused.startswith(f"{topics.mailbox}[{STUCK}] has acknowledged nothing for ")
         assert "nothing was sent" in refused
-        assert len(lost) * 900_000 < sender_module.MAX_WAY + 2_000_000
+        assert len(lost) * 900_000 < ways.MAX_WAY + 2_000_000
         for n in range(20):
             assert calls.ask(well, "c", b"%d" % n).result(LONG) == b"%d" % n
             assert calls.tell(well, "c", b"{}").result(LONG) is None
@@ -129,7 +131,7 @@ def test_a_partition_that_is_always_busy_and_acknowledges_is_not_stuck():
     place, began = ("m", 0), time.monotonic()
     for n in range(3):
         # The first one waits for as long as makes a partition stuck; those behind it have only just come.
-        since = began - 10 * sender_module.STUCK_S if n == 0 else began
+        since = began - 10 * ways.STUCK_S if n == 0 else began
         sender.put(Sending(place, [(b"k", b"v")], f"{n}", True, began + 1e6, since))
         eventually(lambda n=n: place in sender.ways and len(sender.ways[place].flying) == n + 1)
     way = sender.ways[place]

@@ -3,8 +3,8 @@
 A call is an `Envelope` appended to the mailbox of its target's partition. A tell is done when that is
 durable; an ask when its reply has been read from the `reply` topic, at the partition of this edge's id.
 
-Three threads serve any number of callers. The sender (`edge.sender`) appends; another (`edge.replies`) reads
-replies; the third (`edge.deadlines`) ends calls that have passed their deadline. A fourth (`edge.growth`)
+Three threads serve any number of callers. The sender (`sending/`) appends; another (`replies.py`) reads
+replies; the third (`deadlines.py`) ends calls that have passed their deadline. A fourth (`growth.py`)
 sleeps, and looks once a minute whether somebody has added partitions. Measured with 256 asyncio callers in
 one process: 16 µs of CPU an ask, the threads and the caller together.
 """
@@ -21,7 +21,8 @@ from itertools import count
 from plexstream.edge.calls.deadlines import Deadlines
 from plexstream.edge.calls.growth import Growth
 from plexstream.edge.calls.replies import Replies
-from plexstream.edge.calls.sender import MAX_STUCK, MAX_WAY, Sender, Sending
+from plexstream.edge.calls.sending.sender import Sender
+from plexstream.edge.calls.sending.ways import MAX_STUCK, MAX_WAY, Sending
 from plexstream.edge.calls.waiters import FUTURES, Done, Pending, Sink, deliver
 from plexstream.log.base import Item, Log, Place
 from plexstream.log.installation import partitions_of
@@ -105,7 +106,7 @@ class Calls:
         self._route = route
         # Now, where waiting is expected: nothing that is asked later may wait for a broker.
         log.prepare([topics.mailbox, topics.reply])
-        self._sender = Sender(log, self._settled, name=self.edge_id)
+        self._sender = Sender(log, self._settled, name=self.edge_id, open=self._pending.__len__)
         self._ways = self._sender.ways
         self._deadlines = Deadlines(self._expire, name=self.edge_id)
         self._put = self._sender.put

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from plexstream.edge.calls.calls import READ_ONLY, Calls
 from plexstream.edge.calls.loop import hand_over
-from plexstream.edge.calls.sender import Sending
+from plexstream.edge.calls.sending.ways import Sending
 from plexstream.edge.calls.waiters import Done
 from plexstream.edge.http import problems
 from plexstream.edge.http.guard import Guard, is_json

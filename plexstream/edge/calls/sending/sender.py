@@ -1,7 +1,7 @@
 """One thread with one `Appender`, which appends for everybody in this process that is no processor.
 
 Whatever has queued while the thread was busy goes out as one group for each partition: the batch
-grows with the load by itself, and no timer ever holds a record back.
+grows with the load by itself. Only where very many calls are open are others waited for (`gathering.py`).
 
 Each partition has a way of its own, with so many bytes on it: one that takes nothing holds up no other.
 """
@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
 
-from plexstream.log.base import Appender, Item, Log, Place
+from plexstream.edge.calls.sending.gathering import Gathering
+from plexstream.edge.calls.sending.ways import LARGE, WINDOW, Group, Sending, Way
+from plexstream.log.base import Appender, Log, Place
 from plexstream.log.limits.limits import RecordTooLarge, RefusedForSize
 from plexstream.model.errors import LogError
 from plexstream.model.process.threads import Lasting
@@ -30,32 +30,8 @@ _BATCH = 2000  # sendings taken before acknowledgements are looked at again
 _FIRST_WAIT, _LAST_WAIT = 0.001, 0.005
 _ASKS_ONLY_WAIT = 0.05  # nobody waits for these acknowledgements: they are looked at now and then
 _FIRST_RETRY, _LAST_RETRY = 0.05, 2.0  # seconds before an appender is made anew
+_REST_S = 0.0003  # how often it is looked for calls that others are to travel with
 _FORGET_S = 0.25  # how often sendings that are late are looked for behind one that is stuck
-
-WINDOW = 1 << 20
-"""Bytes of a partition that are with the appender at once, and one record more: two of librdkafka's batches,
-so that one fills while the other is sent. What is beyond waits here, where it is dropped at its deadline."""
-MAX_WAY = 16 << 20
-"""Bytes of one partition that wait here or are with the appender, before more are refused."""
-MAX_STUCK = 2 << 20
-"""The same for a partition that has acknowledged nothing for `STUCK_S`."""
-LARGE = 256 << 10
-"""A record of more bytes may be refused alone, where somebody lowers its topic's limit while it is sent."""
-STUCK_S = 0.5
-"""A partition that has acknowledged nothing for so long is taken to be out of order: ten times as long as the
-thread may take to look for acknowledgements."""
-
-
-class Sending(NamedTuple):
-    """Records for one partition."""
-
-    place: Place
-    items: Sequence[Item]
-    id: str
-    waits: bool  # for the acknowledgement
-    deadline: float  # on time.monotonic(): beyond it nothing of this is sent that was not sent before
-    since: float  # when it was handed over here
-
 
 Settled = Callable[[list[str], Exception | None], None]
 """Told the ids of sendings that are durable, or of which nothing more is known after the error.
@@ -64,63 +40,48 @@ What an appender refuses is certain, and told of sendings that do not wait, too:
 """
 
 
-class _Group(NamedTuple):
-    """Sendings that were handed to the appender together."""
-
-    way: Way
-    ids: list[str]  # of those that wait
-    large: list[tuple[Item, str]]  # records that brokers may refuse alone, with the ids of their sendings
-    size: int
-    since: float
-
-
-class Way:
-    """What is to be appended to one partition, in order. Written by the sender's thread only.
-
-    Attributes:
-        bytes: of all that is waiting or with the appender.
-        since: when the oldest of it was handed over here; 0: there is nothing.
-    """
-
-    __slots__ = ("bytes", "flying", "flying_bytes", "place", "since", "waiting")
-
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.waiting: deque[tuple[int, Sending]] = deque()  # with their sizes
-        self.flying: deque[_Group] = deque()
-        self.flying_bytes = 0
-        self.bytes = 0
-        self.since = 0.0
-
-    def stuck(self, now: float) -> float:
-        """For how many seconds it has acknowledged nothing, where that is too long; else 0. Any thread."""
-        since = self.since
-        return now - since if since and now - since >= STUCK_S else 0.0
-
-
-def _refused_alone(group: _Group, error: Exception) -> dict[str, str]:
+def _refused_alone(group: Group, error: Exception) -> dict[str, str]:
     """What brokers have refused of a group, whose outcome is certain, asks too: why, by ids."""
     if not isinstance(error, RefusedForSize):
         return {}
     return {id: why for item, id in group.large if (why := error.why(item))}
 
 
+def _take(queue: SimpleQueue[Sending | None], wait: float) -> list[Sending]:
+    """What is queued; for the first one it is waited. None is nothing, and ends the wait."""
+    try:
+        first = queue.get(timeout=wait) if wait else queue.get_nowait()
+    except Empty:
+        return []
+    batch = [] if first is None else [first]
+    get = queue.get_nowait
+    for _ in range(min(queue.qsize(), _BATCH)):
+        sending = get()
+        if sending is not None:
+            batch.append(sending)
+    return batch
+
+
 class Sender:
     """Appends in the order in which `put` was called, for each partition.
 
-    `settled` is called from the sender's thread and must not block.
+    `settled` is called from the sender's thread and must not block. `open` says how many calls have no
+    outcome yet.
     """
 
-    def __init__(self, log: Log, settled: Settled, *, name: str) -> None:
+    def __init__(
+        self, log: Log, settled: Settled, *, name: str, open: Callable[[], int] = lambda: 0
+    ) -> None:
         self._log = log
         self._settled = settled
+        self._gathering = Gathering(open)
         self._queue: SimpleQueue[Sending | None] = SimpleQueue()
         self.put = self._queue.put  # any thread; 0.1 µs
         self._appender: Appender | None = log.appender()
         self.ways: dict[Place, Way] = {}
         self._ready: dict[Way, None] = {}  # have something waiting, and room for it
         self._full: set[Way] = set()  # have something waiting, and no room
-        self._groups: dict[int, _Group] = {}  # until acknowledged
+        self._groups: dict[int, Group] = {}  # until acknowledged
         self._waited_for = 0  # groups for whose acknowledgement somebody waits
         self._number = 0
         self._retry_at = 0.0
@@ -171,8 +132,10 @@ class Sender:
     def _step(self, wait: float) -> bool:
         """One round; returns whether anything came."""
         now = time.monotonic()
-        batch = self._take(self._idle(now, wait))
+        batch = _take(self._queue, self._idle(now, wait))
         if batch:
+            if self._gathering.wait(len(batch), self._queue.qsize, self._rest):
+                batch += _take(self._queue, 0.0)
             self._sort(batch)
         if self._ready:
             self._append(time.monotonic())
@@ -180,6 +143,13 @@ class Sender:
             self._forget(now)
         progress = self._poll(0.0 if batch or not self._urgent() else wait)
         return bool(batch) or progress
+
+    def _rest(self) -> None:
+        """For a moment, in which acknowledgements that somebody waits for are heard of."""
+        if self._groups and self._urgent():
+            self._poll(_FIRST_WAIT)
+        else:
+            time.sleep(_REST_S)
 
     def _idle(self, now: float, wait: float) -> float:
         """How long to wait for new sendings, in seconds."""
@@ -196,20 +166,6 @@ class Sender:
     def _urgent(self) -> bool:
         """Whether acknowledgements are waited for: by callers, or by what is to be sent after them."""
         return bool(self._waited_for or self._full) or (self._appender is not None and self._appender.holding)
-
-    def _take(self, wait: float) -> list[Sending]:
-        queue = self._queue
-        try:
-            first = queue.get(timeout=wait) if wait else queue.get_nowait()
-        except Empty:
-            return []
-        batch = [] if first is None else [first]
-        get = queue.get_nowait
-        for _ in range(min(queue.qsize(), _BATCH)):
-            sending = get()
-            if sending is not None:
-                batch.append(sending)
-        return batch
 
     def _sort(self, batch: list[Sending]) -> None:
         ways = self.ways
@@ -269,7 +225,7 @@ class Sender:
         if size > LARGE:
             alone = [(s.items[0], s.id) for s in sendings if len(s.items) == 1]
             large = [(item, id) for item, id in alone if len(item[1] or b"") > LARGE]
-        group = self._groups[self._number] = _Group(way, waiting, large, size, sendings[0][5])
+        group = self._groups[self._number] = Group(way, waiting, large, size, sendings[0][5])
         way.flying.append(group)
         way.flying_bytes += size
         if waiting:
