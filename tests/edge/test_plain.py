@@ -18,7 +18,7 @@ from echo import LONG, error, eventually, reply
 from plexstream.edge.http.guard import Guard
 from plexstream.edge.http.limits import LIMITS
 from plexstream.edge.http.routes import plain
-from plexstream.edge.http.routes.plain import PlainCalls
+from plexstream.edge.http.routes.plain import WRITES, Leaving, PlainCalls
 from plexstream.edge.http.serving.shared import Connections
 
 sys.path.append(str(Path(__file__).parent / "hostile"))
@@ -303,6 +303,89 @@ def test_limits_below_what_is_looked_at_leave_all_to_the_parser():
         assert not Connections(LIMITS._replace(**few)).takes_whole
 
 
+class Written:
+    """A transport to one end of a pair of sockets."""
+
+    def __init__(self, buffered=0, closing=False):
+        self.socket, self.other = socket.socketpair()
+        self.socket.setblocking(False)
+        self.other.settimeout(LONG)
+        self.written = b""
+        self.get_write_buffer_size = lambda: buffered
+        self.is_closing = lambda: closing
+        self.get_extra_info = lambda name: getattr(self, name)
+
+    def write(self, data):
+        self.written += data
+
+    def arrived(self, count):
+        data = b""
+        while len(data) < count:
+            data += self.other.recv(count - len(data))
+        return data
+
+    def close(self):
+        self.socket.close()
+        self.other.close()
+
+
+def test_answers_leave_together_and_what_a_socket_does_not_take_is_its_transport_s():
+    large = b"x" * (8 << 20)
+    plain, waits, closes, full, gone = ways = (
+        Written(), Written(buffered=1), Written(closing=True), Written(), Written()
+    )  # fmt: skip
+    gone.other.close()
+    leaving = Leaving()
+    leaving.write(plain, b"0")
+    assert plain.written == b"0"  # nobody gathers
+    leaving.gather()
+    for way, data in (
+        (plain, b"1"),
+        (waits, b"2"),
+        (closes, b"3"),
+        (full, large),
+        (gone, b"4"),
+        (plain, b"5"),
+    ):
+        leaving.write(way, data)
+    assert (waits.written, closes.written) == (b"2", b"3")  # in order: behind what it has, or not at all
+    leaving.go()
+    leaving.write(plain, b"6")
+    if WRITES is None:
+        assert plain.written == b"0156"
+    else:
+        assert plain.written == b"06"
+        assert plain.arrived(2) == b"15"
+        assert 0 < len(full.written) < len(large)
+        assert full.arrived(len(large) - len(full.written)) + full.written == large
+    assert gone.written == b"4"  # which tells what is wrong
+    leaving.go()
+    for way in ways:
+        way.close()
+
+
+@pytest.mark.skipif(WRITES is None, reason="not compiled")
+def test_what_is_no_list_of_answers_is_refused():
+    pair = socket.socketpair()
+    number = pair[0].fileno()
+    assert WRITES.send([]) == []
+    for wrong in (
+        (),
+        [1],
+        [(number,)],
+        [(number, "x")],
+        [(-1, b"x")],
+        [(1 << 40, b"x")],
+        [(number, b"a"), (b"b", 1)],
+    ):
+        with pytest.raises((TypeError, OverflowError)):
+            WRITES.send(wrong)
+    assert WRITES.send([(number, b"whole")]) == []
+    assert pair[1].recv(10) == b"whole"  # nothing of what was refused
+    for end in pair:
+        end.close()
+
+
 def test_both_ways_are_counted_the_same(node):
     def counted():
         name = "plexstream_calls_total"
@@ -370,7 +453,7 @@ def test_calls_of_one_look_at_the_sockets_go_together_and_in_order():
         send = sent.append
 
     async def main():
-        sink = plain._Sink(asyncio.get_running_loop(), Calls())
+        sink = plain._Sink(asyncio.get_running_loop(), Calls(), Leaving())
         for look in ([1, 2, 3], [4]):
             for sending in look:
                 sink.put(sending)

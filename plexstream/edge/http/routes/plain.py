@@ -12,7 +12,7 @@ import logging
 import re
 from functools import lru_cache
 from time import perf_counter
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -27,6 +27,20 @@ from plexstream.edge.http.problems import Header, Problem
 from plexstream.edge.http.routes.actors import Actors, check_arguments, query_arguments, timeout_of
 from plexstream.edge.http.routes.paths import ACTORS, route
 from plexstream.model.messages.message import ASK, TELL
+from plexstream.model.process.compiled import WANTED
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+try:
+    if not WANTED:
+        raise ImportError
+    from plexstream.edge.http import _writes
+except ImportError:
+    WRITES: ModuleType | None = None
+    """None: each answer is written by itself."""
+else:
+    WRITES = _writes
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +175,38 @@ class Plain:
         self._connection.answer(STATUS_LINE[answer[0]] + lines(answer[1]), answer[2], self.keep_alive)
 
 
+class Leaving:
+    """Answers that are there at once. They leave by one call, which lets go of the interpreter's lock: uvloop
+    keeps it while it writes to one socket after the other, for as long as all else here takes."""
+
+    def __init__(self) -> None:
+        self._gathers = False
+        self._parts: list[tuple[int, bytes]] = []
+        self._ways: list[asyncio.WriteTransport] = []
+
+    def write(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Write to a transport: with others, while they are gathered."""
+        if self._gathers and not transport.get_write_buffer_size() and not transport.is_closing():
+            self._parts.append((transport.get_extra_info("socket").fileno(), data))
+            self._ways.append(transport)
+        else:
+            transport.write(data)
+
+    def gather(self) -> None:
+        """From now on, until `go`: the loop must not be let on in between."""
+        self._gathers = WRITES is not None
+
+    def go(self) -> None:
+        """Send what was gathered."""
+        self._gathers = False
+        parts, ways = self._parts, self._ways
+        if not parts or WRITES is None:
+            return
+        self._parts, self._ways = [], []
+        for at, taken in WRITES.send(parts):
+            ways[at].write(parts[at][1][taken:])
+
+
 def lines(headers: list[Header]) -> bytes:
     """Headers as they are sent."""
     return b"".join([b"%b: %b\r\n" % header for header in headers])
@@ -173,9 +219,10 @@ class _Sink:
     thread would be woken, and take turns with this one.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, calls: Calls) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, calls: Calls, leaving: Leaving) -> None:
         self._loop = loop
-        self.calls = calls
+        self._calls = calls
+        self._leaving = leaving
         self._put: list[Sending] = []
 
     def put(self, sending: Sending) -> None:
@@ -186,18 +233,19 @@ class _Sink:
 
     def _send(self) -> None:
         sendings, self._put = self._put, []
-        self.calls.send(sendings)
+        self._calls.send(sendings)
 
     def deliver(self, done: list[Done]) -> None:
-        hand_over(self._loop, _finish, done)
+        hand_over(self._loop, self._finish, done)
 
-
-def _finish(done: list[Done]) -> None:
-    for plain, result, error in done:
-        try:
-            plain.finish(result, error)
-        except Exception:  # one connection's fault must not leave the others without an answer
-            log.exception("answering a call failed")
+    def _finish(self, done: list[Done]) -> None:
+        self._leaving.gather()
+        for plain, result, error in done:
+            try:
+                plain.finish(result, error)
+            except Exception:  # one connection's fault must not leave the others without an answer
+                log.exception("answering a call failed")
+        self._leaving.go()
 
 
 class PlainCalls:
@@ -211,6 +259,7 @@ class PlainCalls:
     def __init__(self, actors: Actors, guard: Guard) -> None:
         self._actors = actors
         self._guard = guard
+        self.leaving = Leaving()
         self._sink: _Sink | None = None
         self._of_block = lru_cache(maxsize=2048)(self._read_block)
 
@@ -243,7 +292,7 @@ class PlainCalls:
     ) -> Plain:  # fmt: skip
         sink = self._sink
         if sink is None:
-            sink = self._sink = _Sink(asyncio.get_running_loop(), self._actors.calls)
+            sink = self._sink = _Sink(asyncio.get_running_loop(), self._actors.calls, self.leaving)
         return Plain(self._actors, sink, connection, call, marks, body, keep_alive)
 
     def _fit(self, call: Call, marks: Marks) -> bool:

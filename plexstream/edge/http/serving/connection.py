@@ -46,10 +46,9 @@ class Connection(HttpToolsProtocol):
         self._all = all
         self._limits = all.limits
         self._intake = Intake(all.limits)
-        self._receiving = False  # a request has begun to arrive, and not ended
+        self._receiving = self._ending = False  # a request has begun to arrive, and not ended
         self._held: deque[int] = deque()  # bytes of the bodies of requests without an answer
         self._at_last: Problem | None = None  # to be sent when what came before has its answers
-        self._ending = False
         self._arriving = Arriving(self.loop, all.limits.request_s, self._late)
         self._taking: Taking
         self._end_of_it: Ending
@@ -148,8 +147,7 @@ class Connection(HttpToolsProtocol):
             self._arriving.end()
 
     def _take_whole(self, data: bytes) -> bool:
-        """Whether it is a plain call and nothing else, which the parser need not see: this rests, so nothing
-        is under way, and the parser is where a request may begin."""
+        """Whether it is a plain call, which the parser need not see: where this rests, it waits for one."""
         all = self._all
         if not all.takes_whole or all.plain is None or self.flow.write_paused or self.transport.is_closing():
             return False
@@ -251,18 +249,20 @@ class Connection(HttpToolsProtocol):
             self._ending = True
             return
         self.cycle.more_body = True  # whatever the parser says: the request is not whole
-        self._refuse(
-            Problem(501, "not_supported", "Upgrade is not supported, only HTTP/1.1: leave that header out")
-        )
+        self._refuse(refusals.upgrade())
 
     # -- what is answered ----------------------------------------------------------------------------
 
     def answer(self, lines: bytes, body: bytes, keep_alive: bool) -> None:
         """Answer the plain call that is under way."""
-        always = self._all.always(self.server_state.default_headers)
-        self.transport.write(b"%b%b%b\r\n%b" % (lines, always, b"" if keep_alive else _CLOSE, body))
-        if not keep_alive:
-            self.transport.close()
+        always, close = self._all.always(self.server_state.default_headers), b"" if keep_alive else _CLOSE
+        data = b"%b%b%b\r\n%b" % (lines, always, close, body)
+        if keep_alive and self._at_last is None:
+            self._all.leaving.write(self.transport, data)
+        else:
+            self.transport.write(data)
+            if not keep_alive:
+                self.transport.close()
         self.on_response_complete()
 
     def on_response_complete(self) -> None:

@@ -11,6 +11,12 @@ def unreadable(error: object) -> Problem:
     return Problem(400, "bad_request", f"this is no HTTP request that can be read: {error}")
 
 
+def upgrade() -> Problem:
+    """Another protocol is asked for."""
+    detail = "Upgrade is not supported, only HTTP/1.1: leave that header out"
+    return Problem(501, "not_supported", detail)
+
+
 def connections(limits: HttpLimits) -> Problem:
     """As many are open as may be, and none is idle."""
     return Problem(

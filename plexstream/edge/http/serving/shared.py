@@ -7,7 +7,14 @@ from typing import Protocol
 
 from plexstream.edge.http.limits import HttpLimits
 from plexstream.edge.http.problems import Header
-from plexstream.edge.http.routes.plain import WHOLE_HEAD, WHOLE_HEADERS, WHOLE_LINE, PlainCalls, lines
+from plexstream.edge.http.routes.plain import (
+    WHOLE_HEAD,
+    WHOLE_HEADERS,
+    WHOLE_LINE,
+    Leaving,
+    PlainCalls,
+    lines,
+)
 
 NEVER_ASKED = 0.0
 """Stands for since when a connection is idle that has not had a request yet."""
@@ -34,6 +41,7 @@ class Connections:
     def __init__(self, limits: HttpLimits, plain: PlainCalls | None = None) -> None:
         self.limits = limits
         self.plain = plain
+        self.leaving = Leaving() if plain is None else plain.leaving
         self.takes_whole = (
             limits.header_bytes >= WHOLE_HEAD
             and limits.headers >= WHOLE_HEADERS
