@@ -207,7 +207,7 @@ def test_it_holds_little_of_what_is_owed_meanwhile(installed, tmp_path, monkeypa
 
     def taken(self, offset, data):
         found = take(self, offset, data)
-        held.append(sum(len(kept) for _, kept in [*self._mails, *self._others]))
+        held.append(sum(len(kept) for kept in [*(data for _, data in self._mails), *self._others]))
         return found
 
     def activated(self):

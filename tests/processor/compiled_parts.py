@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SOURCES = {
+    "plexstream.model.process._murmur": "plexstream/model/process/_murmur.c",
     "plexstream.processor.plain._journal": "plexstream/processor/plain/_journal.c",
     "plexstream.processor.plain._mailbox": "plexstream/processor/plain/_mailbox.c",
     "plexstream.processor.plain._restore": "plexstream/processor/plain/_restore.c",
@@ -55,6 +56,8 @@ MUTANTS = {
     "records of zombies count": ("_restore", "|| its_claim != claim", ""),
     "repetitions count": ("_restore", "&& its_ordinal == ordinal && ordinal > 0", ""),
     "outputs of a reign before are lost": ("_restore", "went > 0 && (plain.mail || plain.emit)", "0"),
+    "offsets of outputs are lost": ("_restore", "PyList_Append(others_at, where) == 0 && ", ""),
+    "outputs are lost": ("_restore", "&& PyList_Append(others, value) == 0", ""),
     "failed turns change state": ("_journal", "|| status != 0 ||", "||"),
     "sizes are not summed": ("_turn", "total += PyBytes_GET_SIZE(f->data) - ", "total += 0 * "),
     "too much is taken": ("_turn", "(size > 0 && size + total > most)", "0"),

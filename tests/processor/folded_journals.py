@@ -94,7 +94,8 @@ class Folded:
         }
         unsaved = pieces.unsaved.pieces, pieces.unsaved.cores
         inbox = {topic: (f.low, f.next, sorted(f._since)) for topic, f in fold.inboxes.items()}
-        owed = list(restore._mails), list(restore._others), restore.owed_bytes, restore._last_mail
+        others = list(zip(restore._others_at, restore._others, strict=True))
+        owed = list(restore._mails), others, restore.owed_bytes, restore._last_mail
         numbers = fold.next, fold.ordinal, fold.turns, fold.unread, fold.uncounted, restore.next
         return cores, [*pieces.dirty_cores], pieces.dirty, unsaved, inbox, owed, numbers, self.said
 

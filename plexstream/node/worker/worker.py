@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
-from operator import attrgetter
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,7 +30,7 @@ from plexstream.sdk.running.current import current
 
 _log = logging.getLogger("plexstream.node")
 
-_partition = attrgetter("partition")
+_partition = itemgetter(Record._fields.index("partition"))  # half the time of the attribute
 
 READ_LIMIT = 500
 """Mailbox records taken at once: 8 ms of work for handlers that take no time."""
@@ -47,6 +47,8 @@ MAX_BACK_MS = 5_000
 """How far the clock may be set back before partitions are claimed anew; meanwhile no timer fires."""
 SHARE_S = 0.05
 """How long partitions that restore may keep others waiting in one round, where those take as long."""
+ALONE_S = 0.01
+"""How long they fold in a round where all restore: what is acknowledged and answered meanwhile waits."""
 READ_AGAIN_S = 0.01
 """A pause after an error of reading, so that one that lasts is no loop without a pause."""
 PEACE_S = 0.5
@@ -198,8 +200,10 @@ class Worker:
         assignment.follow(self._stop.is_set())
         self._delete_leftovers()
         restoring = arrived = False
+        alone = True
         for driver in assignment.drivers.values():
             arrived = arrived or driver.has_arrived
+            alone = alone and driver.state is State.TAKEOVER
             restoring = restoring or driver.state is State.TAKEOVER or driver.reads_journal
         for driver in assignment.releasing.values():
             restoring = restoring or driver.reads_journal
@@ -214,7 +218,7 @@ class Worker:
                 guard(driver, driver.receive, some)
         self._take_what_came()
         if restoring:
-            self._read_back()
+            self._read_back(alone)
         began = time.monotonic()
         for driver in assignment.all():
             if not driver.calm():
@@ -251,9 +255,12 @@ class Worker:
         now = self.equipment.now()
         return max(0.001, min([IDLE_S, *((when - now) / 1000 for when in due)]))
 
-    def _read_back(self) -> None:
-        """Fold a slice, and more of them for as long as the handlers of others took in the last round."""
-        end = time.monotonic() + min(self._handled_s, SHARE_S)
+    def _read_back(self, alone: bool) -> None:
+        """Fold a slice, and more of them for as long as the handlers of others took in the last round.
+
+        `alone`: there are no others.
+        """
+        end = time.monotonic() + (ALONE_S if alone else min(self._handled_s, SHARE_S))
         while True:
             journal = self._read(self.equipment.journal, REPLAY_LIMIT, 0.001)
             for driver, some in self._by_driver(journal):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -61,7 +62,8 @@ class Restore:
         self._plain = restoring(pieces.codec.turn_prefix)
         # As they are on the log: of a hundred thousand nearly all have left, and records cost more to keep.
         self._mails: deque[tuple[int, bytes]] = deque()
-        self._others: deque[tuple[int, bytes]] = deque()  # outputs and dead letters
+        self._others: list[bytes] = []  # outputs and dead letters
+        self._others_at: list[int] = []  # their offsets
         self.owed_bytes = 0  # of `_mails`
         self.unseen = -1
         self._last_mail = -1
@@ -105,7 +107,7 @@ class Restore:
         if self._plain is None or inbox is None or self.on_turn or not simple or type(records) is not list:
             return at
         done = self._plain.restore(
-            records, at, end, self.next, fold.claim, fold.ordinal + 1, self._others.append,
+            records, at, end, self.next, fold.claim, fold.ordinal + 1, self._others_at, self._others,
             self._keep_owed, pieces.cores, pieces.dirty_cores, pieces.unsaved.cores, inbox, pieces.core,
         ) - at  # fmt: skip
         if done:
@@ -121,7 +123,8 @@ class Restore:
 
     def _keep_owed(self, offset: int, data: bytes, mails: bool, others: bool) -> None:
         if others:
-            self._others.append((offset, data))
+            self._others_at.append(offset)
+            self._others.append(data)
         if not mails:
             return
         self._last_mail = offset
@@ -139,8 +142,8 @@ class Restore:
         relayed, emitted = self.fold.relayed, self.fold.emitted
         while self._mails and self._mails[0][0] < relayed:
             self.owed_bytes -= len(self._mails.popleft()[1])
-        while self._others and self._others[0][0] < emitted:
-            self._others.popleft()
+        if gone := bisect_left(self._others_at, emitted):
+            del self._others_at[:gone], self._others[:gone]
         if self.unseen >= 0:
             self.unseen = -1 if self._last_mail < relayed else max(self.unseen, relayed)
 
@@ -148,6 +151,7 @@ class Restore:
         """Nothing is relayed by who folds this journal."""
         self._mails.clear()
         self._others.clear()
+        self._others_at.clear()
         self.owed_bytes, self.unseen = 0, -1
 
     def misses(self, offset: int) -> bool:
@@ -162,7 +166,8 @@ class Restore:
     def still_owed(self) -> Iterator[tuple[int, Turn | Step]]:
         """Turns whose outgoing items may not have arrived, in order; no messages if there is an `unseen`."""
         self._settle()
-        for offset, data in sorted({**dict(self._mails), **dict(self._others)}.items()):
+        others = zip(self._others_at, self._others, strict=True)
+        for offset, data in sorted({**dict(self._mails), **dict(others)}.items()):
             turn = self._decode(data)
             assert type(turn) is Turn or type(turn) is Step
             yield offset, turn

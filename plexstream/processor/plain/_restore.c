@@ -23,6 +23,8 @@ typedef struct {
     Py_ssize_t fields, offset, seq, time, noted;           /* of a core */
     Py_ssize_t low, since;                                 /* of an inbox, as the fold has it */
     PyObject *names[NAMES];                                /* of fields, met before */
+    PyTypeObject *record;                                  /* tuples that records were last, with these places */
+    Py_ssize_t offset_at, value_at;
 } Restoring;
 
 /* What of a plain turn is folded. */
@@ -156,6 +158,36 @@ read_plain(Restoring *self, PyObject *value, long long claim, long long ordinal,
     return get_long(&in, &its_ordinal) && its_ordinal == ordinal && ordinal > 0 && in.at == in.end;
 }
 
+/* Where records of a type have offset and value, if they are named tuples; else -1. */
+static int
+know_records(Restoring *self, PyTypeObject *type)
+{
+    self->offset_at = self->value_at = -1;
+    if (PyType_IsSubtype(type, &PyTuple_Type)) {
+        PyObject *fields = PyObject_GetAttrString((PyObject *)type, "_fields");
+        if (fields == NULL) {
+            if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+                return 0;
+            PyErr_Clear();
+        } else if (PyTuple_Check(fields)) {
+            self->offset_at = PySequence_Index(fields, self->offset_of);
+            self->value_at = PySequence_Index(fields, self->value_of);
+            PyErr_Clear();                                 /* one without them has its own way */
+        }
+        Py_XDECREF(fields);
+    }
+    Py_XSETREF(self->record, (PyTypeObject *)Py_NewRef(type));
+    return 1;
+}
+
+/* An attribute of a record, which is at the place `at` of those that are known. A new reference. */
+static PyObject *
+get_part(PyObject *record, Py_ssize_t at, PyObject *name)
+{
+    return at >= 0 && at < PyTuple_GET_SIZE(record) ? Py_NewRef(PyTuple_GET_ITEM(record, at))
+                                                    : PyObject_GetAttr(record, name);
+}
+
 /* The name of a field: nearly always one that was met before. A new reference. */
 static PyObject *
 field_name(Restoring *self, const char *data, Py_ssize_t size)
@@ -266,47 +298,44 @@ fold_plain(Restoring *self, State *state, Plain *plain, const unsigned char *end
 }
 
 static int
-keep_owed(PyObject *others, PyObject *owe, PyObject *where, PyObject *value, Plain *plain)
+keep_owed(PyObject *others_at, PyObject *others, PyObject *owe, PyObject *where, PyObject *value, Plain *plain)
 {
-    PyObject *kept = NULL, *item;
-    if (plain->mail)
-        kept = PyObject_CallFunctionObjArgs(owe, where, value, Py_True, plain->emit ? Py_True : Py_False, NULL);
-    else if ((item = PyTuple_Pack(2, where, value)) != NULL) {
-        kept = PyObject_CallOneArg(others, item);
-        Py_DECREF(item);
-    }
+    if (!plain->mail)
+        return PyList_Append(others_at, where) == 0 && PyList_Append(others, value) == 0;
+    PyObject *kept = PyObject_CallFunctionObjArgs(owe, where, value, Py_True, plain->emit ? Py_True : Py_False, NULL);
     Py_XDECREF(kept);
     return kept != NULL;
 }
 
 PyDoc_STRVAR(restore_doc,
-"restore(records, at, end, next, claim, ordinal, others, owe, cores, dirty, unsaved, inbox, load) -> at\n\n"
+"restore(records, at, end, next, claim, ordinal, others_at, others, owe, cores, dirty, unsaved, inbox, load) -> at\n\n"
 "Fold records of the journal, from the one at place `at` on, which must stand at `next`, and return the place of the\n"
 "first that stands at `end`, or is not a plain turn which counts. `ordinal`: the number that comes.\n"
-"What sends outputs alone goes to `others`, as (offset, bytes); `owe(offset, bytes, mails, others)` is called for\n"
+"What sends outputs alone goes to `others`, and its offset to `others_at`; `owe(offset, bytes, mails, others)` is called for\n"
 "all that send messages, too. That may not have left.");
 
 static PyObject *
 restoring_restore(Restoring *self, PyObject *const *args, Py_ssize_t count)
 {
     long long at, end, next, claim, ordinal, offset;
-    if (count != 13 || !PyList_CheckExact(args[0]) || !as_long(args[1], &at) || at < 0 || !as_long(args[2], &end)
+    if (count != 14 || !PyList_CheckExact(args[0]) || !PyList_CheckExact(args[6]) || !PyList_CheckExact(args[7]) || !as_long(args[1], &at) || at < 0 || !as_long(args[2], &end)
             || !as_long(args[3], &next) || !as_long(args[4], &claim) || !as_long(args[5], &ordinal)) {
-        PyErr_SetString(PyExc_TypeError, "restore(records, at, end, next, claim, ordinal, others, …)");
+        PyErr_SetString(PyExc_TypeError, "restore(records, at, end, next, claim, ordinal, others_at, others, …)");
         return NULL;
     }
-    State state = {args[8], args[9], args[10], args[11], args[12], 0};
-    if (self->prefix == NULL || !PyDict_CheckExact(args[8]) || !PyDict_CheckExact(args[9])
-            || !PyDict_CheckExact(args[10]) || !Py_IS_TYPE(args[11], self->inbox)
-            || !as_long(slot(args[11], self->low), &state.low) || slot(args[11], self->since) == NULL
-            || !PySet_CheckExact(slot(args[11], self->since)))
+    State state = {args[9], args[10], args[11], args[12], args[13], 0};
+    if (self->prefix == NULL || !PyDict_CheckExact(args[9]) || !PyDict_CheckExact(args[10])
+            || !PyDict_CheckExact(args[11]) || !Py_IS_TYPE(args[12], self->inbox)
+            || !as_long(slot(args[12], self->low), &state.low) || slot(args[12], self->since) == NULL
+            || !PySet_CheckExact(slot(args[12], self->since)))
         return Py_NewRef(args[1]);
     int went = 1;
     while (went > 0 && at < PyList_GET_SIZE(args[0])) {
         Plain plain;
         PyObject *record = Py_NewRef(PyList_GET_ITEM(args[0], at));
-        PyObject *where = PyObject_GetAttr(record, self->offset_of);
-        PyObject *value = where == NULL ? NULL : PyObject_GetAttr(record, self->value_of);
+        int known = Py_IS_TYPE(record, self->record) || know_records(self, Py_TYPE(record));
+        PyObject *where = known ? get_part(record, self->offset_at, self->offset_of) : NULL;
+        PyObject *value = where == NULL ? NULL : get_part(record, self->value_at, self->value_of);
         if (value == NULL)
             went = -1;
         else
@@ -317,7 +346,7 @@ restoring_restore(Restoring *self, PyObject *const *args, Py_ssize_t count)
             went = fold_plain(self, &state, &plain, (const unsigned char *)data + PyBytes_GET_SIZE(value), where);
         }
         if (went > 0 && (plain.mail || plain.emit)) {
-            if (!keep_owed(args[6], args[7], where, value, &plain))
+            if (!keep_owed(args[6], args[7], args[8], where, value, &plain))
                 went = -1;
         }
         Py_XDECREF(value);
@@ -368,6 +397,7 @@ restoring_dealloc(Restoring *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     Py_XDECREF(self->core);
+    Py_XDECREF(self->record);
     Py_XDECREF(self->inbox);
     Py_XDECREF(self->prefix);
     Py_XDECREF(self->mailbox);
