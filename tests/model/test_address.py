@@ -14,6 +14,7 @@ from plexstream.model.messages.address import (
     partition_of,
     type_of,
 )
+from plexstream.model.messages.address import _partition_of as in_python
 
 # From org.apache.kafka.common.utils.UtilsTest.testMurmur2.
 JAVA_VECTORS = {
@@ -53,8 +54,9 @@ def test_murmur2_of_every_length(data):
     assert murmur2(data) == plain_murmur2(data)
 
 
-@given(st.text(), st.integers(1, 10_000))
-def test_partition_is_never_negative(key, partitions):
+@pytest.mark.parametrize("partition_of", [partition_of, in_python], ids=["in use", "in Python"])
+@given(key=st.text(), partitions=st.integers(1, 10_000))
+def test_partition_is_never_negative(partition_of, key, partitions):
     key = key.encode(errors="replace").decode()
     expected = (plain_murmur2(key.encode()) & 0x7FFFFFFF) % partitions
     assert partition_of(key, partitions) == expected < partitions

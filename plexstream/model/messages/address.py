@@ -11,6 +11,14 @@ from struct import unpack
 from typing import NamedTuple
 
 from plexstream.model.errors import BadAddress
+from plexstream.model.process.compiled import WANTED
+
+try:
+    if not WANTED:
+        raise ImportError
+    from plexstream.model.process import _murmur
+except ImportError:
+    _murmur = None  # type: ignore[assignment]
 
 DEFAULT_TENANT = "default"
 DEFAULT_NAMESPACE = "default"
@@ -113,6 +121,14 @@ def murmur2(data: bytes) -> int:
 
 
 @lru_cache(maxsize=262_144)
+def _partition_of(key: str, partitions: int) -> int:
+    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+
+
 def partition_of(key: str, partitions: int) -> int:
     """The partition of a record key, as Java clients compute it."""
-    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+    return _partition_of(key, partitions)
+
+
+if _murmur is not None:
+    partition_of = _murmur.partition_of  # type: ignore[assignment]

@@ -15,6 +15,8 @@ from plexstream.model.journal.journal import DONE, Change, Out, OutKind, Step, T
 from plexstream.model.journal.snapshot import Piece, Snapshot
 from plexstream.model.journal.timer import timer_piece
 from plexstream.model.messages import idempotency
+from plexstream.model.messages.address import type_of
+from plexstream.model.process.alike import filled, of_kind
 from plexstream.processor.state.core import Core
 from plexstream.processor.state.histories.histories import Codec, Histories
 from plexstream.processor.state.histories.history import is_note
@@ -70,9 +72,10 @@ class Pieces:
         if core is None:
             found = self.store.get((_ACTOR, address, "", None))
             if found is None:
-                core = Core(address, {}, -1, 0, 0)
+                core = Core(address, of_kind(type_of(address))(), -1, 0, 0)
             else:
-                core = Core(address, self._split(found.data), found.offset, found.seq, found.time)
+                fields = filled(of_kind(type_of(address))(), self._split(found.data))
+                core = Core(address, fields, found.offset, found.seq, found.time)
             self.cores[address] = core
         return core
 

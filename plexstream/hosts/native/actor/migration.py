@@ -15,6 +15,7 @@ import msgspec
 from plexstream.hosts.native.actor.fields import BadState, PlainFields
 from plexstream.model.journal.journal import Change
 from plexstream.model.messages.text import said
+from plexstream.model.process.alike import filled
 from plexstream.sdk.spec import ActorType
 
 _log = logging.getLogger("plexstream.actor")
@@ -30,7 +31,7 @@ def bring_up(
     Raises:
         BadState: a field that this code cannot read, and no hook has set.
     """
-    encoded = dict(stored)
+    encoded: dict[str, bytes] = filled(plain.encoded(), stored)
     renamed = {c.name: c.field.was for c in plain.codecs if c.field.was in encoded and c.name not in encoded}
     for name, was in renamed.items():
         encoded[name] = encoded.pop(was)
