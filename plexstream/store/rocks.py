@@ -221,21 +221,26 @@ class RocksStore:
             start = chunk[-1][0] + b"\0"
 
     def write(self, pieces: Mapping[PieceKey, Snapshot | None]) -> None:
-        """Put and delete pieces, all or none. Raises StoreCorrupt."""
+        """Put and delete pieces, all or none. Raises StoreCorrupt.
+
+        What came and went between two writes is none that is deleted: each scan would read what says so.
+        """
         self._new = False
         batch = WriteBatch(raw_mode=True)
         timers = self._timers
-        for key, piece in pieces.items():
-            if key[0] == _TIMER:
-                timers += self._order(batch, key, piece)
-            if piece is None:
-                batch.delete(encode_key(key))
-            else:
-                batch.put(encode_key(key), encode_snapshot(piece))
-        if timers != self._timers:
-            batch.put(_TIMERS, b"%d" % timers)
         try:
-            self._open().write(batch)
+            db = self._open()
+            for key, piece in pieces.items():
+                if key[0] == _TIMER:
+                    timers += self._order(batch, key, piece)
+                encoded = encode_key(key)
+                if piece is not None:
+                    batch.put(encoded, encode_snapshot(piece))
+                elif db.key_may_exist(encoded):  # by what is in memory: filters, and what is in no file yet
+                    batch.delete(encoded)
+            if timers != self._timers:
+                batch.put(_TIMERS, b"%d" % timers)
+            db.write(batch)
         except Exception as error:
             self._release()
             raise _failure(self.path, "written", error) from error

@@ -73,3 +73,26 @@ def test_only_what_was_written_to_is_wiped(tmp_path):
     store.wipe()  # it was there before: who knows what happened to it
     assert not marker.exists()
     store.close()
+
+
+def test_what_it_never_had_is_not_deleted(tmp_path):
+    """Each scan reads what says that something is deleted, until that has come to the last level of files."""
+    keys = [(Piece.ENTRY.value, "t/n/a/1", "queue", f"{n:04}") for n in range(1000)]
+    store = RocksStore(tmp_path)
+
+    def deletes():
+        return store._open().property_int_value("rocksdb.num-deletes-active-mem-table")
+
+    store.write({key: Snapshot(*key, 0, 0, 0, b"x") for key in keys[:500]})
+    store.write(dict.fromkeys(keys[500:]))
+    assert deletes() == 0
+    store._open().flush()
+    store.write(dict.fromkeys(keys[500:]))  # told by the filters of files
+    assert deletes() < 50
+    store.write(dict.fromkeys(keys))
+    assert deletes() >= 500
+    assert list(store.scan(Piece.ENTRY.value)) == []
+    store.close()
+    store = RocksStore(tmp_path)
+    assert list(store.scan(Piece.ENTRY.value)) == []
+    store.close()
