@@ -13,6 +13,7 @@ import pytest
 from compiled_parts import COMPILER, MUTANTS, SANITIZED, SOURCES, build, build_mutant, run, sanitizers
 
 from plexstream.model.messages.message import ASK, TELL, Envelope
+from plexstream.model.process.alike import of_kind
 from plexstream.model.topics.topics import Topics
 from plexstream.node.lanes.records.mailing import all_mails
 
@@ -141,6 +142,7 @@ def test_an_actor_that_is_not_in_memory_is_loaded_once(monkeypatch):
 def test_what_an_actor_takes():
     """What is the same for most actors is not each one's own."""
     logging.disable(logging.CRITICAL)
+    of_kind.cache_clear()  # other tests have had actors of this type, with many fields
     world, count = plain_worlds.Run(0), 400
     payload = json.dumps({"by": 1}).encode()
     numbers = iter(range(10 * count))

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 KINDS = 256
 """How many kinds are known by name: names come from outside."""
+_FIRST = 40
+"""So many have room for names that may still come, and what comes behind them for those that are known."""
+_LARGE = sys.getsizeof(dict.fromkeys("abc"))
 
 
-def alike(names: Iterable[str] = ()) -> Callable[[], dict[str, Any]]:
-    """Makes empty dicts which share the table of their keys, to begin with these `names`.
+class Alike:
+    """Makes empty dicts which share the table of their keys.
 
-    Other keys may be set: a dict that has many of them has a table of its own.
+    Where there come to be so many names that the places for what a dict has not take more than a table of its
+    own, dicts are as all others.
     """
-    cls = type("Alike", (), {})
-    filled(cls().__dict__, dict.fromkeys(names))
-    return lambda: cls().__dict__
+
+    __slots__ = ("_class", "_made")
+
+    def __init__(self) -> None:
+        self._class: type | None = type("Alike", (), {})
+        self._made = 0
+
+    def __call__(self) -> dict[str, Any]:
+        if self._class is None:
+            return {}
+        made: dict[str, Any] = self._class().__dict__
+        if self._made < _FIRST:
+            self._made += 1
+        elif sys.getsizeof(made) > _LARGE:
+            self._class = None
+        return made
 
 
 @lru_cache(KINDS)
-def of_kind(name: str) -> Callable[[], dict[str, Any]]:
-    """Makes those of one kind."""
-    return alike()
+def of_kind(name: str) -> Alike:
+    """What makes those of one kind."""
+    return Alike()
 
 
 def filled(empty: dict[str, Any], items: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from plexstream.hosts.native.data.values import BadValue, ValueCodec, describe_v
 from plexstream.model.errors import TooLarge
 from plexstream.model.journal.journal import Change
 from plexstream.model.messages.text import said
-from plexstream.model.process.alike import alike
+from plexstream.model.process.alike import Alike
 from plexstream.sdk.errors import DeclarationError
 from plexstream.sdk.spec import ActorType, Field
 
@@ -102,7 +102,7 @@ class PlainFields:
             FieldCodec(f, f"{spec.name}.{f.name}") for f in spec.fields.values() if f.kind == "plain"
         ]
         self.names = frozenset(codec.name for codec in self.codecs)
-        self.encoded = alike([codec.name for codec in self.codecs])  # makes what has their bytes
+        self.encoded = Alike()  # makes what has their bytes
         self.composed = frozenset(codec.name for codec in self.codecs if codec.exact is None)
         self.max_state = spec.max_state
 
