@@ -69,6 +69,7 @@ class Processor:
         refusals = Refusals(ledger, actors)
         # Handlers that wait
         invocations = self.invocations = Invocations(host, ledger, actors, refusals, ticks)
+        self._effect_done = invocations.answers.effect_done
         expiry.keeps = invocations.keeps
         # The way of a message
         care = self._care = Care(ledger.fold, settings)
@@ -126,7 +127,7 @@ class Processor:
         """A side effect has come to its end."""
         self.ledger.at(now)
         if not self.ledger.releasing:
-            self.invocations.effect_done(call, result)
+            self._effect_done(call, result)
 
     def tick(self, now: int) -> None:
         """Let time pass: timers, retries, marks."""

@@ -20,9 +20,7 @@ def made():
     turn = Mock(restarts=0)
     turn.sent_in_all.return_value = 0
     turn.reference.side_effect = lambda index: f"a/1#1.{index}"
-    made = Commands(turn, "A.go", Mock(), Failures())
-    made.turn = turn
-    return made
+    return Commands(turn, "A.go", Mock(), Failures())
 
 
 def recorded(*names, **more):
@@ -99,7 +97,7 @@ def test_who_was_waited_for_by_nobody_is_named(made):
     made.ask(RUN, "left")
     made.ask(ASK, "detached", 1)
     made.ask(VALUE, "a value")
-    made.used(0)
+    made.unused.pop(0)
     assert made.left() == "run 'left'"
 
 
@@ -113,11 +111,11 @@ def test_from_a_restart_on_it_has_the_time_of_the_restart(made):
     made.at_restart = lambda: restarts.append(made.spot())
     made.plan = Plan(moments={1: (777, 3)})
     made.ask(RUN, "a")
-    assert not made.turn.at.called
+    assert not made._turn.at.called
     made.now()  # it has come there, and asks later
     made.ask(RUN, "b")
     made.ask(RUN, "c")
-    assert (made.turn.at.call_args.args, made.turn.restarts, made.reached) == ((777,), 3, {1: 0})
+    assert (made._turn.at.call_args.args, made._turn.restarts, made.reached) == ((777,), 3, {1: 0})
     assert len(restarts) == 1
 
 

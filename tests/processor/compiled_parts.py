@@ -14,7 +14,9 @@ SOURCES = {
     "plexstream.processor.plain._journal": "plexstream/processor/plain/_journal.c",
     "plexstream.processor.plain._mailbox": "plexstream/processor/plain/_mailbox.c",
     "plexstream.processor.plain._restore": "plexstream/processor/plain/_restore.c",
+    "plexstream.processor.plain._steps": "plexstream/processor/plain/_steps.c",
     "plexstream.hosts.native.plain._turn": "plexstream/hosts/native/plain/_turn.c",
+    "plexstream.hosts.native.plain._waits": "plexstream/hosts/native/plain/_waits.c",
     "plexstream.hosts.native.data._plain": "plexstream/hosts/native/data/_plain.c",
     "plexstream.schema._compiled": "plexstream/schema/_compiled.c",
     "plexstream.node.lanes.records._mails": "plexstream/node/lanes/records/_mails.c",
@@ -59,6 +61,30 @@ MUTANTS = {
     "offsets of outputs are lost": ("_restore", "PyList_Append(others_at, where) == 0 && ", ""),
     "outputs are lost": ("_restore", "&& PyList_Append(others, value) == 0", ""),
     "failed turns change state": ("_journal", "|| status != 0 ||", "||"),
+    "steps weigh nothing": ("_steps", "*size += look.size;", ""),
+    "causes of steps stay open": ("_steps", "if (went && look.cause >= 0", "if (0 && look.cause >= 0"),
+    "steps change nothing": ("_steps", "if (went && look.core != NULL)", "if (0)"),
+    "steps are on the topic": ("_steps", "|| PyDict_SetDefault(state->unsaved, key, offset) == NULL", ""),
+    "ends are on the topic": ("_steps", "&& PyDict_SetDefault(state->unsaved, key, offset) != NULL", ""),
+    "what the topic has is forgotten": ("_steps", "PySet_Contains(state->saved, key)", "0"),
+    "what the store has is forgotten": ("_steps", "|| at < state->new_from", ""),
+    "ends of an actor are pending": ("_steps", "PyDict_GET_SIZE(of_actor) == 0 &&", "0 &&"),
+    "keys of steps are not heeded": ("_steps", "|| PyUnicode_GET_LENGTH(key) != 0", ""),
+    "timers of steps are outputs": ("_steps", "kind > EMIT)", "kind > 99)"),
+    "first steps stay": ("_steps", "number = 0; number < steps", "number = 1; number < steps"),
+    "entries of steps are plain": ("_steps", "|| FIELD(change, 1) != Py_None ", ""),
+    "failures of steps are values": ("_waits", "PyTuple_GET_ITEM(completion, FAILED) != Py_False", "0"),
+    "steps are named by their place": ("_waits", "Py_NewRef(name));\n    PyTuple_SET_ITEM(command, 3",
+                                       "PyObject_Str(index));\n    PyTuple_SET_ITEM(command, 3"),
+    "retries are those of the handler": ("_waits", "|| args[4] != Py_None", ""),
+    "what is asked for is waited for": ("_waits", "|| PyDict_SetItem(unused, index, command) < 0", ""),
+    "time does not go on": ("_waits", "if (moment > g->time)", "if (0)"),
+    "what is sent is sent again": ("_waits", "set_slot(turn, self->u.outs, outs);", "Py_DECREF(outs);"),
+    "any result will do": ("_waits", "PyTuple_GET_ITEM(completion, NUMBER)) != handle",
+                           "PyTuple_GET_ITEM(completion, NUMBER)) == NULL"),
+    "large results are given": ("_waits", "Py_NewRef(slot(task, self->t._max_result))",
+                                "PyLong_FromLong(1 << 30)"),
+    "what ends is forgotten": ("_waits", "raised();", "(PyErr_Clear(), came(RETURNED, Py_NewRef(Py_None)));"),
     "sizes are not summed": ("_turn", "total += PyBytes_GET_SIZE(f->data) - ", "total += 0 * "),
     "too much is taken": ("_turn", "(size > 0 && size + total > most)", "0"),
     "states of other code are of this": ("_turn", "if (foreign)\n            return -2;", ""),
@@ -112,13 +138,16 @@ def build(name, folder, *flags, change=None):
 
 def sanitizers():
     """The environment of a program whose parts were built `SANITIZED`."""
-    library = subprocess.run(
-        [COMPILER, "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    assert Path(library).is_absolute(), "the compiler comes without AddressSanitizer"
+    # That of C++ before its users are: greenlet throws.
+    found = [
+        subprocess.run([COMPILER, f"-print-file-name={name}"], capture_output=True, text=True, check=True)
+        for name in ("libasan.so", "libstdc++.so.6")
+    ]
+    libraries = [done.stdout.strip() for done in found]
+    assert all(Path(name).is_absolute() for name in libraries), "the compiler comes without AddressSanitizer"
     # Leaks are those of the interpreter, which frees not all at its end.
     return {
-        "LD_PRELOAD": library, "PYTHONMALLOC": "malloc", "ASAN_OPTIONS": "detect_leaks=0",
+        "LD_PRELOAD": " ".join(libraries), "PYTHONMALLOC": "malloc", "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }  # fmt: skip
 

@@ -204,7 +204,72 @@ class Seen(Plain):
         self.here = True
 
 
-CLASSES = (Plain, Begins, Brief, Seen)
+def once(how, number=0):
+    """How often it is tried where it fails: that which is the default has a pause by chance."""
+    return {} if how != "fail" else {"retry": TWICE if number % 2 else ONCE}
+
+
+def effect(number, how):
+    """What a side effect does."""
+    if how == "fail":
+        raise RuntimeError(how)
+    if how == "large":
+        return "x" * 2_000
+    return {"got": number} if how == "object" else number
+
+
+@actor(name="waits", retry=Retry(attempts=2, interval=0.01))
+class Waits(Plain):
+    """Has handlers that wait, mostly for side effects alone."""
+
+    @handler
+    async def steps(self, times: int, how: str):
+        for number in range(times):
+            found = await host.run(f"step {number}", effect, number, how, **once(how))
+            if how == "tells":
+                host.tell("waits/1", "add", by=1)
+                host.emit("said", found)
+            if how == "state":
+                self.n += found
+            if how == "leaves":
+                host.start.run("left", effect, number, how)
+            if how == "raises":
+                raise RuntimeError(how)
+            if how == "keeps":
+                host.set("k", number)
+            if how == "sleeps":
+                await host.sleep(0.01)
+        return times
+
+    @handler
+    def blocking(self, times: int, how: str):
+        for number in range(times):
+            self.n += 1
+            host.run("again", effect, number, how, **once(how, number))
+        return self.n
+
+    @handler
+    async def together(self, times: int, how: str):
+        found = await host.all(*(host.start.run(f"{n}", effect, n, how, **once(how)) for n in range(times)))
+        host.emit("said", found)
+        return await host.run("last", effect, times, how, timeout=0.05, **once(how))
+
+    @handler
+    async def caught(self, times: int, how: str):
+        handles = [host.start.run(f"{n}", effect, n, how, **once(how)) for n in range(times)]
+        for handle in reversed(handles):
+            try:
+                self.text = str(await handle)
+            except Exception as error:
+                self.text = str(error)[:40]
+        host.get("k")
+
+
+ONCE = Retry(attempts=1)
+TWICE = Retry(attempts=2, interval=0.01, jitter=0)
+CLASSES = (Plain, Begins, Brief, Seen, Waits)
+WAITING = ("steps", "steps", "steps", "blocking", "together", "caught")
+ENDS = ("", "", "", "", "object", "fail", "tells", "state", "sleeps", "keeps", "large", "leaves", "raises")
 WORDS = ("", "a", "zwölf", "x" * 40, "null", '"', "\ud83d\ude00", "nan")
 VALUES = (
     None, 0, -1, 2**63 - 1, 2**63, 2**64, 1.5, -0.0, True, "", "text", "é", [], [1, "a", None],
@@ -241,6 +306,13 @@ def call(r):
     ))  # fmt: skip
 
 
+def waiting_call(r):
+    """The same of a handler that waits."""
+    if r.random() < 0.2:
+        return call(r)
+    return r.choice(WAITING), {"times": r.choice((0, 1, 2, 3, 5)), "how": r.choice(ENDS)}
+
+
 class Run:
     """One partition, driven at random."""
 
@@ -252,7 +324,6 @@ class Run:
         self.offset = 0
         self.numbers = {}
         self.plain = self.messages = 0
-        self.host = NativeHost({c.__plexstream__.name: c.__plexstream__ for c in CLASSES}, max_message=1_000)
         self.restart()
 
     def restart(self):
@@ -273,6 +344,7 @@ class Run:
         while (at := restore.take_plain(records, at, len(records) - 1)) < len(records):
             restore.take(records[at].offset, records[at].value)
             at += 1
+        self.running = []
         self.p = Processor(0, 1, self.host, restore, Settings()._replace(mark_turns=40), self.now)
         self.note("restored", self.state())
 
@@ -287,11 +359,17 @@ class Run:
         return (
             sorted(cores.items()), sorted(p.pieces.dirty_cores), sorted(map(repr, p.pieces.dirty.items())),
             unsaved, sorted(map(repr, p.pieces.ahead.items())), p.inbox.plain(), sorted(p.inbox.waiting),
+            sorted(map(repr, p.pieces.histories.pending.items())), list(p.pieces.histories.dirty.items()),
+            sorted(p.pieces.histories.saved), p.pieces.dirty_bytes, p.ledger.pending_bytes(),
             lanes, p.fold.partition(None), p.fold.turns, p.running_ahead, p.ledger.number,
         )  # fmt: skip
 
     def actors(self):
-        found = []
+        found = [
+            (inv.address, inv.number, inv.state, inv.begun, inv.steps, inv.commands, inv.group, inv.since,
+             inv.outstanding, inv.unrecorded, sorted(inv.running), inv.tried, inv.task is None)
+            for _, of in sorted(self.p.invocations.live.items()) for _, inv in sorted(of.items())
+        ]  # fmt: skip
         for address, a in sorted(self.p.actors.active.items()):
             i = a.instance
             held = None if i is None else (
@@ -304,8 +382,9 @@ class Run:
     def messages_of(self, count):
         r, found = self.random, []
         for _ in range(count):
-            type = r.choice(("plain",) * 10 + ("begins", "begins", "brief", "seen", "nobody"))
-            handler, arguments = call(r)
+            types = ("plain",) * 10 + ("waits",) * 4 + ("begins", "begins", "brief", "seen", "nobody")
+            type = r.choice(types)
+            handler, arguments = waiting_call(r) if type == "waits" else call(r)
             payload = json.dumps(arguments).encode()
             if r.random() < 0.02:
                 payload = r.choice(BROKEN)
@@ -314,7 +393,7 @@ class Run:
                 origin = r.choice(("o/1", "o/2"))
                 number = self.numbers[origin] = self.numbers.get(origin, 0) + (r.random() < 0.95)
             odd, asks = r.random(), r.random() < 0.4
-            address = f"default/default/{type}/{r.randrange(3)}"
+            address = f"default/default/{type}/{r.randrange(30 if type == 'waits' else 3)}"
             callers = ("edge", "edge", "edge", "other", "", "default/default/plain/9", address)
             headers = {"read_only": "1"} if 0.1 < odd < 0.12 else {}
             if asks and 0.12 < odd < 0.14:  # in a circle, perhaps
@@ -345,6 +424,9 @@ class Run:
         self.note(p.pending_bytes(), p.position)
         if r.random() < 0.7:
             self.append()
+        self.effects()
+        if r.random() < 0.5:
+            self.append()
         p.tick(self.now)
         for lane in p.outbox.lanes:
             if lane.queue and r.random() < 0.5:
@@ -355,15 +437,27 @@ class Run:
                 lane.arrived(last)
         self.note(list(p.answers))
         p.answers.clear()
-        p.invocations.effects.clear()
         self.note(self.actors())
         if r.random() < 0.1:
             p.settle()
-            p.pieces.flush()
+            if r.random() < 0.5:
+                p.pieces.flush()
             p.pieces.unsaved.take(100, 1 << 20, p.fold.next, lambda _: p.fold.next)
             p.pieces.unsaved.saved()
         if r.random() < 0.04:
             self.restart()
+
+    def effects(self):
+        """Some of the side effects come to their ends, in any order."""
+        ready = self.p.invocations.effects
+        self.running += ready
+        ready.clear()
+        self.random.shuffle(self.running)
+        left = len(self.running) // self.random.choice((1, 2, 4, 1000))
+        while len(self.running) > left:
+            call = self.running.pop()
+            self.p.effect_done(call, call.effect.run(call.attempt, call.spent), self.now)
+        self.note([(c.address, c.invocation, c.number, c.attempt) for c in self.running])
 
     def append(self):
         """What is ready goes to the log, which may have something of others in between."""

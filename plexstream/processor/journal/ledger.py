@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from plexstream.model.errors import Fenced
 from plexstream.model.journal.journal import Claim, JournalRecord, Mark, OutKind, Step, Turn
-from plexstream.processor.journal.compiled import JOURNAL
+from plexstream.processor.journal.compiled import JOURNAL, STEPS
 from plexstream.processor.journal.outbox import Outbox
 from plexstream.processor.journal.records import Answer, Group
 from plexstream.processor.journal.restore import Restore
@@ -73,7 +73,8 @@ class Ledger:
 
     def at(self, now: int) -> None:
         """It is `now`: a clock that is set back must not order turns anew."""
-        self.now = max(self.now, now)
+        if now > self.now:
+            self.now = now
 
     # To the log
 
@@ -222,7 +223,7 @@ class Ledger:
         turns = at = 0
         records = group.records
         while at < len(offsets):
-            if type(records[at]) is Turn and (plain := self._apply_plain(group, offsets, at)):
+            if plain := self._apply_plain(group, offsets, at):
                 turns += plain
                 at += plain
                 continue
@@ -248,16 +249,31 @@ class Ledger:
         self.on_applied(group)
 
     def _apply_plain(self, group: Group, offsets: Sequence[int], at: int) -> int:
-        """Apply so many of a group's records, from the one at place `at` on, as are plain turns."""
+        """Apply so many of a group's records, from the one at place `at` on, as are plain turns, or steps."""
+        kind, records = type(group.records[at]), group.records
+        if kind is Mark:
+            return 0
         fold, pieces, outbox = self.fold, self.pieces, self.outbox
         inbox = fold.inboxes.get(MAILBOX)
         usual = type(offsets) is range and not fold.timer and fold.attempt < 0
-        if JOURNAL is None or inbox is None or not usual:
+        if JOURNAL is None or STEPS is None or inbox is None or not usual:
             return 0
-        end = JOURNAL.apply(
-            group.records, at, offsets[at], pieces.cores, pieces.dirty_cores, pieces.unsaved.cores, inbox,
-            outbox.mails, outbox.emits,
-        )  # fmt: skip
+        if kind is Turn:
+            end = JOURNAL.apply(
+                records, at, offsets[at], pieces.cores, pieces.dirty_cores, pieces.unsaved.cores, inbox,
+                outbox.mails, outbox.emits,
+            )  # fmt: skip
+        else:
+            histories = pieces.histories
+            end, size = STEPS.apply(
+                records, at, offsets[at], histories.new_from, histories.pending, histories.dirty,
+                histories.saved, pieces.dirty, pieces.unsaved.pieces, pieces.cores, pieces.dirty_cores,
+                pieces.unsaved.cores, inbox,
+            )  # fmt: skip
+            pieces.dirty_bytes += size
+            for place in range(at, end):
+                if records[place].outs:  # type: ignore[union-attr]
+                    self._owe(offsets[place], records[place])  # type: ignore[arg-type]
         if end > at:
             fold.turns += end - at
             fold.next = offsets[end - 1] + 1

@@ -296,4 +296,4 @@ class Door:
             changes, life = ruling.changes, ruling.life
             # A start that waits is over when its handler has ended.
             outs = [o for o in ruling.outs if o.handler != STARTED] if e.handler == START else ruling.outs
-        return Opening(changes, outs, life, dropped, init if actor.info.init else None)
+        return _new(Opening, (changes, outs, life, dropped, init if actor.info.init else None))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from plexstream.model.host import PlainInvoke, Result, TypeInfo
-from plexstream.model.journal.journal import Change, Out, Turn
+from plexstream.model.journal.journal import Begin, Change, Completion, Out, Step, Turn
 from plexstream.model.messages.message import Envelope
 from plexstream.model.process.compiled import WANTED
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from plexstream.processor.plain._journal import Journal
     from plexstream.processor.plain._mailbox import Mailbox
     from plexstream.processor.plain._restore import Restoring
+    from plexstream.processor.plain._steps import Steps
 
 try:
     if not WANTED:
         raise ImportError
-    from plexstream.processor.plain import _journal, _mailbox, _restore
+    from plexstream.processor.plain import _journal, _mailbox, _restore, _steps
 except ImportError:
     COMPILED = False
 else:
@@ -32,6 +33,20 @@ else:
 def journal(core: type, inbox: type, lane: type, mailbox: str) -> Journal | None:
     """What does it for journals, over objects of these classes; None: Python does all."""
     return _journal.Journal(Turn, Change, Out, core, inbox, lane, mailbox) if COMPILED else None
+
+
+def steps(
+    pending: type, core: type, inbox: type, mailbox: str, kind: int, names: list[str]
+) -> Steps | None:  # fmt: skip
+    """What applies steps over objects of these classes; None: Python does.
+
+    Parameters:
+        kind: of the pieces that steps are.
+        names: of the first numbers, in the keys of these.
+    """
+    if not COMPILED:
+        return None
+    return _steps.Steps(Step, Change, Out, Begin, Completion, pending, core, inbox, mailbox, kind, names)
 
 
 def restoring(core: type, inbox: type, prefix: bytes, mailbox: str) -> Restoring | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from plexstream.model.host import ActorHost, Again, EffectResult, Result, Suspended
+from plexstream.model.host import ActorHost, Again, Result, Suspended
 from plexstream.model.journal.attempt import Attempt
 from plexstream.model.journal.journal import DONE, Change, Out, Step, Turn
 from plexstream.model.messages.message import Envelope
@@ -96,9 +96,6 @@ class Invocations:
         """More is on the log: what waits for that goes on."""
         self._effects.acknowledged()
         self.agenda.acknowledged()
-
-    def effect_done(self, call: EffectCall, result: EffectResult) -> None:
-        self.answers.effect_done(call, result)
 
     # From the door
 

@@ -250,6 +250,8 @@ class Host(Lifecycle, Timing):
             retry: how it is tried again when it raises; `Reject` and `TerminalError` end that at once.
             timeout: seconds after which TimedOut is raised.
         """
+        if timeout is None:  # as most are: by the shortest way
+            return _wait(task("run").run(name, function, arguments, retry))
         return _wait(self.start.run(name, function, *arguments, retry=retry, timeout=timeout))
 
     def sleep(self, seconds: float) -> Any:

@@ -77,7 +77,7 @@ class Handle(Waitable[T]):
     __slots__ = ("_error", "_used", "_value", "index", "kind", "name", "order", "seen")
 
     def __init__(self, waiter: Waiter, index: int, name: str, kind: int = -1) -> None:
-        super().__init__(waiter)
+        self._waiter = waiter
         self.index = index
         self.name = name
         self.kind = kind
@@ -101,9 +101,15 @@ class Handle(Waitable[T]):
     def handles(self) -> tuple[Handle[Any], ...]:
         return (self,)
 
+    def __await__(self) -> Generator[Any, None, T]:
+        if not self.done():
+            yield self
+        return self.result()
+
     def done(self) -> bool:
         if not self._used:
-            self.use()
+            self._used = True
+            self._waiter.used(self.index)
         if self.order < 0:
             return False
         if self.seen is None:

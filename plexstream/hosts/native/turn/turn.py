@@ -158,7 +158,8 @@ class Turn:
 
     def at(self, now: int) -> None:
         """The handler goes on at another time."""
-        self._time = max(self._time, now)
+        if now > self._time:
+            self._time = now
         self.room = self._max_turn
 
     def take_outs(self) -> list[Out]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from greenlet import getcurrent
 
 from plexstream.hosts.native.turn.aside import changed_beside
 from plexstream.hosts.native.waiting.dropped import close
 from plexstream.hosts.native.waiting.outcome import fail, finish, foreign
-from plexstream.hosts.native.waiting.task import Task
+from plexstream.hosts.native.waiting.task import WAITS, Task
 from plexstream.model.host import Outcome, Suspended
 from plexstream.model.journal.journal import Change, Completion
 from plexstream.sdk.host.waiting import Waitable
@@ -45,8 +47,11 @@ def _wait(task: Task) -> Outcome:
     return _new(Suspended, (task, *task.commands.take(), patch, turn.take_outs(), turn.base, False))
 
 
-def go_on(task: Task) -> Outcome:
-    """Run the handler until it waits for what is not there yet, or ends."""
+def go_on(task: Task, came: tuple[int, Any] | None = None) -> Outcome:
+    """Run the handler until it waits for what is not there yet, or ends.
+
+    `came`: it has run, and has yielded (0), returned (1) or raised (2) this, of which nothing is noted yet.
+    """
     turn = task.turn
     turn.instance.is_held = False
     current.turn = turn
@@ -57,7 +62,14 @@ def go_on(task: Task) -> Outcome:
             error, task.error = task.error, None
             if task.coroutine is not None:
                 try:
-                    if error is not None:
+                    if came is not None:
+                        (how, value), came = came, None
+                        if how == 2:
+                            raise value
+                        if how == 1:
+                            return finish(turn, value)
+                        task.waiting = value
+                    elif error is not None:
                         task.waiting = task.coroutine.throw(error)
                     else:
                         task.waiting = task.coroutine.send(None)
@@ -85,6 +97,8 @@ def go_on(task: Task) -> Outcome:
 
 def resume(task: Task, completion: Completion, now: int) -> Outcome:
     """A completion has come."""
+    if WAITS is not None and (came := WAITS.resume(task, completion, now)) is not None:
+        return came if type(came) is Suspended else go_on(task, came)
     if task.feed(completion, now):
         return go_on(task)
     return Suspended(task, [], [], {}, [], [])

@@ -13,11 +13,22 @@ import msgspec
 from greenlet import getcurrent, greenlet
 
 from plexstream.hosts.native.actor.instance import Instance
+from plexstream.hosts.native.plain.compiled import waits
 from plexstream.hosts.native.turn.failures import ASYNCIO
 from plexstream.hosts.native.turn.history.plan import Plan
 from plexstream.hosts.native.turn.history.retried import Failures
 from plexstream.hosts.native.turn.turn import Turn
-from plexstream.hosts.native.waiting.asked.commands import AGAIN, ASK, AWAKEABLE, RUN, SLEEP, Commands
+from plexstream.hosts.native.waiting.asked.commands import (
+    AGAIN,
+    ASK,
+    AWAKEABLE,
+    NO_PLAN,
+    RUN,
+    SLEEP,
+    WARN_HISTORY,
+    Commands,
+    decode,
+)
 from plexstream.hosts.native.waiting.asked.effect import NativeEffect
 from plexstream.hosts.native.waiting.asked.ends import NeedsGreenlet, Unchanged
 from plexstream.hosts.native.waiting.asked.promises import Promises, checked
@@ -45,9 +56,16 @@ class Task:
         failures: what of that has failed, and what it has seen of it.
     """
 
+    __slots__ = (
+        "_max_result", "_now", "_promises", "blocking", "bound", "cancellation", "commands", "coroutine",
+        "error", "failures", "greenlet", "instance", "is_seen", "needs_greenlet", "refusal", "retry", "turn",
+        "waiting", "where",
+    )  # fmt: skip
+
     def __init__(self, turn: Turn, instance: Instance, where: str, blocking: bool, max_result: int) -> None:
         self.turn = turn
         self.instance = instance
+        self.is_seen = instance.type.info.visible  # what it changes, by others, while it waits
         self.where = where
         self.blocking = blocking
         self.coroutine: Coroutine[Any, Any, Any] | None = None
@@ -89,7 +107,7 @@ class Task:
                 raise error
 
     def used(self, index: int) -> None:
-        self.commands.used(index)
+        self.commands.unused.pop(index, None)
 
     def seen(self, handle: Handle[Any]) -> None:
         handle.seen = self.commands.spot()
@@ -131,6 +149,10 @@ class Task:
     def run(
         self, name: str, function: Callable[..., Any], arguments: tuple[Any, ...], retry: Retry | None
     ) -> Handle[Any]:
+        if WAITS is not None:
+            plain: Handle[Any] | None = WAITS.run(self, name, function, arguments, retry)
+            if plain is not None:
+                return plain
         given: object = name
         if not isinstance(given, str) or not 0 < len(name) <= 256:
             raise ValueError(f"host.run: {name!r} is no name of a step: give a text of 1 to 256 characters")
@@ -141,7 +163,9 @@ class Task:
             )
         if retry is not None:
             check_retry(f"host.run({name!r}, …)", retry)
-        handle = self._command(RUN, name)
+        if self.refusal:
+            raise TypeError(self.refusal)
+        handle = self.commands.ask(RUN, name)
         if handle.order < 0:
             where = f"{self.where}, step {name!r}"
             effect = NativeEffect(function, arguments, retry or self.retry, where, self._max_result)
@@ -249,6 +273,10 @@ class Task:
             self.take()
             self.instance.is_held = False
             self.instance.roll_back()
+
+
+WAITS = waits(Task, Commands, NativeEffect, decode, NO_PLAN, WARN_HISTORY)
+"""Does the plain case, compiled; None: Python does all."""
 
 
 def task_of(turn: Turn) -> Task:

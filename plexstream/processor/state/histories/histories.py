@@ -10,7 +10,7 @@ from plexstream.model.journal.snapshot import Piece, Snapshot
 from plexstream.processor.state.histories.history import CONTINUED
 from plexstream.processor.state.ports import PieceKey, Store
 
-_STEP = Piece.STEP.value
+STEP = Piece.STEP.value
 _new = tuple.__new__  # a named tuple's own costs several times as much
 
 
@@ -63,11 +63,11 @@ class Histories:
         self.pending: dict[str, dict[int, Pending]] = {}
         self.dirty: dict[PieceKey, tuple[int, Step]] = {}  # not in the store yet, with their offsets
         self.new_from = 1 << 62  # steps from this offset on are in the store by `flush` alone
-        self._saved: set[PieceKey] = set()  # dirty ones that the snapshot topic has, or will have
+        self.saved: set[PieceKey] = set()  # dirty ones that the snapshot topic has, or will have
 
     def load(self) -> None:
         """Find what the store has."""
-        for piece in self._store.scan(_STEP):
+        for piece in self._store.scan(STEP):
             step = own_step(self._codec.decode_step(piece.data), int(piece.name))
             self._count(step)
 
@@ -107,14 +107,14 @@ class Histories:
         forgotten: list[PieceKey] = []
         name, dirty = _name(invocation), self.dirty
         for number in range(max(steps, ended.steps if ended is not None else 0)):
-            key = (_STEP, address, name, _name(number))
+            key = (STEP, address, name, _name(number))
             found = dirty.pop(key, None)
-            is_known = found is None or found[0] < self.new_from or key in self._saved
+            is_known = found is None or found[0] < self.new_from or key in self.saved
             (gone if is_known else forgotten).append(key)
         return gone, forgotten
 
     def _add(self, offset: int, step: Step, invocation: int, number: int) -> PieceKey:
-        key = (_STEP, step.actor, _name(invocation), _name(number))
+        key = (STEP, step.actor, _name(invocation), _name(number))
         # Its number is a matter of the journal: the state is the same for who wrote and who read it.
         self.dirty[key] = (offset, step if not step.ordinal else step._replace(ordinal=0))
         self._count(step)
@@ -127,23 +127,23 @@ class Histories:
             return None
         offset, step = found
         data = self._codec.encode_step(step)
-        return Snapshot(_STEP, key[1], key[2], key[3], offset, step.seq, step.time, data)
+        return Snapshot(STEP, key[1], key[2], key[3], offset, step.seq, step.time, data)
 
     def save(self, key: PieceKey) -> Snapshot | None:
         """A step that is not in the store, for the snapshot topic: that must hear of its end."""
-        self._saved.add(key)
+        self.saved.add(key)
         return self.piece(key)
 
     def flushed(self) -> None:
         """Everything is in the store."""
         self.dirty.clear()
-        self._saved.clear()
+        self.saved.clear()
 
     def read(self, address: str, invocation: int) -> list[Step]:
         """The acknowledged steps of an invocation, in order."""
         name = _name(invocation)
         found: dict[str, Step] = {}
-        for piece in self._store.scan(_STEP, address, name):
+        for piece in self._store.scan(STEP, address, name):
             found[piece.key or ""] = own_step(self._codec.decode_step(piece.data), invocation)
         pending = self.pending.get(address, {}).get(invocation)
         for number in range(pending.steps if pending else 0):
@@ -153,7 +153,7 @@ class Histories:
         return [found[key] for key in sorted(found)]
 
 
-_NAMES = [f"{number:020}" for number in range(256)]
+NAMES = [f"{number:020}" for number in range(256)]
 """Of most steps, and of the first invocations of an actor."""
 
 
@@ -172,7 +172,7 @@ def own_step(step: Step, invocation: int) -> Step:
 
 def step_key(address: str, invocation: int, number: int) -> PieceKey:
     """The key of one step's piece."""
-    return (_STEP, address, _name(invocation), _name(number))
+    return (STEP, address, _name(invocation), _name(number))
 
 
 def _count_of(step: Step) -> int:
@@ -181,7 +181,7 @@ def _count_of(step: Step) -> int:
 
 
 def _name(number: int) -> str:
-    return _NAMES[number] if 0 <= number < len(_NAMES) else f"{number:020}"
+    return NAMES[number] if 0 <= number < len(NAMES) else f"{number:020}"
 
 
 def step_keys(step: Step) -> list[PieceKey]:

@@ -46,6 +46,7 @@ from plexstream.processor.waiting.invocation.leaving import Leaving
 from plexstream.processor.waiting.invocation.machine import Event, State, move
 
 _log = logging.getLogger("plexstream.processor")
+_new = tuple.__new__  # a named tuple's own costs several times as much
 _LATER = OutKind.LATER.value
 _RUN, _SLEEP = CommandKind.RUN.value, CommandKind.SLEEP.value
 _REPLY, _ERROR, _DEAD = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.DEADLETTER.value
@@ -137,7 +138,8 @@ class Lifecycle:
         self, inv: Invocation, s: Suspended, completions: list[Completion], cause: Cause, outs: list[Out]
     ) -> None:
         self._agenda.keep(inv, s.task)
-        self._live(inv)
+        if inv.opening is not None:
+            self._live(inv)
         _, commands, came, effects, patch, made, _, ran = s
         known = {c.number for c in came} if came else ()
         waits = bool(inv.outstanding)
@@ -248,7 +250,7 @@ class Lifecycle:
             if b.handler == START:
                 sent += self._actors.started(actor)
             if b.kind == ASK and not later:
-                sent.append(Out(_REPLY, b.id, b.reply_to, "", result.value))
+                sent.append(_new(Out, (_REPLY, b.id, b.reply_to, "", result.value, "", "", 0)))
             sent += result_out(b.kind, b.idempotency_key, result.value, result.outs)
         else:
             if not inv.begun:

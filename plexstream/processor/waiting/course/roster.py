@@ -79,7 +79,8 @@ class Roster:
     def wait_for(self, inv: Invocation, command: Command) -> None:
         """A handler has asked for this, and it is not done."""
         inv.wait_for(command)
-        self._note_promise(inv, command)
+        if command.kind == _PROMISE:
+            self._note_promise(inv, command)
 
     def _note_promise(self, inv: Invocation, command: Command) -> None:
         if command.kind == _PROMISE:

@@ -25,6 +25,7 @@ from plexstream.processor.waiting.invocation.machine import Event, State, move
 
 _ASK, _SLEEP, _PROMISE = (k.value for k in (CommandKind.ASK, CommandKind.SLEEP, CommandKind.PROMISE))
 _DEAD = OutKind.DEADLETTER.value
+_new = tuple.__new__  # a named tuple's own costs several times as much
 
 
 class Answers:
@@ -195,7 +196,7 @@ class Answers:
             self._effect_failed(inv, call, result)
             return
         del inv.running[call.number]
-        self.come(inv, [Completion(call.number, result.failed, result.value)], no_cause())
+        self.come(inv, [_new(Completion, (call.number, result.failed, result.value))], no_cause())
 
     def _effect_failed(self, inv: Invocation, call: EffectCall, result: EffectResult) -> None:
         """It is tried again once that is on the log: so its attempts are counted through crashes."""

@@ -28,6 +28,7 @@ from plexstream.processor.waiting.invocation.machine import State
 
 _RUN, _PROMISE = CommandKind.RUN.value, CommandKind.PROMISE.value
 TRIAL = "#~"
+_new = tuple.__new__  # a named tuple's own costs several times as much
 PARKED = "parked"
 """Where a message comes from that waits in the journal for its actor."""
 
@@ -54,15 +55,15 @@ def no_cause() -> Cause:
 
 def cause_of(topic: str, offset: int, e: Envelope) -> Cause:
     """The message itself."""
-    return Cause(topic, offset, e.sender, e.id, e.kind, e.origin, e.origin_seq, e.origin_index)
+    return _new(Cause, (topic, offset, e.sender, e.id, e.kind, e.origin, e.origin_seq, e.origin_index))
 
 
 def begin_of(e: Envelope, now: int, base: list[Change] | None) -> Begin:
     """What of a message is needed until it is handled."""
-    chain = e.headers.get("chain", "")
-    return Begin(
-        e.kind, e.id, e.handler, e.payload, e.sender, e.reply_to, e.idempotency_key, now, chain, base
-    )
+    chain = e.headers.get("chain", "") if e.headers else ""
+    return _new(Begin, (
+        e.kind, e.id, e.handler, e.payload, e.sender, e.reply_to, e.idempotency_key, now, chain, base,
+    ))  # fmt: skip
 
 
 class Opening(NamedTuple):

@@ -109,7 +109,8 @@ class Journal:
         for c in commands:
             if c.kind == _SLEEP:
                 outs = [*outs, Out(_TIMER, inv.timer(c.number), inv.address, WAKE, b"", "", "", c.due)]
-        patch = self._settled_once(inv, patch, fresh)
+        if patch:
+            patch = self._settled_once(inv, patch, fresh)
         self._append(inv, status, cause, completions, patch, outs, key, next, begin, commands, fresh)
 
     def _open(
@@ -131,7 +132,7 @@ class Journal:
 
     def _settled_once(self, inv: Invocation, patch: list[Change], fresh: bool) -> list[Change]:
         """A promise that has got its value meanwhile keeps it."""
-        if fresh or not patch or not any(c.field == PROMISES for c in patch):
+        if fresh or not any(c.field == PROMISES for c in patch):
             return patch
         promise = self._ledger.pieces.promise
         return [
@@ -172,7 +173,10 @@ class Journal:
         inv.steps += 1
         inv.since = ledger.now
         if actor is not None:
-            if not any(c.number == _NOTED for c in completions):
+            for c in completions:
+                if c.number == _NOTED:
+                    break
+            else:
                 actor.time = ledger.now
             actor.last = ledger.now
         self._actors.append(actor, step)

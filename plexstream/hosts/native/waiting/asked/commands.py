@@ -30,7 +30,8 @@ NO_PLAN = Plan()
 _new = tuple.__new__  # a named tuple's own costs several times as much
 NOW = 1 << 60
 """The place in the history behind all that is recorded."""
-_decode = msgspec.json.Decoder().decode
+decode = msgspec.json.Decoder().decode
+"""Makes the value of a result."""
 
 
 def _nothing() -> None: ...
@@ -52,8 +53,14 @@ class Commands:
         reached: how much it had sent when it came to a command from which on it was restarted, by number.
         at_restart: is called where the handler comes to what a restart has it do again.
         asked, done, effects: since the last `take`.
+        unused: those that nobody has waited for, nor looked at what came of them.
         ended: what has ended the run, in case the handler swallows it.
     """
+
+    __slots__ = (
+        "_count", "_failures", "_order", "_turn", "_waiter", "_where", "asked", "at_restart", "done",
+        "effects", "ended", "open", "place", "plan", "reached", "unused",
+    )  # fmt: skip
 
     def __init__(self, turn: Turn, where: str, waiter: Waiter, failures: Failures) -> None:
         self._turn = turn
@@ -69,7 +76,7 @@ class Commands:
         self.effects: dict[int, NativeEffect] = {}
         self.ended: Unchanged | None = None
         self.open: dict[int, Handle[Any]] = {}  # not settled
-        self._unused: dict[int, Command] = {}  # that nobody has waited for
+        self.unused: dict[int, Command] = {}
         self._count = 0
         self._order = 0
 
@@ -91,9 +98,12 @@ class Commands:
         """The next one. Ends the run where another one is recorded. Raises HistoryTooLong."""
         check_text(name)
         index = self._count
-        self._come_to(index)
+        plan = self.plan
+        recorded = None
+        if plan is not NO_PLAN:
+            self._come_to(index)
+            recorded = plan.recorded.get(index)
         self._count = index + 1
-        recorded = self.plan.recorded.get(index)
         if recorded is None:
             if index >= WARN_HISTORY:
                 self._check_length(index)
@@ -107,15 +117,16 @@ class Commands:
                 )
             name = recorded.name
             command = Command(index, kind, name, due)
-            if index in self.plan.again:
+            if index in plan.again:
                 self.asked.append(command)
         handle: Handle[Any] = Handle(self._waiter, index, name, kind)
         self.open[index] = handle
         if kind in AGAIN and not (kind == ASK and due):  # one that is detached may be left
-            self._unused[index] = command
-        early = self.plan.early.get(index)
-        if early is not None and (kind != PROMISE or self.plan.early_at[index] <= self.place):
-            self.settle(early)
+            self.unused[index] = command
+        if plan is not NO_PLAN:
+            early = plan.early.get(index)
+            if early is not None and (kind != PROMISE or plan.early_at[index] <= self.place):
+                self.settle(early)
         return handle
 
     def _check_length(self, index: int) -> None:
@@ -167,7 +178,7 @@ class Commands:
             return
         value, error = None, None
         try:
-            value = _decode(completion.value)
+            value = decode(completion.value)
         except msgspec.DecodeError as problem:
             error = call_error("step_failed", f"{handle.name}: its result is no JSON: {problem}")
         if completion.failed and error is None:
@@ -207,13 +218,9 @@ class Commands:
         """Whether it has come to a command before the step that says what was known of that."""
         return number in self.plan.early and number in self.open
 
-    def used(self, index: int) -> None:
-        """Somebody waits for this command, or looks at what came of it."""
-        self._unused.pop(index, None)
-
     def left(self) -> str:
         """What nobody has waited for, for people; empty: nothing."""
-        return ", ".join(describe(c) for c in list(self._unused.values())[:5])
+        return ", ".join(describe(c) for c in list(self.unused.values())[:5])
 
     def take(self) -> tuple[list[Command], list[Completion], dict[int, NativeEffect]]:
         """What came about since the last time."""

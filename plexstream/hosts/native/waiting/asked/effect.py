@@ -17,6 +17,7 @@ from plexstream.sdk.errors import Reject
 from plexstream.sdk.spec import Retry
 
 _log = logging.getLogger("plexstream.actor")
+_new = tuple.__new__  # a named tuple's own costs several times as much
 MAX_DETAIL = 2_000
 _JSON = frozenset((type(None), bool, int, float, str, dict, list))
 """Types of results that nobody awaits."""
@@ -81,7 +82,7 @@ class NativeEffect:
                 f"{self.where}: its result has {len(data)} bytes, at most {self._max_size} are allowed: "
                 "store it elsewhere and return where"
             )
-        return EffectResult(False, data)
+        return _new(EffectResult, (False, data, -1, 1))
 
     def _unfit(self, detail: str) -> EffectResult:
         return EffectResult(True, error_json("step_failed", detail))
