@@ -9,7 +9,17 @@ from echo import LONG, create_topics, eventually
 
 from plexstream.edge.calls.calls import Calls
 from plexstream.edge.calls.sending import gathering
-from plexstream.edge.calls.sending.gathering import MANY, MOST_S, MOST_SKIPPED, SHARE, WORTH, Gathering
+from plexstream.edge.calls.sending.gathering import (
+    HOLDS_S,
+    MANY,
+    MOST_S,
+    MOST_SKIPPED,
+    SHARE,
+    TRIAL_S,
+    TRIALS,
+    WORTH,
+    Gathering,
+)
 from plexstream.edge.calls.sending.sender import Sender
 from plexstream.edge.calls.sending.ways import Sending
 from plexstream.log.memory.memory import MemoryAppender, MemoryLog
@@ -40,39 +50,96 @@ class Times:
         return self.gathering.wait(here, lambda: self.come, self.rest)
 
 
+def through(with_it, without, open=1000, each=0):
+    """After a trial in which so many calls got through in a round, with waiting and without."""
+    times = Times(open=1000)
+    gathering, end = times.gathering, times.now + (TRIALS + 0.5) * TRIAL_S
+    while times.now < end:
+        gathering.wait(with_it if gathering.waits else without, lambda: 10_000, times.rest)
+        times.now += TRIAL_S / 100
+    times.open, times.each = open, each
+    return times
+
+
+def settled(open=0, each=0):
+    return through(with_it=40, without=30, open=open, each=each)
+
+
+def test_it_is_left_where_fewer_calls_get_through():
+    assert through(with_it=40, without=30).gathering.waits
+    assert through(with_it=36, without=40).gathering.waits, "that is no difference in so short a time"
+    times = through(with_it=30, without=40)
+    assert not times.gathering.waits
+    assert not times.wait()
+
+
+def test_calls_that_were_waited_for_have_got_through():
+    times = Times(open=200, each=30)
+    end = times.now + (TRIALS + 1.5) * TRIAL_S
+    while times.now < end:
+        times.wait(here=1 if times.gathering.waits else 20)
+        times.now += TRIAL_S / 100
+    assert times.gathering.waits
+
+
+def test_what_a_trial_has_found_is_looked_at_again():
+    times = through(with_it=30, without=40)
+    end = times.now + HOLDS_S - TRIAL_S
+    while times.now < end:
+        assert not times.wait(here=0)
+        times.now += TRIAL_S / 2
+    times.now = end + TRIAL_S
+    seen = set()
+    for _ in range(2 * TRIALS):
+        times.wait(here=0)
+        seen.add(times.gathering.waits)
+        times.now += TRIAL_S
+    assert seen == {True, False}
+
+
+def test_a_trial_that_was_interrupted_begins_anew():
+    times = Times(open=1000)
+    seen = []
+    for pause in (1, 1, 5, 1, 1):  # few calls were open for a while, in the third part
+        times.wait(here=500)
+        seen.append(times.gathering.waits)
+        times.now += pause * TRIAL_S
+    assert seen == [False, True, False, False, True]
+
+
 def test_a_call_among_few_never_waits():
-    times = Times()
+    times = settled()
     for times.open in (0, 1, MANY - 1):
         assert not times.wait()
         assert times.rests == 0
 
 
 def test_among_many_the_others_are_waited_for_until_their_share_is_there():
-    times = Times(open=200, each=30)
+    times = settled(open=200, each=30)
     assert times.wait(here=40)
     assert times.rests == 4  # 40 and four times 30 are three quarters of 200
 
 
 def test_those_that_have_come_already_are_not_waited_for():
-    times = Times(open=200)
+    times = settled(open=200)
     assert not times.wait(here=150)
     assert times.rests == 0
 
 
 def test_no_more_are_waited_for_than_what_makes_groups_large():
-    times = Times(open=100_000, each=30)
+    times = settled(open=100_000, each=30)
     assert times.wait(here=100)
     assert times.rests == 4  # up to 192
 
 
 def test_nobody_waits_for_longer_than_the_bound():
-    times = Times(open=1000, each=2)
+    times = settled(open=1000, each=2)
     assert times.wait()
     assert times.rests == 16
 
 
 def test_calls_that_wait_long_are_not_waited_for_again_and_again():
-    times = Times(open=1000)  # which nobody answers, and one comes now and then
+    times = settled(open=1000)  # which nobody answers, and one comes now and then
     waited = [times.wait() for _ in range(1000)]
     assert waited[:8] == [True, False, True, False, False, False, True, False]  # 1, 3, 7, … are left out
     assert sum(waited[500:]) <= 500 // MOST_SKIPPED + 1
@@ -109,6 +176,7 @@ class GroupedLog(MemoryLog):
 @pytest.fixture
 def log(monkeypatch):
     monkeypatch.setattr(gathering, "MOST_S", 2 * LONG)  # so that nothing leaves for want of time
+    monkeypatch.setattr(gathering, "TRIALS", 0)
     log = GroupedLog()
     create_topics(log, TOPICS, 1)
     return log

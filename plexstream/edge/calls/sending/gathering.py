@@ -3,6 +3,9 @@
 A group costs brokers, workers and callers as much as some thirty calls (ADR 5). It becomes large by itself
 where a round trip takes long, but answers that come together are followed by calls to all partitions: of 256
 callers 64 were answered at once, and went on as four groups of 16.
+
+To wait is worth it where processors are what is short, and is time lost where brokers are far away. So both
+are tried now and then, and it is left where it lets fewer calls get through.
 """
 
 from __future__ import annotations
@@ -16,12 +19,20 @@ SHARE = 0.75
 """How many of them are waited for. With all of them, nobody would have anything to do meanwhile."""
 ENOUGH = 192
 """And no more than so many: larger groups cost little less."""
-MOST_S = 0.004
+MOST_S = 0.006
 """For how long at most; a call among so many takes longer by itself."""
 WORTH = 16
 """How many must have come for it to be worth waiting the next time as well."""
 MOST_SKIPPED = 63
 """How often it is left out at most where that was in vain: of calls that take long there are many, too."""
+TRIAL_S = 0.15
+"""How long calls are counted without waiting, and with it, in turn."""
+TRIALS = 4
+"""How many such times there are."""
+LEAST = 0.85
+"""It is left where only so much of what is without it gets through: such short times differ by themselves."""
+HOLDS_S = 10.0
+"""How long what was found holds."""
 
 
 class Gathering:
@@ -30,13 +41,21 @@ class Gathering:
     Parameters:
         open: how many calls have no outcome yet.
         clock: seconds that only go forward.
+
+    Attributes:
+        waits: whether it does, now.
     """
 
     def __init__(self, open: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
         self._open = open
         self._clock = clock
+        self.waits = True
         self._vain = 0  # left out so often for the last one in vain
         self._skip = 0  # and so often still
+        self._rates = [0.0, 0.0]  # without, and with
+        self._trial = 0  # which time of it this is; 0: none
+        self._since = self._until = 0.0
+        self._count = 0
 
     def wait(self, here: int, come: Callable[[], int], rest: Callable[[], None]) -> bool:
         """Wait, if that is worth it; returns whether it was, so that more may have come.
@@ -47,15 +66,34 @@ class Gathering:
             rest: lets some time pass, far less than `MOST_S`.
         """
         open = self._open()
+        if open < MANY:
+            return False
+        now = self._clock()
+        if now >= self._until:
+            self._look(now)
+        self._count += here
         wanted = min(SHARE * open, ENOUGH) - here
-        if open < MANY or come() >= wanted:
+        if not self.waits or come() >= wanted:
             return False
         if self._skip:
             self._skip -= 1
             return False
-        end = self._clock() + MOST_S
-        while come() < wanted and self._clock() < end:
+        while come() < wanted and self._clock() < now + MOST_S:
             rest()
-        self._vain = 0 if come() >= WORTH else min(2 * self._vain + 1, MOST_SKIPPED)
+        came = come()
+        self._count += came
+        self._vain = 0 if came >= WORTH else min(2 * self._vain + 1, MOST_SKIPPED)
         self._skip = self._vain
         return True
+
+    def _look(self, now: float) -> None:
+        """A time is over: one of a trial, or that for which the last trial holds."""
+        if self._trial and now < self._until + TRIAL_S:
+            self._rates[self.waits] += self._count / (now - self._since)
+        else:  # a new one, also where few calls were open meanwhile
+            self._trial, self._rates = 0, [0.0, 0.0]
+        self._trial = (self._trial + 1) % (TRIALS + 1)
+        without, waiting = self._rates
+        self.waits = self._trial % 2 == 0 if self._trial else waiting >= LEAST * without
+        self._since, self._count = now, 0
+        self._until = now + (TRIAL_S if self._trial else HOLDS_S)
