@@ -21,7 +21,6 @@ from time import perf_counter
 from typing import Any
 
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -35,7 +34,7 @@ from plexstream.edge.http.guard import Guard
 from plexstream.edge.http.problems import Problem
 from plexstream.edge.http.routes import control, invocations
 from plexstream.edge.http.routes.actors import Actors, Receive, Scope, Send, read_body, timeout_of
-from plexstream.edge.http.routes.metrics import CallMetrics
+from plexstream.edge.http.routes.metrics import CallMetrics, Registry
 from plexstream.edge.http.routes.paths import ACTORS
 from plexstream.edge.http.routes.plain import PlainCalls
 from plexstream.edge.http.routes.records import (
@@ -65,7 +64,7 @@ def app(
     log: Log,
     topics: Topics,
     status: Callable[[], dict[str, Any]],
-    metrics_registry: CollectorRegistry,
+    metrics_registry: Registry,
     max_body: int = MAX_PAYLOAD,
     max_ndjson: int = MAX_NDJSON,
     sources: Iterable[str] = (),
@@ -134,7 +133,7 @@ class _Pages:
 
     def __init__(
         self, calls: Calls, log: Log, allowed: Allowed, status: Callable[[], dict[str, Any]],
-        refresh: Callable[[], Future[None]] | None, metrics: CallMetrics, registry: CollectorRegistry,
+        refresh: Callable[[], Future[None]] | None, metrics: CallMetrics, registry: Registry,
         max_ndjson: int,
     ) -> None:  # fmt: skip
         self._calls = calls
@@ -186,6 +185,8 @@ class _Pages:
             await asyncio.wait([asyncio.wrap_future(self._refresh())], timeout=FRESH_S)
 
     async def _scrape(self, request: Request) -> Response:
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
         await self._fresh()
         return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 _GAUGES = {
     "position": ("plexstream_mailbox_position", "next mailbox offset"),
@@ -31,17 +31,15 @@ _EFFECTS = {
 _RUNNING = ("plexstream_handler_seconds", "how long a handler has been running, where that is over a second")
 
 
-class NodeMetrics(Collector):
+class NodeMetrics:
     """Collects the node's gauges by partition and worker, those of side effects by type and worker."""
 
     def __init__(self, status: Callable[[], dict[str, Any]]) -> None:
         self._status = status
 
-    def describe(self) -> Iterable[Metric]:
-        gauges = [*_GAUGES.values(), _RUNNING, *_EFFECTS.values()]
-        return [GaugeMetricFamily(name, text) for name, text in gauges]
-
     def collect(self) -> Iterable[Metric]:
+        from prometheus_client.core import GaugeMetricFamily
+
         status = self._status()
         rows = status["partitions"]
         for field, (name, text) in _GAUGES.items():

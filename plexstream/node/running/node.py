@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry
-
 from plexstream.edge.calls.calls import Calls
 from plexstream.edge.http.front import app as http_app
 from plexstream.edge.http.guard import Guard
+from plexstream.edge.http.routes.metrics import Collectors
 from plexstream.edge.http.serving.server import HttpServer
 from plexstream.hosts.load import load_actors
 from plexstream.log.base import Log
@@ -99,7 +98,7 @@ class Node:
         self._lags = Lags(self.log, self.topics.mailbox, self.partitions, _sources(self.types))
         self.refresh = self._lags.fresh
         """Has the lags of a status be those of now: done when they are known, or cannot be."""
-        registry = CollectorRegistry()
+        registry = Collectors()
         registry.register(NodeMetrics(self.status))
         self.server = HttpServer(
             http_app(

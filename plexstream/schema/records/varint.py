@@ -10,8 +10,18 @@ from functools import lru_cache
 
 from plexstream.model.errors import Malformed
 
-_LAST = [bytes((z,)) if z < 128 else bytes((z & 127 | 128, z >> 7)) for z in range(16384)]
-_MORE = [bytes((z & 127 | 128, z >> 7 | 128)) for z in range(16384)]
+
+def _groups(more: int) -> list[bytes]:
+    """All of 14 bits, in two bytes each; `more`: set in the second. Cut out of one: a start waits for it."""
+    of_all = bytearray(32768)
+    of_all[::2] = bytes(range(128, 256)) * 128
+    of_all[1::2] = b"".join([bytes((high | more,)) * 128 for high in range(128)])
+    cut = bytes(of_all)
+    return [cut[at : at + 2] for at in range(0, 32768, 2)]
+
+
+_LAST = [bytes((z,)) for z in range(128)] + _groups(0)[128:]
+_MORE = _groups(128)
 
 LENGTH = [_LAST[n << 1] for n in range(8192)]
 """The encoding of each length below 8192; above it, call `long`."""

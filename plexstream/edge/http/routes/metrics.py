@@ -8,15 +8,49 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from typing import TYPE_CHECKING, Any, Protocol
 
 from plexstream.edge.calls.calls import Calls
 
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Upper bounds in seconds."""
+
+
+class Collects(Protocol):
+    """What has metrics, as prometheus_client has it."""
+
+    def collect(self) -> Iterable[Metric]:
+        """All of them, as they are now."""
+
+
+class Registry(Protocol):
+    """What is shown to Prometheus: a `CollectorRegistry`, or `Collectors`."""
+
+    def register(self, collector: Any) -> None:
+        """Show what it collects, too."""
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics, as they are now."""
+
+
+class Collectors:
+    """The same without prometheus_client, which is not loaded before somebody asks: with what it needs
+    alone, it is 31 modules of a node's start."""
+
+    def __init__(self) -> None:
+        self._all: list[Collects] = []
+
+    def register(self, collector: Collects) -> None:
+        """Show what it collects, too."""
+        self._all.append(collector)
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics, as they are now."""
+        for collector in self._all:
+            yield from collector.collect()
 
 
 class _Kind:
@@ -28,10 +62,10 @@ class _Kind:
         self.sum = 0.0
 
 
-class CallMetrics(Collector):
+class CallMetrics:
     """What the HTTP edge counts. `observe` belongs to one thread, the event loop's; scraping to any."""
 
-    def __init__(self, calls: Calls | None = None, registry: CollectorRegistry | None = None) -> None:
+    def __init__(self, calls: Calls | None = None, registry: Registry | None = None) -> None:
         self._calls = calls
         self._kinds = {"ask": _Kind(), "tell": _Kind(), "read": _Kind(), "control": _Kind(), "look": _Kind()}
         self._published = 0
@@ -51,6 +85,8 @@ class CallMetrics(Collector):
         self._published += count
 
     def collect(self) -> Iterable[Metric]:
+        from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
         total = CounterMetricFamily(
             "plexstream_calls", "Calls over HTTP, by kind and outcome", labels=["kind", "outcome"]
         )
@@ -80,6 +116,8 @@ def _cumulative(buckets: list[int]) -> list[tuple[str, float]]:
 
 
 def _of_calls(calls: Calls) -> Iterable[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
     yield GaugeMetricFamily("plexstream_calls_in_flight", "Calls that wait now", value=calls.in_flight)
     ignored = CounterMetricFamily(
         "plexstream_replies_ignored", "Replies that completed no call, by reason", labels=["reason"]
