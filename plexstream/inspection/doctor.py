@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from plexstream.edge.http.routes.plain import WRITES
 from plexstream.hosts.native.data import values
 from plexstream.hosts.native.plain.compiled import INVOKER
 from plexstream.inspection.kafka.admin import KafkaAdmin
@@ -102,7 +103,7 @@ def _compiled() -> Finding:
         "records to Kafka": produce.COMPILED, "records from Kafka": consume.COMPILED,
         "the embedded log's records": RECORDS is not None, "sizes": limits.COMPILED,
         "arriving messages": numbers.COMPILED, "outputs": gathered.COMPILED,
-        "feeding": feeding.COMPILED,
+        "feeding": feeding.COMPILED, "answers over HTTP": WRITES is not None,
     }  # fmt: skip
     missing = [part for part, there in parts.items() if not there]
     used = ", ".join(part for part, there in parts.items() if there)
