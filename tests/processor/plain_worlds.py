@@ -265,9 +265,14 @@ class Waits(Plain):
         host.get("k")
 
 
+@actor(name="lapses", state_ttl=0.03, retry=Retry(attempts=2, interval=0.01))
+class Lapses(Waits):
+    """The same, and forgets: what has expired goes with a handler's first stretch."""
+
+
 ONCE = Retry(attempts=1)
 TWICE = Retry(attempts=2, interval=0.01, jitter=0)
-CLASSES = (Plain, Begins, Brief, Seen, Waits)
+CLASSES = (Plain, Begins, Brief, Seen, Waits, Lapses)
 WAITING = ("steps", "steps", "steps", "blocking", "together", "caught")
 ENDS = ("", "", "", "", "object", "fail", "tells", "state", "sleeps", "keeps", "large", "leaves", "raises")
 WORDS = ("", "a", "zwölf", "x" * 40, "null", '"', "\ud83d\ude00", "nan")
@@ -382,9 +387,9 @@ class Run:
     def messages_of(self, count):
         r, found = self.random, []
         for _ in range(count):
-            types = ("plain",) * 10 + ("waits",) * 4 + ("begins", "begins", "brief", "seen", "nobody")
+            types = ("plain",) * 10 + ("waits",) * 4 + ("lapses", "begins") * 2 + ("brief", "seen", "nobody")
             type = r.choice(types)
-            handler, arguments = waiting_call(r) if type == "waits" else call(r)
+            handler, arguments = waiting_call(r) if type in ("waits", "lapses") else call(r)
             payload = json.dumps(arguments).encode()
             if r.random() < 0.02:
                 payload = r.choice(BROKEN)
@@ -393,7 +398,7 @@ class Run:
                 origin = r.choice(("o/1", "o/2"))
                 number = self.numbers[origin] = self.numbers.get(origin, 0) + (r.random() < 0.95)
             odd, asks = r.random(), r.random() < 0.4
-            address = f"default/default/{type}/{r.randrange(30 if type == 'waits' else 3)}"
+            address = f"default/default/{type}/{r.randrange(30 if type in ('waits', 'lapses') else 3)}"
             callers = ("edge", "edge", "edge", "other", "", "default/default/plain/9", address)
             headers = {"read_only": "1"} if 0.1 < odd < 0.12 else {}
             if asks and 0.12 < odd < 0.14:  # in a circle, perhaps

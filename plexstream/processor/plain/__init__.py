@@ -9,8 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from plexstream.model.host import PlainInvoke, Result, TypeInfo
-from plexstream.model.journal.journal import Begin, Change, Completion, Out, Step, Turn
+from plexstream.model.host import PlainInvoke, Result, Suspended, TypeInfo
+from plexstream.model.journal.journal import (
+    Begin,
+    Change,
+    Command,
+    CommandKind,
+    Completion,
+    Out,
+    Step,
+    Turn,
+)
 from plexstream.model.messages.message import Envelope
 from plexstream.model.process.compiled import WANTED
 
@@ -19,11 +28,12 @@ if TYPE_CHECKING:
     from plexstream.processor.plain._mailbox import Mailbox
     from plexstream.processor.plain._restore import Restoring
     from plexstream.processor.plain._steps import Steps
+    from plexstream.processor.plain._stretch import Stretch
 
 try:
     if not WANTED:
         raise ImportError
-    from plexstream.processor.plain import _journal, _mailbox, _restore, _steps
+    from plexstream.processor.plain import _journal, _mailbox, _restore, _steps, _stretch
 except ImportError:
     COMPILED = False
 else:
@@ -47,6 +57,19 @@ def steps(
     if not COMPILED:
         return None
     return _steps.Steps(Step, Change, Out, Begin, Completion, pending, core, inbox, mailbox, kind, names)
+
+
+def stretch(
+    opening: type, invocation: type, actor: type, mailbox: str, no_cause: Any
+) -> Stretch | None:  # fmt: skip
+    """What makes the records of handlers that wait, over objects of these classes; None: Python does.
+
+    `no_cause`: that of what comes about by itself.
+    """
+    if not COMPILED:
+        return None
+    classes = (Step, Suspended, Command, Begin, opening, type(no_cause), invocation, actor)
+    return _stretch.Stretch(classes, mailbox, no_cause, CommandKind.RUN.value)
 
 
 def restoring(core: type, inbox: type, prefix: bytes, mailbox: str) -> Restoring | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from plexstream.model.errors import FAILURES
-from plexstream.model.host import ActorHost, Again, Outcome, Result, Suspended
+from plexstream.model.host import ActorHost, Again, Effect, Outcome, Result, Suspended
 from plexstream.model.journal.attempt import Attempt
 from plexstream.model.journal.journal import (
     DONE,
@@ -138,6 +139,9 @@ class Lifecycle:
         self, inv: Invocation, s: Suspended, completions: list[Completion], cause: Cause, outs: list[Out]
     ) -> None:
         self._agenda.keep(inv, s.task)
+        if completions and not cause.topic and not outs and self._journal.stretch(inv, s, completions):
+            self._start(inv, s.effects)
+            return
         if inv.opening is not None:
             self._live(inv)
         _, commands, came, effects, patch, made, _, ran = s
@@ -165,6 +169,10 @@ class Lifecycle:
             # Only side effects, and nothing that has happened yet: the record comes with their results.
             # The earliest first: time does not go back.
             self._agenda.announce.setdefault(inv, self._ledger.now)
+        self._start(inv, effects)
+
+    def _start(self, inv: Invocation, effects: Mapping[int, Effect]) -> None:
+        """Side effects that were asked for begin once that is on the log."""
         if effects:
             for number, effect in effects.items():
                 if inv.number_in_flight(number):

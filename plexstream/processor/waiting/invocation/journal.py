@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from plexstream.model.host import Suspended
 from plexstream.model.journal.attempt import Attempt
 from plexstream.model.journal.journal import (
     MEANWHILE,
@@ -20,21 +21,25 @@ from plexstream.model.journal.journal import (
     Turn,
 )
 from plexstream.model.messages.message import Envelope
+from plexstream.processor import plain
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
 from plexstream.processor.actors.lives.lives import WAKE
 from plexstream.processor.journal.ledger import Ledger
+from plexstream.processor.journal.sums.fold import MAILBOX
 from plexstream.processor.state.histories.history import NOTED, failed
 from plexstream.processor.waiting.invocation.invocation import (
     PROMISES,
     Cause,
     Invocation,
+    Opening,
     holder_of,
     no_cause,
 )
 
 _SLEEP, _NOTED = CommandKind.SLEEP.value, Control.NOTED.value
 _TIMER = OutKind.TIMER.value
+_STRETCH = plain.stretch(Opening, Invocation, Actor, MAILBOX, no_cause())
 _new = tuple.__new__  # a named tuple's own costs several times as much
 
 
@@ -73,6 +78,23 @@ class Journal:
         inv.tried[-1] = tried._replace(cause="", handler="")
         ended = self._actors.end_trying(actor, e)
         self.note(inv, no_cause(), [failed(inv.tried[-1])], outs, ended)
+
+    def stretch(self, inv: Invocation, s: Suspended, completions: list[Completion]) -> bool:
+        """Record a stretch that the host has just told, compiled; False: it is no plain one, nothing is done.
+
+        It is plain where the handler has gone on with results, and has asked for side effects alone.
+        """
+        if _STRETCH is None:
+            return False
+        ledger, actors = self._ledger, self._actors
+        step = _STRETCH.write(
+            inv, s, completions, ledger.claim, ledger.now, ledger.number, actors.active
+        )  # fmt: skip
+        if step is None:
+            return False
+        self.on_record(inv)
+        actors.append(inv.actor, step)
+        return True
 
     def record(
         self, inv: Invocation, status: int, cause: Cause, *, completions: list[Completion] | None = None,
