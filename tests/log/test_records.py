@@ -23,7 +23,7 @@ MUTANTS = {
     "records before are read": ("(int64_t)get(at, 8) >= offset", "1"),
     "there is no limit": ("&& PyList_GET_SIZE(found) < limit", ""),
     "four bytes at a time": ("length >= 4", "length > 4"),
-    "one byte less": ("if (length > 1)", "if (length > 3)"),
+    "one byte less": ("i < length; i++", "i + 1 < length; i++"),
     "signs stay": ("0x7FFFFFFF", "0xFFFFFFFF"),
     "topics are one": ("memset(lists, 0, sizeof lists)", "(void)0"),
     "partitions are as many as one likes": ("|| number < 0 || number >= partitions", ""),

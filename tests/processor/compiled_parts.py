@@ -9,6 +9,7 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+HEADERS = "plexstream/model/process"
 SOURCES = {
     "plexstream.model.process._murmur": "plexstream/model/process/_murmur.c",
     "plexstream.processor.plain._journal": "plexstream/processor/plain/_journal.c",
@@ -133,15 +134,19 @@ def run(program, *arguments, folder=None, **environment):
 
 
 def build(name, folder, *flags, change=None):
-    """Compile one part, perhaps with a change of its source: (old, new)."""
+    """Compile one part, perhaps with a change, (old, new), of its source or of what that includes."""
     source = ROOT / SOURCES[name]
-    text = source.read_text()
+    found = re.findall(r'"(?:[./]+model/process/)?(\w+\.h)"', source.read_text())
+    texts = {file.name: file.read_text() for file in (source, *(ROOT / HEADERS / header for header in found))}
     if change is not None:
-        assert text.count(change[0]) == 1, f"{change[0]!r} stands {text.count(change[0])} times in {source}"
-        text = text.replace(*change)
+        stands = [file for file, text in texts.items() if change[0] in text][:1]
+        count = sum(texts[file].count(change[0]) for file in stands)
+        assert count == 1, f"{change[0]!r} stands {count} times in {source} and what that includes"
+        texts[stands[0]] = texts[stands[0]].replace(*change)
+    for file, text in texts.items():
+        (folder / file).write_text(re.sub(r'"[./]+model/process/(\w+\.h)"', r'"\1"', text))
     changed = folder / source.name
-    changed.write_text(re.sub(r'"[./]+model/process/(\w+\.h)"', r'"\1"', text))
-    include = [f"-I{sysconfig.get_path('include')}", f"-I{ROOT / 'plexstream/model/process'}"]
+    include = [f"-I{sysconfig.get_path('include')}", f"-I{ROOT / HEADERS}"]
     target = folder / f"{name}.so"
     command = [COMPILER, "-shared", "-fPIC", "-O1", "-g", *flags, *include, str(changed), "-o", str(target)]
     if sys.platform == "darwin":

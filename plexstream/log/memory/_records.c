@@ -6,6 +6,7 @@
  * the twin's: a function returns None for it, and has done nothing.
  */
 #include "../../model/process/slots.h"
+#include "../../model/process/murmur.h"
 #include <stdint.h>
 #include <string.h>
 
@@ -140,27 +141,6 @@ not_ours:
     Py_RETURN_NONE;
 }
 
-/* The 32-bit MurmurHash2 that Java's Kafka clients partition by, with their seed. */
-static uint32_t
-murmur2(const unsigned char *data, uint32_t length)
-{
-    const uint32_t m = 0x5BD1E995;
-    uint32_t h = 0x9747B28C ^ length;
-    for (; length >= 4; data += 4, length -= 4) {
-        uint32_t k = data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24;
-        k *= m;
-        h = h * m ^ (k ^ k >> 24) * m;
-    }
-    if (length > 2)
-        h ^= (uint32_t)data[2] << 16;
-    if (length > 1)
-        h ^= (uint32_t)data[1] << 8;
-    if (length > 0)
-        h = (h ^ data[0]) * m;
-    h = (h ^ h >> 13) * m;
-    return h ^ h >> 15;
-}
-
 /* The list of (topic, number) among `groups`, which is made there if it is new; borrowed. */
 static PyObject *
 list_of(PyObject *groups, PyObject *topic, long long number)
@@ -215,7 +195,7 @@ records_by_place(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t 
                 goto not_ours;
         }
         if (PyTuple_GET_ITEM(record, 1) == Py_None)
-            number = (murmur2((unsigned char *)PyBytes_AS_STRING(key), (uint32_t)PyBytes_GET_SIZE(key)) &
+            number = (murmur2((unsigned char *)PyBytes_AS_STRING(key), (size_t)PyBytes_GET_SIZE(key)) &
                       0x7FFFFFFF) % partitions;
         else if (!as_long(PyTuple_GET_ITEM(record, 1), &number) || number < 0 || number >= partitions)
             goto not_ours;

@@ -5,28 +5,7 @@
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <stdint.h>
-
-enum { SEED = 0x9747b28c, M = 0x5bd1e995 };
-
-static uint32_t
-murmur2(const unsigned char *data, size_t length)
-{
-    uint32_t h = (uint32_t)SEED ^ (uint32_t)length;
-    for (; length >= 4; data += 4, length -= 4) {
-        uint32_t k = data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24;
-        k *= (uint32_t)M;
-        h = (h * (uint32_t)M) ^ ((k ^ k >> 24) * (uint32_t)M);
-    }
-    if (length > 0) {
-        uint32_t k = 0;
-        for (size_t i = 0; i < length; i++)
-            k |= (uint32_t)data[i] << (8 * i);
-        h = (h ^ k) * (uint32_t)M;
-    }
-    h = (h ^ h >> 13) * (uint32_t)M;
-    return h ^ h >> 15;
-}
+#include "murmur.h"
 
 PyDoc_STRVAR(partition_of_doc,
 "partition_of(key, partitions) -> number\n\n"

@@ -3,31 +3,11 @@
  * `feed.py` and `feeding.py` say what is right; a record that is not plain is left to them, and they go on here behind it.
  */
 #include "../../model/process/slots.h"
+#include "../../model/process/murmur.h"
 #include <stdint.h>
 #include <string.h>
 
 enum { OFFSET = 2, KEY, VALUE, TIME, RECORD_FIELDS };
-enum { SEED = 0x9747b28c, M = 0x5bd1e995 };
-
-/* As Java's Kafka clients do it. */
-static uint32_t
-murmur2(const unsigned char *data, size_t length)
-{
-    uint32_t h = (uint32_t)SEED ^ (uint32_t)length;
-    for (; length >= 4; data += 4, length -= 4) {
-        uint32_t k = data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24;
-        k *= M;
-        h = (h * M) ^ ((k ^ k >> 24) * M);
-    }
-    if (length > 0) {
-        uint32_t k = 0;
-        for (size_t i = 0; i < length; i++)
-            k |= (uint32_t)data[i] << (8 * i);
-        h = (h ^ k) * M;
-    }
-    h = (h ^ h >> 13) * M;
-    return h ^ h >> 15;
-}
 
 /* Whether it is an actor's id, and ASCII. */
 static int
