@@ -228,14 +228,17 @@ class RocksStore:
         self._new = False
         batch = WriteBatch(raw_mode=True)
         timers = self._timers
+        encoded_pieces = [
+            (key, piece, encode_key(key), None if piece is None else encode_snapshot(piece))
+            for key, piece in pieces.items()
+        ]  # what cannot be encoded is no fault of the store
         try:
             db = self._open()
-            for key, piece in pieces.items():
+            for key, piece, encoded, data in encoded_pieces:
                 if key[0] == _TIMER:
                     timers += self._order(batch, key, piece)
-                encoded = encode_key(key)
-                if piece is not None:
-                    batch.put(encoded, encode_snapshot(piece))
+                if data is not None:
+                    batch.put(encoded, data)
                 elif db.key_may_exist(encoded):  # by what is in memory: filters, and what is in no file yet
                     batch.delete(encoded)
             if timers != self._timers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from plexstream.edge.calls.sending.gathering import (
     MANY,
     MOST_S,
     MOST_SKIPPED,
+    OLD_S,
     SHARE,
     TRIAL_S,
     TRIALS,
@@ -35,10 +37,15 @@ class Times:
 
     def __init__(self, open=0, each=0):
         self.open = open
+        self.old = 0
         self.each = each
         self.come = self.rests = 0
         self.now = 7.0
-        self.gathering = Gathering(lambda: self.open, lambda: self.now)
+        self.gathering = Gathering(lambda: self.open, self.older, lambda: self.now)
+
+    def older(self, before):
+        assert before == self.now - OLD_S
+        return self.old
 
     def rest(self):
         self.rests += 1
@@ -149,6 +156,19 @@ def test_calls_that_wait_long_are_not_waited_for_again_and_again():
     assert all(times.wait() for _ in range(10)), "they come again, and are waited for each time"
 
 
+def test_old_calls_are_none_of_many():
+    times = settled(open=MANY + 50, each=30)
+    times.now, times.old = times.now + OLD_S, 51
+    assert not times.wait(), "few others are under way"
+    times.open += 13
+    assert times.wait()
+    assert times.rests == 4  # 1 and four times 30 are three quarters of 140
+    times.old = 500
+    assert times.wait(), "it is not counted each time"
+    times.now += OLD_S
+    assert not times.wait()
+
+
 class Grouped(MemoryAppender):
     """Notes the sizes of groups, and keeps acknowledgements while it is told to."""
 
@@ -197,6 +217,25 @@ def test_many_calls_leave_together(log, monkeypatch):
         calls.ask("echo/a", "add", b"{}")
         eventually(lambda: sum(log.groups) == MANY - 1 + together)
         assert log.groups[-1] == together
+    finally:
+        calls.close(0.1)
+
+
+def test_what_a_caller_raises_while_others_are_waited_for_loses_none(log):
+    """An outcome is told then, and what is told may end the sender's round."""
+    calls = Calls(log, TOPICS)
+    try:
+        for _ in range(MANY - 2):
+            calls.ask("echo/a", "add", b"{}")
+        eventually(lambda: sum(log.groups) == MANY - 2)
+        log.keeps = True
+        calls.tell("echo/a", "add", b"{}").add_done_callback(lambda done: sys.exit(1))
+        eventually(lambda: sum(log.groups) == MANY - 1)
+        told = [calls.tell("echo/a", "add", b"{}") for _ in range(5)]
+        time.sleep(0.05)
+        log.keeps = False
+        eventually(lambda: sum(log.groups) == MANY + 4)
+        eventually(lambda: all(future.done() for future in told))
     finally:
         calls.close(0.1)
 

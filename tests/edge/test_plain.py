@@ -365,6 +365,51 @@ def test_answers_leave_together_and_what_a_socket_does_not_take_is_its_transport
 
 
 @pytest.mark.skipif(WRITES is None, reason="not compiled")
+def test_a_transport_that_raises_leaves_the_others_their_answers():
+    class Raises(Written):
+        aborted = False
+
+        def write(self, data):
+            raise RuntimeError("not any more")
+
+        def abort(self):
+            self.aborted = True
+
+    large = b"x" * (1 << 22)
+    ways = raises, full = Raises(), Written()
+    leaving = Leaving()
+    leaving.gather()
+    for way in ways:
+        leaving.write(way, large)
+    leaving.go()
+    assert raises.aborted, "what comes next must not follow half of an answer"
+    assert full.arrived(len(large) - len(full.written)) + full.written == large
+    for way in ways:
+        way.close()
+
+
+def test_whatever_is_raised_while_answers_are_gathered_they_leave():
+    way, calls = Written(), [None]
+
+    class Plain:
+        def __init__(self, act):
+            self.finish = lambda result, error: act()
+
+    def leave():
+        sink._leaving.write(way, b"1")
+
+    def end():
+        raise SystemExit(1)
+
+    sink = plain._Sink(calls[0], calls[0], Leaving())
+    with pytest.raises(SystemExit):
+        sink._finish([(Plain(leave), None, None), (Plain(end), None, None)])
+    sink._leaving.write(way, b"2")
+    assert (way.written + way.arrived(1) if WRITES else way.written[::-1]) == b"21"
+    way.close()
+
+
+@pytest.mark.skipif(WRITES is None, reason="not compiled")
 def test_what_is_no_list_of_answers_is_refused():
     pair = socket.socketpair()
     number = pair[0].fileno()

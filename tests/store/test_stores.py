@@ -228,6 +228,18 @@ def test_a_scan_that_ends_at_damage_is_no_end(tmp_path):
     assert told >= 10, "the flips were none"
 
 
+@pytest.mark.parametrize("wrong", [{"data": "text"}, {"offset": "1"}, {"name": "\ud800"}])
+def test_what_cannot_be_encoded_is_no_fault_of_the_store(tmp_path, wrong):
+    """Whoever hears that it is corrupt empties it."""
+    store = RocksStore(tmp_path / "store")
+    put(store, piece(0, "t/n/a/1", data=b"{}"))
+    bad = piece(1, "t/n/a/1", "f", "k")._replace(**wrong)
+    with pytest.raises((TypeError, UnicodeEncodeError, AttributeError)):
+        put(store, piece(0, "t/n/a/2"), bad)
+    assert list(store.scan(0)) == [piece(0, "t/n/a/1", data=b"{}")]
+    store.close()
+
+
 def test_a_store_of_another_version_is_rebuilt(tmp_path):
     db = Rdict(str(tmp_path / "store"), Options(raw_mode=True))
     db[encode_key((0, "t/n/a/1", "", None))] = encode_snapshot(piece(0, "t/n/a/1"))

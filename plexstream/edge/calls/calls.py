@@ -106,7 +106,9 @@ class Calls:
         self._route = route
         # Now, where waiting is expected: nothing that is asked later may wait for a broker.
         log.prepare([topics.mailbox, topics.reply])
-        self._sender = Sender(log, self._settled, name=self.edge_id, open=self._pending.__len__)
+        self._sender = Sender(
+            log, self._settled, name=self.edge_id, open=self._pending.__len__, older=self._older
+        )
         self._ways = self._sender.ways
         self._deadlines = Deadlines(self._expire, name=self.edge_id)
         self._put = self._sender.put
@@ -322,6 +324,10 @@ class Calls:
                     )
                 batches.setdefault(call[0], []).append((call[1], None, failure))
         deliver(batches)
+
+    def _older(self, before: float) -> int:
+        """How many calls that have no outcome yet were made before then."""
+        return sum([call[2] - call[5] < before for call in list(self._pending.values())])
 
     def _expire(self, now: float) -> float:
         """End the calls whose deadline has passed; returns when to look again.

@@ -13,6 +13,7 @@ GET  /v1/status, /health/live, /health/ready, /metrics
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -185,10 +186,12 @@ class _Pages:
             await asyncio.wait([asyncio.wrap_future(self._refresh())], timeout=FRESH_S)
 
     async def _scrape(self, request: Request) -> Response:
-        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
+        # Not on the loop's thread: the first time it takes longer than hundreds of calls.
+        prometheus = await asyncio.to_thread(importlib.import_module, "prometheus_client")
         await self._fresh()
-        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(
+            prometheus.generate_latest(self._registry), media_type=prometheus.CONTENT_TYPE_LATEST
+        )
 
     async def _control(self, request: Request) -> Response:
         begin = perf_counter()

@@ -14,13 +14,16 @@ import time
 from collections.abc import Callable
 
 MANY = 128
-"""Calls without an outcome from which on others are waited for: 32 a partition, where there are four."""
+"""Calls without an outcome from which on others are waited for: 32 a partition, where there are four.
+Old ones do not count."""
 SHARE = 0.75
 """How many of them are waited for. With all of them, nobody would have anything to do meanwhile."""
 ENOUGH = 192
 """And no more than so many: larger groups cost little less."""
 MOST_S = 0.006
 """For how long at most; a call among so many takes longer by itself."""
+OLD_S = 0.1
+"""Calls that have been open for so long bring no others: they wait for a timer, a person, an outage."""
 WORTH = 16
 """How many must have come for it to be worth waiting the next time as well."""
 MOST_SKIPPED = 63
@@ -40,14 +43,23 @@ class Gathering:
 
     Parameters:
         open: how many calls have no outcome yet.
+        older: how many of them were made before a time of `clock`.
         clock: seconds that only go forward.
 
     Attributes:
         waits: whether it does, now.
     """
 
-    def __init__(self, open: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        open: Callable[[], int],
+        older: Callable[[float], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._open = open
+        self._older = older
+        self._old = 0
+        self._old_until = 0.0  # until then that holds
         self._clock = clock
         self.waits = True
         self._vain = 0  # left out so often for the last one in vain
@@ -69,6 +81,11 @@ class Gathering:
         if open < MANY:
             return False
         now = self._clock()
+        if now >= self._old_until:
+            self._old, self._old_until = self._older(now - OLD_S), now + OLD_S / 2
+        open -= self._old
+        if open < MANY:
+            return False
         if now >= self._until:
             self._look(now)
         self._count += here

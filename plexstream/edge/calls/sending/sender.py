@@ -66,15 +66,16 @@ class Sender:
     """Appends in the order in which `put` was called, for each partition.
 
     `settled` is called from the sender's thread and must not block. `open` says how many calls have no
-    outcome yet.
+    outcome yet, and `older` how many of them were made before a time of `time.monotonic`.
     """
 
     def __init__(
-        self, log: Log, settled: Settled, *, name: str, open: Callable[[], int] = lambda: 0
-    ) -> None:
+        self, log: Log, settled: Settled, *, name: str,
+        open: Callable[[], int] = lambda: 0, older: Callable[[float], int] = lambda before: 0,
+    ) -> None:  # fmt: skip
         self._log = log
         self._settled = settled
-        self._gathering = Gathering(open)
+        self._gathering = Gathering(open, older)
         self._queue: SimpleQueue[Sending | None] = SimpleQueue()
         self.put = self._queue.put  # any thread; 0.1 µs
         self._appender: Appender | None = log.appender()
@@ -134,9 +135,9 @@ class Sender:
         now = time.monotonic()
         batch = _take(self._queue, self._idle(now, wait))
         if batch:
+            self._sort(batch)  # first: while others are waited for, callers hear of outcomes, and may raise
             if self._gathering.wait(len(batch), self._queue.qsize, self._rest):
-                batch += _take(self._queue, 0.0)
-            self._sort(batch)
+                self._sort(_take(self._queue, 0.0))
         if self._ready:
             self._append(time.monotonic())
         if now >= self._forget_at:

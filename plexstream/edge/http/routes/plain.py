@@ -204,7 +204,11 @@ class Leaving:
             return
         self._parts, self._ways = [], []
         for at, taken in WRITES.send(parts):
-            ways[at].write(parts[at][1][taken:])
+            try:
+                ways[at].write(parts[at][1][taken:])
+            except Exception:  # half an answer is on its way there: nothing else may follow it
+                log.exception("writing an answer failed")
+                ways[at].abort()
 
 
 def lines(headers: list[Header]) -> bytes:
@@ -240,12 +244,14 @@ class _Sink:
 
     def _finish(self, done: list[Done]) -> None:
         self._leaving.gather()
-        for plain, result, error in done:
-            try:
-                plain.finish(result, error)
-            except Exception:  # one connection's fault must not leave the others without an answer
-                log.exception("answering a call failed")
-        self._leaving.go()
+        try:
+            for plain, result, error in done:
+                try:
+                    plain.finish(result, error)
+                except Exception:  # one connection's fault must not leave the others without an answer
+                    log.exception("answering a call failed")
+        finally:
+            self._leaving.go()
 
 
 class PlainCalls:
