@@ -242,7 +242,8 @@ def test_what_a_caller_raises_while_others_are_waited_for_loses_none(log):
 
 def test_acknowledgements_are_heard_of_while_calls_are_waited_for(log):
     settled, open = [], [0]
-    sender = Sender(log, lambda ids, error: settled.extend(ids), name="edge", open=lambda: open[0])
+    gathers = Gathering(lambda: open[0], lambda before: 0)
+    sender = Sender(log, lambda ids, error: settled.extend(ids), name="edge", gathering=gathers)
     place = (TOPICS.mailbox, 0)
 
     def put(id, waits):

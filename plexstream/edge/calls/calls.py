@@ -15,12 +15,13 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 
 from plexstream.edge.calls.deadlines import Deadlines
 from plexstream.edge.calls.growth import Growth
 from plexstream.edge.calls.replies import Replies
+from plexstream.edge.calls.sending.gathering import Gathering
 from plexstream.edge.calls.sending.sender import Sender
 from plexstream.edge.calls.sending.ways import MAX_STUCK, MAX_WAY, Sending
 from plexstream.edge.calls.waiters import FUTURES, Done, Pending, Sink, deliver
@@ -106,9 +107,8 @@ class Calls:
         self._route = route
         # Now, where waiting is expected: nothing that is asked later may wait for a broker.
         log.prepare([topics.mailbox, topics.reply])
-        self._sender = Sender(
-            log, self._settled, name=self.edge_id, open=self._pending.__len__, older=self._older
-        )
+        gathering = Gathering(self._pending.__len__, partial(_older, self._pending))
+        self._sender = Sender(log, self._settled, name=self.edge_id, gathering=gathering)
         self._ways = self._sender.ways
         self._deadlines = Deadlines(self._expire, name=self.edge_id)
         self._put = self._sender.put
@@ -325,10 +325,6 @@ class Calls:
                 batches.setdefault(call[0], []).append((call[1], None, failure))
         deliver(batches)
 
-    def _older(self, before: float) -> int:
-        """How many calls that have no outcome yet were made before then."""
-        return sum([call[2] - call[5] < before for call in list(self._pending.values())])
-
     def _expire(self, now: float) -> float:
         """End the calls whose deadline has passed; returns when to look again.
 
@@ -361,6 +357,11 @@ class Calls:
                     error = _timed_out(kind, what, timeout, why, then)
                 batches.setdefault(sink, []).append((waiter, None, error))
         deliver(batches)
+
+
+def _older(pending: dict[str, Pending], before: float) -> int:
+    """How many calls that have no outcome yet were made before then."""
+    return sum([call[2] - call[5] < before for call in list(pending.values())])
 
 
 @lru_cache(maxsize=4096)

@@ -65,17 +65,16 @@ def _take(queue: SimpleQueue[Sending | None], wait: float) -> list[Sending]:
 class Sender:
     """Appends in the order in which `put` was called, for each partition.
 
-    `settled` is called from the sender's thread and must not block. `open` says how many calls have no
-    outcome yet, and `older` how many of them were made before a time of `time.monotonic`.
+    `settled` is called from the sender's thread and must not block. `gathering` says when to wait for more;
+    without it nothing waits.
     """
 
     def __init__(
-        self, log: Log, settled: Settled, *, name: str,
-        open: Callable[[], int] = lambda: 0, older: Callable[[float], int] = lambda before: 0,
-    ) -> None:  # fmt: skip
+        self, log: Log, settled: Settled, *, name: str, gathering: Gathering | None = None
+    ) -> None:
         self._log = log
         self._settled = settled
-        self._gathering = Gathering(open, older)
+        self._gathering = gathering or Gathering(int, int)  # none are open
         self._queue: SimpleQueue[Sending | None] = SimpleQueue()
         self.put = self._queue.put  # any thread; 0.1 µs
         self._appender: Appender | None = log.appender()
