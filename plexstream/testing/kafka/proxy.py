@@ -66,6 +66,8 @@ class KafkaProxy:
         self.rule: Rule = lambda asked: None
         self.seen: list[tuple[Asked, Answer | None]] = []
         self._to = to
+        self._open: dict[asyncio.StreamWriter, None] = {}
+        self._serving: dict[asyncio.Task[None], None] = {}  # or the collector would take them
         self._loop = asyncio.new_event_loop()
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kafka-proxy", daemon=True)
@@ -84,22 +86,34 @@ class KafkaProxy:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=1 << 24)
+            asyncio.start_server(self._accept, "127.0.0.1", self.port, limit=1 << 24)
         )
         self._up.set()
         self._loop.run_forever()
+        while asyncio.all_tasks(self._loop) - self._serving.keys():  # asyncio would lose what it is accepting
+            self._loop.run_until_complete(asyncio.sleep(0))
         server.close()
-        for task in (tasks := asyncio.all_tasks(self._loop)):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        for serving in self._serving:
+            serving.cancel()
+        self._loop.run_until_complete(asyncio.gather(*self._serving, return_exceptions=True))
+        for to in self._open:  # those whose task was cancelled before it could do so
+            to.transport.abort()
+        self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
+
+    def _accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        self._open[to_client] = None
+        serving = self._loop.create_task(self._serve(client, to_client))
+        self._serving[serving] = None
+        serving.add_done_callback(self._serving.pop)
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         try:
             broker, to_broker = await asyncio.open_connection("127.0.0.1", self._to, limit=1 << 24)
         except OSError:
-            to_client.transport.abort()
+            self._end(to_client)
             return
+        self._open[to_broker] = None
         replaced: dict[int, bytes] = {}
         halves = [
             asyncio.ensure_future(self._requests(client, to_client, to_broker, replaced)),
@@ -110,8 +124,12 @@ class KafkaProxy:
         # The end of either side is that of the other.
         for half in halves:
             half.cancel()
-        to_client.transport.abort()
-        to_broker.transport.abort()
+        self._end(to_client)
+        self._end(to_broker)
+
+    def _end(self, to: asyncio.StreamWriter) -> None:
+        del self._open[to]
+        to.transport.abort()
 
     async def _requests(
         self,
