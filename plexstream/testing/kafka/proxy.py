@@ -7,9 +7,9 @@ import contextlib
 import struct
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from plexstream.testing.kafka.broker import SETTINGS, LocalBroker
 from plexstream.testing.kafka.process.ports import free_port
@@ -67,7 +67,7 @@ class KafkaProxy:
         self.seen: list[tuple[Asked, Answer | None]] = []
         self._to = to
         self._open: dict[asyncio.StreamWriter, None] = {}
-        self._serving: dict[asyncio.Task[None], None] = {}  # or the collector would take them
+        self._tasks: dict[asyncio.Task[None], None] = {}  # of connections; or the collector would take them
         self._loop = asyncio.new_event_loop()
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kafka-proxy", daemon=True)
@@ -90,12 +90,12 @@ class KafkaProxy:
         )
         self._up.set()
         self._loop.run_forever()
-        while asyncio.all_tasks(self._loop) - self._serving.keys():  # asyncio would lose what it is accepting
+        while asyncio.all_tasks(self._loop) - self._tasks.keys():  # asyncio would lose what it is accepting
             self._loop.run_until_complete(asyncio.sleep(0))
         server.close()
-        for serving in self._serving:
-            serving.cancel()
-        self._loop.run_until_complete(asyncio.gather(*self._serving, return_exceptions=True))
+        for task in self._tasks:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
         for to in self._open:  # those whose task was cancelled before it could do so
             to.transport.abort()
         self._loop.run_until_complete(asyncio.sleep(0))
@@ -103,9 +103,13 @@ class KafkaProxy:
 
     def _accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         self._open[to_client] = None
-        serving = self._loop.create_task(self._serve(client, to_client))
-        self._serving[serving] = None
-        serving.add_done_callback(self._serving.pop)
+        self._begin(self._serve(client, to_client))
+
+    def _begin(self, what: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(what)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
+        return task
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         try:
@@ -116,8 +120,8 @@ class KafkaProxy:
         self._open[to_broker] = None
         replaced: dict[int, bytes] = {}
         halves = [
-            asyncio.ensure_future(self._requests(client, to_client, to_broker, replaced)),
-            asyncio.ensure_future(_answers(broker, to_client, replaced)),
+            self._begin(self._requests(client, to_client, to_broker, replaced)),
+            self._begin(_answers(broker, to_client, replaced)),
         ]
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
