@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.load import TALLY
-from bench.processes import ROOT, Node, free_port, measure
+from bench.processes import ROOT, Node, measure
 from bench.work import PARTITIONS
 from plexstream.inspection.kafka.admin import KafkaAdmin
 from plexstream.log.open import open_log
+from plexstream.testing import free_port
 
 APP = ROOT / "bench" / "apps.py"
 ACTORS = "/v1/actors/"

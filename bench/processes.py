@@ -165,16 +165,6 @@ def stored(folder: Path) -> int:
     return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def measure(module: str, *arguments: str, timeout: float = 300.0, ends: int = 0) -> dict[str, Any]:
     """Run `python -m bench.<module>` in a process of its own; returns the JSON it prints last.
 

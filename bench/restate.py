@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import venvs
-from bench.processes import ROOT, Child, free_port
+from bench.processes import ROOT, Child
 from bench.venvs import CACHE, Unavailable
+from plexstream.testing import free_port
 
 SERVER = ("@restatedev/restate-server@1.7.12", "@restatedev/restate-sdk@1.17.2")
 PYTHON = ("restate-sdk==1.3.0", "granian==2.8.7")

@@ -6,7 +6,6 @@ import argparse
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ try:
     import httpx
 
     from plexstream import Client
+    from plexstream.testing import free_port
 except ModuleNotFoundError as error:
     raise SystemExit(
         f"{error} for this python3: `. .venv/bin/activate`, where `pip install .` has installed plexstream"
@@ -119,7 +119,7 @@ def main(story: Story, description: str, ids: list[str]) -> int:
     parser.add_argument("--kafka", metavar="ADDRESS", help="use this broker instead of the embedded log")
     kafka = parser.parse_args().kafka
     folder = Path(tempfile.mkdtemp(prefix=f"{story.APP.parent.name}-"))
-    port = _free_port()
+    port = free_port()
     command = ["plexstream", "run" if kafka else "dev", str(story.APP), *story.OPTIONS]
     command += ["--port", str(port), "--data", str(folder / "node")]
     if kafka:
@@ -154,10 +154,3 @@ def _ready(node: subprocess.Popen[bytes], stage: Stage) -> bool:
     if node.poll() is not None:
         raise RuntimeError(f"the node has ended with exit code {node.returncode}")
     return stage.ready()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,5 +1,11 @@
 """A skipped Kafka test is a failed run: nobody reads the list of skips."""
 
+import gc
+import socket
+import sys
+import traceback
+import weakref
+
 import pytest
 from hypothesis import settings
 
@@ -9,6 +15,42 @@ settings.load_profile("plexstream")
 
 def pytest_configure(config):
     config.pluginmanager.register(Skipped(), "skipped-kafka-tests")
+
+
+class Connections:
+    """Where connections were made that are open yet: Python tells of one that is forgotten in the middle of
+    any later test, and not who made it."""
+
+    def __init__(self):
+        self._made = weakref.WeakKeyDictionary()
+        sys.addaudithook(self._heard)
+
+    def _heard(self, event, args):
+        if event == "socket.connect" and isinstance(args[0], socket.socket):
+            self._made[args[0]] = "".join(traceback.format_stack(limit=12)[:-1])
+
+    def take(self):
+        """Those that were made since this was called last, and are open."""
+        left = self._open()
+        if left:
+            gc.collect()  # an error that was caught may hold the frame that has one
+            left = self._open()
+        self._made.clear()
+        return left
+
+    def _open(self):
+        return [where for connection, where in self._made.items() if connection.fileno() >= 0]
+
+
+connections = Connections()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_connection_is_left_open():
+    yield
+    left = connections.take()
+    if left:
+        pytest.fail("\n".join(("these connections, made here, are open yet:", *left)), pytrace=False)
 
 
 class Skipped:

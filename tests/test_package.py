@@ -38,7 +38,7 @@ def test_exported_names():
 
 
 def test_exported_names_for_tests():
-    assert testing.__all__ == ["Cut", "LocalBroker", "LocalCluster", "TurnApi", "current"]
+    assert testing.__all__ == ["Cut", "LocalBroker", "LocalCluster", "TurnApi", "current", "free_port"]
     assert all(getattr(testing, name) is not None for name in testing.__all__)
 
 

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +15,8 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 import httpx
+
+from plexstream.testing import free_port
 
 APP = Path(__file__).with_name("actors.py")
 READERS = 8  # reports read at the same time: with more the client itself takes longer
@@ -31,7 +32,7 @@ class Node:
 
     def __init__(self, command: Sequence[str], data: Path, env: dict[str, str]) -> None:
         self.data = data
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._command = [*command, "--data", str(data), "--port", str(self.port)]
         self._env = {**os.environ, **env}
@@ -82,6 +83,11 @@ class Node:
         except subprocess.TimeoutExpired:
             self.kill()
 
+    def close(self) -> None:
+        """End it for good."""
+        self.kill()
+        self._http.close()
+
 
 class Topics(Protocol):
     """Where flights are published and alerts are read."""
@@ -108,14 +114,14 @@ class Cluster:
         try:
             self.start()
         except BaseException:
-            self._kill()
+            self._close()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._kill()
+        self._close()
 
     def start(self) -> None:
         for node in self.nodes:
@@ -176,9 +182,9 @@ class Cluster:
             shutil.rmtree(node.data / "state")
         self.start()
 
-    def _kill(self) -> None:
+    def _close(self) -> None:
         for node in self.nodes:
-            node.kill()
+            node.close()
 
 
 def embedded(data: Path) -> Cluster:
@@ -233,10 +239,4 @@ class _HttpTopics:
 
     def discard(self) -> None:
         """They go with the node's folder."""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        self._client.close()

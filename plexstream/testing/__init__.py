@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from plexstream.sdk.running.current import current
     from plexstream.testing.kafka.broker import LocalBroker
     from plexstream.testing.kafka.cluster import Cut, LocalCluster
+    from plexstream.testing.kafka.process.ports import free_port
 
-__all__ = ["Cut", "LocalBroker", "LocalCluster", "TurnApi", "current"]
+__all__ = ["Cut", "LocalBroker", "LocalCluster", "TurnApi", "current", "free_port"]
 
 _LAZY = {
     "Cut": "plexstream.testing.kafka.cluster",
@@ -22,6 +23,7 @@ _LAZY = {
     "LocalCluster": "plexstream.testing.kafka.cluster",
     "TurnApi": "plexstream.sdk.host.host",
     "current": "plexstream.sdk.running.current",
+    "free_port": "plexstream.testing.kafka.process.ports",
 }
 
 

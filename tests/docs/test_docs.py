@@ -19,7 +19,6 @@ import json
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import tomllib
@@ -29,6 +28,7 @@ from typing import NamedTuple
 
 import pytest
 
+from plexstream import testing
 from plexstream.edge.http.routes.metrics import CallMetrics
 from plexstream.model.errors import CALL_ERRORS
 from plexstream.model.topics.topics import COPARTITIONED, Topics
@@ -76,9 +76,7 @@ def write_files(page: Path, folder: Path) -> None:
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return testing.free_port()
 
 
 # Snippets
@@ -164,8 +162,8 @@ def test_tests_shown_in_the_documentation(argument, tmp_path, request):
         write_files(block.page, tmp_path)
         (tmp_path / f"test_{number}.py").write_text(block.text)
     (tmp_path / "conftest.py").write_text(
-        "import socket\nimport pytest\n\n@pytest.fixture\ndef free_port():\n    with socket.socket() as s:\n"
-        "        s.bind(('127.0.0.1', 0))\n        return s.getsockname()[1]\n"
+        "import pytest\nfrom plexstream import testing\n\n"
+        "@pytest.fixture\ndef free_port():\n    return testing.free_port()\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
