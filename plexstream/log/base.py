@@ -218,7 +218,13 @@ class Transaction(Protocol):
         """The position that was committed last under this id for `place`, by whichever owner; None: never.
 
         None, too, if it belongs to another life of the topic: positions outlive what they are positions in.
-        One that was stored without a life is taken.
+        One that was stored without a life is taken. What is returned was the last at some time after this
+        transaction was opened.
+
+        Raises:
+            ValueError: the transaction has no witness, and the log needs one.
+            Fenced: a newer transaction with the same id exists. Close this one.
+            LogError: the log cannot say. Open a new one.
         """
 
     def close(self) -> None: ...
@@ -232,10 +238,15 @@ class Log(Protocol):
 
     def appender(self) -> Appender: ...
 
-    def transaction(self, id: str, life: str = "") -> Transaction:
+    def transaction(self, id: str, life: str = "", witness: Place | None = None) -> Transaction:
         """Open the transaction `id`, fencing any older one. Blocks until that is done.
 
         Its positions are stored with `life`, the `topic_id` of the topic that they are in: see `position`.
+
+        Parameters:
+            witness: for `position`: a place in another topic, which is there and may be read. Kafka's word on
+                positions is taken only from who shows what was just stored for this place. Other logs need
+                none.
         """
 
     def create(self, topics: Iterable[TopicSpec]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plexstream.log.base import Log, TopicSpec
+from plexstream.log.base import Log, Place, TopicSpec
 from plexstream.log.kafka.appending import produce
 from plexstream.log.kafka.reading import consume
 from plexstream.log.open import open_log
@@ -52,6 +52,12 @@ def make_topic(log: Log) -> Callable[..., str]:
 def topic(make_topic: Callable[..., str]) -> str:
     """A topic with two partitions."""
     return make_topic(2)
+
+
+@pytest.fixture
+def witness(make_topic: Callable[..., str]) -> Place:
+    """The first partition of a topic that is there for nothing else."""
+    return make_topic(), 0
 
 
 @pytest.fixture(params=["compiled", "in Python"])

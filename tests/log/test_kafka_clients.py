@@ -113,9 +113,9 @@ def test_whatever_becomes_of_a_question_its_client_comes_back():
 SHORT = {
     "log/kafka/brokers/admin.py": 2,  # of clients that one thread has
     "log/kafka/log.py": 2,  # the same
-    "log/kafka/brokers/views.py": 1,  # under a lock that is waited for as long as the answer may take
+    # Under a lock that is waited for as long as the answer may take; of a client that one thread has.
+    "log/kafka/brokers/views.py": 2,
     "log/kafka/reading/reader.py": 2,  # of a consumer that its worker polls: for half a second
-    "node/worker/membership.py": 1,  # on the only thread that has the consumer
     "inspection/kafka/admin.py": 2,  # for commands: one thread
     "testing/pytest_plugin.py": 1,
 }

@@ -290,7 +290,7 @@ def test_a_log_takes_a_producer_for_unknown_after_seconds_though_brokers_remembe
 @pytest.mark.parametrize("partition", [0, None])
 @pytest.mark.parametrize("answer", [Answer(KafkaError.NOT_ENOUGH_REPLICAS, after=1.5), Answer(0, -1)])
 def test_no_transaction_is_committed_that_lacks_a_record(
-    log, proxy, direct, topic, partition, answer, handing_over
+    log, proxy, direct, topic, witness, partition, answer, handing_over
 ):
     transaction = log.transaction(f"{topic}-relay")
     proxy.rule = Once(topic, answer)
@@ -299,7 +299,7 @@ def test_no_transaction_is_committed_that_lacks_a_record(
         transaction.commit(records, {(topic, 1): 20})
     transaction.close()
     # Whoever comes next finds nothing of it, position and records.
-    again = log.transaction(f"{topic}-relay")
+    again = log.transaction(f"{topic}-relay", witness=witness)
     assert again.position((topic, 1)) is None
     again.commit(records, {(topic, 1): 20})
     assert again.position((topic, 1)) == 20

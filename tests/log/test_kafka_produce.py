@@ -33,9 +33,11 @@ def test_a_group_is_in_its_order_and_its_last_record_tells(log, topic, handing_o
     appender.close()
 
 
-def test_a_transaction_has_all_its_records_in_the_order_of_each_partition(log, make_topic, handing_over):
+def test_a_transaction_has_all_its_records_in_the_order_of_each_partition(
+    log, make_topic, witness, handing_over
+):
     topics = [make_topic(3), make_topic(1)]
-    transaction = log.transaction(f"{topics[0]}-relay")
+    transaction = log.transaction(f"{topics[0]}-relay", witness=witness)
     keys = ("kéy1", b"\x00\xff", "", "key2", b"")
     records = [
         (topics[number % 2], (None, 0)[number % 2], keys[number % 5], b"%d" % number) for number in range(600)

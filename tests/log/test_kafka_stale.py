@@ -72,13 +72,13 @@ def epoch(broker, topic):
         return -1
 
 
-def test_after_a_pause_every_client_goes_on(broker, log, topic):
+def test_after_a_pause_every_client_goes_on(broker, log, topic, witness):
     place = (topic, 0)
     assert fill(log, place, b"1") == 0
     appender, reader = log.appender(), log.reader()
     reader.assign(place, 0)
     assert [r.value for r in take(reader, 1)] == [b"1"]
-    transaction = log.transaction(f"{topic}-relay")
+    transaction = log.transaction(f"{topic}-relay", witness=witness)
     transaction.commit([(topic, 1, b"k", b"v")], {place: 1})
     assert log.range(place) == (0, 1)
     new_epoch(broker, log, topic)

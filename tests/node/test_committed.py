@@ -26,7 +26,7 @@ class LateLog(MemoryLog):
         self.answers.set()
         self.dead = False
 
-    def transaction(self, id, life=""):
+    def transaction(self, id, life="", witness=None):
         return LateTransaction(self, id, self.begin_now(id), life)
 
 

@@ -11,6 +11,7 @@ from plexstream.log.memory.memory import MemoryLog, MemoryTransaction
 from plexstream.model.errors import Fenced, LogUnavailable, Refused
 from plexstream.model.journal.journal import Claim, Out, OutKind, Turn
 from plexstream.model.topics.topics import Topics
+from plexstream.node.lanes.channel import Channel
 from plexstream.node.lanes.lanes import Lane
 from plexstream.node.lanes.records.encode import journal_items
 from plexstream.node.setup import topology
@@ -29,7 +30,7 @@ class Log(MemoryLog):
         self.before = lambda id, records: None
         self.sizes: list[int] = []
 
-    def transaction(self, id, life=""):
+    def transaction(self, id, life="", witness=None):
         return Watched(self, id, self.begin_now(id), life)
 
 
@@ -261,6 +262,22 @@ def test_a_claim_fences(log, when):
     assert lane.fenced
     assert not lane.work()
     assert len(values(log, "t.snapshot")) == before
+
+
+def test_only_a_claim_ends_a_channel_that_is_fenced_before_its_position_is_read(log):
+    channel = Channel(log, (T.journal, 0), "t.lane.0", (T.control, 0))
+    channel.open()
+    log.begin_now("t.lane.0")
+    with pytest.raises(LogUnavailable, match="nobody has claimed"):
+        channel.position((T.journal, 0))
+    assert not channel.is_open
+    channel.open()
+    assert channel.position((T.journal, 0)) is None
+    log.begin_now("t.lane.0")
+    log.append_now((T.journal, 0), journal_items([Claim("t", "other", 0, {})]))
+    with pytest.raises(Fenced, match="has a claim beyond"):
+        channel.position((T.journal, 0))
+    assert not channel.is_open
 
 
 def test_positions_of_a_version_that_had_one_way_count(log):

@@ -23,7 +23,7 @@ class Log(MemoryLog):
 
     away = False
 
-    def transaction(self, id, life=""):
+    def transaction(self, id, life="", witness=None):
         return Away(self, id, self.begin_now(id), life)
 
 

@@ -47,7 +47,7 @@ from plexstream.processor.waiting.invocation.machine import State
 from plexstream.store.memory import MemoryStore
 from plexstream.testing.simulation.network import log as simulated_log
 from plexstream.testing.simulation.network import network
-from plexstream.testing.simulation.network.log import SimTransaction
+from plexstream.testing.simulation.network.log import SimLog, SimTransaction
 from plexstream.testing.simulation.network.network import SimProducer
 
 
@@ -277,6 +277,11 @@ def negative_offsets_are_numbers(patch):
 
 def leaders_of_before_believed(patch):
     patch.setattr(simulated_log, "believed", lambda place, found, contradicted: found)
+
+
+def positions_without_a_proof(patch):
+    transaction = SimLog.transaction
+    patch.setattr(SimLog, "transaction", lambda self, id, life="", witness=None: transaction(self, id, life))
 
 
 def trimmed_before_the_commit(patch):

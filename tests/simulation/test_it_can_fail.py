@@ -28,6 +28,7 @@ KNOWN = {
     mutations.numbers_given_to_two_invocations: 14,
     mutations.other_histories_taken: 48,
     mutations.other_lives_taken: 48,
+    mutations.positions_without_a_proof: 18,
     mutations.reads_without_proof: 247,
     mutations.repetitions_overwrite_what_is_kept: 275,
     mutations.revive_forgets_answers_with_timeouts: 50,
@@ -61,6 +62,11 @@ FOCUS = {
     mutations.leaders_of_before_believed: {
         "astray": 0.5, "crash": 0.03, "partitions": 1, "no_offset": 0.0, "answer": 0.0, "mix": 0.0,
         "steps": 780,
+    },
+    mutations.positions_without_a_proof: {
+        "misled": 0.9, "commit": 0.7, "crash": 0.0, "reassign": 0.0, "pause": 0.0, "partitions": 1,
+        "stuck": 0.0, "away": 0.0, "steps": 780, "clients": 3, "bad": 0.1, "answer": 0.0, "window": 300,
+        "kept": 500,
     },
     mutations.questions_asked_once_only: {"answer": 0.6, "commit": 0.0},
     mutations.reads_without_proof: _ZOMBIES,

@@ -78,7 +78,7 @@ class EmbeddedTransaction:
         self._storage.commit(self._id, self._epoch, records, positions, self._life)
 
     def position(self, place: Place) -> int | None:
-        return self._storage.position(self._id, place, self._life)
+        return self._storage.position(self._id, self._epoch, place, self._life)
 
     def close(self) -> None:
         """Nothing is open between two commits, so there is nothing to abort."""

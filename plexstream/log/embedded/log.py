@@ -40,7 +40,7 @@ class EmbeddedLog:
     def appender(self) -> EmbeddedAppender:
         return EmbeddedAppender(self.storage, self._committer, self.janitor)
 
-    def transaction(self, id: str, life: str = "") -> EmbeddedTransaction:
+    def transaction(self, id: str, life: str = "", witness: Place | None = None) -> EmbeddedTransaction:
         return EmbeddedTransaction(self.storage, id, life)
 
     def create(self, topics: Iterable[TopicSpec]) -> list[str]:

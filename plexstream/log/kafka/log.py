@@ -82,9 +82,9 @@ class KafkaLog:
         self._check_open()
         return PacedAppender(KafkaAppender(self), self.limit)
 
-    def transaction(self, id: str, life: str = "") -> KafkaTransaction:
+    def transaction(self, id: str, life: str = "", witness: Place | None = None) -> KafkaTransaction:
         self._check_open()
-        return KafkaTransaction(self, id, life)
+        return KafkaTransaction(self, id, life, witness)
 
     def create(self, topics: Iterable[TopicSpec]) -> list[str]:
         wanted = {spec.name: spec for spec in topics}
@@ -190,10 +190,13 @@ class KafkaLog:
         self.check_place(place)
         return limit
 
-    def ends(self, places: Iterable[Place]) -> dict[Place, int]:
+    def ends(self, places: Iterable[Place], timeout: float | None = None) -> dict[Place, int]:
         """Where partitions end, by the word of those that answer as their leaders; of others nothing.
 
         One that is cut off may name an end as it once was: this proves only that there is something.
+
+        Parameters:
+            timeout: seconds until it is given up; by default as for every question.
 
         Raises:
             LogUnavailable: nobody answered in time.
@@ -213,7 +216,7 @@ class KafkaLog:
             answers = {place: f.result().offset for place, f in futures.items() if place not in failed}
             return {(p.topic, p.partition): known_offset(end, "the end") for p, end in answers.items()}
 
-        return self._admin.ask("asking for ends", question)
+        return self._admin.ask("asking for ends", question, timeout=timeout)
 
     def limit_of_topic(self, topic: str) -> int:
         """The same for a topic. Raises LogError as `limit` does."""

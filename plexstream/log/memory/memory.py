@@ -82,7 +82,7 @@ class MemoryLog:
     def appender(self) -> MemoryAppender:
         return MemoryAppender(self)
 
-    def transaction(self, id: str, life: str = "") -> MemoryTransaction:
+    def transaction(self, id: str, life: str = "", witness: Place | None = None) -> MemoryTransaction:
         return MemoryTransaction(self, id, self.begin_now(id), life)
 
     def create(self, topics: Iterable[TopicSpec]) -> list[str]:
@@ -210,9 +210,15 @@ class MemoryLog:
                 stored.update((place, (position, life)) for place, position in positions.items())
             self.changed.tell_all()
 
-    def position_now(self, id: str, place: Place, life: str = "") -> int | None:
-        """The position committed last under `id` for `place`; see `Transaction.position`."""
+    def position_now(self, id: str, place: Place, life: str = "", epoch: int | None = None) -> int | None:
+        """The position committed last under `id` for `place`; see `Transaction.position`.
+
+        Raises:
+            Fenced: if `epoch` is given, and is not the newest of `id`.
+        """
         with self.changed:
+            if epoch is not None:
+                self._check_epoch(id, epoch)
             return of_this_life(self._positions.get(id, {}).get(place), life)
 
     def fetch(self, place: Place, offset: int, limit: int, committed: bool) -> tuple[list[Record], int]:
@@ -317,7 +323,7 @@ class MemoryTransaction:
             log.end_now(self._id, self._epoch, positions, self._life)
 
     def position(self, place: Place) -> int | None:
-        return self._log.position_now(self._id, place, self._life)
+        return self._log.position_now(self._id, place, self._life, self._epoch)
 
     def close(self) -> None:
         """Nothing is open between two commits, so there is nothing to abort."""

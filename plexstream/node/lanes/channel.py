@@ -24,6 +24,7 @@ class Channel:
     Parameters:
         journal: whose claims say who owns the partition.
         id: the transactional id.
+        witness: by which the log's word on positions is proven, see `Log.transaction`.
 
     Attributes:
         life: of the journal: positions in another one are none.
@@ -31,9 +32,10 @@ class Channel:
         opened: how often it was opened: what was read from it before is out of date then.
     """
 
-    def __init__(self, log: Log, journal: Place, id: str) -> None:
+    def __init__(self, log: Log, journal: Place, id: str, witness: Place) -> None:
         self._log = log
         self._journal = journal
+        self._witness = witness
         self.id = id
         self.life = ""
         self._transaction: Transaction | None = None
@@ -53,7 +55,10 @@ class Channel:
         """
         if self._claimed():
             raise self._gone()  # without fencing the owner
-        transaction = self._log.transaction(self.id, self.life)
+        try:
+            transaction = self._log.transaction(self.id, self.life, self._witness)
+        except Fenced as error:
+            raise self._ended(error) from error
         try:
             if self._claimed():
                 raise self._gone()
@@ -64,10 +69,18 @@ class Channel:
         self.opened += 1
 
     def position(self, place: Place) -> int | None:
-        """The position committed last under this id. Raises LogError."""
+        """The position committed last under this id.
+
+        Raises:
+            Fenced: somebody has claimed the partition.
+            LogError: the log cannot say.
+        """
         assert self._transaction is not None
         try:
             return self._transaction.position(place)
+        except Fenced as error:
+            self.close()
+            raise self._ended(error) from error
         except LogError:
             self.close()
             raise
@@ -85,12 +98,7 @@ class Channel:
             self._transaction.commit(records, positions)
         except Fenced as error:
             self.close()
-            if self._claimed():
-                raise self._gone() from error
-            raise LogUnavailable(
-                f"the transaction {self.id!r} was ended, and nobody has claimed {self._journal}: it took too "
-                f"long, or another one was opened: {error}"
-            ) from error
+            raise self._ended(error) from error
         except LogError:
             self.close()
             raise
@@ -99,6 +107,15 @@ class Channel:
         if self._transaction is not None:
             transaction, self._transaction = self._transaction, None
             transaction.close()
+
+    def _ended(self, error: Fenced) -> LogError:
+        """What it means that the log has ended the transaction. Raises LogError where that cannot be told."""
+        if self._claimed():
+            return self._gone()
+        return LogUnavailable(
+            f"the transaction {self.id!r} was ended, and nobody has claimed {self._journal}: it took too "
+            f"long, or another one was opened: {error}"
+        )
 
     def _gone(self) -> Fenced:
         return Fenced(f"{self._journal[0]}[{self._journal[1]}] has a claim beyond offset {self.known - 1}")

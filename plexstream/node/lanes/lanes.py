@@ -46,10 +46,11 @@ class Lane:
         self.partition = partition
         journal = topics.journal, partition
         id = f"{topics.prefix}lane.{partition}"
+        witness = topics.control, 0
         self.done: deque[Saved] = deque()
-        self.keeping = Keeping(Channel(log, journal, id), log, topics, partition, self.done)
+        self.keeping = Keeping(Channel(log, journal, id, witness), log, topics, partition, self.done)
         self.outputs = Outputs(
-            Channel(log, journal, f"{id}.out"), log, topics, partition, self.done, self.keeping
+            Channel(log, journal, f"{id}.out", witness), log, topics, partition, self.done, self.keeping
         )
         self.ways: tuple[Keeping, Outputs] = self.keeping, self.outputs
         self.wakes = {way: threading.Event() for way in self.ways}

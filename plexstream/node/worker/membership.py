@@ -15,7 +15,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from plexstream.log.kafka.brokers.views import AGAIN_S, Views
+from plexstream.log.kafka.brokers.views import AGAIN_S, COORDINATORS, Views
 from plexstream.log.kafka.common.errors import Kind, kind_of
 from plexstream.log.kafka.common.outage import Outage
 from plexstream.log.kafka.common.settings import client_settings
@@ -29,7 +29,6 @@ HEARTBEAT_MS = 500
 LOOK_S = 2.0
 """How often it looks whether it hears of the cluster, and so of its group's coordinator, from a broker that
 is cut off: that one would take it for a member for ever."""
-_COORDINATORS = "__consumer_offsets"
 _ASTRAY = "it heard of the cluster from a broker that most others do not take for a leader"
 HANDOVER_S = 5.0
 """How long a rebalance waits for partitions to be let go in good order; below the session time."""
@@ -139,15 +138,7 @@ class Membership:
 
     def _in_doubt(self, consumer: Consumer) -> bool:
         """Whether it hears of the cluster what most brokers do not say."""
-        for topic in (_COORDINATORS, self._mailbox):
-            try:
-                own = consumer.list_topics(topic, 0.5)
-            except KafkaException:  # it knows that it knows nothing
-                return False
-            there = own.topics.get(topic)
-            if there is not None and self._views.contradict(own, topic, there.partitions):
-                return True
-        return False
+        return any(self._views.doubtful(consumer, topic) for topic in (COORDINATORS, self._mailbox))
 
     def _change(self, have: frozenset[int], known: bool = True) -> None:
         self._have = have

@@ -183,9 +183,7 @@ class Storage:
         """Write records and positions in one frame, synced."""
         with self.changed:
             self.check_usable()
-            newest = self._now.epochs[id]
-            if newest != epoch:
-                raise Fenced(f"transaction {id!r} has a newer owner (epoch {newest}, not {epoch})")
+            self._check_epoch(id, epoch)
             records = list(records)
             groups = by_place(records, self.partitions)
             now = time.time_ns() // 1_000_000
@@ -212,10 +210,11 @@ class Storage:
             self.changed.tell(groups)
         self.sync()
 
-    def position(self, id: str, place: Place, life: str) -> int | None:
+    def position(self, id: str, epoch: int, place: Place, life: str) -> int | None:
         """The position committed last under `id` for `place`; see `Transaction.position`."""
         with self.changed:
             self._check_open()
+            self._check_epoch(id, epoch)
             return of_this_life(self._now.positions.get((id, *place)), life)
 
     def fetch(self, place: Place, offset: int, limit: int, committed: bool) -> tuple[list[Record], int]:
@@ -286,6 +285,11 @@ class Storage:
 
     def __str__(self) -> str:
         return f"embedded log {self.path}"
+
+    def _check_epoch(self, id: str, epoch: int) -> None:
+        newest = self._now.epochs[id]
+        if newest != epoch:
+            raise Fenced(f"transaction {id!r} has a newer owner (epoch {newest}, not {epoch})")
 
     def _check_open(self) -> None:
         if self._closed:

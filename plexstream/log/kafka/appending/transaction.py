@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -9,25 +10,25 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from plexstream.log.base import Place
+from plexstream.log.kafka.appending.positions import Positions
 from plexstream.log.kafka.appending.produce import fates
 from plexstream.log.kafka.brokers.cluster import Cluster
-from plexstream.log.kafka.common.errors import REFUSED_RECORD, REFUSED_TOPIC, behind, log_error, passes
+from plexstream.log.kafka.common.errors import REFUSED_RECORD, REFUSED_TOPIC, behind, log_error
 from plexstream.log.kafka.common.outage import Outage
-from plexstream.log.kafka.common.settings import READER, TRANSACTION, client_settings, connect
+from plexstream.log.kafka.common.settings import TRANSACTION, client_settings, connect
 from plexstream.log.limits.limits import check_records
 from plexstream.log.memory.local import TxnRecord, of_this_life
-from plexstream.model.errors import Fenced, LogError, Refused
+from plexstream.model.errors import Fenced, LogError, LogUnavailable, Refused
 from plexstream.model.process.threads import passing
 
 TIMEOUT_S = 15.0
 """Of every call. Beyond `transaction.timeout.ms`: by then an older owner's open transaction has ended."""
 
-ATTEMPT_S = 4.0
 RETRY_S = 0.1
-"""A question that may be repeated is, within its time limit."""
+"""When a position is proven and asked for again, that was no proven one."""
 
 GIVE_UP_S = 20.0
 """When a call that ignores its time limit is given up."""
@@ -41,7 +42,7 @@ class KafkaTransaction:
     Kafka keeps the offsets of a group for a topic that was deleted for a while: their metadata is the life.
     """
 
-    def __init__(self, log: Cluster, id: str, life: str) -> None:
+    def __init__(self, log: Cluster, id: str, life: str, witness: Place | None = None) -> None:
         self._log = log
         self._id = id
         self._life = life
@@ -50,20 +51,18 @@ class KafkaTransaction:
         self._outage = Outage(f"Kafka at {log.bootstrap}, transaction {id}")
         self._fates = fates(log.settings)
         own = TRANSACTION | {"transactional.id": id} | self._fates.settings
-        # A coordinator that is cut off would give positions as they once were.
-        sound = log.views.sound
         producer = connect(
-            Producer, client_settings(sound, own, log.settings, "producer", self._outage.error)
+            Producer, client_settings(log.views.sound, own, log.settings, "producer", self._outage.error)
         )
         self._fates.attach(producer)
         self._producer: Producer | None = producer
-        # Never subscribes: it stands for the group whose offsets are the positions. That it reads committed
-        # makes the broker wait with its answer while a transaction with offsets of the group is open.
-        group = READER | {"group.id": id, "isolation.level": "read_committed"}
-        self._group = connect(
-            Consumer, client_settings(sound, group, log.settings, "consumer", self._outage.error)
-        )
-        self._call("opening", lambda: producer.init_transactions(TIMEOUT_S))
+        self._token = ""  # what the group's coordinator must show, "" where nothing was committed for that
+        self._positions = Positions(log, id, witness, self._outage)
+        try:
+            self._call("opening", lambda: producer.init_transactions(TIMEOUT_S))
+        except LogError:
+            self._positions.close()
+            raise
 
     def commit(self, records: Iterable[TxnRecord], positions: Mapping[Place, int]) -> None:
         producer = self._usable()
@@ -79,14 +78,15 @@ class KafkaTransaction:
             TopicPartition(topic, number, offset, self._life) for (topic, number), offset in positions.items()
         ]
 
+        if offsets:
+            self._token = ""  # it would prove nothing that comes now
+
         def run() -> None:
             producer.begin_transaction()
             self._fates.clear()
             self._fates.send(records)
             if offsets:
-                producer.send_offsets_to_transaction(
-                    offsets, self._group.consumer_group_metadata(), TIMEOUT_S
-                )
+                producer.send_offsets_to_transaction(offsets, self._positions.metadata, TIMEOUT_S)
             # The first batches of a partition are not guarded by sequence numbers (see `PacedAppender`): one
             # may be lost, and taken for delivered as a later one was. Nothing is committed before all are.
             producer.flush(TIMEOUT_S)
@@ -125,30 +125,51 @@ class KafkaTransaction:
             raise Refused(str(failed), records=found, topics=topics, exact=False) from failed
 
     def position(self, place: Place) -> int | None:
+        """See `Transaction.position`.
+
+        Raises:
+            ValueError: the transaction has no witness.
+            Fenced: a newer transaction with the same id exists.
+            LogUnavailable: no coordinator could be found that knows what was committed last.
+            LogError: whatever else went wrong.
+        """
+        witness = self._positions.witness_of(place)
         self._usable()
-        topic, partition = place
-        doing = f"reading the position of {self._id!r} in {topic}[{partition}]"
         deadline = time.monotonic() + TIMEOUT_S
         while True:
-            try:
-                (found,) = self._group.committed([TopicPartition(topic, partition)], ATTEMPT_S)
-                error = found.error
-            except KafkaException as failed:
-                error = failed.args[0]
-            if error is None:
-                break
-            # Such as NOT_COORDINATOR: librdkafka looks for the new one meanwhile, and does not ask it.
-            if not passes(error) or time.monotonic() >= deadline:
-                raise log_error(error, self._log.bootstrap, doing)
+            self._token = self._token or self._prove(witness)
+            proven, stored = self._positions.ask(place, self._token, deadline)
+            if proven:
+                return of_this_life(stored, self._life)
+            # Or a newer owner's stands there: then the next one is refused.
+            self._token = ""
+            if time.monotonic() >= deadline:
+                raise LogUnavailable(
+                    f"Kafka at {self._log.bootstrap}: the coordinator of group {self._id!r} that answers "
+                    "does not know what was just committed: is it cut off from the other brokers? Its word "
+                    "on positions is not taken; mend the network between the brokers, and open it again"
+                )
             time.sleep(RETRY_S)
-        stored = (found.offset, found.metadata or "") if found.offset >= 0 else None
-        return of_this_life(stored, self._life)
+            self._positions.renew()
+
+    def _prove(self, witness: Place) -> str:
+        """Commit a token that the group's coordinator must show. Raises as `commit` does."""
+        producer, token = self._usable(), secrets.token_hex(8)
+        mark = self._positions.mark(witness, token)
+
+        def run() -> None:
+            producer.begin_transaction()
+            producer.send_offsets_to_transaction([mark], self._positions.metadata, TIMEOUT_S)
+            producer.commit_transaction(TIMEOUT_S)
+
+        self._call("reading the positions of", run)
+        return token
 
     def close(self) -> None:
         if not self._closed:
             self._closed = True
             self._producer = None
-            self._group.close()
+            self._positions.close()
 
     def _usable(self) -> Producer:
         if self._failed is not None:

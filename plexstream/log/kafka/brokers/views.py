@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient, BrokerMetadata, ClusterMetadata, ConfigResource
 
 from plexstream.log.kafka.common.settings import client_settings, connect
@@ -30,6 +30,10 @@ LOOK_S = 1.0
 AGAIN_S = 0.5
 """When a client that was told other leaders looks again: brokers hear of a new leader one after the other."""
 
+COORDINATORS = "__consumer_offsets"
+"""Who leads a partition of this topic coordinates the groups that are kept in it."""
+
+_ASK_S = 0.5
 _SOUND_S = 10.0
 _MAX_ASKED = 5
 _MAX_PINS = 16
@@ -86,6 +90,15 @@ class Views:
         if any(leader != mine[number] for number, leader in most.items()):
             return True
         return False if len(most) == len(mine) else None
+
+    def doubtful(self, client: Consumer, topic: str) -> bool:
+        """Whether most brokers name other leaders of a topic than `client` hears of. Blocks up to 1.5 s."""
+        try:
+            own = client.list_topics(topic, _ASK_S)
+        except KafkaException:  # it knows that it knows nothing
+            return False
+        there = own.topics.get(topic)
+        return there is not None and self.contradict(own, topic, there.partitions) is True
 
     def close(self) -> None:
         """Let go of the clients."""

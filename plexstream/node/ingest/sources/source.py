@@ -138,7 +138,7 @@ def begin(log: Log, control: Control, place: Place, life: str) -> Begun | Refuse
         return Refused(_refusal(place, short))
     position_life = numbered(life, short)
     id = transaction_id(control.topics.prefix, place)
-    transaction = log.transaction(id, position_life)
+    transaction = log.transaction(id, position_life, (control.topics.control, 0))
     try:
         position = transaction.position(place)
         _, end = log.range(place)

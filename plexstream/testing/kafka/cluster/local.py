@@ -176,9 +176,9 @@ class LocalCluster:
         """
         self._started().cut(number, whom)
 
-    def mend(self) -> None:
-        """Undo every cut."""
-        self._started().mend()
+    def mend(self, *numbers: int) -> None:
+        """Undo every cut, or those of the brokers with these numbers."""
+        self._started().mend(*numbers)
 
     def roll(self, timeout: float = 90.0) -> None:
         """Restart every broker in order, one after the other, each when all replicas are in sync again.

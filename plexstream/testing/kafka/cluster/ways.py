@@ -30,9 +30,10 @@ class Ways:
         self._cuts[number] = whom
         self._now()
 
-    def mend(self) -> None:
-        """Undo every cut."""
-        self._cuts.clear()
+    def mend(self, *numbers: int) -> None:
+        """Undo every cut, or those of some brokers."""
+        for number in numbers or tuple(self._cuts):
+            self._cuts.pop(number, None)
         self._now()
 
     def among_peers(self, number: int) -> bool:

@@ -10,6 +10,7 @@ from plexstream.testing.protocol.rules.journal import Entry, Journal, in_order, 
 RULES = {
     "fencing": "a newer transaction fences the older ones",
     "position": "a commit carries the relay's position, which is read back when a transaction is opened",
+    "proof": "a position is taken only from who knows what was committed last, and not from who knew before",
     "gap": "what stands between one's own records is read before anything leaves",
     "debts": "a new owner commits again what may not be committed",
 }
@@ -32,11 +33,12 @@ class Owner(NamedTuple):
 
 
 class World(NamedTuple):
-    """`output` is what readers of committed records see; `position` stands with it."""
+    """`output` is what readers of committed records see; `position` stands with it; `before`, what it was."""
 
     journal: Journal = ()
     output: tuple[int, ...] = ()
     position: int = 0
+    before: int = 0
     epoch: int = 0
     owners: tuple[Owner, Owner] = (Owner(), Owner())
     claims: int = 0
@@ -92,6 +94,9 @@ class Outputs:
                 position = 0 if self.without == "position" else w.position
                 new = o._replace(epoch=w.epoch + 1, position=position)
                 yield "opens a transaction", put(new, w._replace(epoch=w.epoch + 1))
+                if self.without == "proof":
+                    misled = new._replace(position=w.before)
+                    yield "opens a transaction, and is misled", put(misled, w._replace(epoch=w.epoch + 1))
             return
         if o.epoch != w.epoch and self.without != "fencing":
             yield "is fenced there", put(Owner(net=o.net), w)
@@ -100,6 +105,8 @@ class Outputs:
         new_ones = tuple(offset for offset in some if offset >= o.position)
         end = some[-1] + 1
         committed = w._replace(output=w.output + new_ones, position=max(w.position, end))
+        if self.without == "proof":  # else nobody asks for it
+            committed = committed._replace(before=w.position)
         yield f"commits {some}", put(o._replace(queue=(), position=max(o.position, end)), committed)
         unsure = o._replace(epoch=-1)
         yield f"commits {some} and does not know", put(unsure, committed)

@@ -39,12 +39,18 @@ class SimReader(LocalReader):
 
 
 class SimTransaction:
-    """A `Transaction` whose commits may end with an unknown outcome."""
+    """A `Transaction` whose commits may end with an unknown outcome.
 
-    def __init__(self, network: Network, id: str, life: str) -> None:
+    Parameters:
+        proves: whether it takes the word only of a coordinator that knows the last commit: another one tells
+            what was so when it was asked before.
+    """
+
+    def __init__(self, network: Network, id: str, life: str, proves: bool) -> None:
         self._network = network
         self._id = id
         self._life = life
+        self._proves = proves
         self._failed = False
         self._epoch = network.log.begin_now(id)
 
@@ -74,8 +80,17 @@ class SimTransaction:
         self._failed = False
 
     def position(self, place: Place) -> int | None:
-        self._network.check_up()
-        return self._network.log.position_now(self._id, place, self._life)
+        network = self._network
+        network.check_up()
+        asked = self._id, place, self._life
+        found = network.log.position_now(*asked, self._epoch)
+        before, network.positions[asked] = network.positions.get(asked), found
+        if network.misled.random() < network.odds_misled:
+            if self._proves:
+                raise LogUnavailable("a coordinator answers that does not know what was just committed")
+            network.note(f"{self._id} hears of an earlier position in {place}: {before}, not {found}")
+            return before
+        return found
 
     def close(self) -> None:
         """What is open is aborted by the next owner, or by the broker's time limit."""
@@ -93,9 +108,9 @@ class SimLog:
     def appender(self) -> Appender:
         return SimProducer(self.network, "somebody").paced()
 
-    def transaction(self, id: str, life: str = "") -> SimTransaction:
+    def transaction(self, id: str, life: str = "", witness: Place | None = None) -> SimTransaction:
         self.network.check_up()
-        return SimTransaction(self.network, id, life)
+        return SimTransaction(self.network, id, life, proves=witness is not None)
 
     def create(self, topics: Iterable[TopicSpec]) -> list[str]:
         return self.network.log.create(topics)

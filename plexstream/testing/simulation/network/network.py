@@ -91,6 +91,9 @@ class Network:
         self.odds_late_answer = 0.0
         self.odds_astray = 0.0  # that a question for a range is answered by who led before
         self.astray = Random(0)
+        self.odds_misled = 0.0  # that a question for a position is answered by who coordinated before
+        self.misled = Random(0)
+        self.positions: dict[tuple[str, Place, str], int | None] = {}  # as they were when they were asked for
         self.odds_again = 0.0  # that a journal gets something twice, or refuses it and takes the next
         self.again = Random(0)
         self.again_at = ""  # the topic where that happens

@@ -55,6 +55,7 @@ class Plan(NamedTuple):
     plain: int = 0  # messages that a caller sends at once to actors that stay in memory; 0: none does
     no_offset: float = 0.0  # of a question that is answered with -1001
     astray: float = 0.0  # of a question for a range that is answered by who led before
+    misled: float = 0.0  # of a question for a position that is answered by who coordinated before
     away: float = 0.0  # of a partition that loses its leader, or has one again
     burst: float = 0.0  # of several crashes of one process, one after the other
     stop: float = 0.0  # of an orderly restart
@@ -130,6 +131,7 @@ class Drawn(NamedTuple):
     random: Random
     lives: Random
     astray: Random
+    misled: Random
     again: Random
 
 
@@ -155,10 +157,12 @@ def draw(seed: int, steps: int, change: dict[str, Any]) -> Drawn:
     astray = Random(f"astray {seed}")
     # In every fifth seed, and none of those that are known to find broken rules.
     drawn["astray"] = astray.choice((0.1, 0.3)) if seed % 10 in (2, 6) else 0.0
+    misled = Random(f"misled {seed}")
+    drawn["misled"] = misled.choice((0.1, 0.3)) if seed % 10 in (2, 8) else 0.0
     again = Random(f"again {seed}")
     drawn["again"] = again.choice((0.05, 0.3)) if seed % 10 in (3, 7) else 0.0
     drawn["fed"] = Random(f"fed {seed}").choice((0.0, 0.0, 0.0, 0.1))
     found = plan(random, steps)._replace(**{**drawn, **change})
     if found.plain:
         found = found._replace(settings=found.settings._replace(max_in_flight=500, max_waiting=100))
-    return Drawn(found, random, lives, astray, again)
+    return Drawn(found, random, lives, astray, misled, again)

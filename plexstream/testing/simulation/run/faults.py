@@ -168,7 +168,7 @@ class Faults:
         network.away.clear()
         network.stuck.clear()
         flying.WINDOW = relay.KEPT = 1 << 20  # probes of deadlocks would pile up for ever
-        network.odds_astray = 0.0
+        network.odds_astray = network.odds_misled = 0.0
         network.odds_no_offset = network.odds_commit = network.odds_unknown_offset = network.odds_answer = 0.0
         for process in self._world.processes:
             process.disk.fill(False)

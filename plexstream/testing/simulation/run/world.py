@@ -63,6 +63,7 @@ class World:
         network.odds_no_offset = p.no_offset
         network.odds_answer = p.answer
         network.odds_astray, network.astray = p.astray, drawn.astray
+        network.odds_misled, network.misled = p.misled, drawn.misled
         network.odds_again, network.again = p.again, drawn.again
         network.again_at = self.topics.journal
         network.apart = Random(f"answers {seed}")
