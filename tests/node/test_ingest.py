@@ -85,7 +85,8 @@ class Site:
         """Wait until a position is stored."""
 
         def is_stored():
-            transaction = self.log.transaction(f"{self.topics.prefix}ingest.{place[0]}.{place[1]}")
+            id = f"{self.topics.prefix}ingest.{place[0]}.{place[1]}"
+            transaction = self.log.transaction(id, witness=(self.topics.control, 0))
             try:
                 return transaction.position(place) == position
             finally:
