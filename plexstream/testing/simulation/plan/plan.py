@@ -158,7 +158,7 @@ def draw(seed: int, steps: int, change: dict[str, Any]) -> Drawn:
     # In every fifth seed, and none of those that are known to find broken rules.
     drawn["astray"] = astray.choice((0.1, 0.3)) if seed % 10 in (2, 6) else 0.0
     misled = Random(f"misled {seed}")
-    drawn["misled"] = misled.choice((0.1, 0.3)) if seed % 10 in (2, 8) else 0.0
+    drawn["misled"] = misled.choice((0.1, 0.3)) if seed % 10 in (2, 9) else 0.0
     again = Random(f"again {seed}")
     drawn["again"] = again.choice((0.05, 0.3)) if seed % 10 in (3, 7) else 0.0
     drawn["fed"] = Random(f"fed {seed}").choice((0.0, 0.0, 0.0, 0.1))
