@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from plexstream.model.journal.snapshot import Piece
+
 PieceKey = tuple[int, str, str, str | None]
 Due = tuple[int, str, str]  # when a timer is due, whose it is, its id
 DUE = b"\xf0"
 """Begins the keys of the order in which timers are due. No piece is of such a kind."""
 _SIGN = 1 << 63
+_ENTRY = Piece.ENTRY.value
 
 
 def encode_key(key: PieceKey) -> bytes:
@@ -28,6 +31,12 @@ def after(start: bytes) -> bytes:
     """The first key that does not begin with `start`."""
     assert start[-1] < 255
     return start[:-1] + bytes((start[-1] + 1,))
+
+
+def entry_range(address: str, name: str, start: str, stop: str | None) -> tuple[bytes, bytes]:
+    """The first key of some entries of a collection, and the first one behind them."""
+    head = prefix(_ENTRY, address, name)
+    return head + start.encode(), after(head) if stop is None else head + stop.encode()
 
 
 def encode_due(due: Due) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from heapq import nsmallest
 
 from plexstream.model.journal.snapshot import Piece, Snapshot
-from plexstream.store.keys import Due, PieceKey, encode_key, prefix
+from plexstream.store.keys import Due, PieceKey, encode_key, entry_range, prefix
 
 
 class MemoryStore:
@@ -21,6 +21,13 @@ class MemoryStore:
     def scan(self, kind: int, address: str | None = None, name: str | None = None) -> Iterator[Snapshot]:
         start = prefix(kind, address, name)
         return iter([self.pieces[k] for k in sorted(self.pieces) if k.startswith(start)])
+
+    def entries(
+        self, address: str, name: str, start: str, stop: str | None, limit: int, reverse: bool = False
+    ) -> list[Snapshot]:
+        low, high = entry_range(address, name, start, stop)
+        keys = sorted((k for k in self.pieces if low <= k < high), reverse=reverse)
+        return [self.pieces[k] for k in keys[:limit]]
 
     def write(self, pieces: Mapping[PieceKey, Snapshot | None]) -> None:
         for key, piece in pieces.items():

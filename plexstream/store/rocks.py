@@ -29,7 +29,17 @@ from rocksdict import (
 from plexstream.model.errors import PlexstreamError, StoreCorrupt, StoreInUse, StoreUnavailable
 from plexstream.model.journal.snapshot import Piece, Snapshot
 from plexstream.schema.codec import decode_snapshot, encode_snapshot
-from plexstream.store.keys import DUE, Due, PieceKey, after, decode_due, encode_due, encode_key, prefix
+from plexstream.store.keys import (
+    DUE,
+    Due,
+    PieceKey,
+    after,
+    decode_due,
+    encode_due,
+    encode_key,
+    entry_range,
+    prefix,
+)
 
 _log = logging.getLogger("plexstream.node")
 
@@ -92,6 +102,23 @@ def _rows(db: Rdict, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, 
     while len(found) < limit and rows.valid():
         found.append((rows.key(), rows.value()))  # raw mode: bytes
         rows.next()
+    rows.status()
+    return found
+
+
+def _last_rows(db: Rdict, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+    """The same from before `end` down to `start`.
+
+    Without a bound, since rocksdict 0.3 has none below: keys are compared.
+    """
+    found: list[tuple[bytes, bytes]] = []
+    rows = db.iter(ReadOptions())
+    rows.seek_for_prev(end)
+    if rows.valid() and rows.key() >= end:
+        rows.prev()
+    while len(found) < limit and rows.valid() and rows.key() >= start:
+        found.append((rows.key(), rows.value()))
+        rows.prev()
     rows.status()
     return found
 
@@ -219,6 +246,17 @@ class RocksStore:
             if len(chunk) < _CHUNK:
                 return
             start = chunk[-1][0] + b"\0"
+
+    def entries(
+        self, address: str, name: str, start: str, stop: str | None, limit: int, reverse: bool = False
+    ) -> list[Snapshot]:
+        """The first, or last, `limit` entries from `start` to before `stop`. Raises StoreCorrupt."""
+        low, high = entry_range(address, name, start, stop)
+        try:
+            rows = (_last_rows if reverse else _rows)(self._open(), low, high, limit)
+            return [decode_snapshot(value) for _, value in rows]
+        except Exception as error:
+            raise _failure(self.path, "read", error) from error
 
     def write(self, pieces: Mapping[PieceKey, Snapshot | None]) -> None:
         """Put and delete pieces, all or none. Raises StoreCorrupt.

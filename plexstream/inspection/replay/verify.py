@@ -30,6 +30,7 @@ _SHOWN = 20
 _IN_MEMORY = 10_000
 """Actors that are folded into memory at once."""
 _ACTOR, _PARTITION, _REPLY = Piece.ACTOR.value, Piece.PARTITION.value, Piece.REPLY.value
+_ENTRY = Piece.ENTRY.value
 
 
 class Verified(NamedTuple):
@@ -71,6 +72,18 @@ class Overlay:
             fits = key[0] == kind and address in (None, key[1]) and name in (None, key[2])
             if fits and changed is not None:
                 yield changed
+
+    def entries(
+        self, address: str, name: str, start: str, stop: str | None, limit: int, reverse: bool = False
+    ) -> list[Snapshot]:
+        below = self._below.entries(address, name, start, stop, limit + len(self._changes), reverse)
+        found = {piece.key or "": piece for piece in below}
+        for (kind, owner, field, key), changed in self._changes.items():
+            if kind == _ENTRY and (owner, field) == (address, name) and key is not None:
+                found.pop(key, None)
+                if changed is not None and key >= start and (stop is None or key < stop):
+                    found[key] = changed
+        return [found[key] for key in sorted(found, reverse=reverse)[:limit]]
 
     def write(self, pieces: Mapping[PieceKey, Snapshot | None]) -> None:
         self._changes.update(pieces)

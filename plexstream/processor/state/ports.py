@@ -19,6 +19,15 @@ class Store(Protocol):
     def scan(self, kind: int, address: str | None = None, name: str | None = None) -> Iterator[Snapshot]:
         """All pieces of a kind, of an address, of a name, in the order of their keys."""
 
+    def entries(
+        self, address: str, name: str, start: str, stop: str | None, limit: int, reverse: bool = False
+    ) -> list[Snapshot]:
+        """The first `limit` entries of a collection, or the last ones, those first that are last.
+
+        Those of keys from `start` to before `stop` (None: to the end), in the order of their UTF-8. Fewer
+        than `limit` mean that there are no more.
+        """
+
     def write(self, pieces: Mapping[PieceKey, Snapshot | None]) -> None:
         """Put and delete (None) pieces, all or none."""
 
