@@ -56,7 +56,7 @@ def one_more(amount: int) -> int:
 class Vault:
     """Holds more than should be in memory."""
 
-    entries: StateMap[str] = state_map()
+    entries: StateMap[str, str] = state_map()
 
     @handler("put")
     def put(self, number: int, size: int) -> None:

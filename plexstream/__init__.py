@@ -62,7 +62,8 @@ if TYPE_CHECKING:
     )
     from plexstream.sdk.machines.actions import fsm
     from plexstream.sdk.machines.fsm import event_timeout, fsm_actor, state_enter, state_timeout
-    from plexstream.sdk.running.collections import StateList, StateMap
+    from plexstream.sdk.running.collections.lists import StateList
+    from plexstream.sdk.running.collections.maps import StateMap
     from plexstream.sdk.spec import EventLog, Retry, Snapshots
 
 __version__ = "0.1.0"
@@ -74,7 +75,8 @@ _FROM = {
         "Stopped TimedOut"
     ),
     "plexstream.sdk.machines.actions": "fsm",
-    "plexstream.sdk.running.collections": "StateList StateMap",
+    "plexstream.sdk.running.collections.lists": "StateList",
+    "plexstream.sdk.running.collections.maps": "StateMap",
     "plexstream.sdk.declaring.declare": (
         "actor handler init_handler migrate on_activate "
         "on_crash on_deactivate subscribe"

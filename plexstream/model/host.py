@@ -142,7 +142,15 @@ class Reader(Protocol):
     """How an actor host reads what an actor that is loaded has besides its plain fields."""
 
     def get(self, field: str, key: str) -> bytes | None: ...
-    def scan(self, field: str) -> Iterator[tuple[str, bytes]]: ...
+    def entries(
+        self, field: str, start: str = "", stop: str | None = None, reverse: bool = False, chunk: int = 8
+    ) -> Iterator[tuple[str, bytes]]:
+        """Entries of a collection in the order of their keys' UTF-8, from `start` to before `stop`.
+
+        They are read as they are taken, at first `chunk` at once, and each is as it is then. `reverse`: the
+        last first.
+        """
+
     def fields(self) -> Mapping[str, bytes]:
         """The plain fields as of the latest turn or step."""
 

@@ -111,6 +111,7 @@ class Field:
     default: Any = None
     factory: Callable[[], Any] | None = None
     was: str | None = None  # the name under which older code stored it
+    key: Any = str  # the type of a map's keys
 
     def initial(self) -> Any:
         """The value of a plain field in a new actor."""

@@ -8,14 +8,15 @@ class Disk:
 
     def __init__(self):
         self.fields = {}
-        self.entries = {}
+        self.stored = {}
         self.timers_by_id = {}
 
     def get(self, field, key):
-        return self.entries.get((field, key))
+        return self.stored.get((field, key))
 
-    def scan(self, field):
-        return iter(sorted((k, v) for (f, k), v in self.entries.items() if f == field))
+    def entries(self, field, start="", stop=None, reverse=False, chunk=8):
+        found = ((k, v) for (f, k), v in self.stored.items() if f == field and start <= k)
+        return iter(sorted(((k, v) for k, v in found if stop is None or k < stop), reverse=reverse))
 
     def timer(self, id):
         return self.timers_by_id.get(id)
@@ -25,7 +26,7 @@ class Disk:
 
     def apply(self, patch):
         for field, key, value in patch:
-            where, name = (self.fields, field) if key is None else (self.entries, (field, key))
+            where, name = (self.fields, field) if key is None else (self.stored, (field, key))
             if value is None:
                 where.pop(name, None)
             else:

@@ -52,7 +52,7 @@ class Nothing:
     def get(self, field, key):
         return None
 
-    def scan(self, field):
+    def entries(self, field, *_):
         return iter(())
 
 

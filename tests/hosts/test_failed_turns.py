@@ -263,7 +263,7 @@ def test_a_failed_turn_changes_nothing(tester, name, caplog):
     t = tester(Victim)
     t.ok("change")
     before = t.ok("see").value
-    disk = (dict(t.disk.fields), dict(t.disk.entries))
+    disk = (dict(t.disk.fields), dict(t.disk.stored))
     result = t.call("change", json.dumps({"mode": name}).encode())
     assert result.code == CODES.get(name, "failed")
     assert result.detail
@@ -273,7 +273,7 @@ def test_a_failed_turn_changes_nothing(tester, name, caplog):
     assert not result.outs
     assert current.turn is None
     assert t.ok("see").value == before
-    assert (t.disk.fields, t.disk.entries) == disk
+    assert (t.disk.fields, t.disk.stored) == disk
     t.ok("change")
     t.load()
     assert json.loads(t.ok("see").value) == [

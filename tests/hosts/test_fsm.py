@@ -206,7 +206,7 @@ def test_postponed_events_are_handled_in_order_after_the_transition(tester):
         {"weight": 3}, {"weight": 1}, {"weight": 2},
     ]  # fmt: skip
     t.load()
-    assert not t.disk.entries
+    assert not t.disk.stored
     assert send(t, 4).value == b"4"
 
 
@@ -271,7 +271,7 @@ def test_a_postponed_event_that_no_longer_fits_is_put_aside(tester):
     t = tester(Line)
     send(t, 1)
     key = ("@postponed", "000000000001")
-    t.disk.entries[key] = t.disk.entries[key].replace(b'"weight":1', b'"weight":"1"')
+    t.disk.stored[key] = t.disk.stored[key].replace(b'"weight":1', b'"weight":"1"')
     t.load()
     t.ok("dial")
     [letter] = timers(t.ok("up"), OutKind.DEADLETTER)

@@ -65,7 +65,7 @@ def count(world):
 
 
 def pieces_of(world, address="supervisor/app"):
-    return [(field, key) for field, key, _ in world.pieces.entries(full(address))]
+    return [(field, key) for field, key, _ in world.pieces.collections.of_actor(full(address))]
 
 
 def test_each_of_ten_thousand_costs_the_same():

@@ -48,8 +48,13 @@ MISTAKES = {
     of_class("n: dict[str, int] | None = state_map()"): r"A.n: state_map\(\) with the hint dict.*None",
     of_class("n: int = state_map()"): r"A.n: state_map\(\) with the hint int.*state\(…\)",
     of_class("n: dict[str, int] = state_list()"): r"A.n: state_list\(\) with the hint dict.*state_map\(\)",
-    of_class("n: dict[int, int] = state_map()"):
-        r"A.n: the keys of a state_map are texts, not int.*str\(key\)",
+    of_class("n: dict[bool, int] = state_map()"): r"A.n: the keys of a state_map are str, int, .* not bool",
+    of_class("n: dict[tuple[int, list], int] = state_map()"): r"A.n: .* not tuple\[int, list\]",
+    of_class("n: dict[tuple[int, ...], int] = state_map()"): r"A.n: .* not tuple\[int, \.\.\.\]",
+    of_class("n = state_map(bytes, int)"): r"A.n: the keys of a state_map are str, int, .* not bytes",
+    of_class("n: dict[int, int] = state_map(int, str)"):
+        r"A.n: state_map\(int, str\) with the hint dict\[int, int\]: let both say the same",
+    of_class("n = state_map(int)"): r"state_map\(<class 'int'>\): give the types of keys and of values",
     of_class("n: dict = state_map(default={})"): r"state_map\(default=…\): it takes nothing",
     of_class("n: list = state_list(was='m')"):
         r"state_list\(was='m'\): only plain fields are renamed.*Declare 'm' beside it",

@@ -102,7 +102,7 @@ def act(world, random_, declared):
 
 
 def entries(world, field):
-    found = {k: json.loads(v) for f, k, v in world.pieces.entries(full(ROOT), field)}
+    found = {k: json.loads(v) for k, v in world.pieces.collections.entries(full(ROOT), field)}
     found.pop("#", None)
     return found
 

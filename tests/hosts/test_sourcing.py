@@ -137,7 +137,7 @@ def test_events_stand_in_the_journal_beside_what_they_fold_to(tester):
     }  # fmt: skip
     assert patch["balance", None] == b"5"
     assert call(t, "withdraw", amount=2, reason="tea").value == b"3"
-    assert json.loads(t.disk.entries["@events", "1"])["event"] == "taken"
+    assert json.loads(t.disk.stored["@events", "1"])["event"] == "taken"
     assert "@fold" not in t.disk.fields
     t.load()
     assert fields(t) == (3, ["x"], {"tea": 2}, [5])
@@ -240,7 +240,7 @@ def test_kept_events_are_bounded_where_it_is_asked_for(tester):
     for amount in (1, 2, 3):
         call(t, "deposit", amount=amount)
     assert [e["amount"] for e in json.loads(call(t, "history").value)] == [2, 3]
-    assert sorted(key for field, key in t.disk.entries if field == "@events") == ["#", "1", "2"]
+    assert sorted(key for field, key in t.disk.stored if field == "@events") == ["#", "1", "2"]
     t = reload(t, account(EventLog(fold=2)))
     result = call(t, "deposit", amount=1)
     assert (result.code, "first 1 events were not kept" in result.detail) == ("failed", True)
@@ -307,7 +307,7 @@ def test_old_events_are_upcast_step_by_step(tester):
     call(t, "move", what={"cents": 50})
     t = reload(t, mover(3))
     call(t, "move", what={"cents": 1, "currency": "SEK"})
-    kept = [json.loads(t.disk.entries["@events", str(n)]) for n in range(3)]
+    kept = [json.loads(t.disk.stored["@events", str(n)]) for n in range(3)]
     assert [(e["version"], e["data"]) for e in kept] == [
         (1, {"amount": 3}), (2, {"cents": 50}), (3, {"cents": 1, "currency": "SEK"}),
     ]  # fmt: skip
@@ -385,7 +385,7 @@ def test_the_fold_of_the_events_is_the_state(moves, data):
             t.load()
         elif not call(t, name, amount=amount).code:
             count = len(t.instance.object.__dict__["@events"])
-            turns.append((count, dict(t.disk.fields), dict(t.disk.entries)))
+            turns.append((count, dict(t.disk.fields), dict(t.disk.stored)))
     assert not call(t, "both", amount=1).code
     again = reload(t, account(EventLog(fold=2)))
     again.disk.fields["balance"] = b"4711"  # it is made anew, whatever it was
@@ -397,10 +397,10 @@ def test_the_fold_of_the_events_is_the_state(moves, data):
     count, plain, entries = data.draw(st.sampled_from(turns))
     then = Tester(account())
     then.disk.fields.update(plain)
-    then.disk.entries.update(entries)
+    then.disk.stored.update(entries)
     then.seq = 1
     then.load()
-    for entry in [json.loads(t.disk.entries["@events", str(n)]) for n in range(count, turns_end)]:
+    for entry in [json.loads(t.disk.stored["@events", str(n)]) for n in range(count, turns_end)]:
         what = entry["data"]
         name = "deposit" if entry["event"] == "Deposited" else "withdraw"
         assert not call(then, name, **what).code

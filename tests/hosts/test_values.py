@@ -238,9 +238,7 @@ def cell(world, place):
     address = "default/default/" + ("e/1" if place == "event" else "a/1")
     if place in ("field", "event"):
         return world.pieces.core(address).fields.get("plain")
-    return {key: data for _, key, data in world.pieces.entries(address, place)}[
-        "k" if place == "map" else "0"
-    ]
+    return dict(world.pieces.collections.entries(address, place))["k" if place == "map" else "0"]
 
 
 @pytest.mark.parametrize("place", STATE)

@@ -156,10 +156,11 @@ class World:
         """(decision, child) of each, in order."""
         rows = [
             (int(key), json.loads(value))
-            for _, key, value in self.pieces.entries(full(f"supervisor/{id}"), "history")
+            for key, value in self.pieces.collections.entries(full(f"supervisor/{id}"), "history")
             if key != "#"
         ]
         return [(row["decision"], row["child"]) for _, row in sorted(rows)]
 
     def links(self, address):
-        return [(field, key) for field, key, _ in self.pieces.entries(full(address)) if field[0] == "$"]
+        entries = self.pieces.collections.of_actor(full(address))
+        return [(field, key) for field, key, _ in entries if field[0] == "$"]

@@ -232,8 +232,8 @@ def test_pieces_against_a_dict(steps):
         for who in ("t/n/a/1", "t/n/a/2"):
             mine = [(f, k, v) for (a, f, k), v in newest.items() if a == who and v is not None]
             expected = sorted(e for e in mine if e[1] is not None)
-            assert list(p.entries(who)) == expected
-            assert list(p.entries(who, "p")) == [e for e in expected if e[0] == "p"]
+            assert p.collections.of_actor(who) == expected
+            assert list(p.collections.entries(who, "p")) == [(k, v) for f, k, v in expected if f == "p"]
             fields = {f: v for (a, f, k), v in sure.items() if a == who and k is None and v is not None}
             assert p.core(who).fields == fields
 

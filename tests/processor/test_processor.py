@@ -208,7 +208,7 @@ def test_state_past_its_time_to_live_begins_anew_with_its_collections():
 
     def look(instance):
         reader = host.readers[A]
-        seen.append((reader.get("m", "k"), list(reader.scan("m"))))
+        seen.append((reader.get("m", "k"), list(reader.entries("m"))))
         return Result("", b"", [Change("m", "new", b"2")], [])
 
     put = sends(patch=[Change("m", "k", b"1")])
@@ -224,7 +224,7 @@ def test_state_past_its_time_to_live_begins_anew_with_its_collections():
     assert [r.fresh for r in records if r.status == 0] == [True, False]
     for _ in range(2):
         assert b.p.pieces.core(A).fields == {}
-        assert list(b.p.pieces.entries(A)) == [("m", "new", b"2")]
+        assert b.p.pieces.collections.of_actor(A) == [("m", "new", b"2")]
         b.restart()
 
 

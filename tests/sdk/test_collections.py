@@ -16,8 +16,9 @@ class Entries:
     def get(self, key):
         return self.data.get(key)
 
-    def scan(self):
-        return iter(sorted(self.data.items()))
+    def range(self, start, stop, reverse, chunk):
+        inside = [k for k in self.data if start <= k and (stop is None or k < stop)]
+        return ((k, self.data[k]) for k in sorted(inside, reverse=reverse) if k in self.data)
 
     def encode(self, value):
         return json.dumps(value, separators=(",", ":")).encode()

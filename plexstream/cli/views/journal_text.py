@@ -27,6 +27,7 @@ from plexstream.model.journal.journal import (
 )
 from plexstream.model.messages.address import parse
 from plexstream.model.messages.awakeable import make_id
+from plexstream.sdk.running.collections.keys import bound, readable
 
 if TYPE_CHECKING:
     from plexstream.inspection.history import Entry
@@ -140,7 +141,7 @@ def _parts(r: Turn | Step, status: bool = True) -> Iterator[str]:
     if r.fresh:
         yield "state begins anew"
     for c in r.patch:
-        name = c.field if c.key is None else f"{c.field}[{c.key}]"
+        name = c.field if c.key is None else f"{c.field}[{readable(c.key)}]"
         yield f"{name} deleted" if c.value is None else f"{name}={_short(c.value)}"
     if type(r) is Step:
         yield from (_command(r, c) for c in r.commands)
@@ -167,7 +168,10 @@ def _seen(c: Completion) -> str:
     whole = sight.get("whole", [])
     names = [*sight.get("fields", {}), *(f"all of {field}" for field in whole)]
     for field, entries in sight.get("entries", {}).items():
-        names += [f"{field}[{key}]" for key in entries if field not in whole]
+        names += [f"{field}[{readable(key)}]" for key in entries if field not in whole]
+    for field, spans in sight.get("spans", {}).items():
+        for a, b in spans:
+            names.append(f"{field} from {bound(a) or 'the first'} to {'the last' if b is None else bound(b)}")
     return f"saw {', '.join(names)}" if names else "saw no state"
 
 

@@ -88,9 +88,9 @@ class NativeHost:
         t = self._types[type]
         obj: Any = object.__new__(t.spec.cls)
         instance = Instance(t, obj, address, t.plain, fields, reader)
-        for field, decode in t.collections:
-            where = f"{t.name}.{field.name}"
-            instance.collection(field, FieldEntries(reader, field, decode, where, t.spec.max_state))
+        for field, decode, keys in t.collections:
+            entries = FieldEntries(reader, field, decode, keys.where, t.spec.max_state)
+            instance.collection(field, entries, keys)
         if t.spec.activate is not None:
             run_hook(instance, t.spec.activate, "on_activate")
         return instance

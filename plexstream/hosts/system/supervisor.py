@@ -19,7 +19,8 @@ from plexstream.sdk.errors import DeclarationError, Reject
 from plexstream.sdk.host.host import TurnApi, host
 from plexstream.sdk.host.steps import MAX_SLEEP
 from plexstream.sdk.host.supervision import TYPE, parse_child, parse_supervisor
-from plexstream.sdk.running.collections import StateList, StateMap
+from plexstream.sdk.running.collections.lists import StateList
+from plexstream.sdk.running.collections.maps import StateMap
 from plexstream.sdk.running.current import current
 from plexstream.sdk.spec import Retry
 
@@ -36,8 +37,8 @@ class SupervisorActor:
     head: Head = state(default_factory=Head)
     tree: Any = state(default=None)  # of before children had entries of their own
     spawned: bool = state(default=False)
-    children: StateMap[Node] = state_map()
-    order: StateMap[list[str]] = state_map()
+    children: StateMap[str, Node] = state_map()
+    order: StateMap[str, list[str]] = state_map()
     todo: StateList[Step] = state_list()
     waiting: StateList[Event] = state_list()
     restarts: StateList[int] = state_list()

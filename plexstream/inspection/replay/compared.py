@@ -16,6 +16,7 @@ from plexstream.processor.actors.lives.signals import Ruling
 from plexstream.processor.journal.sums.fold import TIMER
 from plexstream.processor.state.histories.kept import of_others, result_out
 from plexstream.processor.state.pieces import Pieces
+from plexstream.sdk.running.collections.keys import readable
 
 _REPLY, _ERROR, _DEAD = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.DEADLETTER.value
 _TIMER, _TICK, _CANCEL = OutKind.TIMER.value, OutKind.TICK.value, OutKind.CANCEL.value
@@ -43,7 +44,7 @@ def turn_differs(
         return refusal_differs(turn, result)
     patch = list(turn.patch)
     if turn.fresh:
-        dropped = sum(not field.startswith("$") for field, _, _ in pieces.entries(turn.actor))
+        dropped = sum(not field.startswith("$") for field, _, _ in pieces.collections.of_actor(turn.actor))
         patch = patch[dropped:]
     taken = take(pieces, turn.actor, result.outs)
     outs = [o for o in taken.outs if o.kind != _TICK]
@@ -105,7 +106,7 @@ def patch_differs(recorded: list[Change], now: list[Change]) -> list[str]:
     new = {(c.field, c.key): c.value for c in now if c.field[:1] != "$"}
     found = []
     for field, key in dict.fromkeys([*old, *new]):
-        name = field if key is None else f"{field}[{key}]"
+        name = field if key is None else f"{field}[{readable(key)}]"
         before, after = _said(old, (field, key)), _said(new, (field, key))
         if before != after:
             found.append(f"{name}: recorded {before}, now {after}")

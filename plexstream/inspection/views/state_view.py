@@ -15,6 +15,7 @@ from plexstream.model.journal.timer import decode_timer
 from plexstream.model.messages.address import full, partition_of, type_of
 from plexstream.model.topics.topics import Topics
 from plexstream.processor.state.ports import Store
+from plexstream.sdk.running.collections.keys import readable
 
 _ACTOR, _ENTRY, _TIMER = Piece.ACTOR.value, Piece.ENTRY.value, Piece.TIMER.value
 _LIST_ENDS = "#"
@@ -77,7 +78,7 @@ def fields_of(store: Store, address: str, core: Snapshot | None) -> dict[str, An
     state: dict[str, Any] = dict(_decode(core.data)) if core else {}
     collections: dict[str, dict[str, Any]] = {}
     for piece in store.scan(_ENTRY, address):
-        collections.setdefault(piece.name, {})[piece.key or ""] = _decode(piece.data)
+        collections.setdefault(piece.name, {})[readable(piece.key or "")] = _decode(piece.data)
     for name, entries in collections.items():
         state[name] = _as_list(entries)
     return state

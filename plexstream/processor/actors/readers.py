@@ -34,10 +34,12 @@ class EntryReader:
     def get(self, field: str, key: str) -> bytes | None:
         return None if self.hidden else self._pieces.entry((_ENTRY, self._address, field, key))
 
-    def scan(self, field: str) -> Iterator[tuple[str, bytes]]:
+    def entries(
+        self, field: str, start: str = "", stop: str | None = None, reverse: bool = False, chunk: int = 8
+    ) -> Iterator[tuple[str, bytes]]:
         if self.hidden:
             return iter(())
-        return ((key, value) for _, key, value in self._pieces.entries(self._address, field))
+        return self._pieces.collections.entries(self._address, field, start, stop, reverse, chunk)
 
     def fields(self) -> Mapping[str, bytes]:
         if self.hidden:
@@ -87,10 +89,13 @@ class PastReader:
         reader = self._present if self.now is None and field == PROMISES else self.now
         return self._entries.get((field, key)) if reader is None else reader.get(field, key)
 
-    def scan(self, field: str) -> Iterator[tuple[str, bytes]]:
+    def entries(
+        self, field: str, start: str = "", stop: str | None = None, reverse: bool = False, chunk: int = 8
+    ) -> Iterator[tuple[str, bytes]]:
         if self.now is not None:
-            return self.now.scan(field)
-        return iter([(k, v) for (f, k), v in sorted(self._entries.items()) if f == field])
+            return self.now.entries(field, start, stop, reverse, chunk)
+        keys = (k for f, k in self._entries if f == field and start <= k and (stop is None or k < stop))
+        return iter([(k, self._entries[field, k]) for k in sorted(keys, reverse=reverse)])
 
     def apply(self, patch: Sequence[Change]) -> None:
         for field, key, value in patch:

@@ -7,7 +7,7 @@ ahead of the log, and the handlers never behind themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -17,6 +17,7 @@ from plexstream.model.journal.timer import timer_piece
 from plexstream.model.messages import idempotency
 from plexstream.model.messages.address import type_of
 from plexstream.model.process.alike import filled, of_kind
+from plexstream.processor.state.collections import Collections
 from plexstream.processor.state.core import Core
 from plexstream.processor.state.histories.histories import Codec, Histories
 from plexstream.processor.state.histories.history import is_note
@@ -61,6 +62,7 @@ class Pieces:
         self.dirty: dict[PieceKey, Snapshot | None] = {}
         self.dirty_bytes = 0
         self.ahead: dict[PieceKey, Change | Turn | Step | Out] = {}
+        self.collections = Collections(store, self.dirty, self.ahead)
         self._timers_more = 0  # than the store has
         self.unsaved = Unsaved(store, self.cores, self.core, self._newest)
 
@@ -81,42 +83,15 @@ class Pieces:
 
     def entry(self, key: PieceKey) -> bytes | None:
         """The newest value of a collection entry, be it acknowledged or not."""
-        change = self.ahead.get(key)
-        if change is not None:
-            return change.value if type(change) is Change else None
-        piece = self.dirty[key] if key in self.dirty else self.store.get(key)
-        return piece.data if piece is not None else None
+        return self.collections.entry(key)
 
     def promise(self, address: str, field: str, name: str) -> bytes | None:
         """What a promise of an actor has come to, be it acknowledged or not."""
         return self.entry((_ENTRY, address, field, name))
 
-    def entries(self, address: str, field: str | None = None) -> Iterator[tuple[str, str, bytes]]:
-        """All entries (field, key, newest value) of an actor, or of one of its collections, in order."""
-        found: dict[tuple[str, str | None], bytes] = {}
-        for piece in self.store.scan(_ENTRY, address, field):
-            found[piece.name, piece.key] = piece.data
-        layers: list[Mapping[PieceKey, Snapshot | Change | Turn | Step | Out | None]] = [
-            self.dirty,
-            self.ahead,
-        ]
-        for layer in layers:
-            for (kind, owner, name, key), newer in layer.items():
-                if kind == _ENTRY and owner == address and field in (None, name):
-                    value: bytes | None = None
-                    if type(newer) is Change:
-                        value = newer.value
-                    elif type(newer) is Snapshot:
-                        value = newer.data
-                    if value is None:
-                        found.pop((name, key), None)
-                    else:
-                        found[name, key] = value
-        return iter([(name, key or "", value) for (name, key), value in sorted(found.items())])
-
     def base(self, address: str, fields: list[Change], patch: Sequence[Change] = ()) -> list[Change]:
         """The whole state of an actor from its plain fields and its entries, with `patch` on top of these."""
-        entries = {(f, k): value for f, k, value in self.entries(address)}
+        entries = {(f, k): value for f, k, value in self.collections.of_actor(address)}
         for field, key, value in patch:
             if key is not None and value is None:
                 entries.pop((field, key), None)
@@ -143,6 +118,7 @@ class Pieces:
         for change in turn.patch:
             if change.key is not None:
                 self.ahead[_ENTRY, turn.actor, change.field, change.key] = change
+                self.collections.note(turn.actor, change.field, change.key, change.value is not None)
         if turn.idempotency_key:
             self.ahead[reply_key(turn)] = turn
         if turn.cause_topic == "timer":
@@ -207,8 +183,11 @@ class Pieces:
 
     def _apply_entry(self, offset: int, turn: Turn | Step, change: Change) -> None:
         key = (_ENTRY, turn.actor, change.field, change.key)
-        if self.ahead.get(key) is change:
+        newer = self.ahead.get(key)
+        if newer is change:
             del self.ahead[key]
+        elif newer is None:
+            self.collections.note(turn.actor, change.field, change.key or "", change.value is not None)
         if change.value is None:
             self._drop(offset, key)
         else:
@@ -261,7 +240,8 @@ class Pieces:
         for core in self.dirty_cores.values():
             core.noted = False
         self._timers_more = 0
-        self.dirty = {}
+        written, self.dirty = self.dirty, {}
+        self.collections.flushed(written, self.dirty)
         self.dirty_cores = {}
         self.dirty_bytes = 0
         self.histories.flushed()

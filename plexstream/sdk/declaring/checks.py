@@ -5,11 +5,14 @@ from __future__ import annotations
 import enum
 import inspect
 import math
+import types
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Annotated, Any, get_args, get_origin
 
 from plexstream.sdk.errors import DeclarationError
-from plexstream.sdk.running.collections import StateList, StateMap
+from plexstream.sdk.running.collections.keys import fields_of, name_of
+from plexstream.sdk.running.collections.lists import StateList
+from plexstream.sdk.running.collections.maps import StateMap
 
 MAX_SECONDS = 100 * 365 * 86400
 """Of an option that is a time: a hundred years, which is for ever."""
@@ -70,24 +73,37 @@ def check_flag(where: str, option: str, value: object) -> None:
         raise DeclarationError(f"{where}: {option}={value!r}: write {option}=True, or leave it out")
 
 
-def check_collection(where: str, kind: str, annotation: Any) -> None:
-    """Raises DeclarationError where the hint of a state_map or state_list is that of something else."""
-    if get_origin(annotation) is Annotated:
-        annotation = annotation.__origin__
-    origin, args = get_origin(annotation) or annotation, get_args(annotation)
+def check_collection(
+    where: str, kind: str, annotation: Any, of: tuple[Any, Any] | None = None
+) -> tuple[Any, Any]:
+    """The hint of a state_map or state_list, and the type of a map's keys. `of`: what `state_map` was given.
+
+    Raises DeclarationError where the hint is that of something else, or says something else.
+    """
+    plain = annotation.__origin__ if get_origin(annotation) is Annotated else annotation
+    origin, args = get_origin(plain) or plain, get_args(plain)
     known, like = (_MAPS, "dict[str, …]") if kind == "map" else (_LISTS, "list[…]")
     if origin not in known:
         other = "state_list()" if kind == "map" and origin in _LISTS else "state(…)"
         other = "state_map()" if kind == "list" and origin in _MAPS else other
         raise DeclarationError(
-            f"{where}: state_{kind}() with the hint {_named(annotation)}: annotate it as {like}, or write "
-            f"{other}"
+            f"{where}: state_{kind}() with the hint {name_of(plain)}: annotate it as {like}, or write {other}"
         )
-    if len(args) == 2 and args[0] not in (str, Any) and not hasattr(args[0], "__constraints__"):
-        raise DeclarationError(
-            f"{where}: the keys of a state_map are texts, not {_named(args[0])}: annotate it as {like}, and "
-            "write str(key)"
-        )
+    if of is not None:
+        if args and args != of:
+            given = ", ".join(map(name_of, of))
+            raise DeclarationError(
+                f"{where}: state_map({given}) with the hint {name_of(plain)}: let both say the same, or "
+                "leave one out"
+            )
+        annotation, args = types.GenericAlias(dict, of), of
+    if len(args) < 2 or args[0] is Any or hasattr(args[0], "__constraints__"):
+        return annotation, str
+    try:
+        fields_of(args[0])
+    except ValueError as error:
+        raise DeclarationError(f"{where}: {error}") from None
+    return annotation, args[0]
 
 
 def check_told(where: str, name: str, function: Callable[..., Any]) -> None:
@@ -127,9 +143,3 @@ def check_hook(where: str, moment: str, function: Callable[..., Any]) -> None:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) if names else "no arguments"
-
-
-def _named(annotation: Any) -> str:
-    return (
-        annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else repr(annotation)
-    )

@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Final, get_origin, get_type_hints
 from plexstream.sdk.declaring.checks import check_collection
 from plexstream.sdk.declaring.options import refuse_unknown
 from plexstream.sdk.errors import DeclarationError, DeclarationWarning
+from plexstream.sdk.running.collections.bare import BareMap
+from plexstream.sdk.running.collections.keys import Keys
 from plexstream.sdk.spec import ActorType, Field, FieldKind
 
 
@@ -23,11 +25,13 @@ class _State:
         default: Any = None,
         factory: Callable[[], Any] | None = None,
         was: str | None = None,
+        of: tuple[Any, Any] | None = None,
     ) -> None:
         self.kind: FieldKind = kind
         self.default = default
         self.factory = factory
         self.was = was
+        self.of = of
 
 
 def state(
@@ -61,10 +65,20 @@ def state(
     return _State("plain", default, default_factory, was)
 
 
-def state_map(**unknown: Any) -> Any:
-    """Declare a durable dict that is journaled and loaded by key: it may be larger than memory."""
+def state_map(key: Any = None, value: Any = None, /, **unknown: Any) -> Any:
+    """Declare a durable dict that is journaled and loaded by key, in order: it may be larger than memory.
+
+    Parameters:
+        key: the type of its keys: `str`, `int`, `float` or a tuple of these, as in ``tuple[str, int]``.
+        value: the type of its values; both are given, or none. The hint of the field says the same:
+            ``jobs: dict[int, str] = state_map()`` is ``jobs = state_map(int, str)``.
+    """
     _refuse_options("state_map", unknown)
-    return _State("map")
+    if (key is None) != (value is None):
+        raise DeclarationError(
+            f"state_map({key!r}): give the types of keys and of values, as in state_map(int, str), or neither"
+        )
+    return _State("map", of=None if key is None else (key, value))
 
 
 def state_list(**unknown: Any) -> Any:
@@ -99,11 +113,10 @@ def fields_of(cls: type) -> dict[str, Field]:
     for owner in reversed(cls.__mro__):
         for name, value in list(vars(owner).items()):
             if isinstance(value, _State):
-                if value.kind != "plain" and name in hints:
-                    check_collection(f"{cls.__name__}.{name}", value.kind, hints[name])
-                fields[name] = Field(
-                    name, value.kind, hints.get(name, Any), value.default, value.factory, value.was
-                )
+                hint, key = hints.get(name, Any), str
+                if value.kind != "plain":
+                    hint, key = check_collection(f"{cls.__name__}.{name}", value.kind, hint, value.of)
+                fields[name] = Field(name, value.kind, hint, value.default, value.factory, value.was, key)
                 if owner is cls:  # a base class may be another actor's, too
                     delattr(owner, name)
         inherited = vars(owner).get("__plexstream__")
@@ -218,5 +231,7 @@ def plain_init(self: Any) -> None:
     """An actor object outside a host, for unit tests of its methods: every field has its default."""
     spec: ActorType = type(self).__plexstream__
     for field in spec.fields.values():
-        empty: Any = {} if field.kind == "map" else [] if field.kind == "list" else field.initial()
-        self.__dict__[field.name] = empty
+        if field.kind == "map":
+            self.__dict__[field.name] = BareMap(Keys(f"{spec.name}.{field.name}", field.key))
+        else:
+            self.__dict__[field.name] = [] if field.kind == "list" else field.initial()

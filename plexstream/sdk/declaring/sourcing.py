@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints, overload
 from plexstream.sdk.declaring.marks import EventMark, HandlerMark, Marked, check_name, put_mark
 from plexstream.sdk.declaring.options import refuse_unknown
 from plexstream.sdk.errors import DeclarationError, FoldError
-from plexstream.sdk.running.collections import StateList, StateMap
+from plexstream.sdk.running.collections.lists import StateList
+from plexstream.sdk.running.collections.maps import StateMap
 from plexstream.sdk.running.current import current
 from plexstream.sdk.running.values import initial, plain, typed
 from plexstream.sdk.running.wrap import finish, like

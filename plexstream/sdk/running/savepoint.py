@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from plexstream.sdk.running.collections import StateList, StateMap
+from plexstream.sdk.running.collections.lists import StateList
+from plexstream.sdk.running.collections.maps import StateMap
 from plexstream.sdk.running.current import current
 
 

@@ -11,7 +11,10 @@ from plexstream.hosts.native.data.values import BadValue, ValueCodec
 from plexstream.model.errors import TooLarge
 from plexstream.model.host import Reader
 from plexstream.model.journal.journal import Change
-from plexstream.sdk.running.collections import StateList, StateMap, _Cells
+from plexstream.sdk.running.collections.cells import Cells
+from plexstream.sdk.running.collections.keys import TEXT, Keys
+from plexstream.sdk.running.collections.lists import StateList
+from plexstream.sdk.running.collections.maps import StateMap
 from plexstream.sdk.running.identity import Places, held, settle
 from plexstream.sdk.spec import Field
 
@@ -36,8 +39,10 @@ class FieldEntries:
     def get(self, key: str) -> bytes | None:
         return self._reader.get(self._field, key)
 
-    def scan(self) -> Iterator[tuple[str, bytes]]:
-        return self._reader.scan(self._field)
+    def range(
+        self, start: str, stop: str | None, reverse: bool, chunk: int
+    ) -> Iterator[tuple[str, bytes]]:
+        return self._reader.entries(self._field, start, stop, reverse, chunk)
 
     def encode(self, value: Any) -> bytes:
         try:
@@ -97,7 +102,7 @@ class Instance:
         self.address = address
         self.plain = plain
         self.reader = reader
-        self.cells: tuple[tuple[str, _Cells], ...] = ()
+        self.cells: tuple[tuple[str, Cells], ...] = ()
         self.attributes: dict[str, Any] = obj.__dict__
         self.encoded, self.migrated = bring_up(type.spec, plain, obj, self.attributes, encoded)
         self.foreign = self._composed()
@@ -121,9 +126,9 @@ class Instance:
             if codec.field.factory is not None and codec.name not in self.encoded:
                 del self.before[codec.name]
 
-    def collection(self, field: Field, entries: FieldEntries) -> None:
-        """Attach a collection field."""
-        value: Any = StateMap(entries) if field.kind == "map" else StateList(entries)
+    def collection(self, field: Field, entries: FieldEntries, keys: Keys = TEXT) -> None:
+        """Attach a collection field. `keys`: of a map."""
+        value: Any = StateMap(entries, keys) if field.kind == "map" else StateList(entries)
         self.attributes[field.name] = value
         self.before[field.name] = value
         value._cells.live = self.own is not None
@@ -136,7 +141,7 @@ class Instance:
             for _ in value.values() if isinstance(value, StateMap) else value:
                 pass
 
-    def hidden(self, name: str) -> StateMap[Any]:
+    def hidden(self, name: str) -> StateMap[str, Any]:
         """A map of the system's own, made when it is first asked for."""
         found = self.attributes.get(name)
         if found is None:
@@ -360,7 +365,7 @@ _any = ValueCodec(Any, "a value")
 
 
 def entry_codec(field: Field, where: str) -> ValueCodec:
-    """Of the entries of a collection, by the hint's value type: ``StateMap[V]``, ``list[V]``"""
+    """Of the entries of a collection, by the hint's value type: ``StateMap[K, V]``, ``list[V]``"""
     hint = field.annotation
     if get_origin(hint) is Annotated:
         hint = hint.__origin__

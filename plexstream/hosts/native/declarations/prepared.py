@@ -14,6 +14,7 @@ from plexstream.hosts.native.data.values import ValueCodec
 from plexstream.hosts.native.declarations.start import starter
 from plexstream.model.host import RetryInfo, TypeInfo
 from plexstream.model.journal.life import HOOKS, START
+from plexstream.sdk.running.collections.keys import Keys
 from plexstream.sdk.spec import ActorType, Handler, Retry
 
 Plain = tuple[Callable[[bytes], Any], list[FieldCodec], int]
@@ -74,7 +75,9 @@ class Type:
         self.crash = None if spec.crash is None else _hook("on_crash", spec.crash, spec)
         self.init_config = spec.init is not None and len(inspect.signature(spec.init).parameters) > 1
         self.collections = [
-            (f, entry_codec(f, f"{spec.name}.{f.name}")) for f in spec.fields.values() if f.kind != "plain"
+            (f, entry_codec(f, where := f"{spec.name}.{f.name}"), Keys(where, f.key))
+            for f in spec.fields.values()
+            if f.kind != "plain"
         ]
         for where, hint in spec.hints:
             ValueCodec(hint, where)

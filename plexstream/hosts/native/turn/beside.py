@@ -9,49 +9,43 @@ at one is a recorded command.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import merge
+from operator import itemgetter
 
 import msgspec
 
 from plexstream.hosts.native.actor.instance import Instance
-from plexstream.hosts.native.turn.history.plan import Plan, is_note
+from plexstream.hosts.native.turn.history.plan import Plan
+from plexstream.hosts.native.turn.history.sights import (
+    Sight,
+    Span,
+    is_covered,
+    is_stretch,
+    sights_at,
+)
 from plexstream.model.errors import NonDeterministic, TooLarge
 from plexstream.model.host import Reader
-from plexstream.model.journal.journal import MEANWHILE, WAITING, Change, Completion, Control, Step
+from plexstream.model.journal.journal import Change, Completion, Control, Step
 from plexstream.model.journal.snapshot import Snapshot
 from plexstream.model.journal.workflow import PROMISES
+from plexstream.sdk.running.collections.keys import bound, readable
 
 _SEEN = Control.SEEN.value
 _ABSENT: list[msgspec.Raw] = []
 
 
-class Sight(msgspec.Struct, omit_defaults=True):
-    """What a stretch has seen, as its record has it: of each thing a list with its value, empty for none.
-
-    Attributes:
-        fields: plain ones that were others than before.
-        entries: of collections, by field and key.
-        whole: collections of which it has seen all.
-    """
-
-    fields: dict[str, list[msgspec.Raw]] = {}
-    entries: dict[str, dict[str, list[msgspec.Raw]]] = {}
-    whole: list[str] = []
+Entry = tuple[str, bytes]
+_first = itemgetter(0)
 
 
-_decode = msgspec.json.Decoder(Sight).decode
+class _Seen:
+    """A range that a stretch has begun to read, and how far it has seen it."""
 
+    __slots__ = ("field", "span")
 
-def sight_of(step: Step) -> Sight:
-    """What the stretch of a record has seen."""
-    sight = Sight({}, {}, [])
-    for completion in step.completions:
-        if completion.number == _SEEN:
-            more = _decode(completion.value)
-            sight.fields.update(more.fields)
-            for field, entries in more.entries.items():
-                sight.entries[field] = {**entries, **sight.entries.get(field, {})}
-            sight.whole += more.whole
-    return sight
+    def __init__(self, field: str, span: Span) -> None:
+        self.field = field
+        self.span = span
 
 
 class Beside:
@@ -69,7 +63,8 @@ class Beside:
         self._present = present
         self._sights: Sequence[Sight] = ()
         self._open = True
-        self._new = Sight({}, {}, [])
+        self._new = Sight({}, {}, [], {})
+        self._ranges: list[_Seen] = []  # of the stretch
         self._told = False  # anything yet
         self._fields: dict[str, bytes] = {}
         self._settled: dict[str, bytes] = {}  # promises, by this handler itself
@@ -114,8 +109,14 @@ class Beside:
         """What the stretch has seen that no record has. Raises TooLarge: it is more than `room` bytes."""
         if not self._open:
             return []
-        new, self._new = self._new, Sight({}, {}, [])
-        if self._told and not (new.fields or new.entries or new.whole):
+        new, self._new = self._new, Sight({}, {}, [], {})
+        for field, span in dict.fromkeys((seen.field, seen.span) for seen in self._ranges):
+            if span == ("", None):
+                new.whole.append(field)
+            elif span[0] != span[1]:
+                new.spans.setdefault(field, []).append(span)
+        self._ranges = []
+        if self._told and not (new.fields or new.entries or new.whole or new.spans):
             return []
         self._told = True
         value = msgspec.json.encode(new)
@@ -131,31 +132,78 @@ class Beside:
     def get(self, field: str, key: str) -> bytes | None:
         if field == PROMISES:
             return self._settled.get(key) or self._present.get(field, key)
-        for sight in self._sights:
-            value = sight.entries.get(field, {}).get(key)
-            if value is not None:
-                return bytes(value[0]) if value else None
-            if field in sight.whole:
-                return None
+        known = self._known(field, key)
+        if known is not None:
+            return bytes(known[0]) if known else None
         if not self._open:
-            self._strange(f"{field}[{key}]")
+            self._strange(f"{field}[{readable(key)}]")
         data = self._present.get(field, key)
         self._new.entries.setdefault(field, {})[key] = _ABSENT if data is None else [msgspec.Raw(data)]
         return data
 
-    def scan(self, field: str) -> Iterator[tuple[str, bytes]]:
+    def _known(self, field: str, key: str) -> list[msgspec.Raw] | None:
+        """What is recorded of an entry, empty for none; None: nothing is."""
         for sight in self._sights:
-            if field in sight.whole:
-                known = sight.entries.get(field, {})
-                return iter([(key, bytes(value[0])) for key, value in known.items() if value])
+            value = sight.entries.get(field, {}).get(key)
+            if value is not None:
+                return value
+            if any(a <= key and (b is None or key < b) for a, b in sight.covers(field)):
+                return _ABSENT
+        return None
+
+    def entries(
+        self, field: str, start: str = "", stop: str | None = None, reverse: bool = False, chunk: int = 8
+    ) -> Iterator[tuple[str, bytes]]:
+        recorded = self._recorded(field, start, stop, reverse)
         if not self._open:
+            return self._closed(recorded, field, start, stop, reverse)
+        present = self._present.entries(field, start, stop, reverse, chunk)
+        return self._opened(recorded, present, field, start, stop, reverse)
+
+    def _recorded(self, field: str, start: str, stop: str | None, reverse: bool) -> list[Entry]:
+        """The entries of a range that are recorded, in its order."""
+        keys = {key for sight in self._sights for key in sight.entries.get(field, {})}
+        inside = sorted((k for k in keys if start <= k and (stop is None or k < stop)), reverse=reverse)
+        found = ((key, self._known(field, key)) for key in inside)
+        return [(key, bytes(value[0])) for key, value in found if value]
+
+    def _closed(
+        self, recorded: list[Entry], field: str, start: str, stop: str | None, reverse: bool
+    ) -> Iterator[Entry]:
+        """A range that is answered from what is recorded alone."""
+        spans = [span for sight in self._sights for span in sight.covers(field)]
+        for key, data in recorded:
+            if not is_covered(spans, *((key, stop) if reverse else (start, key))):
+                break
+            yield key, data
+            start, stop = (start, key) if reverse else (key + "\0", stop)
+        else:
+            if is_covered(spans, start, stop):
+                return
+        if (start, stop) == ("", None):
             self._strange(f"all of {field}")
-        found = list(self._present.scan(field))
-        known = {key: [msgspec.Raw(data)] for key, data in found}
-        self._new.entries[field] = {**known, **self._new.entries.get(field, {})}
-        if field not in self._new.whole:
-            self._new.whole.append(field)
-        return iter(found)
+        before = reverse and stop is not None
+        self._strange(f"{field} before {bound(stop or '')}" if before else f"{field} from {bound(start)} on")
+
+    def _opened(
+        self,
+        recorded: list[Entry],
+        present: Iterator[Entry],
+        field: str,
+        start: str,
+        stop: str | None,
+        reverse: bool,
+    ) -> Iterator[Entry]:
+        """A range as it is, but for what is recorded of it; and that it was seen."""
+        seen = _Seen(field, (start, start))
+        self._ranges.append(seen)
+        news = (entry for entry in present if self._known(field, entry[0]) is None)
+        for key, data in merge(recorded, news, key=_first, reverse=reverse):
+            if self._known(field, key) is None:
+                self._new.entries.setdefault(field, {})[key] = [msgspec.Raw(data)]
+            seen.span = (key, stop) if reverse else (start, key + "\0")
+            yield key, data
+        seen.span = (start, stop)
 
     def timer(self, id: str) -> Snapshot | None:
         return self._present.timer(id)
@@ -168,28 +216,6 @@ class Beside:
         if self.stray is not None:
             self.stray(told)
         raise NonDeterministic(told)
-
-
-def sights_at(history: Sequence[Step], plan: Plan, place: int) -> tuple[list[Sight], bool]:
-    """What the stretch at `place` of a history has seen, and whether it sees anything besides.
-
-    Where its end was undone, it goes on in the record behind it.
-    """
-    if history[place].status != WAITING:
-        return [], True  # the last record: nothing runs again from it, but to see whether code fits
-    sights = [sight_of(history[place])]
-    while place in plan.cuts:
-        later = (i for i in range(place + 1, len(history)) if is_stretch(history[i]))
-        place = next(later, -1)
-        if place < 0 or history[place].status != WAITING:
-            return sights, True
-        sights.append(sight_of(history[place]))
-    return sights, False
-
-
-def is_stretch(step: Step) -> bool:
-    """Whether a record is one of the handler going on."""
-    return step.status != MEANWHILE and not is_note(step)
 
 
 def first_sight(present: Reader, history: Sequence[Step], plan: Plan) -> Beside:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from plexstream.hosts.native.turn.beside import is_stretch, sights_at
 from plexstream.hosts.native.turn.history import left
 from plexstream.hosts.native.turn.history.plan import Plan, is_note
+from plexstream.hosts.native.turn.history.sights import is_stretch, sights_at
 from plexstream.hosts.native.turn.turn import Turn
 from plexstream.hosts.native.waiting.asked.commands import NOW
 from plexstream.hosts.native.waiting.asked.promises import PROMISES

@@ -350,7 +350,7 @@ class Lives:
         self, address: str, changed: dict[tuple[str, str], Change]
     ) -> Iterable[tuple[str, str, bytes]]:
         for field in (LINKS, MONITORS, WATCHING, CALLS, KEYED):
-            found = {key: value for _, key, value in self._pieces.entries(address, field)}
+            found = dict(self._pieces.collections.entries(address, field))
             for (name, key), change in changed.items():
                 if name == field:
                     found.pop(key, None)

@@ -34,7 +34,7 @@ class Expiry:
 
     def _is_waited_for(self, actor: Actor) -> bool:
         """Whether somebody waits for an answer that the actor is to give later."""
-        return any(True for _ in self._ledger.pieces.entries(actor.address, CALLS))
+        return any(True for _ in self._ledger.pieces.collections.entries(actor.address, CALLS, chunk=1))
 
     def renew(self, actor: Actor) -> list[Change]:
         """Make an actor's state that of a new one: what goes with the turn that says so.
@@ -46,5 +46,5 @@ class Expiry:
             self._actors.renew(actor)
         except Exception as error:  # the user's hook
             raise Failed(f"{actor.address} cannot be renewed: {said(error)}") from error
-        entries = self._ledger.pieces.entries(actor.address)
+        entries = self._ledger.pieces.collections.of_actor(actor.address)
         return [Change(field, key, None) for field, key, _ in entries if field[:1] != "$"]

@@ -198,8 +198,8 @@ class Lifecycle:
             outs = []
         actor.seq += 1
         number = actor.seq
-        promises = self._ledger.pieces.entries(actor.address, PROMISES)
-        kept = [Change(PROMISES, key, None) for _, key, _ in promises]
+        promises = self._ledger.pieces.collections.entries(actor.address, PROMISES)
+        kept = [Change(PROMISES, key, None) for key, _ in promises]
         patch = [c for c in new_run.patch if c.field != PROMISES] + kept
         made, changes = self._leaving.sent(actor, new_run.outs)
         begin = inv.begin._replace(payload=new_run.payload, time=self._ledger.now, base=None)

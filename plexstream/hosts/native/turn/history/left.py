@@ -11,6 +11,7 @@ from plexstream.model.journal.life import DOWN, EXIT, EXITED, SAME, STARTED
 from plexstream.model.journal.timer import CRON
 from plexstream.model.messages.address import parse
 from plexstream.model.messages.text import text
+from plexstream.sdk.running.collections.keys import readable
 
 _TELL, _ASK, _REPLY, _ERROR, _TIMER, _CANCEL, _DEAD, _TICK, _LATER, _KEPT = (
     k.value
@@ -137,7 +138,7 @@ def changes_differ(step: Step, now: Sequence[Change], settled: str, restored: Re
             continue
         said, does = old.get(spot, _NOTHING), new.get(spot, _NOTHING)
         if said != does and not (said and does and _equal(restored(field, key, said), does)):
-            name = field if key is None else f"{field}[{key}]"
+            name = field if key is None else f"{field}[{readable(key)}]"
             return f"{name} is recorded as {_value(said)}, but the handler now makes it {_value(does)}"
     return ""
 

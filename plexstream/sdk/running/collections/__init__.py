@@ -1,0 +1,1 @@
+"""Collections that are journaled and loaded entry by entry."""
