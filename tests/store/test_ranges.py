@@ -58,11 +58,11 @@ def test_what_is_over_a_store_hides_it():
     below = MemoryStore()
     put(below, *NEIGHBOURS, *(piece(f"{n}") for n in range(9)))
     store = Overlay(below)
-    store.write({(1, A, "f", "1"): None, (1, A, "g", "3"): None})
+    store.write({(1, A, "f", "1"): None, (1, A, "f", "3"): None, (1, A, "g", "4"): None})
     put(store, piece("2")._replace(data=b"new"))
     put(store, piece("25"), piece("99", address="t/n/a/0"))
     found = [(p.key, p.data) for p in store.entries(A, "f", "1", "5", 3)]
-    assert found == [("2", b"new"), ("25", b"x"), ("3", b"x")]
+    assert found == [("2", b"new"), ("25", b"x"), ("4", b"x")]
     assert [p.key for p in store.entries(A, "f", "", None, 2, True)] == ["8", "7"]
     assert len(below.pieces) == len(NEIGHBOURS) + 9
 
