@@ -37,9 +37,9 @@ PlexstreamError
 │   ├── Deadlock             the call waits for itself: A asks B, which asks A
 │   ├── NonDeterministic     a handler did not ask for what is recorded when it ran again
 │   ├── HistoryTooLong       an invocation has too many steps
-│   ├── AlreadyDone          a promise or an awakeable that is completed already
+│   ├── AlreadyDone          a promise, an awakeable or a deferred reply that is completed already
 │   ├── IdempotencyConflict  an idempotency key was used before, with other arguments
-│   └── UnknownInvocation    no such invocation, promise or awakeable waits here
+│   └── UnknownInvocation    no such invocation, promise, awakeable or deferred reply waits here
 └── ReplayDiffers            re-execution did something else than what is recorded
 """
 
@@ -319,7 +319,7 @@ class HistoryTooLong(CallError):
 
 
 class AlreadyDone(CallError):
-    """A promise or an awakeable that is completed already keeps its first value."""
+    """A promise, an awakeable or a deferred reply that is completed already keeps its first value."""
 
     code = "already_done"
     status = 409
@@ -334,7 +334,8 @@ class IdempotencyConflict(CallError):
 
 
 class UnknownInvocation(CallError):
-    """No such invocation, promise or awakeable waits here, and no outcome of one is kept (any more)."""
+    """No such invocation, promise, awakeable or deferred reply waits here, and no outcome of one is kept (any
+    more)."""
 
     code = "unknown_invocation"
     status = 404

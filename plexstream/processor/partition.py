@@ -25,6 +25,7 @@ from plexstream.processor.journal.restore import Restore
 from plexstream.processor.journal.turns import turn_malformed
 from plexstream.processor.mailbox.calls.changes import Changes
 from plexstream.processor.mailbox.calls.commands import Commands
+from plexstream.processor.mailbox.calls.deferrals import Deferrals
 from plexstream.processor.mailbox.calls.outcomes import Outcomes
 from plexstream.processor.mailbox.calls.repeats import Repeats
 from plexstream.processor.mailbox.care import Care
@@ -77,7 +78,8 @@ class Processor:
         repeats = Repeats(ledger, actors, refusals, changes, invocations)
         failures = Failures(ledger, actors, refusals, invocations)
         outcomes = self.outcomes = Outcomes(ledger, actors, refusals, care, invocations)
-        commands = Commands(ledger, refusals, expiry, changes, outcomes, invocations)
+        deferrals = Deferrals(ledger, changes, invocations)
+        commands = Commands(ledger, refusals, expiry, changes, outcomes, deferrals, invocations)
         door = Door(
             host, ledger, actors, ticks, expiry, refusals, repeats, failures, commands, outcomes, invocations
         )

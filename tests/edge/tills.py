@@ -33,7 +33,7 @@ class Till:
 
     @handler("later")
     def later(self) -> None:
-        host.reply_later()
+        host.defer()
 
     @handler("leave")
     def leave(self) -> None:

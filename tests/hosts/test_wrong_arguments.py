@@ -199,7 +199,7 @@ class Letter:
 
     @signal_handler
     def answers_later(self):
-        self.ids.append(host.reply_later())
+        self.ids.append(host.defer())
 
 
 @service(name="page")

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 from installation import PARTITIONS, WAITING, Installation, wait_until
 
+from plexstream.cli.views.ps import said
+from plexstream.inspection.views.invocations import invocations
 from plexstream.inspection.views.why import CAREFUL, why
 from plexstream.log.memory.memory import MemoryLog
-from plexstream.model.errors import BadAddress
+from plexstream.model.errors import BadAddress, TimedOut
 from plexstream.model.journal.journal import Claim, Mark, Turn
 from plexstream.model.messages.address import full, partition_of
 from plexstream.model.messages.message import TELL, Envelope
@@ -145,3 +149,26 @@ def test_deaths_of_before_are_past_once_their_successor_works(tmp_path):
     assert "(node-1 has done 1 turns since)" in text
     p.journal(*[turn._replace(claim=3)] * CAREFUL)
     assert p.texts() == []
+
+
+def test_who_waits_for_an_answer_that_is_deferred(waiting):
+    waiting.client.tell("waiter/d", "through", to="withholder/1")
+    before = round(time.time() * 1000)
+    with pytest.raises(TimedOut):
+        waiting.client.ask("withholder/1", "nap", timeout=0.5)
+    wait_until(lambda: len(of(waiting, "withholder/1").invocations) == 2)
+    kept = of(waiting, "withholder/1").invocations
+    assert {(v.handler, v.status, v.caller) for v in kept} == {
+        ("nap", "deferred", full("waiter/d")), ("nap", "deferred", ""),
+    }  # fmt: skip
+    own, outside = sorted((v.waits[0] for v in kept), key=lambda w: not w.what)
+    assert (own.kind, own.what, own.due) == ("reply", full("waiter/d"), 0)
+    assert said(own, 0) == "waiter/d waits for the answer"
+    assert before + 400 < outside.due < before + 20_000
+    assert said(outside, 0).startswith("a caller outside waits for the answer until ")
+    asked = of(waiting, "waiter/d").asked[full("withholder/1")]
+    assert any(v.caller == full("waiter/d") for v in asked.invocations)
+    listed = [v for n in range(PARTITIONS) for v in invocations(waiting.log, waiting.topics, n, "withholder")]
+    assert sorted(v.status for v in listed) == ["deferred", "deferred"]
+    assert waiting.ask("withholder/1", "serve") == 1, "the caller outside waits no more"
+    wait_until(lambda: not of(waiting, "withholder/1").invocations)

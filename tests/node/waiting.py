@@ -80,3 +80,19 @@ class Waiter:
     @handler("look", read_only=True)
     def look(self) -> list:
         return self.done
+
+
+@actor(name="withholder")
+class Withholder:
+    """Answers later."""
+
+    tokens: list = state(default_factory=list)
+
+    @handler("nap")
+    def nap(self) -> None:
+        self.tokens.append(host.defer())
+
+    @handler("serve")
+    def serve(self) -> int:
+        tokens, self.tokens = self.tokens, []
+        return sum(host.reply(token, "served") for token in tokens)

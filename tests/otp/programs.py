@@ -171,7 +171,7 @@ class Server:
 
     @handler()
     def later(self) -> None:
-        self.froms.append(host.reply_later())
+        self.froms.append(host.defer())
 
     @handler("reply_all", "cast")
     def reply_all(self, x: Any) -> None:

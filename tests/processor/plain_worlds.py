@@ -136,16 +136,16 @@ class Plain:
     @handler
     def put_off(self):
         self.n += 1
-        self.any = host.reply_later()
+        self.any = host.defer()
         return "nobody hears this"
 
     @handler
     def settle(self, well: bool):
-        call = self.any if isinstance(self.any, str) and " " in self.any else ""
+        token = self.any if isinstance(self.any, str) and self.any.startswith("def_") else ""
         if well:
-            host.reply(call, self.n)
+            host.reply(token, self.n)
         else:
-            host.reply_error(call, "no", "not now")
+            host.reject(token, "no", "not now")
         self.any = None
 
     @handler

@@ -1,4 +1,4 @@
-"""``ps``: handlers that have not ended, and what they wait for."""
+"""``ps``: handlers that have not ended, and what they wait for; replies that are deferred, and for whom."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from plexstream.cli.common.output import counted, print_json, reading, stderr, s
 if TYPE_CHECKING:
     from plexstream.inspection.views.invocations import Invocation, Tried, Wait
 
-_COLORS = {"waits": "green", "paused": "yellow", "tries again": "red", "stuck": "red"}
+_COLORS = {"waits": "green", "paused": "yellow", "tries again": "red", "stuck": "red", "deferred": "green"}
 
 
 def ps(
@@ -29,6 +29,8 @@ def ps(
     config: options.ConfigFile = None,
 ) -> None:
     """List the handlers that wait, those that have waited longest first: for what, and since when.
+
+    And the replies that are deferred: who waits for which.
 
     It reads the log, so that a side effect (host.run) is seen once it has taken a second.
     `plexstream journal show 'ADDRESS#NUMBER'` shows one step by step; `plexstream why ADDRESS` follows whom
@@ -123,6 +125,10 @@ def said(wait: Wait, now: int) -> str:
     if wait.kind == "ask":
         target, _, handler = wait.what.rpartition(" ")
         return f"asks {target.removeprefix('default/default/')} {handler}"
+    if wait.kind == "reply":
+        who = wait.what.removeprefix("default/default/") or "a caller outside"
+        over = f" until {when(wait.due)}" if wait.due else ""
+        return f"{who} waits for the answer{over}"
     tried = f", {attempts(wait.tried)}" if wait.tried is not None else ""
     return f"{wait.kind} {wait.what}{tried}"
 

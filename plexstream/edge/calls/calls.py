@@ -36,7 +36,7 @@ from plexstream.model.errors import (
     TooLarge,
 )
 from plexstream.model.messages import address, again, idempotency
-from plexstream.model.messages.message import ASK, TELL, Envelope
+from plexstream.model.messages.message import ASK, TELL, Envelope, with_deadline
 from plexstream.model.process.threads import Lasting
 from plexstream.model.topics.topics import Topics
 from plexstream.schema.codec import encode_envelope
@@ -224,13 +224,14 @@ class Calls:
         if idempotency_key:
             check_key(idempotency_key)
         self._admit(place)
-        id = f"{self._prefix}{next(self._numbers)}"
+        id, sent = f"{self._prefix}{next(self._numbers)}", int(time.time() * 1000)
+        id = with_deadline(id, sent + int(timeout * 1000)) if kind == ASK else id
         then = again.next_step(handler, idempotency_key, headers)
         if keep and not idempotency_key:
             idempotency_key = idempotency.own_mark(id)
         value = encode_envelope(_new(Envelope, (
             kind, id, full, handler, payload, "", self.edge_id if kind == ASK else "", idempotency_key,
-            int(time.time() * 1000), headers or {}, "", 0, 0,
+            sent, headers or {}, "", 0, 0,
         )))  # fmt: skip
         now = time.monotonic()
         deadline = now + timeout
@@ -258,8 +259,7 @@ class Calls:
             raise LogUnavailable("this client has been closed: open a new one; nothing was sent")
         way = self._ways.get(place)
         if way is not None and way.bytes > MAX_STUCK:
-            stuck = way.stuck(time.monotonic())
-            if stuck:
+            if stuck := way.stuck(time.monotonic()):
                 raise LogUnavailable(
                     f"{place[0]}[{place[1]}] has acknowledged nothing for {stuck:.1f} s, and {way.bytes} "
                     "bytes wait for the log to take them; nothing was sent: see whether its brokers are up "

@@ -28,8 +28,9 @@ from plexstream.hosts.native.waiting.outcome import fail, finish, foreign, where
 from plexstream.hosts.native.waiting.replay import Replay, init_ran, new_task
 from plexstream.hosts.native.waiting.task import Task, task_of, waiting_of
 from plexstream.model.host import Outcome, PlainInvoke, Reader, Result, TypeInfo
+from plexstream.model.journal.deferred import call_name
 from plexstream.model.journal.journal import Begin, Change, Completion, Out, OutKind, Step
-from plexstream.model.journal.life import SIGNALS, START, STOP, call_name
+from plexstream.model.journal.life import SIGNALS, START, STOP
 from plexstream.model.journal.workflow import RESULT, WORKFLOW
 from plexstream.model.messages.message import ASK
 from plexstream.model.messages.text import said

@@ -61,7 +61,7 @@ class SupervisorActor:
     def start_child(self, child: dict) -> None:  # type: ignore[type-arg]
         """Start one more child. The answer is its address, once it runs, or why it does not."""
         with _refusals():
-            self._tree().add(parse_child(child), host.reply_later() or NOBODY)
+            self._tree().add(parse_child(child), host.defer() or NOBODY)
 
     @handler("stop_child")
     def stop_child(self, id: str) -> None:
@@ -73,7 +73,7 @@ class SupervisorActor:
     def restart_child(self, id: str) -> None:
         """Start a child that is stopped, with fresh state. The answer comes as that of `start_child`."""
         with _refusals():
-            self._tree().restart_child(id, host.reply_later() or NOBODY)
+            self._tree().restart_child(id, host.defer() or NOBODY)
 
     @handler("delete_child")
     def delete_child(self, id: str) -> None:
@@ -176,7 +176,7 @@ class SupervisorActor:
 
     def answer(self, call: str, address: str, error: str) -> None:
         if error:
-            host.reply_error(call, error)
+            host.reject(call, error)
         else:
             host.reply(call, address)
 

@@ -10,7 +10,7 @@ from plexstream.model.journal.journal import Change, Out, OutKind, Step, Turn
 from plexstream.model.journal.life import EXIT, SIGNALS, Life
 from plexstream.model.journal.timer import CRON
 from plexstream.model.messages.message import ASK
-from plexstream.processor.actors.lives.calls import take
+from plexstream.processor.actors.lives.calls import Moment, take
 from plexstream.processor.actors.lives.lives import Lives
 from plexstream.processor.actors.lives.signals import Ruling
 from plexstream.processor.journal.sums.fold import TIMER
@@ -46,7 +46,7 @@ def turn_differs(
     if turn.fresh:
         dropped = sum(not field.startswith("$") for field, _, _ in pieces.collections.of_actor(turn.actor))
         patch = patch[dropped:]
-    taken = take(pieces, turn.actor, result.outs)
+    taken = take(pieces, turn.actor, result.outs, Moment(turn.time))
     outs = [o for o in taken.outs if o.kind != _TICK]
     ends = any(o.handler == EXIT and o.target == turn.actor for o in outs)
     if any(o.handler in SIGNALS for o in outs):

@@ -1,4 +1,4 @@
-"""Handlers that wait, as the log has them: what for, since when, and each step that led there."""
+"""Handlers that wait, and replies that are deferred, as the log has them: for what, and since when."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from plexstream.inspection.history import Progress, entries, rebuild
 from plexstream.log.base import Log
 from plexstream.log.installation import count_of
 from plexstream.model.journal.attempt import FIELD, Attempt, decode_attempt
+from plexstream.model.journal.deferred import CALLS, decode_deferred, read_call
 from plexstream.model.journal.journal import Command, CommandKind, Completion, Step, Turn
 from plexstream.model.journal.snapshot import Piece, Snapshot
 from plexstream.model.messages.address import partition_of, type_of
 from plexstream.model.messages.awakeable import make_id
-from plexstream.model.messages.message import ASK
+from plexstream.model.messages.message import ASK, deadline_of
 from plexstream.model.topics.topics import Topics
 from plexstream.node.partition.sums.snapshots import split_fields
 from plexstream.processor.state.histories.histories import own_step
@@ -28,10 +29,10 @@ from plexstream.processor.waiting.invocation.machine import State
 from plexstream.schema.codec import decode_step
 from plexstream.store.rocks import RocksStore
 
-_ACTOR, _STEP = Piece.ACTOR.value, Piece.STEP.value
+_ACTOR, _ENTRY, _STEP = Piece.ACTOR.value, Piece.ENTRY.value, Piece.STEP.value
 _FIELD = f'"{FIELD}"'.encode()
 WAITS, PAUSED, QUEUED, RUNS, RETRIES = "waits", "paused", "queued", "runs", "tries again"
-STUCK = "stuck"
+STUCK, DEFERRED = "stuck", "deferred"
 
 
 class Tried(NamedTuple):
@@ -47,14 +48,15 @@ class Wait(NamedTuple):
     """Something that a handler has asked for and does not have.
 
     `what` names it: target and handler of an ask, the step's name of a run, the promise's name, or the id
-    that completes an awakeable.
+    that completes an awakeable; of a reply that is deferred, who waits for it: an actor, or empty for one
+    outside.
     """
 
     number: int
-    kind: str  # ask, run, sleep, awakeable or promise
+    kind: str  # ask, run, sleep, awakeable, promise or reply
     what: str
     since: int  # ms since the Unix epoch, like all times here
-    due: int  # of a sleep; else 0
+    due: int  # of a sleep, and of a reply from when on nobody waits for it, if that is known; else 0
     tried: Tried | None = None  # of a run that has failed
 
 
@@ -63,7 +65,8 @@ class Invocation(NamedTuple):
 
     `status`: it "waits"; it is "paused"; it is "queued" behind another handler of its actor; it "runs", or
     is about to; it "tries again" after a failure, which `tried` tells; it is "stuck": its code asks for
-    something else than is recorded of it, as `stuck` tells.
+    something else than is recorded of it, as `stuck` tells; its reply is "deferred": it has ended, and a
+    later turn is to answer who waits.
     """
 
     address: str
@@ -97,6 +100,7 @@ def invocations(
             rebuild(log, topics, partition, store=store, wanted=wanted, progress=progress)
             yield from pending(store)
             yield from retried(store)
+            yield from deferred(store)
         finally:
             store.close()
 
@@ -122,6 +126,23 @@ def retried(store: Store, address: str | None = None) -> Iterator[Invocation]:
                 piece.address, 0, found.handler, "tell", "", id, RETRIES, found.began, found.began, 0, [],
                 tried(found),
             )  # fmt: skip
+
+
+def deferred(store: Store, address: str | None = None) -> Iterator[Invocation]:
+    """The calls in a store that a later turn is to answer, of an actor or of all, and who waits."""
+    for piece in store.scan(_ENTRY, address, CALLS) if address is not None else store.scan(_ENTRY):
+        if piece.name != CALLS or piece.key is None:
+            continue
+        entry = decode_deferred(piece.data)
+        if entry.gone:
+            continue
+        id, reply_to = read_call(piece.key)
+        caller = reply_to if "/" in reply_to else ""
+        wait = Wait(0, "reply", caller, entry.since, deadline_of(id))
+        yield Invocation(
+            piece.address, entry.number, entry.handler, "ask", caller, id, DEFERRED, entry.since, entry.since,
+            0, [wait], None,
+        )  # fmt: skip
 
 
 def tried(a: Attempt) -> Tried:

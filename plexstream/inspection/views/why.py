@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from plexstream.inspection.history import Progress, Rebuilt, entries, read, rebuild
-from plexstream.inspection.views.invocations import Invocation, pending, retried
+from plexstream.inspection.views.invocations import Invocation, deferred, pending, retried
 from plexstream.log.base import Log
 from plexstream.log.installation import count_of
 from plexstream.model.errors import Malformed
@@ -90,7 +90,9 @@ def _account(
     partition = partition_of(address, count_of(log, topics) or 1)
     found = rebuild(log, topics, partition, wanted=address.__eq__, progress=progress)
     queue, backlog = _queue(log, topics, address, partition, found.fold)
-    running = [*pending(found.store, address), *retried(found.store, address)]
+    running = [
+        *pending(found.store, address), *retried(found.store, address), *deferred(found.store, address),
+    ]  # fmt: skip
     reasons = [*_owner(log, topics, address, partition, found.fold, alone), *_life(found, address)]
     asked: dict[str, Account] = {}
     for wait in (w for invocation in running for w in invocation.waits if w.kind == "ask"):

@@ -29,7 +29,8 @@ class OutKind(IntEnum):
     DEADLETTER = 7  # the cause itself, put aside for `key`
     TICK = 8  # `handler` every `due` ms while the actor is in memory, or no more: never in a journal
     KEPT = 9  # what a tell came to, for who asks for it: the result, or with `key` an ErrorBody. Goes nowhere
-    LATER = 10  # the cause is answered by another turn; `id` says whom: never in a journal
+    LATER = 10  # a later turn answers the call `id`, by a token with the secret `key`: never in a journal
+    OVER = 11  # nobody waits for the answer to the call `id` any more, which is forgotten: never in a journal
 
 
 DONE, REJECTED, FAILED, WAITING, MEANWHILE = (s.value for s in Status)
@@ -121,6 +122,7 @@ class Control(IntEnum):
     LED = -8  # how many of the step's outgoing items, its first ones, its handler has not sent
     INIT = -7  # whether the actor's init hook ran before the handler, where that cannot be seen otherwise
     SEEN = -9  # what of its actor's state the stretch has seen, where others go on beside it
+    WITHDRAWN = -10  # who has asked waits for its answer no more
     NOTED = -4  # the step only takes note: the handler did not go on with it; with an error: of an `Attempt`
 
 

@@ -14,10 +14,6 @@ LINKS = "$links"
 """Collection: addresses that are told of this actor's exit, and whose exit is told to it."""
 MONITORS = "$monitors"
 """Collection: who is told of this actor's exit, by reference."""
-CALLS = "$calls"
-"""Collection: calls that a later turn is to answer, by what names them (`call_name`)."""
-KEYED = "$keyed"
-"""Collection: of `CALLS`, those with an idempotency key: who gets the same answer, by its name."""
 WATCHING = "$watching"
 """Collection: whose exit this actor wants to be told of, by reference."""
 
@@ -51,23 +47,6 @@ class Life(NamedTuple):
     parent: str = ""  # address of the supervisor
     resumes: bool = False  # a failure does not end it: its parent is told, and it keeps its state
     failed: bool = False  # told to its parent, which decides
-
-
-SAME = "same"
-"""The note of an answer to a call that no handler answered: it is that of another call with the same key."""
-
-
-def call_name(id: str, reply_to: str) -> str:
-    """What names a call that is answered later: whom to answer, and by which id."""
-    return f"{id} {reply_to}"
-
-
-def read_call(name: object) -> tuple[str, str]:
-    """The id of a call and whom to answer. Raises ValueError: it is no name of one."""
-    id, space, reply_to = name.partition(" ") if isinstance(name, str) else ("", "", "")
-    if not (id and space and reply_to):
-        raise ValueError(f"{name!r} is no call: give what host.reply_later returned")
-    return id, reply_to
 
 
 def encode_life(life: Life) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -41,6 +42,25 @@ class Envelope(NamedTuple):
     origin: str = ""
     origin_seq: int = 0
     origin_index: int = 0
+
+
+_DEADLINE = re.compile(r"~(\d{13})")
+
+
+def with_deadline(id: str, due: int) -> str:
+    """The id of an ask after which nobody waits for its answer from `due` on, in ms since the Unix epoch.
+
+    It is part of the id, as that goes wherever the ask goes, and is what the answer is for.
+    """
+    return f"{id}~{due:013}"
+
+
+def deadline_of(id: str) -> int:
+    """From when on nobody waits for the answer to an ask; 0: its id does not tell."""
+    if id[-14:-13] != "~":
+        return 0
+    match = _DEADLINE.fullmatch(id[-14:])
+    return int(match[1]) if match is not None else 0
 
 
 class DeadLetter(NamedTuple):

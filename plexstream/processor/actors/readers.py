@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from plexstream.model.journal.deferred import CALLS, KEYED
 from plexstream.model.journal.journal import Change
 from plexstream.model.journal.snapshot import Piece, Snapshot
 from plexstream.model.journal.workflow import PROMISES
 from plexstream.processor.state.pieces import Pieces
 
 _ENTRY = Piece.ENTRY.value
+_PRESENT = frozenset((PROMISES, CALLS, KEYED))
 
 
 class EntryReader:
@@ -61,8 +63,8 @@ class EntryReader:
 class PastReader:
     """How a host reads collections while a handler runs again from a state of before; then `now` is asked.
 
-    Promises are read as they are: what the handler has seen of them before is recorded, look by look, and
-    others may have settled them who do not show in its records.
+    Promises and calls that are answered later are read as they are: what the handler has seen of them before
+    is recorded, look by look, and others may have settled them who do not show in its records.
 
     Parameters:
         base: the state of before.
@@ -86,7 +88,7 @@ class PastReader:
         return iter(()) if self.now is None else self.now.timers()
 
     def get(self, field: str, key: str) -> bytes | None:
-        reader = self._present if self.now is None and field == PROMISES else self.now
+        reader = self._present if self.now is None and field in _PRESENT else self.now
         return self._entries.get((field, key)) if reader is None else reader.get(field, key)
 
     def entries(

@@ -13,7 +13,7 @@ from plexstream.model.messages.control import RESULT
 from plexstream.model.messages.message import ASK, REPLY, TELL, TOO_LARGE, Envelope
 from plexstream.processor.actors.actor import Actor, Refusal, Waiting
 from plexstream.processor.actors.actors import Actors
-from plexstream.processor.actors.lives.calls import OUTS, take
+from plexstream.processor.actors.lives.calls import OUTS, Moment, take
 from plexstream.processor.actors.lives.lives import OVERTAKES, life_change
 from plexstream.processor.actors.lives.signals import Ruling
 from plexstream.processor.actors.refusals import Refusals, marked
@@ -210,7 +210,8 @@ class Door:
         for out in outs:
             if out.kind in _TAKEN and not read_only:
                 outs = self._ticks.take(actor, outs, now)
-                outs, calls, later = take(ledger.pieces, actor.address, outs, e.handler, e.idempotency_key)
+                moment = Moment(now, e.handler, seq, e.idempotency_key)
+                outs, calls, later = take(ledger.pieces, actor.address, outs, moment)
                 break
         for out in outs:
             if out.handler in SIGNALS:

@@ -26,9 +26,9 @@ class TurnApi(Protocol):
     def signal(self, to: str, name: str, payload: dict[str, Any], ref: str) -> str:
         """Send a signal, and return its reference: `ref`, or a new one where that is empty."""
 
-    def reply_later(self) -> str: ...
-    def reply(self, call: str, value: Any) -> None: ...
-    def reply_error(self, call: str, code: str, detail: str, data: Any) -> None: ...
+    def defer(self) -> str: ...
+    def reply(self, token: str, value: Any) -> bool: ...
+    def reject(self, token: str, code: str, detail: str, data: Any) -> bool: ...
     def time(self) -> TimeApi: ...
     def self_id(self) -> str: ...
     def now(self) -> int: ...
@@ -131,29 +131,49 @@ class Host(Lifecycle, Timing):
         """Take back a `send_after` of this actor. Nothing happens if it has been delivered."""
         _turn("cancel").cancel(timer)
 
-    def reply_later(self) -> str:
+    def defer(self) -> str:
         """Leave the answer to a later turn: the caller waits on, and this actor takes other messages.
 
         What the handler returns is dropped. It must not wait after that. Whoever still waits when the actor's
         life ends gets a `Stopped` error.
 
         Returns:
-            The call, for `reply` and `reply_error`; keep it in a field. "" where nobody waits (a tell).
+            The token, for `reply` and `reject`: keep it in a field, or give it to whoever is to answer. ""
+            where nobody waits (a tell).
         """
-        return _turn("reply_later").reply_later()
+        return _turn("defer").defer()
 
-    def reply(self, call: str, value: Any = None) -> None:
-        """Answer a call that `reply_later` has left, with this turn.
+    def reply(self, token: str, value: Any = None) -> bool:
+        """Answer a call whose reply was deferred, with this turn.
 
         Parameters:
-            call: what `reply_later` returned; for "" nothing happens.
+            token: what `defer` returned.
             value: the result, JSON-compatible.
-        """
-        _turn("reply").reply(call, value)
 
-    def reply_error(self, call: str, reason: str, data: Any = None) -> None:
-        """Let the caller of a call that `reply_later` has left get a `Rejected` error, with this turn."""
-        _turn("reply_error").reply_error(call, "rejected", reason, data)
+        Returns:
+            Whether somebody waits. False for "", and where who asked waits no more: its time is up, it was
+            cancelled or killed, or went on without the answer. Then the value is nobody's, and the token is
+            spent. By another actor's token the answer is sent, and this is True: where it does not reach
+            who asked, it is a dead letter.
+
+        Raises:
+            ValueError: `token` is none.
+            UnknownInvocation: it is no token that this actor has given.
+            AlreadyDone: the call has its answer, be it an error since this actor's life ended.
+        """
+        return _turn("reply").reply(token, value)
+
+    def reject(self, token: str, reason: str, data: Any = None) -> bool:
+        """Let the caller of a call whose reply was deferred get a `Rejected` error, with this turn.
+
+        Parameters:
+            token: what `defer` returned.
+            reason: for the caller, a sentence.
+            data: more about it, JSON-compatible.
+
+        Returns, and raises, what `reply` does.
+        """
+        return _turn("reject").reject(token, "rejected", reason, data)
 
     def self_id(self) -> str:
         """This actor's address, in the short form where tenant and namespace are the default ones."""

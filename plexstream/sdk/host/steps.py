@@ -42,6 +42,8 @@ class TaskApi(Protocol):
         """The time at which the next step is asked for."""
 
     def timed_out(self, what: str, late: list[Handle[Any]]) -> Exception: ...
+    def withdraw(self, ask: Handle[Any]) -> None:
+        """Nobody waits for the answer to an ask any more: whom it asked is told, once."""
 
 
 class Awakeable(Waitable[Any]):
@@ -128,7 +130,7 @@ class Start:
         """Like `host.ask`."""
         t = task("ask")
         handle = t.ask(to, handler, arguments_of("host.ask", payload, arguments), detach)
-        return handle if timeout is None else _limited(t, handle, timeout)
+        return handle if timeout is None else _limited(t, handle, timeout, handle)
 
     def run(
         self,
@@ -213,24 +215,31 @@ def _flat(what: str, waitables: tuple[Any, ...]) -> tuple[Handle[Any], ...]:
     return tuple(found)
 
 
-def _limited(t: TaskApi, handle: Handle[Any], timeout: float) -> Waitable[Any]:
-    return _limit(t, Then(t, handle, lambda h: h.result()), handle.name, timeout)
+def _limited(
+    t: TaskApi, handle: Handle[Any], timeout: float, ask: Handle[Any] | None = None
+) -> Waitable[Any]:
+    return _limit(t, Then(t, handle, lambda h: h.result()), handle.name, timeout, ask)
 
 
-def _limit(t: TaskApi, waitable: Waitable[Any], what: str, timeout: float | None) -> Waitable[Any]:
-    """`waitable`, or TimedOut once `timeout` seconds have passed before."""
+def _limit(
+    t: TaskApi, waitable: Waitable[Any], what: str, timeout: float | None, ask: Handle[Any] | None = None
+) -> Waitable[Any]:
+    """`waitable`, or TimedOut once `timeout` seconds have passed before; then `ask` is withdrawn."""
     if timeout is None:
         return waitable
     until = t.now() + milliseconds(f"host.{what}: a timeout of", timeout, MAX_SLEEP)
-    return _Limited(t, waitable, t.sleep(until), f"{what}: after {timeout} s")
+    return _Limited(t, waitable, t.sleep(until), f"{what}: after {timeout} s", ask)
 
 
 class _Limited(Waitable[Any]):
-    __slots__ = ("_of", "_task", "_timer", "_what")
+    __slots__ = ("_ask", "_of", "_task", "_timer", "_what")
 
-    def __init__(self, task: TaskApi, of: Waitable[Any], timer: Handle[None], what: str) -> None:
+    def __init__(
+        self, task: TaskApi, of: Waitable[Any], timer: Handle[None], what: str, ask: Handle[Any] | None
+    ) -> None:
         super().__init__(task)
         self._task = task
+        self._ask = ask
         self._of = of
         self._timer = timer
         self._what = what
@@ -251,4 +260,6 @@ class _Limited(Waitable[Any]):
         if self._timer.failed():
             self._timer.result()  # the handler was cancelled: its time is not up
         late = [h for h in self._of.handles() if h.order < 0]
+        if self._ask is not None:
+            self._task.withdraw(self._ask)
         raise self._task.timed_out(self._what, [*late, self._timer])

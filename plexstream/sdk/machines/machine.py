@@ -132,13 +132,13 @@ class Machine:
         state = actor.__dict__[STATE]
         event, result = self.events[name], None
         if state in event.postponed_in:
-            self._postpone(name, actor, event.arguments.by_name(args, rest), host.reply_later())
+            self._postpone(name, actor, event.arguments.by_name(args, rest), host.defer())
         else:
             with Running(self, actor, name) as running:
                 result = await finish(self._method(name, actor)(actor, *args, **rest))
                 if running.postponed:
                     arguments = event.arguments.by_name(args, rest)
-                    self._postpone(name, actor, arguments, host.reply_later(), running)
+                    self._postpone(name, actor, arguments, host.defer(), running)
                 if running.asked or actor.__dict__[STATE] != state:
                     await self._settle(running, state)
         if self.eventful:
@@ -323,7 +323,7 @@ class Machine:
         if current.turn is None:
             return
         if call:
-            current.turn.reply_error(call, code, f"{self.name}.{name}, postponed: {why}", data)
+            current.turn.reject(call, code, f"{self.name}.{name}, postponed: {why}", data)
         else:
             current.turn.put_aside(name, arguments, code, f"postponed, then handled in another state: {why}")
         host.log(f"the postponed event {name} is put aside: {why}", level="error")

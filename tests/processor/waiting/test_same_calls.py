@@ -21,7 +21,7 @@ class Till:
 
     @handler()
     def later(self, text: str = ""):
-        self.waits = [*self.waits, host.reply_later()]
+        self.waits = [*self.waits, host.defer()]
 
     @handler()
     def answer(self):

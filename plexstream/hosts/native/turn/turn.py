@@ -7,17 +7,17 @@ import random
 import re
 import uuid
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NoReturn, Protocol
 
 import msgspec
 
+from plexstream.hosts.native.actor.answers import answer, defer
 from plexstream.hosts.native.actor.time import TurnTime
 from plexstream.hosts.native.data.values import BadValue, encode_value, plain_value
 from plexstream.hosts.native.turn.beside import Beside
 from plexstream.model.errors import CallError, TooLarge
 from plexstream.model.journal.journal import Change, Out, OutKind
-from plexstream.model.journal.life import read_call
 from plexstream.model.messages.address import full, parse
 from plexstream.model.messages.awakeable import make_id, read_id
 from plexstream.model.messages.text import text
@@ -36,7 +36,6 @@ MAX_TOPIC = 200
 MAX_HANDLER = 256
 MAX_DETAIL = 2_000
 """Characters of an error's text."""
-_LATER, _REPLY, _ERROR = OutKind.LATER.value, OutKind.REPLY.value, OutKind.ERROR.value
 _new = tuple.__new__  # a named tuple's own costs twice the time
 _TOPIC = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_TOPIC}}}")
 _TIMER_ID = re.compile(r"\d{1,20}\.\d{1,10}", re.ASCII)
@@ -79,6 +78,7 @@ class Turn:
         "bound",
         "caller",
         "chain",
+        "deferred",
         "firing",
         "forgotten",
         "fresh",
@@ -110,6 +110,7 @@ class Turn:
         self.actor: Any = None  # then: the actor's own instance, as long as nothing was changed
         self.opening: list[Change] = []  # then: what the init hook changed before it
         self.caller = ""  # who waits for the answer, as `call_name` says; "": nobody
+        self.deferred: tuple[list[Out], int, dict[str, str]] | None = None  # what of `outs` is of replies
         self.base: list[Change] | None = None  # a workflow's fields when it began
         self.room = max_turn
         self.outs: list[Out] = []
@@ -252,34 +253,31 @@ class Turn:
         """How many outgoing items the handler has made since it began."""
         return self._base + len(self.outs)
 
-    # Answers that come later
+    # Deferred replies
 
-    def reply_later(self) -> str:
+    def defer(self) -> str:
         spec = self.instance.type.spec
         where = f"{spec.name}.{self.bound.name}"
         if spec.kind != "object" or self.bound.read_only or self.initialising:
             raise TypeError(
-                f"host.reply_later: {where} answers when it ends: it is read_only, or none of an @actor; "
+                f"host.defer: {where} answers when it ends: it is read_only, or none of an @actor; "
                 "take the id of an awakeable of the caller's, and resolve that"
             )
         if not self.caller:
             return ""
-        self.task().refusal = f"{where} has called host.reply_later: after that it cannot wait"
-        self.outs.append(Out(_LATER, self.caller, "", "", b""))
-        return self.caller
+        self.task().refusal = f"{where} has called host.defer: after that it cannot wait"
+        return defer(self, self._salt)
 
-    def reply(self, call: str, value: Any) -> None:
-        self._answer("reply", _REPLY, call, value)
+    def reply(self, token: str, value: Any) -> bool:
+        return answer(self, token, value, None, partial(self._encode, "reply"))
 
-    def reply_error(self, call: str, code: str, detail: str, data: Any) -> None:
+    def reject(self, token: str, code: str, detail: str, data: Any) -> bool:
         body = {"code": code, "detail": text(detail, MAX_DETAIL)}
-        self._answer("reply_error", _ERROR, call, body if data is None else {**body, "data": data})
+        error = body if data is None else {**body, "data": data}
+        return answer(self, token, None, error, partial(self._encode, "reject"))
 
-    def _answer(self, what: str, kind: int, call: str, value: Any) -> None:
-        if call == "":
-            return
-        id, reply_to = read_call(call)
-        self.outs.append(Out(kind, id, reply_to, "", self._encode(what, value)))
+    def may_wait(self) -> bool:
+        return self._task is not None or self.bound.is_async or self.bound.waits
 
     def emit(self, topic: str, value: Any, key: str | None) -> None:
         check_topic(topic)
@@ -353,6 +351,7 @@ class Turn:
         return self.sent_in_all()
 
     def take_back(self, sent: int) -> None:
+        self.deferred = None
         del self.outs[max(0, sent - self._base) :]  # what has left with a step stays sent
 
     def put_aside(self, handler: str, arguments: dict[str, Any], code: str, detail: str) -> None:

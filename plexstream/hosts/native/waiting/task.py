@@ -6,6 +6,7 @@ what it waits for is there. So where it is depends on the completions so far, an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -34,6 +35,7 @@ from plexstream.hosts.native.waiting.asked.ends import NeedsGreenlet, Unchanged
 from plexstream.hosts.native.waiting.asked.promises import Promises, checked
 from plexstream.hosts.native.waiting.dropped import close, kill
 from plexstream.model.errors import CallError, Deadlock, TimedOut, call_error
+from plexstream.model.journal.deferred import WITHDRAW
 from plexstream.model.journal.journal import Command, Completion, Control, Out, OutKind
 from plexstream.model.journal.life import START
 from plexstream.sdk.host.waiting import Handle, Waitable
@@ -122,6 +124,13 @@ class Task:
         error = TimedOut(f"{self.where}: {what}")
         self.failures.late(error, self.commands.spot(), [h.index for h in late if h.kind in AGAIN])
         return error
+
+    def withdraw(self, ask: Handle[Any]) -> None:
+        question = self.commands.withdraw(ask)
+        if question:
+            body = json.dumps({"ask": question}).encode()
+            target = ask.name.partition(" ")[0]
+            self.turn.outs.append(Out(OutKind.TELL.value, "", target, WITHDRAW, body))
 
     def ask(self, to: str, handler: str, payload: Any, detach: bool = False) -> Handle[Any]:
         target, data = self.turn.message("ask", to, handler, payload)

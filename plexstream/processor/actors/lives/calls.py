@@ -6,10 +6,25 @@ That of a call with an idempotency key names its outcome, whose entry in `KEYED`
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from plexstream.model.journal.deferred import (
+    CALLS,
+    KEYED,
+    SAME,
+    SWEEP,
+    TOLD,
+    Deferred,
+    Pending,
+    call_name,
+    decode_deferred,
+    decode_pending,
+    encode_deferred,
+    is_there,
+    read_call,
+)
 from plexstream.model.journal.journal import Change, Out, OutKind
-from plexstream.model.journal.life import CALLS, KEYED, SAME, call_name, read_call
 from plexstream.model.journal.snapshot import Piece
 from plexstream.model.messages import idempotency
 from plexstream.model.messages.message import ASK
@@ -18,11 +33,14 @@ from plexstream.processor.state.histories.kept import is_kept, later_out
 from plexstream.processor.state.pieces import Pieces
 
 _ENTRY = Piece.ENTRY.value
-_REPLY, _ERROR, _LATER = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.LATER.value
-OUTS = frozenset((_REPLY, _ERROR, _LATER))
+_TELL, _REPLY, _ERROR, _LATER, _OVER = (
+    k.value for k in (OutKind.TELL, OutKind.REPLY, OutKind.ERROR, OutKind.LATER, OutKind.OVER)
+)
+OUTS = frozenset((_REPLY, _ERROR, _LATER, _OVER))
 """Kinds of outs of a handler that `take` is for."""
-_SET = b"true"
-TOLD = ""
+BATCH = 1_000
+"""Who is told of an actor's end by one turn, at most; but for those whose calls that very turn has left."""
+BATCH_BYTES = 200_000
 
 
 class Taken(NamedTuple):
@@ -33,108 +51,206 @@ class Taken(NamedTuple):
     later: bool
 
 
-class Pending(NamedTuple):
-    """A call with an idempotency key that is answered later: its handler, the digest of its arguments, and
-    the names of all calls that get its answer; `TOLD` among them, where tells were as well."""
+class Moment(NamedTuple):
+    """When a handler did what is taken, and for whom.
 
-    handler: str
-    digest: str
-    calls: list[str]
+    Attributes:
+        now: in ms since the Unix epoch.
+        handler: what was called.
+        number: of the turn or invocation.
+        mark: of the call's idempotency key; empty where it has none.
+        gone: who has asked has withdrawn already.
+    """
 
-    def joined(self, outcome: str, call: str) -> list[Change]:
-        """What an actor keeps where another call waits for the same outcome, by the outcome's name."""
-        return _waits(self._replace(calls=list(dict.fromkeys([*self.calls, call]))), outcome, call)
-
-
-    def told(self, outcome: str) -> list[Change]:
-        """What an actor keeps where a tell came to the same: its sender may look for the outcome."""
-        if TOLD in self.calls:
-            return []
-        return [Change(KEYED, outcome, json.dumps(self._replace(calls=[*self.calls, TOLD])).encode())]
+    now: int
+    handler: str = ""
+    number: int = 0
+    mark: str = ""
+    gone: bool = False
 
 
-def pending(pieces: Pieces, address: str, outcome: str) -> Pending | None:
-    """The call that is answered later and has an outcome of this name, if there is one."""
-    data = pieces.entry((_ENTRY, address, KEYED, outcome))
-    return None if data is None else Pending(*json.loads(data))
-
-
-def _waits(call: Pending, outcome: str, name: str) -> list[Change]:
-    return [
-        Change(CALLS, name, json.dumps(outcome).encode()), Change(KEYED, outcome, json.dumps(call).encode())
-    ]  # fmt: skip
-
-
-def take(
-    pieces: Pieces, address: str, outs: list[Out], handler: str = "", mark: str = "", all: bool = False
-) -> Taken:
+def take(pieces: Pieces, address: str, outs: list[Out], moment: Moment, all: bool = False) -> Taken:
     """Note the calls that a handler leaves to a later turn, and forget those that it answers.
 
     An answer to one that nobody waits for any more does not leave; with `all` it does, and nobody hears it:
     what a waiting handler sends is compared when it runs again. What a call with an idempotency key comes to
     is kept, and told to all who wait for it.
-
-    Parameters:
-        handler: what was called.
-        mark: of the call's idempotency key; empty where it has none.
     """
-    changes: dict[tuple[str, str], Change] = {}
+    notes = _Notes(pieces, address)
     kept: list[Out] = []
     later = False
-
-    def known(field: str, key: str) -> bytes | None:
-        here = changes.get((field, key))
-        return pieces.entry((_ENTRY, address, field, key)) if here is None else here.value
-
-    def forget(field: str, key: str) -> None:
-        changes.pop((field, key), None)
-        if pieces.entry((_ENTRY, address, field, key)) is not None:
-            changes[field, key] = Change(field, key, None)
-
     for out in outs:
         if out.kind == _LATER:
             later = True
-            noted = [Change(CALLS, out.id, _SET)]
-            if mark:
-                call = Pending(handler, idempotency.digest_of(mark), [out.id])
-                noted = _waits(call, idempotency.name(handler, mark), out.id)
-            changes.update({(c.field, c.key or ""): c for c in noted})
-            continue
-        if out.kind != _REPLY and out.kind != _ERROR:
+            outcome = idempotency.name(moment.handler, moment.mark) if moment.mark else ""
+            notes.put(CALLS, out.id, encode_deferred(
+                Deferred(out.key, moment.number, moment.now, moment.handler, outcome, moment.gone)
+            ))  # fmt: skip
+            if outcome:
+                call = Pending(moment.handler, idempotency.digest_of(moment.mark), [out.id])
+                notes.put(KEYED, outcome, json.dumps(call).encode())
+        elif out.kind == _OVER:
+            _answer(notes, out.id)
+        elif out.kind in OUTS:
+            name = call_name(out.id, out.target)
+            data = notes.get(CALLS, name)
+            entry = None if data is None else decode_deferred(data)
+            if all or (entry is not None and is_there(name, entry, moment.now)):
+                kept.append(out)
+            if entry is not None:
+                kept += _told_too(out, *_answer(notes, name), moment.now)
+        else:
             kept.append(out)
+    return Taken(kept, notes.changes(), later)
+
+
+class _Notes:
+    """What one turn changes of an actor's calls, on top of what there was before."""
+
+    def __init__(self, pieces: Pieces, address: str) -> None:
+        self._pieces = pieces
+        self._address = address
+        self._changes: dict[tuple[str, str], Change] = {}
+
+    def _before(self, field: str, key: str) -> bytes | None:
+        return self._pieces.entry((_ENTRY, self._address, field, key))
+
+    def get(self, field: str, key: str) -> bytes | None:
+        here = self._changes.get((field, key))
+        return self._before(field, key) if here is None else here.value
+
+    def put(self, field: str, key: str, value: bytes) -> None:
+        self._changes[field, key] = Change(field, key, value)
+
+    def forget(self, field: str, key: str) -> None:
+        self._changes.pop((field, key), None)
+        if self._before(field, key) is not None:
+            self._changes[field, key] = Change(field, key, None)
+
+    def changes(self) -> list[Change]:
+        return list(self._changes.values())
+
+
+def _answer(notes: _Notes, name: str) -> tuple[str, Pending | None, dict[str, Deferred]]:
+    """Forget a call that has its answer, and those who get the same: the outcome's name, what it is of, and
+    who they are."""
+    data = notes.get(CALLS, name)
+    if data is None:
+        return "", None, {}
+    outcome = decode_deferred(data).outcome
+    notes.forget(CALLS, name)
+    keyed = notes.get(KEYED, outcome) if outcome else None
+    if keyed is None or name not in (call := decode_pending(keyed)).calls:
+        return "", None, {}
+    notes.forget(KEYED, outcome)
+    others: dict[str, Deferred] = {}
+    for other in call.calls:
+        found = notes.get(CALLS, other) if other not in (TOLD, name) else None
+        if found is not None:
+            notes.forget(CALLS, other)
+            others[other] = decode_deferred(found)
+    return outcome, call, others
+
+
+def _told_too(
+    out: Out, outcome: str, call: Pending | None, others: Mapping[str, Deferred], now: int
+) -> list[Out]:
+    """The same answer for all others who wait for it, and what is kept of it."""
+    if call is None:
+        return []
+    outs = []
+    for other, entry in others.items():
+        if is_there(other, entry, now):
+            id, reply_to = read_call(other)
+            outs.append(out._replace(id=id, target=reply_to, note=SAME))
+    if TOLD in call.calls or is_kept(ASK, "" if out.kind == _REPLY else error_of(out.payload)[0]):
+        outs.append(later_out(outcome, call.digest, out.payload, out.kind == _ERROR))
+    return outs
+
+
+# Calls with an idempotency key
+
+
+def pending(pieces: Pieces, address: str, outcome: str) -> Pending | None:
+    """The call that is answered later and has an outcome of this name, if there is one."""
+    data = pieces.entry((_ENTRY, address, KEYED, outcome))
+    return None if data is None else decode_pending(data)
+
+
+def joined(call: Pending, outcome: str, name: str, moment: Moment) -> list[Change]:
+    """What an actor keeps where another call waits for the same outcome, by the outcome's name."""
+    entry = Deferred("", moment.number, moment.now, call.handler, outcome, moment.gone)
+    more = call._replace(calls=list(dict.fromkeys([*call.calls, name])))
+    return [
+        Change(CALLS, name, encode_deferred(entry)), Change(KEYED, outcome, json.dumps(more).encode())
+    ]  # fmt: skip
+
+
+def told(call: Pending, outcome: str) -> list[Change]:
+    """What an actor keeps where a tell came to the same: its sender may look for the outcome."""
+    if TOLD in call.calls:
+        return []
+    return [Change(KEYED, outcome, json.dumps(call._replace(calls=[*call.calls, TOLD])).encode())]
+
+
+# The end
+
+
+class Ended(NamedTuple):
+    """What an end makes of calls that nobody will answer any more: errors for who waits, and what is kept."""
+
+    changes: list[Change]
+    outs: list[Out]
+
+
+def end_calls(
+    pieces: Pieces, address: str, changed: Mapping[tuple[str, str], Change], why: str, bound: int = -1
+) -> Ended:
+    """Tell those who wait that they do in vain: so many as fit into a turn, the rest by a message to itself.
+
+    Parameters:
+        changed: what the ending turn itself changes of the actor's collections, by field and key.
+        bound: number of the latest turn whose calls are meant; -1: all there are.
+    """
+    notes = _Notes(pieces, address)
+    new = [
+        (key, change.value) for (field, key), change in changed.items()
+        if field == CALLS and change.value is not None
+    ]  # fmt: skip
+    for (field, key), change in changed.items():
+        if field == KEYED and change.value is not None:
+            notes.put(field, key, change.value)
+    old = [
+        (key, value) for key, value in pieces.collections.entries(address, CALLS)
+        if (CALLS, key) not in changed
+    ]  # fmt: skip
+    outs: list[Out] = []
+    handled = size = rest = 0
+    body = error_body("stopped", why, None)
+    for name, data in (*sorted(new), *old):
+        entry = decode_deferred(data)
+        if 0 <= bound < entry.number:
+            continue  # of the next life
+        if handled >= len(new) and (handled >= BATCH or size > BATCH_BYTES):
+            rest = max(rest, entry.number)
             continue
-        name = call_name(out.id, out.target)
-        value = known(CALLS, name)
-        if value is not None or all:
-            kept.append(out)
-        if value is None:
-            continue
-        forget(CALLS, name)
-        outcome = "" if value == _SET else json.loads(value)
-        data = known(KEYED, outcome) if outcome else None
-        if data is None:
-            continue
-        forget(KEYED, outcome)
-        call = Pending(*json.loads(data))
-        for other in call.calls:
-            if other != name and known(CALLS, other) is not None:
-                forget(CALLS, other)
-                id, reply_to = read_call(other)
-                kept.append(out._replace(id=id, target=reply_to, note=SAME))
-        if TOLD in call.calls or is_kept(ASK, "" if out.kind == _REPLY else error_of(out.payload)[0]):
-            kept.append(later_out(outcome, call.digest, out.payload, out.kind == _ERROR))
-    return Taken(kept, list(changes.values()), later)
+        handled += 1
+        notes.forget(CALLS, name)
+        if not entry.gone:
+            id, reply_to = read_call(name)
+            outs.append(Out(_ERROR, id, reply_to, "", body))
+            size += len(name) + len(body)
+        outs += _unanswered(notes, entry.outcome, name, body)
+    if rest:
+        said = json.dumps({"number": rest, "why": why}).encode()
+        outs.append(Out(_TELL, "", address, SWEEP, said))
+    return Ended([change for change in notes.changes() if change.value is None], outs)
 
 
-def unanswered_outcome(outcome: str, data: bytes, why: str) -> list[Out]:
-    """What a tell comes to that found a call which nobody will answer any more."""
-    call = Pending(*json.loads(data))
-    if TOLD not in call.calls:
-        return []  # asks may be tried again
-    return [later_out(outcome, call.digest, error_body("stopped", why, None), True)]
-
-
-def unanswered(name: str, why: str) -> Out:
-    """What a caller hears whose call nobody will answer any more."""
-    id, reply_to = read_call(name)
-    return Out(_ERROR, id, reply_to, "", error_body("stopped", why, None))
+def _unanswered(notes: _Notes, outcome: str, name: str, body: bytes) -> list[Out]:
+    """What is kept for a tell that found a call which nobody will answer; asks may be tried again."""
+    data = notes.get(KEYED, outcome) if outcome else None
+    if data is None or name not in (call := decode_pending(data)).calls:
+        return []
+    notes.forget(KEYED, outcome)
+    return [later_out(outcome, call.digest, body, True)] if TOLD in call.calls else []

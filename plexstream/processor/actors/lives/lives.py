@@ -13,13 +13,11 @@ from plexstream.model.errors import FAILURES
 from plexstream.model.host import TypeInfo
 from plexstream.model.journal.journal import Change, Out, OutKind
 from plexstream.model.journal.life import (
-    CALLS,
     DEMONITOR,
     DOWN,
     EXIT,
     EXITED,
     FIELD,
-    KEYED,
     KILL,
     KILLED,
     LINK,
@@ -48,7 +46,7 @@ from plexstream.model.journal.snapshot import Piece
 from plexstream.model.journal.timer import CRON, decode_timer
 from plexstream.model.messages.address import parse
 from plexstream.model.messages.message import ASK, Envelope
-from plexstream.processor.actors.lives.calls import unanswered, unanswered_outcome
+from plexstream.processor.actors.lives.calls import end_calls
 from plexstream.processor.actors.lives.signals import (
     MAX_REASON,
     Ruling,
@@ -212,7 +210,7 @@ class Lives:
         Parameters:
             ruling: on the message that the handler has handled, if there was one.
             life: the actor's, before that.
-            calls: changes of `CALLS` that the handler makes; they are the ruling's then, too.
+            calls: changes of its calls that the handler makes; they are the ruling's then, too.
         """
         changes: dict[tuple[str, str], Change] = {}
         kept: list[Out] = []
@@ -324,14 +322,11 @@ class Lives:
                 outs.append(notice(key, EXIT, reason=reason))
             elif field == MONITORS:
                 outs.append(notice(json.loads(value), DOWN, ref=key, reason=reason))
-            elif field == CALLS:
-                outs.append(unanswered(key, f"{address} has ended before it answered: {reason}"))
-            elif field == KEYED:
-                why = f"{address} has ended before it answered: {reason}"
-                outs += unanswered_outcome(key, value, why)
             elif field == WATCHING:
                 outs.append(notice(json.loads(value), DEMONITOR, ref=key))
-        return Ruling(None, changes, outs)
+        why = f"{address} has ended before it answered: {reason}"
+        unanswered = end_calls(self._pieces, address, changed, why)
+        return Ruling(None, [*changes, *unanswered.changes], [*outs, *unanswered.outs])
 
     def _timers_back(self, address: str, declared: bool = True) -> list[Out]:
         """An actor's timers for itself end with its life. Those for others are messages on their way.
@@ -349,7 +344,7 @@ class Lives:
     def _known(
         self, address: str, changed: dict[tuple[str, str], Change]
     ) -> Iterable[tuple[str, str, bytes]]:
-        for field in (LINKS, MONITORS, WATCHING, CALLS, KEYED):
+        for field in (LINKS, MONITORS, WATCHING):
             found = dict(self._pieces.collections.entries(address, field))
             for (name, key), change in changed.items():
                 if name == field:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from plexstream.model.errors import Failed
+from plexstream.model.journal.deferred import CALLS, KEYED, Deferred, decode_deferred, is_waited_for
 from plexstream.model.journal.journal import Change
-from plexstream.model.journal.life import CALLS
+from plexstream.model.journal.snapshot import Piece
 from plexstream.model.messages.text import said
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
 from plexstream.processor.journal.ledger import Ledger
+
+_ENTRY = Piece.ENTRY.value
+_AT_ONCE = 1_000
+"""Calls that nobody waits for any more, of which so many are forgotten with one turn."""
 
 
 class Expiry:
@@ -34,7 +39,18 @@ class Expiry:
 
     def _is_waited_for(self, actor: Actor) -> bool:
         """Whether somebody waits for an answer that the actor is to give later."""
-        return any(True for _ in self._ledger.pieces.collections.entries(actor.address, CALLS, chunk=1))
+        return any(waits for *_, waits in self._calls(actor))
+
+    def _calls(self, actor: Actor) -> Iterator[tuple[str, Deferred, bool]]:
+        """Its calls that are to be answered later: which, and whether somebody waits for the answer."""
+        pieces, address, now = self._ledger.pieces, actor.address, self._ledger.now
+
+        def get(field: str, key: str) -> bytes | None:
+            return pieces.entry((_ENTRY, address, field, key))
+
+        for call, data in pieces.collections.entries(address, CALLS):
+            entry = decode_deferred(data)
+            yield call, entry, is_waited_for(get, call, entry, now)
 
     def renew(self, actor: Actor) -> list[Change]:
         """Make an actor's state that of a new one: what goes with the turn that says so.
@@ -47,4 +63,10 @@ class Expiry:
         except Exception as error:  # the user's hook
             raise Failed(f"{actor.address} cannot be renewed: {said(error)}") from error
         entries = self._ledger.pieces.collections.of_actor(actor.address)
-        return [Change(field, key, None) for field, key, _ in entries if field[:1] != "$"]
+        gone = [(call, entry) for call, entry, waits in self._calls(actor) if not waits][:_AT_ONCE]
+        outcomes = dict.fromkeys(entry.outcome for _, entry in gone if entry.outcome)
+        return [
+            *(Change(field, key, None) for field, key, _ in entries if field[:1] != "$"),
+            *(Change(CALLS, call, None) for call, _ in gone),
+            *(Change(KEYED, outcome, None) for outcome in outcomes),
+        ]

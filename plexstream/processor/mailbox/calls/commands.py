@@ -27,6 +27,7 @@ from plexstream.processor.actors.times.expiry import Expiry
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.journal.records import Answer, error_body
 from plexstream.processor.mailbox.calls.changes import Changes
+from plexstream.processor.mailbox.calls.deferrals import Deferrals
 from plexstream.processor.mailbox.calls.outcomes import Outcomes
 from plexstream.processor.waiting.events.deadlock import FOUND, PROBE
 from plexstream.processor.waiting.invocation.invocation import PROMISES, Cause, Invocation, cause_of
@@ -40,13 +41,14 @@ class Commands:
 
     def __init__(
         self, ledger: Ledger, refusals: Refusals, expiry: Expiry, changes: Changes, outcomes: Outcomes,
-        invocations: Invocations,
+        deferrals: Deferrals, invocations: Invocations,
     ) -> None:  # fmt: skip
         self._ledger = ledger
         self._refusals = refusals
         self._expiry = expiry
         self._changes = changes
         self._outcomes = outcomes
+        self._deferrals = deferrals
         self._invocations = invocations
         self._handlers: dict[str, Callable[[Actor, Cause, Envelope, dict[str, Any]], None]] = {
             PROBE: invocations.deadlocks.probe,
@@ -58,6 +60,7 @@ class Commands:
             "$pause": self._pause,
             "$resume": self._resume,
             "$restart": self._restart,
+            **deferrals.handlers,
         }
 
     def take(self, actor: Actor, topic: str, offset: int, e: Envelope) -> bool:
@@ -161,6 +164,8 @@ class Commands:
         if waiting is not None:
             detail = f"{e.sender} was {code}, which had asked for it"
             self._refusals.refuse(waiting.topic, waiting.offset, waiting.envelope, code, detail)
+        elif self._deferrals.end(actor, cause, e, str(body["ask"]), code):
+            return
         self._ledger.inbox.finish(cause.offset)
 
     def _was_queued(self, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any], code: str

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from plexstream.model.host import Result
-from plexstream.model.journal.life import call_name
+from plexstream.model.journal.deferred import call_name
 from plexstream.model.messages import idempotency
 from plexstream.model.messages.message import ASK, Envelope
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
-from plexstream.processor.actors.lives.calls import pending
+from plexstream.processor.actors.lives.calls import Moment, joined, pending, told
 from plexstream.processor.actors.refusals import Refusals
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.journal.turns import turn_answered
@@ -86,7 +86,12 @@ class Repeats:
         if inv is None and e.kind == ASK and (full := _full(len(call.calls))):
             self._refusals.refuse(topic, offset, e, OVERLOADED, f"{actor.address}.{e.handler}: {full}")
             return True
-        patch = call.joined(outcome, call_name(e.id, e.reply_to)) if e.kind == ASK else call.told(outcome)
+        if e.kind == ASK:
+            number, gone = (actor.seq + 1, False) if inv is None else (inv.number, inv.withdrawn)
+            moment = Moment(self._ledger.now, e.handler, number, gone=gone)
+            patch = joined(call, outcome, call_name(e.id, e.reply_to), moment)
+        else:
+            patch = told(call, outcome)
         if inv is not None:
             self._invocations.finish(inv, [], patch)
         elif patch:

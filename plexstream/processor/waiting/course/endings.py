@@ -27,7 +27,7 @@ from plexstream.processor.state.histories.history import NOTED
 from plexstream.processor.state.histories.kept import answer_out, is_kept, kept_out, outcome_among
 from plexstream.processor.waiting.course.agenda import Agenda
 from plexstream.processor.waiting.course.ports import Door
-from plexstream.processor.waiting.course.reach import reach_down, sleeps_back
+from plexstream.processor.waiting.course.reach import CANCEL, END, reach_down, sleeps_back, withdrawals
 from plexstream.processor.waiting.course.roster import Roster
 from plexstream.processor.waiting.invocation.invocation import PARKED, Cause, Invocation, no_cause
 from plexstream.processor.waiting.invocation.journal import Journal
@@ -68,6 +68,8 @@ class Endings:
         if status != DONE and not inv.begun:
             completions = [*completions, NOTED]  # nothing has taken effect: it keeps no state alive
         outs = [*outs, *sleeps_back(inv)]
+        if inv.outstanding:
+            outs += withdrawals(inv, told=outs)
         inv.unrecorded = [c for c in inv.unrecorded if c.kind != _SLEEP]  # of no use to anybody any more
         self._journal.record(inv, status, cause, completions=completions, patch=patch, outs=outs, key=key)
         move(inv, event)
@@ -119,7 +121,7 @@ class Endings:
             inv.opening = None
         if b.kind == ASK or code == "poisoned":
             outs = [*outs, self.failure(inv, code, detail, None, attempts)]
-        outs = [*outs, *kept_failure(b, code, detail), *reach_down(inv, "$end")]
+        outs = [*outs, *kept_failure(b, code, detail), *reach_down(inv, END)]
         patch = self._result_of_run(inv, code, detail)
         if lives and (code == "poisoned" or b.handler in (START, STOP, ON_STOP)):
             changes, notices = self.life_failed(inv, code, detail)
@@ -130,7 +132,7 @@ class Endings:
         """A handler that has not begun, or cannot go on, is cancelled."""
         detail = f"{inv.reference()} was cancelled" + ("" if inv.begun else " before it began")
         code = Result("cancelled", b"", self._result_of_run(inv, "cancelled", detail), [], False, detail)
-        outs = [*outs, *reach_down(inv, "$cancel")]
+        outs = [*outs, *reach_down(inv, CANCEL)]
         sent = [*outs, self.failure(inv, code.code, detail, None)]
         sent += kept_failure(inv.begin, code.code, detail)
         if not inv.begun:

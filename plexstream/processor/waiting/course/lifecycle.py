@@ -24,6 +24,7 @@ from plexstream.model.journal.life import START
 from plexstream.model.messages.message import ASK, TELL, Envelope
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
+from plexstream.processor.actors.lives.calls import Moment
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.journal.sums.fold import MAILBOX
 from plexstream.processor.state.histories.history import NOTED, failed
@@ -32,7 +33,7 @@ from plexstream.processor.waiting import limits
 from plexstream.processor.waiting.course.agenda import Agenda
 from plexstream.processor.waiting.course.effects import Effects
 from plexstream.processor.waiting.course.endings import Endings, kept_failure, key_of
-from plexstream.processor.waiting.course.reach import sleeps_back
+from plexstream.processor.waiting.course.reach import sleeps_back, withdrawals
 from plexstream.processor.waiting.course.roster import Roster
 from plexstream.processor.waiting.invocation.invocation import (
     PROMISES,
@@ -242,7 +243,7 @@ class Lifecycle:
             inv.retry_at = attempt.next
             self._agenda.later(inv, inv.retry_at)
             undone = attempt.undone
-            back = sleeps_back(inv, undone) if undone is not None else []
+            back = [*sleeps_back(inv, undone), *withdrawals(inv, undone)] if undone is not None else []
             self._journal.note(inv, cause, [*completions, failed(attempt)], [*outs, *back])
             if undone is not None:
                 inv.forget(undone)
@@ -251,7 +252,7 @@ class Lifecycle:
         later = any(out.kind == _LATER for out in result.outs)
         if not code:
             self._live(inv)
-            made, changes = self._leaving.sent(actor, result.outs, b.handler, b.idempotency_key)
+            made, changes = self._leaving.sent(actor, result.outs, self._moment(inv))
             sent += made
             ran = [] if result.read_only else self._initialised(inv, actor)  # no hook runs before a read
             patch = [*patch, *changes, *ran]
@@ -277,6 +278,10 @@ class Lifecycle:
             patch = [*patch, *changes]
         key = "" if later and b.kind == ASK else key_of(b, code)
         self._endings.end(inv, status, cause, completions, patch, sent, key, later=later)
+
+    def _moment(self, inv: Invocation) -> Moment:
+        b = inv.begin
+        return Moment(self._ledger.now, b.handler, inv.number, b.idempotency_key, inv.withdrawn)
 
     def _initialised(self, inv: Invocation, actor: Actor) -> list[Change]:
         init = inv.opening.init if inv.opening is not None else inv.init

@@ -12,7 +12,7 @@ from plexstream.processor.journal.records import error_body
 from plexstream.processor.waiting.course.agenda import Agenda
 from plexstream.processor.waiting.course.effects import Effects
 from plexstream.processor.waiting.course.endings import Endings
-from plexstream.processor.waiting.course.reach import reach_down, sleeps_back
+from plexstream.processor.waiting.course.reach import CANCEL, reach_down, sleeps_back, withdrawals
 from plexstream.processor.waiting.course.roster import Roster
 from plexstream.processor.waiting.events.answers import Answers
 from plexstream.processor.waiting.invocation.invocation import Cause, Invocation, holder_of, no_cause
@@ -52,7 +52,7 @@ class Controls:
         done = [Completion(_CANCEL, True, error)]
         over = self._effects.not_started(inv)
         over += [n for n, command in inv.outstanding.items() if command.kind == _SLEEP]
-        down = [*sleeps_back(inv), *reach_down(inv, "$cancel")]
+        down = [*sleeps_back(inv), *reach_down(inv, CANCEL)]
         for number in sorted(over):
             self._effects.withdraw(inv, number)
             done.append(Completion(number, True, error))
@@ -86,6 +86,11 @@ class Controls:
         self._drop(inv)
         move(inv, Event.PAUSE)
 
+    def withdrawn(self, inv: Invocation, cause: Cause) -> None:
+        """Who has asked for it waits for its answer no more: it goes on, and a later turn answers nobody."""
+        self._journal.note(inv, cause, [Completion(Control.WITHDRAWN, False, b"null")])
+        inv.withdrawn = True
+
     def resume(self, inv: Invocation, cause: Cause, outs: list[Out]) -> None:
         """Let a handler go on that was paused, is stuck, or waits to be tried again."""
         inv.retry_at = 0
@@ -97,7 +102,7 @@ class Controls:
 
     def restart(self, inv: Invocation, at: int, cause: Cause, outs: list[Out]) -> None:
         """Forget what a handler has asked for from command `at` on, and let it run again from there."""
-        back = sleeps_back(inv, Undone(at))
+        back = [*sleeps_back(inv, Undone(at)), *withdrawals(inv, Undone(at))]
         completions = [Completion(_RESTART, False, b"%d" % at), Completion(_RESUME, False, b"null")]
         self._journal.note(inv, cause, completions, [*outs, *back])
         self._drop(inv)

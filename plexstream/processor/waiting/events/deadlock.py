@@ -2,9 +2,10 @@
 
 An ask that reaches an actor of its own chain is refused at once. A circle of several chains (A asks B while
 B asks A) shows nowhere in one place: so an ask that has waited for a while sends a probe along what its
-target's handler waits for. A probe that comes back to the handler that asked has found a circle, and that ask
-fails; of all asks in a circle that wait in a queue only that of the handler whose name comes first, so that
-the others go on. One that is being executed waits in no queue, and sends no probes.
+target's handler waits for, but not where the answer is left to a later turn. A probe that comes back to the
+handler that asked has found a circle, and that ask fails; of all asks in a circle that wait in a queue only
+that of the handler whose name comes first, so that the others go on. One that is being executed waits in no
+queue, and sends no probes.
 
 K. M. Chandy, J. Misra, L. M. Haas: Distributed Deadlock Detection. ACM TOCS 1 (1983). Probes are not
 journaled: one that is lost is sent again after the next while.
@@ -15,18 +16,21 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from plexstream.model.journal.deferred import CALLS, call_name
 from plexstream.model.journal.journal import CommandKind
+from plexstream.model.journal.snapshot import Piece
 from plexstream.model.messages.message import ASK, TELL, Envelope
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.refusals import Refusals
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.journal.records import Answer
 from plexstream.processor.waiting.course.endings import Endings
+from plexstream.processor.waiting.course.reach import question
 from plexstream.processor.waiting.course.roster import Roster
 from plexstream.processor.waiting.invocation.invocation import PARKED, Cause, holder_of, no_cause
 
 PROBE, FOUND = "$probe", "$deadlock"
-_ASK = CommandKind.ASK.value
+_ASK, _ENTRY = CommandKind.ASK.value, Piece.ENTRY.value
 _MAX_CHAIN = 64
 
 
@@ -54,14 +58,16 @@ class Deadlocks:
             if asker:
                 passed = [asker, holder.reference()]
                 body = {"chain": passed, "victim": actor.address, "ask": e.id}
-                for target in targets:
-                    self._send(actor, target, PROBE, body)
+                for target, asks in targets.items():
+                    self._send(actor, target, PROBE, {**body, "asks": asks})
 
     def probe(self, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
         """A probe has come: it ends here, goes on, or has found a circle."""
         self._ledger.inbox.finish(cause.offset)
         chain, holder = body.get("chain"), actor.holder
         if holder is None or not e.sender or not isinstance(chain, list) or not 0 < len(chain) <= _MAX_CHAIN:
+            return
+        if self._all_deferred(actor, e.sender, body.get("asks")):
             return
         least = str(body.get("least", chain[0]))
         if any(_asker(waiting.envelope) == chain[-1] for waiting in actor.queue or ()):
@@ -70,9 +76,16 @@ class Deadlocks:
             if chain[0] == holder.reference() == least:
                 self._send(actor, str(body.get("victim")), FOUND, {**body, "chain": [*chain, chain[0]]})
             return
-        for target in _asked(actor):
+        for target, asks in _asked(actor).items():
             passed = [*chain, holder.reference()]
-            self._send(actor, target, PROBE, {**body, "chain": passed, "least": least})
+            self._send(actor, target, PROBE, {**body, "chain": passed, "least": least, "asks": asks})
+
+    def _all_deferred(self, actor: Actor, sender: str, asks: object) -> bool:
+        """Whether a later turn is to answer all that is asked: who has the token may end that wait."""
+        entry = self._ledger.pieces.entry
+        return isinstance(asks, list) and all(
+            entry((_ENTRY, actor.address, CALLS, call_name(str(ask), sender))) is not None for ask in asks
+        )
 
     def found(self, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
         """An ask that waits here waits for itself: it fails, which lets the others go on."""
@@ -104,9 +117,15 @@ def _asker(e: Envelope) -> str:
     return chain.rpartition("\n")[2]
 
 
-def _asked(actor: Actor) -> list[str]:
-    """Whom an actor's waiting handler has asked, each once: else probes would double with every hop."""
+def _asked(actor: Actor) -> dict[str, list[str]]:
+    """Whom an actor's waiting handler has asked, each once: else probes would double with every hop.
+
+    With the ids of what it has asked for.
+    """
     holder = holder_of(actor)
     assert holder is not None
-    asks = (c for c in holder.outstanding.values() if c.kind == _ASK)
-    return list(dict.fromkeys(c.name.partition(" ")[0] for c in asks))
+    asked: dict[str, list[str]] = {}
+    for number, command in holder.outstanding.items():
+        if command.kind == _ASK:
+            asked.setdefault(command.name.partition(" ")[0], []).append(question(holder, number))
+    return asked

@@ -109,13 +109,14 @@ class Invocation:
         name: under which its outcome is kept; empty: it is not.
         promised: the names of promises that it has asked for; None: of none yet.
         behind: the same calls (by idempotency key), which wait for its outcome.
+        withdrawn: who has asked for it waits for its answer no more.
     """
 
     __slots__ = (
         "actor", "address", "asked", "begin", "begun", "behind", "cancelled", "cause", "commands",
         "continued", "group", "init", "instance", "name", "news", "number", "opening", "outstanding",
         "promised", "restarted", "restarts", "retry_at", "running", "since", "state", "steps", "stuck",
-        "task", "told_stuck", "tried", "unrecorded",
+        "task", "told_stuck", "tried", "unrecorded", "withdrawn",
     )  # fmt: skip
 
     def __init__(self, address: str, number: int, begin: Begin, steps: int) -> None:
@@ -151,6 +152,7 @@ class Invocation:
         self.asked: dict[int, int] = {}
         self.promised: dict[str, None] | None = None
         self.behind: list[Invocation] = []
+        self.withdrawn = False
 
     @property
     def ended(self) -> bool:
@@ -232,6 +234,8 @@ class Invocation:
             self.told_stuck, self.stuck = completion.failed, completion.value.decode()
         elif number == Control.RESTART:
             self.restart(int(completion.value))
+        elif number == Control.WITHDRAWN:
+            self.withdrawn = True
 
     def settle(self, number: int) -> None:
         """A command is done."""

@@ -6,7 +6,7 @@ from plexstream.model.journal.journal import Change, Out
 from plexstream.model.journal.life import SIGNALS
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.actors import Actors
-from plexstream.processor.actors.lives.calls import take
+from plexstream.processor.actors.lives.calls import Moment, take
 from plexstream.processor.actors.times.recurring import arm
 from plexstream.processor.actors.times.ticks import Ticks
 from plexstream.processor.journal.ledger import Ledger
@@ -21,18 +21,14 @@ class Leaving:
         self._ticks = ticks
 
     def sent(
-        self, actor: Actor, outs: list[Out], handler: str = "", mark: str = ""
+        self, actor: Actor, outs: list[Out], moment: Moment | None = None
     ) -> tuple[list[Out], list[Change]]:
-        """What leaves, and changes of the actor's life.
-
-        Parameters:
-            handler, mark: with its end, what was called, and the mark of the call's idempotency key.
-        """
+        """What leaves, and changes of the actor's life; `moment`: of the handler's end."""
         pieces, now = self._ledger.pieces, self._ledger.now
         changes: list[Change] = []
         if outs:
             outs = self._ticks.take(actor, outs, now)
-            outs, changes, _ = take(pieces, actor.address, outs, handler, mark, all=True)
+            outs, changes, _ = take(pieces, actor.address, outs, moment or Moment(now), all=True)
         if outs and any(out.handler in SIGNALS for out in outs):
             ruling = self._actors.lives.sent(actor.address, None, actor.life, outs, changes)
             outs = ruling.outs

@@ -9,6 +9,7 @@ from typing import Any
 
 from plexstream.log.base import Record
 from plexstream.model.errors import Malformed
+from plexstream.model.journal.deferred import WITHDRAW
 from plexstream.model.journal.snapshot import Piece
 from plexstream.model.messages import idempotency
 from plexstream.model.messages.control import RESULT
@@ -28,6 +29,8 @@ from plexstream.testing.simulation.checks.model.model import Model
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.network.network import Network
 
+_WITHDRAWS = ("$cancel", "$end", WITHDRAW)
+"""What tells that an answer is waited for no more, which changes nothing where that has come."""
 UNWRITTEN = ("get", "look", RESULT, PROBE, FOUND)
 """Handlers that need no turn."""
 
@@ -114,7 +117,7 @@ class Checks:
             (e.origin, e.origin_seq, e.origin_index)
             for mailbox in self.mailboxes
             for r in mailbox
-            if (e := envelope(r)) is not None and (e.kind > ASK or e.handler in ("$cancel", "$end"))
+            if (e := envelope(r)) is not None and (e.kind > ASK or e.handler in _WITHDRAWS)
         }  # an answer that comes too late changes nothing, and who has ended cannot be cancelled
         if lost := mails.keys() - set(arrived) - received:
             raise Violation(f"messages of turns that count never arrived: {sorted(lost)}")
@@ -151,7 +154,7 @@ class Checks:
                     continue
             if record.offset in model.causes or (e is not None and e.handler in UNWRITTEN):
                 continue
-            if e is not None and (e.kind > ASK or (e.handler in ("$cancel", "$end") and e.sender)):
+            if e is not None and (e.kind > ASK or (e.handler in _WITHDRAWS and e.sender)):
                 continue  # nobody waits for it any more
             if e is not None and model.keyed.of(e) is not None:
                 continue

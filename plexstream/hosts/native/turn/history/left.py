@@ -6,23 +6,24 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from plexstream.model.journal.deferred import SAME, SWEEP, WITHDRAW
 from plexstream.model.journal.journal import Change, Control, Out, OutKind, Step
-from plexstream.model.journal.life import DOWN, EXIT, EXITED, SAME, STARTED
+from plexstream.model.journal.life import DOWN, EXIT, EXITED, STARTED
 from plexstream.model.journal.timer import CRON
 from plexstream.model.messages.address import parse
 from plexstream.model.messages.text import text
 from plexstream.sdk.running.collections.keys import readable
 
-_TELL, _ASK, _REPLY, _ERROR, _TIMER, _CANCEL, _DEAD, _TICK, _LATER, _KEPT = (
+_TELL, _ASK, _REPLY, _ERROR, _TIMER, _CANCEL, _DEAD, _TICK, _LATER, _OVER, _KEPT = (
     k.value
     for k in (
         OutKind.TELL, OutKind.ASK, OutKind.REPLY, OutKind.ERROR, OutKind.TIMER, OutKind.CANCEL,
-        OutKind.DEADLETTER, OutKind.TICK, OutKind.LATER, OutKind.KEPT,
+        OutKind.DEADLETTER, OutKind.TICK, OutKind.LATER, OutKind.OVER, OutKind.KEPT,
     )
 )  # fmt: skip
 Restored = Callable[[str, str | None, bytes], bytes]
 """What is stored of a field, or of an entry of a collection, in the form of today's code."""
-_NOTICES = frozenset((STARTED, EXITED, DOWN, "$cancel", "$end"))
+_NOTICES = frozenset((STARTED, EXITED, DOWN, "$cancel", "$end", WITHDRAW, SWEEP))
 _WAKE = "$wake"
 _LONG = 200
 """Characters of a payload that are told of a difference."""
@@ -52,11 +53,16 @@ def _of_the_system(out: Out, step: Step) -> bool:
 
 def sent(outs: Sequence[Out], address: str) -> tuple[list[Out], bool]:
     """What of a handler's items a journal gets, and whether more follows: with its life its timers end."""
-    kept = [out for out in outs if out.kind not in (_TICK, _LATER)]
+    kept = [out for out in outs if out.kind not in (_TICK, _LATER, _OVER) and not _withdraws(out)]
     if not any(_is_exit(out, address) for out in kept):
         return kept, False
     kept = [out for out in kept if not _is_exit(out, address)]
     return [out for out in kept if out.kind != _TIMER or out.target != address], True
+
+
+def _withdraws(out: Out) -> bool:
+    """Whether it tells that an answer is waited for no more: that is its handler's, or the system's."""
+    return out.kind == _TELL and out.handler == WITHDRAW
 
 
 def _is_exit(out: Out, address: str) -> bool:

@@ -53,6 +53,7 @@ class Commands:
         reached: how much it had sent when it came to a command from which on it was restarted, by number.
         at_restart: is called where the handler comes to what a restart has it do again.
         asked, done, effects: since the last `take`.
+        withdrawn: asks whose answers nobody waits for any more, by number.
         unused: those that nobody has waited for, nor looked at what came of them.
         ended: what has ended the run, in case the handler swallows it.
     """
@@ -60,6 +61,7 @@ class Commands:
     __slots__ = (
         "_count", "_failures", "_order", "_turn", "_waiter", "_where", "asked", "at_restart", "done",
         "effects", "ended", "open", "place", "plan", "reached", "unused",
+        "withdrawn",
     )  # fmt: skip
 
     def __init__(self, turn: Turn, where: str, waiter: Waiter, failures: Failures) -> None:
@@ -77,6 +79,7 @@ class Commands:
         self.ended: Unchanged | None = None
         self.open: dict[int, Handle[Any]] = {}  # not settled
         self.unused: dict[int, Command] = {}
+        self.withdrawn: set[int] = set()
         self._count = 0
         self._order = 0
 
@@ -198,6 +201,13 @@ class Commands:
         undone = plan.after.get(index, 0) if known else plan.undone
         reference = self._turn.reference(index)
         return f"{reference}.{undone}" if undone else reference
+
+    def withdraw(self, ask: Handle[Any]) -> str:
+        """What an ask's answer would name, which nobody waits for any more; "": it is withdrawn already."""
+        if ask.index in self.withdrawn:
+            return ""
+        self.withdrawn.add(ask.index)
+        return self.question(ask.index)
 
     def stray(self, what: str) -> None:
         """The handler does something that is not recorded. Ends its run."""

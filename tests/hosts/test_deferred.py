@@ -10,7 +10,8 @@ sys.path.append(str(Path(__file__).parent))
 from world import World
 
 from plexstream import Retry, actor, handler, host, service, state
-from plexstream.model.journal.life import CALLS
+from plexstream.model.errors import AlreadyDone
+from plexstream.model.journal.deferred import CALLS, read_token
 from plexstream.model.messages import idempotency
 from plexstream.model.messages.control import RESULT
 from plexstream.model.messages.message import ASK
@@ -24,7 +25,7 @@ class Desk:
 
     @handler("order")
     def order(self, what: str) -> str:
-        self.calls.append([what, host.reply_later()])
+        self.calls.append([what, host.defer()])
         return "not told"
 
     @handler("serve")
@@ -36,35 +37,48 @@ class Desk:
 
     @handler("refuse")
     def refuse(self, reason: str) -> None:
-        host.reply_error(self.calls.pop()[1], reason, {"sorry": True})
+        host.reject(self.calls.pop()[1], reason, {"sorry": True})
 
     @handler("again")
-    def again(self, call: str) -> None:
-        host.reply(call, "again")
+    def again(self, token: str) -> bool:
+        return host.reply(token, "again")
+
+    @handler("twice")
+    def twice(self, token: str) -> list:
+        told = [host.reply(token, "once")]
+        try:
+            host.reply(token, "twice")
+        except AlreadyDone as error:
+            return [*told, error.code]
+        return told
+
+    @handler("twice_at_once")
+    def twice_at_once(self) -> None:
+        assert self.twice(host.defer()) == [True, "already_done"]
 
     @handler("at_once")
     def at_once(self) -> str:
-        host.reply(host.reply_later(), "at once")
+        host.reply(host.defer(), "at once")
         return "not told"
 
     @handler("fails")
     def fails(self) -> None:
-        host.reply_later()
+        host.defer()
         raise ValueError("boom")
 
     @handler("waits")
     async def waits(self) -> None:
-        host.reply_later()
+        host.defer()
         await host.sleep(1)
 
     @handler("waited")
     async def waited(self) -> None:
         await host.sleep(1)
-        self.calls.append(["late", host.reply_later()])
+        self.calls.append(["late", host.defer()])
 
     @handler("look", read_only=True)
     def look(self) -> str:
-        return host.reply_later()
+        return host.defer()
 
     @handler("leave")
     def leave(self, serve: bool = False, order: bool = False) -> None:
@@ -93,12 +107,16 @@ class Guest:
 class Kiosk:
     @handler("order")
     def order(self) -> None:
-        host.reply_later()
+        host.defer()
 
 
 @pytest.fixture(params=[0, 1, 3], ids=["", "crash after each turn", "crash after three"])
 def world(request):
     return World(Desk, Guest, Kiosk, crash_every=request.param)
+
+
+def tokens(world, address="desk/1"):
+    return [token for _, token in world.field(address, "calls")]
 
 
 def waiting(world, address="desk/1"):
@@ -144,15 +162,23 @@ def test_an_answer_with_the_turn_that_leaves_it(world):
 
 def test_the_first_answer_counts(world):
     order = world.start("desk/1", "order", what="tea")
-    [call] = waiting(world)
+    [token] = tokens(world)
     world.ask("desk/1", "serve")
-    assert world.ask("desk/1", "again", call=call) is None
-    assert world.ask("desk/1", "again", call="nonsense") == "failed"
+    assert world.ask("desk/1", "again", token=token) == "already_done"
+    assert world.ask("desk/1", "again", token="nonsense") == "failed"
     guest = world.start("guest/1", "ask_for", what="tea")
-    [call] = waiting(world)
+    [token] = tokens(world)
     world.ask("desk/1", "serve")
-    world.ask("desk/1", "again", call=call)
+    assert world.ask("desk/1", "again", token=token) == "already_done"
     assert world.replies[guest] == world.replies[order] == {"here is": "tea"}
+
+
+def test_one_turn_answers_once(world):
+    order = world.start("desk/1", "order", what="tea")
+    [token] = tokens(world)
+    assert world.ask("desk/1", "twice", token=token) == [True, "already_done"]
+    assert world.replies[order] == "once"
+    assert world.ask("desk/1", "twice_at_once") == "once"
 
 
 @pytest.mark.parametrize(("handler", "why"), [
@@ -253,7 +279,7 @@ def test_a_repetition_meanwhile_gets_the_same_answer(world):
     assert world.errors[other]["code"] == "idempotency_conflict"
     world.tell("desk/1", "order", _key="k", what="tea")
     world.run()
-    assert world.field("desk/1", "calls") == [["tea", call] for call in waiting(world)[:1]]
+    assert [read_token(token).call for token in tokens(world)] == waiting(world)[:1]
     assert world.ask("desk/1", "serve") == 1
     for id in (first, *again):
         assert world.replies[id] == {"here is": "tea"}
@@ -329,7 +355,7 @@ class Waiter:
 
     @handler("order")
     def order(self) -> None:
-        self.calls.append(host.reply_later())
+        self.calls.append(host.defer())
 
     @handler("quietly")
     async def quietly(self) -> None:
