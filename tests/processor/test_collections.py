@@ -212,6 +212,15 @@ def test_a_shorter_look_forgets_no_longer_gap(reverse):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
+def test_a_range_that_ends_before_it_begins_says_nothing_of_others(reverse):
+    p = Partition()
+    p.save(*((key, b"1") for key in "abcdef"))
+    assert list(p.range("d", "c", reverse=reverse)) == []
+    assert [key for key, _ in p.range("d")] == ["d", "e", "f"]
+    assert [key for key, _ in p.range("", "c", reverse=True)] == ["b", "a"]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
 def test_an_older_key_that_is_written_is_found_again(reverse):
     """It goes where scans do not look any more."""
     p = Partition()

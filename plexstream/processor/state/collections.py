@@ -86,7 +86,7 @@ class Gaps:
 
     def note(self, of: Name, start: str, stop: str | None, reverse: bool) -> None:
         """The store has nothing that counts from `start` to before `stop`; a scan comes from there."""
-        if start == stop:
+        if stop is not None and start >= stop:
             return
         bound, far = ((True, stop), start) if reverse else ((False, start), stop)
         known = self._of.get(of, {})
