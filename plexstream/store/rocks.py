@@ -226,8 +226,9 @@ class RocksStore:
 
     def get(self, key: PieceKey) -> Snapshot | None:
         """The piece, or None. Raises StoreCorrupt."""
+        encoded = encode_key(key)  # what cannot be encoded is no fault of the store
         try:
-            data = self._open().get(encode_key(key))
+            data = self._open().get(encoded)
             return None if data is None else decode_snapshot(data)
         except Exception as error:
             raise _failure(self.path, "read", error) from error

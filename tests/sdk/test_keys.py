@@ -109,6 +109,23 @@ def test_members_of_enumerations_are_what_they_are():
     assert keys.store((Word.RED, Color.RED)) == keys.store(("red", 3))
 
 
+class Mixed(str, enum.Enum):  # noqa: UP042  # its text in an f-string is that of the class
+    RED = "red"
+
+
+def test_a_text_is_the_one_that_is_read_back():
+    """Else a loop over the map tells of its entry otherwise once the actor was loaded anew."""
+    for word in (Word.RED, Mixed.RED):
+        assert type(Keys("a.m", str).store(word)) is str
+        assert f"{Keys('a.m', str).store(word)}" == "red"
+
+
+@pytest.mark.parametrize(("type", "key"), [(str, "a\ud800"), (tuple[int, str], (1, "\udfff"))])
+def test_what_is_no_unicode_text_is_no_key(type, key):
+    with pytest.raises(ValueError, match=r"a\.m: the key .*ud[8f].*half of a surrogate pair"):
+        Keys("a.m", type).store(key)
+
+
 WRONG: list[tuple[Any, Any, str]] = [
     (str, 1, r"a\.m has text keys, not 1 \(int\): write str\(key\)"),
     (int, "1", r"a\.m has int keys, not '1' \(str\)"),
@@ -157,6 +174,23 @@ def test_what_was_stored_as_another_type_is_told():
             continue
         with pytest.raises(ValueError, match=r"a\.m has a key that is no .*other code has stored"):
             Keys("a.m", type).read(stored)
+
+
+ALIKE = [
+    "ia\u0661", "ib01", "i-y9", "iz00015", "i-A99985", "iz 0015", "f8000_00000000000", "f7fffffffffffffff",
+    "fffffffffffffffff", "fFF00000000000000", "sa\x01\0", "s\x01\x03\0", f"iz{1100:04}{'1' * 1100}",
+    f"iz{5000:04}{'1' * 5000}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ALIKE)
+def test_a_text_that_looks_like_a_key_of_another_type_is_none(text):
+    """What is read of it would be stored as another: the map would have a key that it does not find."""
+    stored = Keys("a.m", str).store("\x01" + text)
+    assert parse(stored) is None
+    assert readable(stored) == stored
+    with pytest.raises(ValueError, match=r"a\.m has a key that is no"):
+        Keys("a.m", {"i": int, "f": float, "s": tuple[str]}[text[0]]).read(stored)
 
 
 @given(pairs)

@@ -220,8 +220,11 @@ def test_what_is_no_range_is_told_at_once():
     for limit in (-1, True, 1.0, "1"):
         with pytest.raises(ValueError, match=r"a\.m: limit=.*: give a whole number"):
             real.range(limit=limit)
-    with pytest.raises(UnicodeEncodeError):
-        StateMap(Entries()).range("\ud800")
+    texts = StateMap(Entries())
+    for wrong in (lambda: texts.range("\ud800"), lambda: texts.prefix("\ud800"), lambda: texts["\ud800"]):
+        with pytest.raises(ValueError, match=r"a StateMap: the key .*ud800.*: it is no Unicode text"):
+            wrong()
+    assert "\ud800" not in texts
     with pytest.raises(ValueError, match="a key of 1029 bytes, at most 1024"):
         StateMap(Entries(), Keys("a.m", tuple[str, int]))["k" * 1023, 1] = 1
     assert 1.5 not in real

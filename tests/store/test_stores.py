@@ -237,6 +237,13 @@ def test_what_cannot_be_encoded_is_no_fault_of_the_store(tmp_path, wrong):
     with pytest.raises((TypeError, UnicodeEncodeError, AttributeError)):
         put(store, piece(0, "t/n/a/2"), bad)
     assert list(store.scan(0)) == [piece(0, "t/n/a/1", data=b"{}")]
+    key = "\ud800"
+    for read in (
+        lambda: store.get((1, "t/n/a/1", "f", key)), lambda: store.entries("t/n/a/1", "f", key, None, 1),
+        lambda: list(store.scan(1, "t/n/a/1", key)),
+    ):  # fmt: skip
+        with pytest.raises(UnicodeEncodeError):
+            read()
     store.close()
 
 

@@ -54,11 +54,14 @@ class Keys:
         self.named = name_of(type)
 
     def store(self, key: Any) -> str:
-        """What is stored for a key. Raises TypeError; ValueError for NaN and for an int that is too long."""
+        """What is stored for a key.
+
+        Raises TypeError; ValueError for NaN, an int that is too long, and what is no Unicode text.
+        """
         if self.type is str:
             if not isinstance(key, str):
                 raise self._wrong(key)
-            return key
+            return key if type(key) is str and key.isascii() else self._stored(_plain, key, key)
         if not self.of_tuples:
             return _MARK + self._field(self.type, key, key)
         if not isinstance(key, tuple) or len(key) != len(self._fields):
@@ -78,8 +81,11 @@ class Keys:
         right = isinstance(value, (int, float) if type is float else type) and not isinstance(value, bool)
         if not right:
             raise self._wrong(key)
+        return self._stored(_STORE[type], value, key)
+
+    def _stored(self, store: Callable[[Any], str], value: Any, key: Any) -> str:
         try:
-            return _STORE[type](value)
+            return store(value)
         except ValueError as error:
             raise ValueError(f"{self.where}: the key {_shown(key)}: {error}") from None
 
@@ -149,7 +155,10 @@ def parse(stored: str) -> tuple[Any, ...] | None:
     at = 1
     try:
         while at < len(stored):
+            start = at
             value, at = _READ[stored[at]](stored, at + 1)
+            if _STORE[type(value)](value) != stored[start:at]:
+                return None  # a text that looks alike
             found.append(value)
     except (KeyError, IndexError, ValueError):
         return None
@@ -205,7 +214,17 @@ def _read_float(stored: str, at: int) -> tuple[float, int]:
     return struct.unpack(">d", struct.pack(">Q", bits))[0], at + 16
 
 
+def _plain(value: str) -> str:
+    """A text of a subclass, such as a member of an enumeration, as one: that is what is read back."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it is no Unicode text, but has half of a surrogate pair") from None
+    return str.__str__(value)
+
+
 def _store_str(value: str) -> str:
+    value = _plain(value)
     # NUL ends it: what is one, and what stands for one, is written as two characters above it.
     return f"s{value.replace(_MARK, _MARK + _TWO).replace(_NUL, _MARK + _MARK)}{_NUL}"
 

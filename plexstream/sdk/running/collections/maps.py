@@ -41,7 +41,7 @@ class StateMap(MutableMapping[K, V], Generic[K, V]):
     def __setitem__(self, key: K, value: V) -> None:
         stored = self._keys.store(key)
         if len(stored) > MAX_KEY or not stored.isascii():
-            size = len(stored.encode())  # which refuses what is no Unicode text
+            size = len(stored.encode())
             if size > MAX_KEY:
                 shown = readable(stored)[:40]
                 raise ValueError(
@@ -116,8 +116,6 @@ class StateMap(MutableMapping[K, V], Generic[K, V]):
     def _range(self, start: str, stop: str | None, limit: Any, reverse: bool) -> Iterator[tuple[K, V]]:
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
             raise ValueError(f"{self._keys.where}: limit={limit!r}: give a whole number from 0 on, or None")
-        for bound in (start, stop or ""):
-            bound.encode()  # refuses what is no Unicode text
         chunk = _CHUNK if limit is None else max(1, min(limit, _MOST))
         cells, read = self._cells, self._keys.read
         found = islice(cells.range(start, stop, reverse, chunk), limit)
