@@ -30,6 +30,21 @@ def test_in_states_and_what_differs_between_two():
     assert paths == [f"m{number}.{shown}" for number, (_, _, shown) in enumerate(KEYS)]
 
 
+def test_none_hides_another():
+    """A text may be what people read of another key."""
+    store, keys = MemoryStore(), Keys("a.m", int)
+    for number, key in enumerate([keys.store(5), keys.store(7), "5", "6"]):
+        store.write({(1, A, "m", key): Snapshot(Piece.ENTRY, A, "m", key, 1, 2, 3, b"%d" % number)})
+    assert fields_of(store, A, None) == {"m": {keys.store(5): 0, "7": 1, "5": 2, "6": 3}}
+
+
+def test_a_map_is_no_list_for_what_one_entry_is():
+    store = MemoryStore()
+    for key, value in (("#", b"[0,1000000000000]"), ("0", b"1")):
+        store.write({(1, A, "m", key): Snapshot(Piece.ENTRY, A, "m", key, 1, 2, 3, value)})
+    assert fields_of(store, A, None) == {"m": {"#": [0, 10**12], "0": 1}}
+
+
 def test_in_the_journal():
     patch = [Change("m", Keys("a.m", type).store(key), b"1") for type, key, _ in KEYS]
     told = text_of(Turn(0, A, 1, "mailbox", -1, 5, 0, False, "", patch, "h", "i", "", 0, "", 0, 0, []))

@@ -78,21 +78,26 @@ def fields_of(store: Store, address: str, core: Snapshot | None) -> dict[str, An
     state: dict[str, Any] = dict(_decode(core.data)) if core else {}
     collections: dict[str, dict[str, Any]] = {}
     for piece in store.scan(_ENTRY, address):
-        collections.setdefault(piece.name, {})[readable(piece.key or "")] = _decode(piece.data)
+        collections.setdefault(piece.name, {})[piece.key or ""] = _decode(piece.data)
     for name, entries in collections.items():
         state[name] = _as_list(entries)
     return state
 
 
+def _shown(key: str, entries: dict[str, Any]) -> str:
+    """A key for people; as it is stored, where a text of the collection looks like that."""
+    shown = readable(key)
+    return key if shown in entries else shown
+
+
 def _as_list(entries: dict[str, Any]) -> Any:
     """Items in order, where the entries are those of a `state_list`: numbers, and the ends beside them."""
     ends = entries.get(_LIST_ENDS)
-    if not (isinstance(ends, list) and len(ends) == 2 and all(isinstance(e, int) for e in ends)):
-        return entries
-    keys = [str(number) for number in range(*ends)]
-    if set(entries) != {*keys, _LIST_ENDS}:
-        return entries
-    return [entries[key] for key in keys]
+    if isinstance(ends, list) and len(ends) == 2 and all(isinstance(e, int) for e in ends):
+        first, end = ends  # of a map it is a value like any other, which may be any numbers
+        if end - first == len(entries) - 1 and all(str(n) in entries for n in range(first, end)):
+            return [entries[str(n)] for n in range(first, end)]
+    return {_shown(key, entries): value for key, value in entries.items()}
 
 
 def _timers(store: Store, address: str) -> Iterator[dict[str, Any]]:
