@@ -105,6 +105,32 @@ def test_methods_work_without_a_host():
         queue.ids.first()
 
 
+def test_loops_have_the_same_order_without_a_host():
+    """Or a unit test says what no installation does."""
+    bare = Queue().ids
+    bare.update({10: 1, -3: 2, 2: 3})
+    rows = [(-3, 2), (2, 3), (10, 1)]
+    assert [*bare] == [*bare.keys()] == [*dict(bare)] == [key for key, _ in rows]
+    assert [*bare.items()] == rows
+    assert [*bare.values()] == [2, 3, 1]
+    assert repr(copy.deepcopy(bare)) == repr(bare) == "{-3: 2, 2: 3, 10: 1}"
+    assert (-3, 2) in bare.items()
+    assert bare.popitem() == (-3, 2)
+    for key in bare:
+        del bare[key]
+    with pytest.raises(KeyError, match=r"queue\.ids is empty"):
+        bare.popitem()
+
+
+@pytest.mark.parametrize("value", [None, Queue, [], 1.5], ids=str)
+def test_values_are_themselves_without_a_host(value):
+    bare = Queue().ids
+    bare[1] = value
+    assert bare.first() == bare.last() == (1, value)
+    ((_, found),) = bare.range()
+    assert found is value
+
+
 def test_a_wrong_key_names_the_map():
     world = World(Queue)
     id = world.start("queue/1", "wrong", key="a")

@@ -2,39 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import Any
 
 from plexstream.sdk.running.collections.keys import Keys
 from plexstream.sdk.running.collections.maps import StateMap
 
+_THERE = b""
+
 
 class BareMap(dict[Any, Any]):
-    """A dict that has the ranges of a `StateMap`, which look at all of it."""
+    """A dict that has the order and the ranges of a `StateMap`, which look at all of it."""
 
     def __init__(self, keys: Keys) -> None:
         super().__init__()
         self._keys = keys
 
+    def __iter__(self) -> Iterator[Any]:
+        """As `StateMap.__iter__`."""
+        return iter(sorted(super().__iter__(), key=self._keys.store))
+
+    def keys(self) -> Any:
+        """In order, as all that follows."""
+        return KeysView(self)
+
+    def values(self) -> Any:
+        """As of a `StateMap`."""
+        return ValuesView(self)
+
+    def items(self) -> Any:
+        """As of a `StateMap`."""
+        return ItemsView(self)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+    def popitem(self) -> tuple[Any, Any]:
+        """As `StateMap.popitem`."""
+        key, _ = self._map().popitem()
+        return key, self.pop(key)
+
     def _map(self) -> StateMap[Any, Any]:
-        """One that remembers nothing: the dict changes without it."""
+        """One that has its keys, and remembers nothing: the dict changes without it."""
         return StateMap(_Inside(self, self._keys), self._keys)
 
     def range(self, *args: Any, **options: Any) -> Iterator[tuple[Any, Any]]:
         """As `StateMap.range`."""
-        return self._map().range(*args, **options)
+        return ((key, self[key]) for key, _ in self._map().range(*args, **options))
 
     def prefix(self, *args: Any, **options: Any) -> Iterator[tuple[Any, Any]]:
         """As `StateMap.prefix`."""
-        return self._map().prefix(*args, **options)
+        return ((key, self[key]) for key, _ in self._map().prefix(*args, **options))
 
     def first(self) -> tuple[Any, Any] | None:
         """As `StateMap.first`."""
-        return self._map().first()
+        return next(self.range(limit=1), None)
 
     def last(self) -> tuple[Any, Any] | None:
         """As `StateMap.last`."""
-        return self._map().last()
+        return next(self.range(limit=1, reverse=True), None)
 
     def count(self, *args: Any, **options: Any) -> int:
         """As `StateMap.count`."""
@@ -42,33 +68,33 @@ class BareMap(dict[Any, Any]):
 
 
 class _Inside:
-    """The values of a dict, as entries that are stored as they are."""
+    """The keys of a dict, as those of entries that are all the same: the values are the dict's."""
 
     def __init__(self, of: dict[Any, Any], keys: Keys) -> None:
         self._of = of
         self._keys = keys
 
-    def get(self, key: str) -> Any:
-        return self._of.get(self._keys.read(key))
+    def get(self, key: str) -> bytes | None:
+        return _THERE if self._keys.read(key) in self._of else None
 
-    def range(self, start: str, stop: str | None, reverse: bool, chunk: int) -> Iterator[tuple[str, Any]]:
+    def range(self, start: str, stop: str | None, reverse: bool, chunk: int) -> Iterator[tuple[str, bytes]]:
         while True:
-            stored = map(self._keys.store, self._of)
+            stored = map(self._keys.store, dict.__iter__(self._of))
             inside = [key for key in stored if start <= key and (stop is None or key < stop)]
             if not inside:
                 return
             key = max(inside) if reverse else min(inside)
-            yield key, self._of[self._keys.read(key)]
+            yield key, _THERE
             start, stop = (start, key) if reverse else (key + "\0", stop)
 
     def encode(self, value: Any) -> bytes:
-        return b""
+        return _THERE
 
     def seal(self, value: Any) -> tuple[bytes, Any]:
-        return b"", value
+        return _THERE, value
 
-    def decode(self, data: Any) -> Any:
-        return data
+    def decode(self, data: bytes) -> Any:
+        return None
 
     def restored(self, data: bytes) -> bytes:
         return data
