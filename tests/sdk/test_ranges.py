@@ -97,6 +97,23 @@ def test_a_range_is_that_of_a_sorted_dict(steps, start, stop, reverse, limit):
     assert {int(k): v for k, v in model.items()} == dict(real)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_turn_that_takes_many_reads_none_again(reverse):
+    """Each look for the next one would pass all that were taken before: a thousand took a second."""
+    entries = Entries({Keys("a.m", int).store(n): b"1" for n in range(100)})
+    real = StateMap(entries, Keys("a.m", int))
+    order = [*range(100)][::-1] if reverse else [*range(100)]
+    for n in order[:50]:
+        key, _ = real.last() if reverse else real.first()
+        assert key == n
+        del real[key]
+    assert entries.taken <= 3 * 50
+    real[order[0]] = 2
+    assert (real.last() if reverse else real.first()) == (order[0], 2), "it is set again"
+    real._cells.roll_back()
+    assert (real.last() if reverse else real.first()) == (order[0], 1), "the turn came to nothing"
+
+
 changes = st.lists(st.tuples(st.sampled_from(["set", "del", "turn", "others", "fail"]), numbers))
 
 

@@ -47,6 +47,8 @@ class Cells:
         self.moved = False  # whether `ends` has changed
         self.writes = 0  # how often `set` was called
         self._order: list[str] | None = None  # keys that the turn has set; not needed yet
+        # Up to where, from a bound, the turn has changed all that is stored: it may take many, one by one.
+        self._passed: dict[tuple[bool, str | None], str] = {}
         self._time = 0  # another whenever what is stored may have changed
         self.live = False  # whether handlers hold what they were handed while others take their turns
         self.kept = 0  # bytes of `values`, as far as they have been read, or changed by turns that ended
@@ -153,6 +155,7 @@ class Cells:
 
     def _look_again(self) -> None:
         self._order = None
+        self._passed.clear()
         self._time += 1
 
     def _watch_what_is_held(self) -> None:
@@ -220,9 +223,16 @@ class Cells:
         known = -1
         while True:
             if known != self._time:
-                known = self._time
-                theirs = self.entries.range(start, stop, reverse, chunk)
+                known, bound = self._time, (reverse, stop if reverse else start)
+                low, high = start, stop
+                if bound in self._passed:
+                    low, high = (start, self._passed[bound]) if reverse else (self._passed[bound], stop)
+                theirs = self.entries.range(low, high, reverse, chunk)
                 there = next(theirs, None)
+                while there is not None and there[0] in self.changed:
+                    there = next(theirs, None)
+                    if there is not None:
+                        self._passed[bound] = there[0] + "\0" if reverse else there[0]
             while there is not None and there[0] in self.changed:
                 there = next(theirs, None)
             own = self._own(start, stop, reverse) if self.changed else None
