@@ -43,6 +43,7 @@ class Deferred(NamedTuple):
         handler: what was called.
         outcome: names that of the call's idempotency key; empty: it has none.
         gone: it has withdrawn.
+        turn: number of the actor's latest turn when it was left: an end tells those up to its own.
     """
 
     secret: str
@@ -51,6 +52,7 @@ class Deferred(NamedTuple):
     handler: str
     outcome: str = ""
     gone: bool = False
+    turn: int = 0
 
 
 class Pending(NamedTuple):

@@ -37,7 +37,7 @@ class Actors:
         self._pieces = ledger.pieces
         self._partition = ledger.partition
         self._partitions = partitions
-        self.lives = Lives(ledger.pieces)
+        self.lives = Lives(ledger.pieces, self.number)
         self.active: dict[str, Actor] = {}
         self.busy: dict[str, Actor] = {}
         self._by_type: dict[str, int] = {}
@@ -81,6 +81,11 @@ class Actors:
             actor.retry_at = tried.next
             self.busy[address] = actor
         return actor
+
+    def number(self, address: str) -> int:
+        """That of an actor's latest turn, acknowledged or not; 0: it had none."""
+        actor = self.active.get(address)
+        return self._pieces.core(address).seq if actor is None else actor.seq
 
     def append(self, actor: Actor | None, record: Turn | Step, seen: bool = True) -> None:
         """A record of an actor is on its way; it may be out of memory: then nothing newer of it is.

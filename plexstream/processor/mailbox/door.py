@@ -85,6 +85,8 @@ class Door:
                 code, detail = loaded
                 if "malformed" in e.headers:  # a record of a source that names no actor
                     code, detail = "malformed", e.headers["malformed"]
+                elif self._commands.take_unloaded(topic, offset, e, code):
+                    return
                 self._refusals.refuse(topic, offset, e, code, detail)
                 return
             assert type(loaded) is Actor
@@ -210,7 +212,7 @@ class Door:
         for out in outs:
             if out.kind in _TAKEN and not read_only:
                 outs = self._ticks.take(actor, outs, now)
-                moment = Moment(now, e.handler, seq, e.idempotency_key)
+                moment = Moment(now, e.handler, seq, e.idempotency_key, turn=seq)
                 outs, calls, later = take(ledger.pieces, actor.address, outs, moment)
                 break
         for out in outs:

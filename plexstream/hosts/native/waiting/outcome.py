@@ -26,6 +26,7 @@ def finish(turn: Turn, value: Any) -> Result:
     forgotten(turn, value)
     if (task := waiting_of(turn)) is not None:
         task.check()
+        task.leave()
     if value is None:
         data = b"null"
     else:
@@ -57,7 +58,8 @@ def fail(turn: Turn, error: BaseException) -> Outcome:
     instance, bound = turn.instance, turn.bound
     task = waiting_of(turn)
     ended = task.ended if task is not None else None
-    if ended is not None and ended.error is None:  # whatever the handler made of it
+    if task is not None and ended is not None and ended.error is None:  # whatever the handler made of it
+        task.leave()
         try:
             patch = instance.take_changes(turn.room)
             return Again(ended.payload, patch, turn.take_outs(), instance.fields())

@@ -132,6 +132,13 @@ class Task:
             target = ask.name.partition(" ")[0]
             self.turn.outs.append(Out(OutKind.TELL.value, "", target, WITHDRAW, body))
 
+    def leave(self) -> None:
+        """It ends: its latest asks without an answer are withdrawn. Of those before the processor knows."""
+        for command in self.commands.asked:
+            handle = self.commands.open.get(command.number)
+            if handle is not None and handle.kind == ASK:
+                self.withdraw(handle)
+
     def ask(self, to: str, handler: str, payload: Any, detach: bool = False) -> Handle[Any]:
         target, data = self.turn.message("ask", to, handler, payload)
         return self._ask(target, handler, data, detach)

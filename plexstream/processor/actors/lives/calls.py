@@ -60,6 +60,7 @@ class Moment(NamedTuple):
         number: of the turn or invocation.
         mark: of the call's idempotency key; empty where it has none.
         gone: who has asked has withdrawn already.
+        turn: number of the actor's latest turn, this one included.
     """
 
     now: int
@@ -67,6 +68,7 @@ class Moment(NamedTuple):
     number: int = 0
     mark: str = ""
     gone: bool = False
+    turn: int = 0
 
 
 def take(pieces: Pieces, address: str, outs: list[Out], moment: Moment, all: bool = False) -> Taken:
@@ -83,9 +85,7 @@ def take(pieces: Pieces, address: str, outs: list[Out], moment: Moment, all: boo
         if out.kind == _LATER:
             later = True
             outcome = idempotency.name(moment.handler, moment.mark) if moment.mark else ""
-            notes.put(CALLS, out.id, encode_deferred(
-                Deferred(out.key, moment.number, moment.now, moment.handler, outcome, moment.gone)
-            ))  # fmt: skip
+            notes.put(CALLS, out.id, encode_deferred(_left(out.key, moment, moment.handler, outcome)))
             if outcome:
                 call = Pending(moment.handler, idempotency.digest_of(moment.mark), [out.id])
                 notes.put(KEYED, outcome, json.dumps(call).encode())
@@ -102,6 +102,10 @@ def take(pieces: Pieces, address: str, outs: list[Out], moment: Moment, all: boo
         else:
             kept.append(out)
     return Taken(kept, notes.changes(), later)
+
+
+def _left(secret: str, moment: Moment, handler: str, outcome: str) -> Deferred:
+    return Deferred(secret, moment.number, moment.now, handler, outcome, moment.gone, moment.turn)
 
 
 class _Notes:
@@ -179,7 +183,7 @@ def pending(pieces: Pieces, address: str, outcome: str) -> Pending | None:
 
 def joined(call: Pending, outcome: str, name: str, moment: Moment) -> list[Change]:
     """What an actor keeps where another call waits for the same outcome, by the outcome's name."""
-    entry = Deferred("", moment.number, moment.now, call.handler, outcome, moment.gone)
+    entry = _left("", moment, call.handler, outcome)
     more = call._replace(calls=list(dict.fromkeys([*call.calls, name])))
     return [
         Change(CALLS, name, encode_deferred(entry)), Change(KEYED, outcome, json.dumps(more).encode())
@@ -204,53 +208,64 @@ class Ended(NamedTuple):
 
 
 def end_calls(
-    pieces: Pieces, address: str, changed: Mapping[tuple[str, str], Change], why: str, bound: int = -1
-) -> Ended:
+    pieces: Pieces, address: str, changed: Mapping[tuple[str, str], Change], why: str, bound: int,
+    after: str = "",
+) -> Ended:  # fmt: skip
     """Tell those who wait that they do in vain: so many as fit into a turn, the rest by a message to itself.
+
+    No more entries are read than one turn may tell, and none by two turns: those of the next life, which are
+    spared, count as well, and the message says how far all is done.
 
     Parameters:
         changed: what the ending turn itself changes of the actor's collections, by field and key.
-        bound: number of the latest turn whose calls are meant; -1: all there are.
+        bound: number of the actor's latest turn before it ended; whose calls were left later is spared.
+        after: name of the last call that the turn before this one has looked at; empty: none has.
     """
     notes = _Notes(pieces, address)
-    new = [
-        (key, change.value) for (field, key), change in changed.items()
-        if field == CALLS and change.value is not None
-    ]  # fmt: skip
+    new: dict[str, bytes] = {}
     for (field, key), change in changed.items():
-        if field == KEYED and change.value is not None:
+        if field == CALLS and change.value is not None:
+            new[key] = change.value
+        elif field == KEYED and change.value is not None:
             notes.put(field, key, change.value)
-    old = [
-        (key, value) for key, value in pieces.collections.entries(address, CALLS)
-        if (CALLS, key) not in changed
-    ]  # fmt: skip
     outs: list[Out] = []
-    handled = size = rest = 0
     body = error_body("stopped", why, None)
-    for name, data in (*sorted(new), *old):
-        entry = decode_deferred(data)
-        if 0 <= bound < entry.number:
-            continue  # of the next life
-        if handled >= len(new) and (handled >= BATCH or size > BATCH_BYTES):
-            rest = max(rest, entry.number)
+    for name in sorted(new):
+        outs += _end(notes, name, decode_deferred(new[name]), body, bound)
+    seen, size, last = len(new), 0, after
+    start = f"{after}\0" if after else ""
+    for name, data in pieces.collections.entries(address, CALLS, start, chunk=BATCH + 1):
+        if (CALLS, name) in changed:
             continue
-        handled += 1
-        notes.forget(CALLS, name)
-        if not entry.gone:
-            id, reply_to = read_call(name)
-            outs.append(Out(_ERROR, id, reply_to, "", body))
+        if seen >= BATCH or size > BATCH_BYTES:
+            said = json.dumps({"number": bound, "after": last, "why": why}).encode()
+            outs.append(Out(_TELL, "", address, SWEEP, said))
+            break
+        seen, last = seen + 1, name
+        entry = decode_deferred(data)
+        if entry.turn <= bound:
             size += len(name) + len(body)
-        outs += _unanswered(notes, entry.outcome, name, body)
-    if rest:
-        said = json.dumps({"number": rest, "why": why}).encode()
-        outs.append(Out(_TELL, "", address, SWEEP, said))
+            outs += _end(notes, name, entry, body, bound)
     return Ended([change for change in notes.changes() if change.value is None], outs)
 
 
-def _unanswered(notes: _Notes, outcome: str, name: str, body: bytes) -> list[Out]:
-    """What is kept for a tell that found a call which nobody will answer; asks may be tried again."""
-    data = notes.get(KEYED, outcome) if outcome else None
-    if data is None or name not in (call := decode_pending(data)).calls:
-        return []
-    notes.forget(KEYED, outcome)
-    return [later_out(outcome, call.digest, body, True)] if TOLD in call.calls else []
+def _end(notes: _Notes, name: str, entry: Deferred, body: bytes, bound: int) -> list[Out]:
+    """Forget a call that nobody will answer. Who waits for the same outcome has no token, so all of those go,
+    also who has asked in the next life; of a tell the outcome is kept, and asks may be tried again."""
+    notes.forget(CALLS, name)
+    outs = [] if entry.gone else [_error(name, body)]
+    keyed = notes.get(KEYED, entry.outcome) if entry.outcome else None
+    if keyed is None or name not in (call := decode_pending(keyed)).calls:
+        return outs
+    notes.forget(KEYED, entry.outcome)
+    for other in call.calls:
+        data = notes.get(CALLS, other) if other not in (TOLD, name) else None
+        if data is not None and (joined := decode_deferred(data)).turn > bound:
+            notes.forget(CALLS, other)
+            outs += [] if joined.gone else [_error(other, body)]
+    return [*outs, later_out(entry.outcome, call.digest, body, True)] if TOLD in call.calls else outs
+
+
+def _error(name: str, body: bytes) -> Out:
+    id, reply_to = read_call(name)
+    return Out(_ERROR, id, reply_to, "", body)

@@ -6,7 +6,7 @@ Everything is decided within one turn, from the actor's own state, and leaves wi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from plexstream.model.errors import FAILURES
@@ -72,10 +72,15 @@ OVERTAKES = frozenset((START, KILL))
 
 
 class Lives:
-    """The lives of one partition's actors."""
+    """The lives of one partition's actors.
 
-    def __init__(self, pieces: Pieces) -> None:
+    Parameters:
+        number: finds the number of an actor's latest turn, be it acknowledged or not; None: all are.
+    """
+
+    def __init__(self, pieces: Pieces, number: Callable[[str], int] | None = None) -> None:
         self._pieces = pieces
+        self._number = number or (lambda address: pieces.core(address).seq)
         self._ahead: dict[str, Life] = {}  # of actors that were not in memory when it changed
 
     def of(self, address: str, core: Core | None = None) -> Life | None:
@@ -325,7 +330,7 @@ class Lives:
             elif field == WATCHING:
                 outs.append(notice(json.loads(value), DEMONITOR, ref=key))
         why = f"{address} has ended before it answered: {reason}"
-        unanswered = end_calls(self._pieces, address, changed, why)
+        unanswered = end_calls(self._pieces, address, changed, why, self._number(address))
         return Ruling(None, [*changes, *unanswered.changes], [*outs, *unanswered.outs])
 
     def _timers_back(self, address: str, declared: bool = True) -> list[Out]:

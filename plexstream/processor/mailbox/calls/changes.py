@@ -28,14 +28,22 @@ class Changes:
         self._invocations = invocations
 
     def change(
-        self, actor: Actor, cause: Cause, e: Envelope, patch: list[Change], outs: list[Out]
+        self, actor: Actor | None, cause: Cause, e: Envelope, patch: list[Change], outs: list[Out]
     ) -> None:
-        """Change an actor's state by `patch`.
+        """Change the state of a message's actor by `patch`; None: it cannot be loaded.
 
         Raises:
             Failed: it has expired, and its class does not let it begin anew.
         """
         ledger = self._ledger
+        if actor is None:
+            number = self._actors.number(e.target)  # of the turn before, as where no code runs
+            ledger.append(
+                turn_changed(
+                    ledger.claim, cause.topic, cause.offset, e, ledger.now, number, False, outs, patch
+                )
+            )
+            return
         fresh = self._expiry.expired(actor)
         changes = patch
         if fresh:

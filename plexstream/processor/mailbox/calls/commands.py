@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from plexstream.model.errors import AlreadyDone, BadArguments, CallError, UnknownInvocation
 from plexstream.model.journal.journal import (
@@ -34,6 +34,8 @@ from plexstream.processor.waiting.invocation.invocation import PROMISES, Cause, 
 from plexstream.processor.waiting.invocations import Invocations
 
 _REPLY = OutKind.REPLY.value
+_A = TypeVar("_A")
+_Handle = Callable[[_A, Cause, Envelope, dict[str, Any]], bool | None]
 
 
 class Commands:
@@ -50,7 +52,7 @@ class Commands:
         self._outcomes = outcomes
         self._deferrals = deferrals
         self._invocations = invocations
-        self._handlers: dict[str, Callable[[Actor, Cause, Envelope, dict[str, Any]], None]] = {
+        self._handlers: dict[str, _Handle[Actor]] = {
             PROBE: invocations.deadlocks.probe,
             FOUND: invocations.deadlocks.found,
             "$complete": self._complete,
@@ -66,14 +68,20 @@ class Commands:
     def take(self, actor: Actor, topic: str, offset: int, e: Envelope) -> bool:
         """Handle a message of the system; False where its handler is none of the processor's."""
         handle = self._handlers.get(e.handler)
-        if handle is None:
-            return False
+        return handle is not None and self._do(handle, actor, topic, offset, e)
+
+    def _do(self, handle: _Handle[_A], actor: _A, topic: str, offset: int, e: Envelope) -> bool:
+        """Whether it is handled, be it that it was refused."""
         try:
-            body = _body(e)
-            handle(actor, cause_of(topic, offset, e), e, body)
+            return handle(actor, cause_of(topic, offset, e), e, _body(e)) is not False
         except CallError as error:
             self._refusals.refuse(topic, offset, e, error.code, error.detail, error.data)
-        return True
+            return True
+
+    def take_unloaded(self, topic: str, offset: int, e: Envelope, code: str) -> bool:
+        """The same where the actor cannot be loaded, for what needs no code; `code`: why it cannot."""
+        handle = self._deferrals.unloaded.get(e.handler)
+        return handle is not None and code != "bad_arguments" and self._do(handle, None, topic, offset, e)
 
     def _complete(self, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
         """``{"id": …, "value": …}`` or ``{"id": …, "error": text}``: an awakeable gets its value."""

@@ -29,19 +29,22 @@ from plexstream.processor.actors.lives.calls import Moment, end_calls, take
 from plexstream.processor.journal.ledger import Ledger
 from plexstream.processor.journal.records import error_body
 from plexstream.processor.mailbox.calls.changes import Changes
+from plexstream.processor.waiting.course.reach import CANCEL, END
 from plexstream.processor.waiting.invocation.invocation import Cause, Invocation
 from plexstream.processor.waiting.invocations import Invocations
 
 _ENTRY = Piece.ENTRY.value
 _REPLY, _ERROR, _DEAD = OutKind.REPLY.value, OutKind.ERROR.value, OutKind.DEADLETTER.value
-Take = Callable[[Actor, Cause, Envelope, dict[str, Any]], None]
+Take = Callable[[Actor | None, Cause, Envelope, dict[str, Any]], bool | None]
 
 
 class Deferrals:
     """Does what the messages say. Those of one actor are handled before what waits in its queue.
 
     Attributes:
-        handlers: of such messages, by name; each raises a CallError where one is refused.
+        handlers: of such messages, by name; each raises a CallError where one is refused. None of them needs
+            the actor's code: it is None where that cannot be loaded.
+        unloaded: the same, and what else is for such calls then; False: it was for something else.
     """
 
     def __init__(self, ledger: Ledger, changes: Changes, invocations: Invocations) -> None:
@@ -51,41 +54,46 @@ class Deferrals:
         self.handlers: dict[str, Take] = {
             REPLY: self._reply, WITHDRAW: self._withdraw, SWEEP: self._sweep,
         }  # fmt: skip
+        self.unloaded: dict[str, Take] = {
+            **self.handlers,
+            CANCEL: lambda a, cause, e, body: self.end(a, cause, e, str(body.get("ask", "")), "cancelled"),
+            END: lambda a, cause, e, body: self.end(a, cause, e, str(body.get("ask", "")), "killed"),
+        }
 
-    def _entry(self, actor: Actor, field: str, key: str) -> bytes | None:
-        return self._ledger.pieces.entry((_ENTRY, actor.address, field, key))
+    def _entry(self, e: Envelope, field: str, key: str) -> bytes | None:
+        return self._ledger.pieces.entry((_ENTRY, e.target, field, key))
 
-    def _reply(self, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+    def _reply(self, actor: Actor | None, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
         """``{"token": …, "value": …}``, or ``"error": {"code": …, "detail": …, "data": …}``: an answer."""
-        token = self._token(actor, e, body)
-        how = standing(lambda field, key: self._entry(actor, field, key), token, self._ledger.now)
+        token = self._token(e, body)
+        how = standing(lambda field, key: self._entry(e, field, key), token, self._ledger.now)
         id, reply_to = read_call(token.call)
         if how is Standing.ANSWERED:
-            raise AlreadyDone(f"the call {id} of {actor.address} has its answer already")
+            raise AlreadyDone(f"the call {id} of {e.target} has its answer already")
         if how is Standing.FORGED:
-            raise UnknownInvocation(f"{actor.address} has deferred no reply by this token")
+            raise UnknownInvocation(f"{e.target} has deferred no reply by this token")
         out = _answer(e, id, reply_to, body)
         if how is Standing.GONE:
             over = Out(OutKind.OVER, token.call, "", "", b"")
-            taken = take(self._ledger.pieces, actor.address, [over], Moment(self._ledger.now))
+            taken = take(self._ledger.pieces, e.target, [over], Moment(self._ledger.now))
             detail = f"whoever waited for the answer to {id} waits no more"
-            outs = [Out(_DEAD, e.id, actor.address, e.handler, e.payload, "unknown_invocation", detail, 1)]
+            outs = [Out(_DEAD, e.id, e.target, e.handler, e.payload, "unknown_invocation", detail, 1)]
         else:
-            taken = take(self._ledger.pieces, actor.address, [out], Moment(self._ledger.now))
+            taken = take(self._ledger.pieces, e.target, [out], Moment(self._ledger.now))
             outs = taken.outs
         self._changes.change(actor, cause, e, taken.changes, outs)
 
     @staticmethod
-    def _token(actor: Actor, e: Envelope, body: dict[str, Any]) -> Token:
+    def _token(e: Envelope, body: dict[str, Any]) -> Token:
         try:
             token = read_token(str(body.get("token", "")))
         except ValueError as error:
             raise BadArguments(f"{e.handler}: {error}") from None
-        if e.kind == ASK or token.owner != actor.address:
+        if e.kind == ASK or token.owner != e.target:
             raise BadArguments(f"{e.handler}: it is told, and to {token.owner}, which has deferred the reply")
         return token
 
-    def _withdraw(self, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+    def _withdraw(self, actor: Actor | None, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
         """``{"ask": id}``, of who asked: it waits for the answer no more. What it asked for goes on."""
         ask = str(body.get("ask", ""))
         if self._gone(actor, cause, e, ask, []):
@@ -94,19 +102,22 @@ class Deferrals:
         if inv is None or not e.sender:
             self._ledger.inbox.finish(cause.offset)
             return
-        inv.actor = actor
+        if actor is not None:
+            inv.actor = actor
         self._invocations.controls.withdrawn(inv, cause)
 
-    def end(self, actor: Actor, cause: Cause, e: Envelope, ask: str, code: str) -> bool:
+    def end(self, actor: Actor | None, cause: Cause, e: Envelope, ask: str, code: str) -> bool:
         """Whether the answer to an ask was left to a later turn: who has asked was cancelled or killed."""
         detail = f"{e.sender} was {code}, which had asked for it"
         return self._gone(
             actor, cause, e, ask, [Out(_ERROR, ask, e.sender, "", error_body(code, detail, None))]
         )
 
-    def _gone(self, actor: Actor, cause: Cause, e: Envelope, ask: str, outs: list[Out]) -> bool:
+    def _gone(
+        self, actor: Actor | None, cause: Cause, e: Envelope, ask: str, outs: list[Out]
+    ) -> bool:
         call = call_name(ask, e.sender)
-        data = self._entry(actor, CALLS, call)
+        data = self._entry(e, CALLS, call)
         if data is None:
             return False
         entry = decode_deferred(data)
@@ -117,21 +128,21 @@ class Deferrals:
         self._changes.change(actor, cause, e, [gone], outs)
         return True
 
-    def _asked(self, actor: Actor, e: Envelope, ask: str) -> Invocation | None:
+    def _asked(self, actor: Actor | None, e: Envelope, ask: str) -> Invocation | None:
         """The ask where it is handled or waits for that: in the journal from now on, if it was not."""
         roster = self._invocations.roster
-        if any(_is(waiting.envelope, e, ask) for waiting in actor.queue or ()):
+        if actor is not None and any(_is(waiting.envelope, e, ask) for waiting in actor.queue or ()):
             roster.park_queue(actor)  # all of it: who was before it stays so
-        inv = roster.asked.get((actor.address, ask))
+        inv = roster.asked.get((e.target, ask))
         return inv if inv is not None and inv.begin.sender == e.sender and not inv.withdrawn else None
 
-    def _sweep(self, actor: Actor, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
-        """``{"number": …, "why": …}``, of itself: it has ended, and more wait than one turn could tell."""
-        if e.sender != actor.address:
+    def _sweep(self, actor: Actor | None, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
+        """``{"number": …, "after": …, "why": …}``, of itself: more wait than the turn before could tell."""
+        if e.sender != e.target:
             raise BadArguments(f"{e.handler} comes from the actor itself")
-        bound, why = int(body["number"]), str(body["why"])
-        ended = end_calls(self._ledger.pieces, actor.address, {}, why, bound)
-        if not ended.changes:
+        bound, after, why = int(body["number"]), str(body["after"]), str(body["why"])
+        ended = end_calls(self._ledger.pieces, e.target, {}, why, bound, after)
+        if not (ended.changes or ended.outs):
             self._ledger.inbox.finish(cause.offset)
             return
         self._changes.change(actor, cause, e, ended.changes, ended.outs)

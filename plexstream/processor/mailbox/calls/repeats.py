@@ -88,7 +88,8 @@ class Repeats:
             return True
         if e.kind == ASK:
             number, gone = (actor.seq + 1, False) if inv is None else (inv.number, inv.withdrawn)
-            moment = Moment(self._ledger.now, e.handler, number, gone=gone)
+            turn = max(number, actor.seq)
+            moment = Moment(self._ledger.now, e.handler, number, gone=gone, turn=turn)
             patch = joined(call, outcome, call_name(e.id, e.reply_to), moment)
         else:
             patch = told(call, outcome)

@@ -206,7 +206,7 @@ class Lifecycle:
         begin = inv.begin._replace(payload=new_run.payload, time=self._ledger.now, base=None)
         self._journal.record(
             inv, DONE, cause, completions=completions, patch=[*patch, *changes],
-            outs=[*outs, *made, *sleeps_back(inv)], next=number, begin=begin,
+            outs=[*outs, *made, *sleeps_back(inv), *withdrawals(inv)], next=number, begin=begin,
         )  # fmt: skip
         move(inv, Event.CONTINUE)
         self._endings.forget(inv)
@@ -281,7 +281,8 @@ class Lifecycle:
 
     def _moment(self, inv: Invocation) -> Moment:
         b = inv.begin
-        return Moment(self._ledger.now, b.handler, inv.number, b.idempotency_key, inv.withdrawn)
+        latest = self._actors.number(inv.address)
+        return Moment(self._ledger.now, b.handler, inv.number, b.idempotency_key, inv.withdrawn, latest)
 
     def _initialised(self, inv: Invocation, actor: Actor) -> list[Change]:
         init = inv.opening.init if inv.opening is not None else inv.init

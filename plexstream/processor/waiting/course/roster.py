@@ -214,14 +214,16 @@ class Roster:
         return inv
 
     def park_queue(self, actor: Actor) -> None:
-        """Copy what waits for a waiting handler into the journal, so that the mailbox can be trimmed.
+        """Copy what waits for a busy actor into the journal: the mailbox can be trimmed, and it be noted on.
 
-        Timers need no copy: they are pending until their turn, and may be taken back.
+        Without a handler that waits, the first is one that is tried again: its attempts go with it. Timers
+        need no copy: they are pending until their turn, and may be taken back.
         """
         holder, queue = holder_of(actor), actor.queue
-        if holder is None or not queue:
+        if not queue:
             return
-        self._journal.before(holder)
+        if holder is not None:
+            self._journal.before(holder)
         for i, waiting in enumerate(queue):
             if waiting.topic == MAILBOX:
                 inv = self.park(actor, waiting.topic, waiting.offset, waiting.envelope)
