@@ -8,6 +8,7 @@ from plexstream.hosts.system.tree import Tree
 from plexstream.model.host import Result
 from plexstream.model.journal.life import EXIT, SIGNALS, START
 from plexstream.processor.actors.actors import Actors
+from plexstream.processor.actors.lives import calls
 from plexstream.processor.actors.lives.lives import Lives
 from plexstream.processor.actors.times.expiry import Expiry
 from plexstream.processor.mailbox import failures
@@ -17,7 +18,9 @@ from plexstream.processor.mailbox.later.queues import Queues
 from plexstream.processor.state.histories.histories import Histories
 from plexstream.processor.waiting.course import endings, lifecycle
 from plexstream.processor.waiting.course.endings import Endings
+from plexstream.processor.waiting.course.roster import Roster
 from plexstream.processor.waiting.events.answers import Answers
+from plexstream.processor.waiting.events.controls import Controls
 from plexstream.processor.waiting.invocation.invocation import Invocation
 from plexstream.processor.waiting.invocation.journal import Journal
 from plexstream.sdk.machines.clocks import MEMORY, Clocks
@@ -215,6 +218,19 @@ def starts_that_are_killed_are_not_told(patch):
         return failed(self, inv, code, detail)
 
     patch.setattr(Endings, "life_failed", mutant)
+
+
+def withdrawals_are_lost(patch):
+    patch.setattr(Controls, "withdrawn", lambda self, _, cause: self._ledger.inbox.finish(cause.offset))
+
+
+def withdrawals_behind_what_is_tried_again_are_lost(patch):
+    park = Roster.park_queue
+    patch.setattr(Roster, "park_queue", lambda self, a: park(self, a) if a.holder is not None else None)
+
+
+def answered_calls_are_kept(patch):
+    patch.setattr(calls, "_answer", lambda *_: ("", None, {}))
 
 
 ALL = [

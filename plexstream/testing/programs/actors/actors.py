@@ -25,6 +25,7 @@ from plexstream.testing.programs.operations import (
     changes,  # noqa: F401  they add their kinds
     sends,  # noqa: F401  they add their kinds
 )
+from plexstream.testing.programs.operations.keepers import Keeper, Second
 from plexstream.testing.programs.operations.kinds import ALL, Me, Play
 from plexstream.testing.programs.outside import outside
 from plexstream.testing.programs.program import Op
@@ -224,6 +225,6 @@ class Desk:
 
 
 CLASSES: tuple[Any, ...] = (
-    Coro, Plain, Lone, Flow, Flowing, Bell, Desk, Brief, Guest, Lodger, Machine, Clerk,
+    Coro, Plain, Lone, Flow, Flowing, Bell, Desk, Brief, Guest, Lodger, Machine, Clerk, Keeper, Second,
 )  # fmt: skip
 OBJECTS = ("coro/1", "coro/2", "plain/1", "plain/2", "lone/1", "lone/2")

@@ -221,6 +221,13 @@ class _Checks:
                 sid = name.rpartition(".")[0]
                 late = name == "too late" or (not name and bool(self._known.accepted))
                 right = late or sid in self._known.accepted or bool(self._known.codes(sid))
+            elif "token" in payload and code in _LATE:
+                refusal = payload.get("error")
+                key = str(payload.get("value") if refusal is None else refusal["data"])
+                of, _, at = key.rpartition(".")
+                op = self._known.op(of, int(at))
+                right = ALL[op[0]].puts_aside(op, self._known.sender(of), code, self._known.again(of))
+                right = right or bool(self._known.codes(of))
             elif "sid" in payload and "at" in payload:
                 op, of = self._known.op(payload["sid"], payload["at"]), payload["sid"]
                 right = ALL[op[0]].puts_aside(op, self._known.sender(of), code, self._known.again(of))

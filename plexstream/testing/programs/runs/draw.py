@@ -34,12 +34,14 @@ def draw(seed: int) -> Program:
         probe_after=random.choice((1_000, 100)),
         announced_after=random.choice((1_000, 100, 1)),
     )
-    names = sorted(ALL)
+    names = sorted(ALL.keys() - {"kept"})
     kinds = random.sample(names, random.randint(4, len(names)))
     if random.random() < 0.8:
         kinds += _OFTEN
     if random.random() < 0.5:
         kinds.append("workflows")
+    if Random(f"kept {seed}").random() < 0.4:
+        kinds += ["kept", "kept"]
     controls = random.random() < 0.4
     drawn = _Drawing(random, kinds, [c for c in _CONTROLS if controls or c in ("pause", "resume")])
     moves: list[Move] = []

@@ -18,7 +18,7 @@ from plexstream.testing.programs.program import CALLS, Move, Program, Script, sc
 from plexstream.testing.programs.stage.driver import Record, looked_at
 from plexstream.testing.simulation.errors import Violation
 
-_ADDRESS = re.compile(r"(coro|plain|lone|bell|desk|flow|flowing|brief|machine)/(.+)")
+_ADDRESS = re.compile(r"(coro|plain|lone|bell|desk|flow|flowing|brief|machine|keeper)/(.+)")
 _NAME = re.compile(r"k?s\d+[a+\d]*")
 _LONGEST = 1.0  # seconds that pass between two moves
 _PATIENCE = 60.0  # seconds in which everything comes to its end
