@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import ParamSpec, TypeVar
 
+from plexstream.model.errors import StoreCorrupt, StoreUnavailable
 from plexstream.model.journal.deferred import CALLS, KEYED
 from plexstream.model.journal.journal import Change
 from plexstream.model.journal.snapshot import Piece, Snapshot
@@ -12,10 +14,15 @@ from plexstream.processor.state.pieces import Pieces
 
 _ENTRY = Piece.ENTRY.value
 _PRESENT = frozenset((PROMISES, CALLS, KEYED))
+_UNREAD = (StoreCorrupt, StoreUnavailable)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class EntryReader:
     """How a host reads an actor's collections and timers.
+
+    Handlers read by it, whose code may catch anything: what the store cannot read is noted for the ledger.
 
     `hidden`: they have expired, and no turn has said so yet.
 
@@ -34,27 +41,42 @@ class EntryReader:
         self.hidden = False
 
     def get(self, field: str, key: str) -> bytes | None:
-        return None if self.hidden else self._pieces.entry((_ENTRY, self._address, field, key))
+        return None if self.hidden else self._read(self._pieces.entry, (_ENTRY, self._address, field, key))
 
     def entries(
         self, field: str, start: str = "", stop: str | None = None, reverse: bool = False, chunk: int = 8
     ) -> Iterator[tuple[str, bytes]]:
         if self.hidden:
             return iter(())
-        return self._pieces.collections.entries(self._address, field, start, stop, reverse, chunk)
+        collections = self._pieces.collections
+        return self._heeded(collections.entries(self._address, field, start, stop, reverse, chunk))
 
     def fields(self) -> Mapping[str, bytes]:
         if self.hidden:
             return {}
         if self._fields is not None:
-            return self._fields(self._address)
-        return self._pieces.core(self._address).fields
+            return self._read(self._fields, self._address)
+        return self._read(self._pieces.core, self._address).fields
 
     def timer(self, id: str) -> Snapshot | None:
-        return self._pieces.newest_timer(self._address, id)
+        return self._read(self._pieces.newest_timer, self._address, id)
 
     def timers(self) -> Iterator[Snapshot]:
-        return self._pieces.timers_of(self._address)
+        return self._heeded(self._pieces.timers_of(self._address))
+
+    def _read(self, read: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        try:
+            return read(*args, **named)
+        except _UNREAD as error:
+            self._pieces.unread = error
+            raise
+
+    def _heeded(self, found: Iterator[T]) -> Iterator[T]:
+        try:
+            yield from found
+        except _UNREAD as error:
+            self._pieces.unread = error
+            raise
 
     def apply(self, patch: Sequence[Change]) -> None:
         """Nothing: the pieces know."""

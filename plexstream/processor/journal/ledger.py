@@ -126,7 +126,13 @@ class Ledger:
         return Mark(self.claim, self.now, inboxes, fold.relayed, fold.emitted, attempt, timer, release)
 
     def take(self) -> list[Turn | Step | Mark] | None:
-        """Records to append as one group, or None. A group proves the ownership that waiting answers need."""
+        """Records to append as one group, or None. A group proves the ownership that waiting answers need.
+
+        Raises:
+            StoreCorrupt, StoreUnavailable: a handler could not read its state, whatever it has made of that.
+        """
+        if self.pieces.unread is not None:
+            raise self.pieces.unread
         if not self.pending:
             if not self.pending_answers:
                 return None

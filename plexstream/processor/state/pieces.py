@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from plexstream.model.errors import StoreCorrupt, StoreUnavailable
 from plexstream.model.journal.journal import DONE, Change, Out, OutKind, Step, Turn
 from plexstream.model.journal.snapshot import Piece, Snapshot
 from plexstream.model.journal.timer import timer_piece
@@ -46,6 +47,10 @@ class Pieces:
         reply_ttl: how long an outcome is kept for its idempotency key, in milliseconds.
         codec: how steps are stored, and the journal is read.
         result_ttl: how long that of a tell without a key is.
+
+    Attributes:
+        unread: what the store said where a handler read it, and may have caught it: nothing that comes of
+            that is kept.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Pieces:
         self.ahead: dict[PieceKey, Change | Turn | Step | Out] = {}
         self.collections = Collections(store, self.dirty, self.ahead)
         self._timers_more = 0  # than the store has
+        self.unread: StoreCorrupt | StoreUnavailable | None = None
         self.unsaved = Unsaved(store, self.cores, self.core, self._newest)
 
     # Reading
