@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from asyncio.base_events import BaseEventLoop
+from collections.abc import Coroutine
 from typing import Any, cast
 
 import httptools
 
+from plexstream.client.http.connecting import addresses, first
 from plexstream.client.http.over_http import IDLE_S, Answer, Attempt, Failed, Fault, closed, failed
 from plexstream.client.http.wire import Answers, Origin
 
-_NEXT_ADDRESS_S = 0.25
 _TICK = 0.01  # seconds that an attempt may end after its time
 
 
@@ -205,13 +205,14 @@ class AsyncHttp:
             raise closed()
 
     async def _connect(self, pool: _Pool, timeout: float) -> _Connection:
-        of = self._origin
-        # Of several addresses, one that does not answer is not waited for long. uvloop does not know how.
-        race: Any = {"happy_eyeballs_delay": _NEXT_ADDRESS_S} if isinstance(pool.loop, BaseEventLoop) else {}
+        of, loop = self._origin, pool.loop
+        named: Any = {"ssl": of.tls, "server_hostname": of.host} if of.tls else {}
+
+        def connect(address: str) -> Coroutine[Any, Any, tuple[asyncio.BaseTransport, _Connection]]:
+            return loop.create_connection(lambda: _Connection(pool), address, of.port, **named)
+
         async with asyncio.timeout(timeout):
-            _, connection = await pool.loop.create_connection(
-                lambda: _Connection(pool), of.host, of.port, ssl=of.tls, **race
-            )
+            _, connection = await first(connect, await addresses(loop, of.host, of.port))
         connection.until = pool.loop.time() + timeout
         pool.add(connection)
         return connection
