@@ -177,13 +177,19 @@ def test_a_caller_from_outside_waits_until_its_deadline(world):
     assert world.links("lock/1") == []
 
 
-def test_callers_with_one_key_wait_for_each_other(world):
+def ask_with_one_key(world):
+    """Two callers, whose time is over one after the other; the ids of their asks."""
     ids = [with_deadline(f"x{n}", world.now + 1_000 * n) for n in (1, 2)]
     for id in ids:
         world.mailbox.append(
             Envelope(ASK, id, full("lock/1"), "acquire", b"{}", reply_to="edge", idempotency_key="k")
         )
     world.run()
+    return ids
+
+
+def test_callers_with_one_key_wait_for_each_other(world):
+    ids = ask_with_one_key(world)
     world.run(1_500)
     assert world.ask("lock/1", "release") == 0
     assert world.replies[ids[1]] == "yours"
@@ -191,12 +197,7 @@ def test_callers_with_one_key_wait_for_each_other(world):
 
 
 def test_all_callers_with_one_key_are_gone(world):
-    ids = [with_deadline(f"x{n}", world.now + 1_000 * n) for n in (1, 2)]
-    for id in ids:
-        world.mailbox.append(
-            Envelope(ASK, id, full("lock/1"), "acquire", b"{}", reply_to="edge", idempotency_key="k")
-        )
-    world.run()
+    ask_with_one_key(world)
     world.run(2_000)
     assert world.ask("lock/1", "release") == -1
     assert world.links("lock/1") == []

@@ -42,21 +42,19 @@ async def first(connect: Connect[P], addresses: Sequence[str]) -> tuple[asyncio.
     winner: Making[P] | None = None
     try:
         trying: set[Making[P]] = set()
-        for address in (*addresses, None):
+        left = iter(addresses)
+        while True:
+            address = next(left, None)
             if address is not None:
                 tasks.append(asyncio.ensure_future(connect(address)))
                 trying.add(tasks[-1])
+            elif not trying:
+                return tasks[0].result()
             limit = None if address is None else NEXT_ADDRESS_S
-            while trying and winner is None:
-                done, trying = await asyncio.wait(
-                    trying, timeout=limit, return_when=asyncio.FIRST_COMPLETED
-                )
-                winner = next((task for task in done if task.exception() is None), None)
-                if address is not None:
-                    break
+            done, trying = await asyncio.wait(trying, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+            winner = next((task for task in done if task.exception() is None), None)
             if winner is not None:
                 return winner.result()
-        return tasks[0].result()
     finally:
         for task in tasks:
             if task is not winner:
