@@ -21,6 +21,9 @@ from plexstream.sdk.spec import ActorType
 
 _log = logging.getLogger("plexstream.actor")
 
+RESERVED = "plex."
+"""What the names of the system's types begin with."""
+
 
 class Loaded:
     """The actor types of a file, and the version of its code.
@@ -111,10 +114,10 @@ def actor_types(module: ModuleType) -> dict[str, ActorType]:
         spec = vars(value).get("__plexstream__") if isinstance(value, type) else None
         if spec is None:
             continue
-        if spec.name in SYSTEM_TYPES:
+        if spec.name in SYSTEM_TYPES or spec.name.startswith(RESERVED):
             raise ConfigError(
-                f"actor type {spec.name!r} comes with plexstream: give {spec.cls.__name__} another name, "
-                "@actor(name=…)"
+                f"actor type {spec.name!r}: that name, and all with {RESERVED}, are for types that come with "
+                f"plexstream: give {spec.cls.__name__} another, @actor(name=…)"
             )
         other = types.setdefault(spec.name, spec)
         if other is not spec:

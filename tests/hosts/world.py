@@ -3,6 +3,7 @@
 import json
 from collections import deque
 
+from plexstream.coordination import system_type
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.model.journal.journal import Claim, OutKind, Partition, Step, Turn
@@ -22,7 +23,7 @@ class World:
 
     def __init__(self, *classes, crash_every=0, reply_ttl=1000):
         types = {c.__plexstream__.name: c.__plexstream__ for c in classes}
-        self.host = NativeHost({**types, **SYSTEM_TYPES})
+        self.host = NativeHost({**types, **SYSTEM_TYPES}, more=system_type)
         self.mailbox = []
         self.journal = []
         self.now = 1_000_000

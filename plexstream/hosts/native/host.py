@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -57,6 +57,7 @@ class NativeHost:
         version: of their code, noted in claims.
         max_message: bytes of one payload.
         salt: what makes `host.random` and `host.uuid` others than those of every other installation.
+        more: finds a type that is not among `types`, when it is first called.
     """
 
     def __init__(
@@ -66,8 +67,11 @@ class NativeHost:
         *,
         max_message: int = MAX_MESSAGE,
         salt: str = "",
+        more: Callable[[str], ActorType | None] = lambda _: None,
     ) -> None:
         self._salt = salt
+        self._version = version
+        self._more = more
         self._types = {name: Type(spec, version) for name, spec in types.items()}
         self._max_message = max_message
         self._turn = self._new_turn()
@@ -79,14 +83,21 @@ class NativeHost:
         return Turn(self._max_message, MAX_TURN, new_task, self._salt)
 
     def type_info(self, type: str) -> TypeInfo | None:
-        found = self._types.get(type)
+        found = self._find(type)
         return found.info if found else None
+
+    def _find(self, type: str) -> Type | None:
+        found = self._types.get(type)
+        if found is None and (spec := self._more(type)) is not None:
+            found = self._types[type] = Type(spec, self._version)
+        return found
 
     def versions(self) -> dict[str, str]:
         return {name: t.info.version for name, t in self._types.items()}
 
     def activate(self, type: str, address: str, fields: Mapping[str, bytes], reader: Reader) -> Instance:
-        t = self._types[type]
+        t = self._find(type)
+        assert t is not None, type
         obj: Any = object.__new__(t.spec.cls)
         instance = Instance(t, obj, address, t.plain, fields, reader)
         for field, decode, keys in t.collections:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from plexstream.coordination import system_type
 from plexstream.hosts.load import Loaded
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.native.host import MAX_MESSAGE
@@ -112,9 +113,8 @@ class _Again:
     def __init__(self, log: Log, topics: Topics, partition: int, app: Loaded, max_message: int) -> None:
         self._partition = partition
         self._mailbox = _Mailbox(log, topics, partition)
-        self._types = {**app.types, **SYSTEM_TYPES}
-        salt = id_of(entries(log, topics))
-        self._host = NativeHost(self._types, app.version, max_message=max_message, salt=salt)
+        types, salt = {**app.types, **SYSTEM_TYPES}, id_of(entries(log, topics))
+        self._host = NativeHost(types, app.version, max_message=max_message, salt=salt, more=system_type)
         self._waited = Waited(self._host)
         self._loaded: dict[str, Any] = {}
         self.executed = self.trimmed = self.without_code = self.unknown = 0
@@ -137,7 +137,7 @@ class _Again:
         """Run those again that wait still, to where they are. Raises _Found."""
         for address, found in list(pieces.histories.pending.items()):
             for number in sorted(found):
-                if type_of(address) not in self._types:
+                if self._host.type_info(type_of(address)) is None:
                     self.unknown += 1
                     continue
                 what = self._waited.waits(address, number, pieces)
@@ -153,7 +153,7 @@ class _Again:
         """
         for piece in pieces.store.scan(Piece.ACTOR.value):
             address = piece.address
-            if type_of(address) not in self._types:
+            if self._host.type_info(type_of(address)) is None:
                 self.unknown += 1
                 continue
             core = pieces.core(address)
@@ -169,7 +169,7 @@ class _Again:
 
     def _step(self, offset: int, step: Step, pieces: Pieces) -> None:
         """The end of a handler that has waited."""
-        if type_of(step.actor) not in self._types:
+        if self._host.type_info(type_of(step.actor)) is None:
             self.unknown += 1
             return
         number = step.invocation
@@ -189,7 +189,7 @@ class _Again:
             self.ticks += 1
         elif not handled:
             self.without_code += 1
-        elif type_of(turn.actor) not in self._types:
+        elif self._host.type_info(type_of(turn.actor)) is None:
             self.unknown += 1
         elif (message := self._message(turn, pieces)) is None:
             self.trimmed += 1

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from plexstream.coordination import system_type
 from plexstream.hosts.load import Loaded
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.system import SYSTEM_TYPES
@@ -73,9 +74,8 @@ class Unit:
         self._topics = topics
         self._partitions = partitions
         control = control or Control(log, topics)
-        host = NativeHost(
-            {**app.types, **SYSTEM_TYPES}, app.version, max_message=max_message, salt=id_of(control.entries())
-        )
+        types, salt = {**app.types, **SYSTEM_TYPES}, id_of(control.entries())
+        host = NativeHost(types, app.version, max_message=max_message, salt=salt, more=system_type)
         self.worker = Worker(log, topics, partitions, host, settings, state_dir, name, control=control)
         self.ingest = Ingest(log, topics, partitions, app.types, max_message)
         self._ended = ended

@@ -1,0 +1,33 @@
+"""Checks of what is said to system actors. What cannot be is rejected, in words for who has said it."""
+
+from __future__ import annotations
+
+import math
+
+from plexstream.sdk.errors import Reject
+from plexstream.sdk.spec import MAX_SECONDS
+
+
+def milliseconds(what: str, seconds: float) -> int:
+    """A length of time, of which there has to be some.
+
+    Parameters:
+        what: it is, for people.
+        seconds: above 0, at most ten years.
+
+    Returns:
+        Milliseconds, at least 1.
+
+    Raises:
+        Reject: it is none.
+    """
+    if isinstance(seconds, bool) or not math.isfinite(seconds) or not 0 < seconds <= MAX_SECONDS:
+        raise Reject(f"{what} is {seconds!r}: give seconds above 0, at most {MAX_SECONDS}")
+    return max(1, round(seconds * 1000))
+
+
+def count(what: str, number: int, most: int, least: int = 1) -> int:
+    """A whole number within limits. Raises Reject."""
+    if isinstance(number, bool) or not least <= number <= most:
+        raise Reject(f"{what} is {number!r}: give a whole number from {least} to {most}")
+    return number
