@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from plexstream.client.coordination import Keyed, run_async
 from plexstream.client.http.asynchronous import AsyncHttp
 from plexstream.client.http.over_http import Answer, Attempt, Failed, exchange
 from plexstream.client.invocation import AsyncInvocation, begun
@@ -23,13 +24,14 @@ from plexstream.client.request import (
 )
 from plexstream.edge.calls.calls import DEFAULT_TIMEOUT, Calls
 from plexstream.edge.calls.loop import LoopCalls
-from plexstream.edge.http.routes.invocations import look, look_on
+from plexstream.edge.http.routes.system.invocations import look, look_on
 from plexstream.log.base import Log
 from plexstream.model.messages.idempotency import read_id
 from plexstream.model.topics.topics import Topics
+from plexstream.sdk.host.coordination.operation import Operation
 
 
-class AsyncClient:
+class AsyncClient(Keyed):
     """`plexstream.Client` for one asyncio event loop.
 
         async with AsyncClient("http://localhost:8080") as client:
@@ -178,6 +180,9 @@ class AsyncClient:
                 step = steps.send(answer)
             except StopIteration as end:
                 return bytes(end.value)
+
+    def _operation(self, steps: Operation[Any], key: str) -> Any:
+        return run_async(steps, key, self._make)
 
     async def close(self) -> None:
         """End it. Calls that wait get an error."""

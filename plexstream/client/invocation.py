@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from plexstream.edge.calls.calls import MAX_TIMEOUT
-from plexstream.edge.http.routes.invocations import ENDED
+from plexstream.edge.http.routes.system.invocations import ENDED
 from plexstream.model.errors import BadArguments, TimedOut, call_error
 
 _decode = msgspec.json.Decoder().decode

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from plexstream.client.coordination import Keyed, run
 from plexstream.client.http.over_http import Answer, Attempt, Failed, exchange
 from plexstream.client.http.sync import Http
 from plexstream.client.invocation import Invocation, begun
@@ -22,13 +23,14 @@ from plexstream.client.request import (
     settlement,
 )
 from plexstream.edge.calls.calls import DEFAULT_TIMEOUT, Calls
-from plexstream.edge.http.routes.invocations import look, look_by
+from plexstream.edge.http.routes.system.invocations import look, look_by
 from plexstream.log.base import Log
 from plexstream.model.messages.idempotency import read_id
 from plexstream.model.topics.topics import Topics
+from plexstream.sdk.host.coordination.operation import Operation
 
 
-class Client:
+class Client(Keyed):
     """Calls actors, over HTTP or straight over the log. Thread-safe.
 
         with Client("http://localhost:8080") as client:
@@ -207,6 +209,9 @@ class Client:
                 step = steps.send(answer)
             except StopIteration as end:
                 return bytes(end.value)
+
+    def _operation(self, steps: Operation[Any], key: str) -> Any:
+        return run(steps, key, self._make)
 
     def close(self) -> None:
         """End it. Calls that wait get an error."""

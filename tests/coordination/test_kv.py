@@ -15,6 +15,12 @@ def value(world, *keys):
     return [row and row[0] for row in world.ask(KV, "get", keys=list(keys))]
 
 
+def listed(world):
+    rows, more = world.ask(KV, "list")
+    assert not more
+    return [key for (key,) in rows]
+
+
 def test_what_is_put_is_got(world):
     assert world.ask(KV, "put", entries={"a": 1, "b": [None, "x"]}) == [1, 2]
     assert world.ask(KV, "get", keys=["b", "a", "c"]) == [[[None, "x"], 2, None], [1, 1, None], None]
@@ -31,7 +37,7 @@ def test_a_key_with_an_end_is_gone_by_then(world):
     assert world.ask(KV, "get", keys=["a"]) == [[1, 1, 1.0]]
     world.run(1000)
     assert world.ask(KV, "get", keys=["a"]) == [None]
-    assert world.ask(KV, "list") == []
+    assert listed(world) == []
     assert world.pieces.collections.of_actor("default/default/plex.kv/default~0") == []  # nor anything of it
 
 
@@ -69,16 +75,24 @@ def test_it_is_incremented(world):
 
 def test_keys_are_listed_in_pages(world):
     world.ask(KV, "put", entries={k: len(k) for k in ("b", "aa", "a", "ab", "é", "c")})
-    assert world.ask(KV, "list") == ["a", "aa", "ab", "b", "c", "é"]
-    assert world.ask(KV, "list", prefix="a", limit=2) == ["a", "aa"]
-    assert world.ask(KV, "list", prefix="a", after="aa") == ["ab"]
-    assert world.ask(KV, "list", prefix="a", after="aa", values=True) == [["ab", 2, 4, None]]
+    assert listed(world) == ["a", "aa", "ab", "b", "c", "é"]
+    assert world.ask(KV, "list", prefix="a", limit=2) == [[["a"], ["aa"]], True]
+    assert world.ask(KV, "list", prefix="a", after="aa") == [[["ab"]], False]
+    assert world.ask(KV, "list", prefix="a", after="aa", values=True) == [[["ab", 2, 4, None]], False]
+
+
+def test_a_page_of_large_values_is_cut_short(world):
+    for key in "abc":
+        world.ask(KV, "put", entries={key: "x" * 300_000})
+    rows, more = world.ask(KV, "list", values=True)
+    assert ([row[0] for row in rows], more) == (["a", "b"], True)
+    assert listed(world) == ["a", "b", "c"]
 
 
 def test_delete_tells_how_many_there_were(world):
     world.ask(KV, "put", entries={"a": 1, "b": 1})
     assert world.ask(KV, "delete", keys=["a", "x"]) == 1
-    assert world.ask(KV, "list") == ["b"]
+    assert listed(world) == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -95,4 +109,4 @@ def test_delete_tells_how_many_there_were(world):
 )
 def test_what_cannot_be_is_rejected(world, handler, arguments):
     assert world.ask(KV, handler, **arguments) == "rejected"
-    assert world.ask(KV, "list") == []
+    assert listed(world) == []

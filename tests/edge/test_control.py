@@ -23,7 +23,7 @@ from plexstream.client import AsyncClient, Client
 from plexstream.edge.calls.calls import Calls
 from plexstream.edge.http import front as edge_http
 from plexstream.edge.http.problems import Problem
-from plexstream.edge.http.routes.control import PATHS, order
+from plexstream.edge.http.routes.system.control import PATHS, order
 from plexstream.edge.http.serving.server import HttpServer
 from plexstream.log.memory.memory import MemoryLog
 from plexstream.model.errors import (

@@ -29,7 +29,7 @@ from installation import Installation
 from plexstream.client import AsyncClient, Client
 from plexstream.edge.calls.calls import Calls
 from plexstream.edge.http import front as edge_http
-from plexstream.edge.http.routes import invocations
+from plexstream.edge.http.routes.system import invocations
 from plexstream.edge.http.serving.server import HttpServer
 from plexstream.log.embedded.log import EmbeddedLog
 from plexstream.log.kafka.log import KafkaLog

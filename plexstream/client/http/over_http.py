@@ -121,7 +121,7 @@ def exchange(request: Request) -> Exchange:
     sent = False  # whether any attempt may have arrived
     while True:
         left = end - time.monotonic()
-        if request.looks:
+        if request.looks and request.path:
             answer = yield Attempt(path, {}, b"", left + _GRACE, "GET")
         else:
             timed = f"{path}?timeout={max(left, 0.001):.3f}"
@@ -191,7 +191,7 @@ def _result(request: Request, answer: Answer) -> bytes:
 
 
 def _timed_out(request: Request) -> TimedOut:
-    if request.looks:
+    if request.looks and request.path:
         return TimedOut(f"nobody has said within {request.timeout:g} s how the invocation stands: ask again")
     return TimedOut(
         f"no reply from {request.target}.{request.handler} within {request.timeout:g} s; {_then(request)}"

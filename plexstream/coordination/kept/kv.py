@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 from plexstream.coordination.common.agenda import Agenda
@@ -50,17 +49,18 @@ class KeyValue:
     ) -> list[Any]:
         """Keys that begin with `prefix`, behind `after`, by the order of their UTF-8; with rows if asked.
 
-        Fewer than `limit` may come where rows are large: the page goes on behind its last key.
+        Answers entries, each a list that begins with its key, and whether there are more: fewer than `limit`
+        may come where rows are large.
         """
         count("limit", limit, MAX_PAGE)
         page: list[Any] = []
         size, now = 0, host.now()
-        for key, row in islice(self._behind(prefix, after, now), limit):
-            page.append([key, *_shown(row, now)] if values else key)
+        for key, row in self._behind(prefix, after, now):
+            if len(page) == limit or size > _MAX_PAGE_BYTES:
+                return [page, True]
+            page.append([key, *_shown(row, now)] if values else [key])
             size += len(key) + (len(repr(row[0])) if values else 0)
-            if size > _MAX_PAGE_BYTES:
-                break
-        return page
+        return [page, False]
 
     @handler("put")
     def put(self, entries: dict[str, Any], ttl: float | None = None) -> list[int]:

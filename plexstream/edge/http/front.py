@@ -3,8 +3,9 @@
 POST /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}        ask
 POST /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}/send   tell
 GET  /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}        ask of a read-only handler
-POST /v1/awakeables/…, /v1/promises/…, /v1/invocations/…            see `edge.control`
-GET  /v1/invocations/{id}                                           see `edge.invocations`
+POST /v1/awakeables/…, /v1/promises/…, /v1/invocations/…            see `edge.http.routes.system.control`
+GET  /v1/invocations/{id}                                           see `edge.http.routes.system.invocations`
+POST /v1/{noun}/{name}/{operation}                                  see `edge.http.routes.system.coordination`
 POST /v1/topics/{name}                                              append records
 GET  /v1/topics/{name}                                              read records
 GET  /v1/status, /health/live, /health/ready, /metrics
@@ -33,8 +34,7 @@ from plexstream.edge.calls.loop import LoopCalls
 from plexstream.edge.http import problems
 from plexstream.edge.http.guard import Guard
 from plexstream.edge.http.problems import Problem
-from plexstream.edge.http.routes import control, invocations
-from plexstream.edge.http.routes.actors import Actors, Receive, Scope, Send, read_body, timeout_of
+from plexstream.edge.http.routes.actors import Actors, Receive, Scope, Send, key_of, read_body, timeout_of
 from plexstream.edge.http.routes.metrics import CallMetrics, Registry
 from plexstream.edge.http.routes.paths import ACTORS
 from plexstream.edge.http.routes.plain import PlainCalls
@@ -46,8 +46,10 @@ from plexstream.edge.http.routes.records import (
     parse_lines,
     read_topic,
 )
+from plexstream.edge.http.routes.system import control, coordination, invocations
 from plexstream.log.base import Log
 from plexstream.model.topics.topics import Topics
+from plexstream.sdk.host.coordination.nouns import words
 
 log = logging.getLogger(__name__)
 
@@ -159,6 +161,10 @@ class _Pages:
                 Route(f"/v1/{what}/{{rest:path}}", _guarded(self._control), methods=["POST"])
                 for what in control.PATHS
             ),
+            *(
+                Route(f"/v1/{word}/{{rest:path}}", _guarded(self._operated), methods=["GET", "POST"])
+                for word in words()
+            ),
         ]
         app = Starlette(
             routes=routes,
@@ -209,6 +215,26 @@ class _Pages:
         finally:
             self._metrics.observe("control", outcome, perf_counter() - begin)
         return Response(answer, headers=_echo(request), media_type="application/json")
+
+    async def _operated(self, request: Request) -> Response:
+        begin = perf_counter()
+        outcome = "cancelled"
+        try:
+            post, scope = request.method == "POST", request.scope
+            body = await _body(request, self._calls.max_payload) if post else b""
+            wanted = coordination.operated(request.method, scope["raw_path"], scope["query_string"], body)
+            prefer = request.headers.get("prefer", "").encode("latin-1")
+            timeout = timeout_of(scope["query_string"] if post else b"", prefer)
+            key = key_of([key.encode("latin-1") for key in request.headers.getlist("idempotency-key")])
+            run = coordination.run(wanted.steps, LoopCalls(self._calls), timeout, key.decode("latin-1"))
+            found = await _while_there(request, run)
+            outcome = "ok"
+        except Exception as error:
+            outcome = problems.of(error).code
+            raise
+        finally:
+            self._metrics.observe("operation", outcome, perf_counter() - begin)
+        return Response(found, headers=_echo(request), media_type="application/json")
 
     async def _invocation(self, request: Request) -> Response:
         begin = perf_counter()

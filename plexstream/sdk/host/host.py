@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from plexstream.sdk.errors import OutsideHandler
+from plexstream.sdk.host.coordination.nouns import Nouns
+from plexstream.sdk.host.coordination.operation import Operation
 from plexstream.sdk.host.saga import Saga
 from plexstream.sdk.host.steps import Promise, Start, TaskApi, task
 from plexstream.sdk.host.supervision import Lifecycle
@@ -81,7 +83,7 @@ def _turn(what: str) -> TurnApi:
 _LEVELS = ("debug", "info", "warn", "warning", "error")
 
 
-class Host(Lifecycle, Timing):
+class Host(Lifecycle, Timing, Nouns):
     """The system as a handler sees it. There is one object, `host`."""
 
     def _signal(self, what: str, to: str, name: str, payload: dict[str, Any], ref: str = "") -> str:
@@ -90,6 +92,11 @@ class Host(Lifecycle, Timing):
     def _started(self, address: str, args: dict[str, Any]) -> Any:
         steps = task("spawn")
         return _wait(Then(steps, steps.spawn(address, args), lambda handle: handle.result() or address))
+
+    def _operate(self, steps: Operation[Any]) -> Any:
+        from plexstream.sdk.host.coordination.here import operate  # most programs need none of it
+
+        return operate(steps, _turn("…").self_id())
 
     def tell(self, to: str, handler: str, payload: Any = None, /, **arguments: Any) -> None:
         """Send a message; it arrives once, in the order sent, if and only if this turn takes effect.

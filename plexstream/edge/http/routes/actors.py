@@ -58,7 +58,7 @@ class Actors:
             elif name == b"expect":
                 expects = True
         try:
-            key = _key(keys)
+            key = key_of(keys)
             target, handler, tell = route(scope["raw_path"])
             method = scope["method"]
             headers = None
@@ -123,7 +123,7 @@ class Actors:
         await send({"type": "http.response.body", "body": b""})
 
 
-def _key(keys: list[bytes]) -> bytes:
+def key_of(keys: list[bytes]) -> bytes:
     """The idempotency key of a request, empty without one. Raises Problem: a call is not to lose it."""
     if len(keys) > 1:
         raise Problem(400, "bad_request", "there are two Idempotency-Key headers: send one")

@@ -67,13 +67,14 @@ class CallMetrics:
 
     def __init__(self, calls: Calls | None = None, registry: Registry | None = None) -> None:
         self._calls = calls
-        self._kinds = {"ask": _Kind(), "tell": _Kind(), "read": _Kind(), "control": _Kind(), "look": _Kind()}
+        kinds = ("ask", "tell", "read", "control", "look", "operation")
+        self._kinds = {kind: _Kind() for kind in kinds}
         self._published = 0
         if registry is not None:
             registry.register(self)
 
     def observe(self, kind: str, outcome: str, seconds: float) -> None:
-        """Count one call. `kind` is ask, tell, read, control or look; `outcome` is ok or an error's code."""
+        """Count one call. `kind` is one of the six there are; `outcome` is ok or an error's code."""
         of_kind = self._kinds[kind]
         outcomes = of_kind.outcomes
         outcomes[outcome] = outcomes.get(outcome, 0) + 1

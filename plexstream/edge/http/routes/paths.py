@@ -78,6 +78,14 @@ def parts_of(raw: bytes) -> list[str]:
     return [_part(part) for part in raw.split(b"/")]
 
 
+def text_of(raw: bytes) -> str:
+    """A part of a path that may be any text, decoded. Raises BadAddress: it is no UTF-8."""
+    try:
+        return unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        raise BadAddress(f"{raw[:60]!r} in the path is not UTF-8, percent-encoded or not") from None
+
+
 def _part(raw: bytes) -> str:
     try:
         part = (unquote_to_bytes(raw) if b"%" in raw else raw).decode()

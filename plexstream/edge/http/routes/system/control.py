@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from plexstream.edge.http.problems import Problem
-from plexstream.edge.http.routes.paths import MAX_PATH, parts_of
+from plexstream.edge.http.routes.paths import MAX_PATH, parts_of, text_of
 from plexstream.model.errors import BadAddress, UnknownInvocation
 from plexstream.model.messages import address, idempotency
 from plexstream.model.messages.awakeable import read_id
@@ -59,7 +59,7 @@ def order(raw_path: bytes, body: bytes) -> Order:
     raw = raw_path[1:].split(b"/")
     if not any(raw[2:]):
         raise _no_route(raw[1].decode("latin-1"))
-    name = _name(raw.pop(-2)) if raw[1] == b"promises" and len(raw) in (6, 8) else None
+    name = text_of(raw.pop(-2)) if raw[1] == b"promises" and len(raw) in (6, 8) else None
     _, what, *parts = parts_of(b"/".join(raw))
     verb = parts.pop() if parts else ""
     if what == "awakeables" and len(parts) == 1:
@@ -103,14 +103,6 @@ def _payload(of: dict[str, Any], verb: str, body: bytes) -> bytes:
         wanted = "the value as JSON" if verb == "resolve" else 'empty, or {"error": "the reason"}'
         raise Problem(400, "bad_json", f"the body must be {wanted}: {error}") from None
     return _encode({**of, "error": rejection.error})
-
-
-def _name(raw: bytes) -> str:
-    """The name of a promise, which may be any text."""
-    try:
-        return unquote_to_bytes(raw).decode()
-    except UnicodeDecodeError:
-        raise BadAddress(f"{raw[:60]!r} in the path is not UTF-8, percent-encoded or not") from None
 
 
 def _restart(body: bytes) -> dict[str, int]:

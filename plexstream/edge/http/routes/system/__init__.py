@@ -1,0 +1,1 @@
+"""Messages to the system over HTTP: control, invocations, coordination."""

@@ -1,0 +1,1 @@
+"""What somebody has for a while: locks, leaderships, members of pools."""

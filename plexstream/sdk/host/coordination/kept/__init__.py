@@ -1,0 +1,1 @@
+"""What keeps something: stores of keys and values, tuple spaces, blobs."""

@@ -1,0 +1,191 @@
+"""Operations on system actors, written once: as generators of calls, whoever makes these.
+
+A handler makes them as steps, `Client` and `AsyncClient` over HTTP or the log, the edge for a request. So an
+operation knows neither I/O nor how its caller waits.
+"""
+
+from __future__ import annotations
+
+import inspect
+import zlib
+from collections.abc import Callable, Generator, Iterable, Sequence
+from functools import wraps
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from urllib.parse import quote
+
+P = ParamSpec("P")
+S = TypeVar("S", bound="Noun")
+T = TypeVar("T")
+
+MAX_NAME = 200
+"""Bytes of a noun's name: its address has at most 512, and percent-encoding makes three of one."""
+_ESCAPED = frozenset("/%~")
+_READS = "__plexstream_reads__"
+
+
+class Call(NamedTuple):
+    """One call of a system actor.
+
+    Attributes:
+        type, id: which one; tenant and namespace are the caller's own.
+        handler, arguments: what is said.
+        wait: seconds for which it may keep the answer by what it was told; None: for ever.
+        reads: it changes nothing, and may be made again.
+    """
+
+    type: str
+    id: str
+    handler: str
+    arguments: dict[str, Any]
+    wait: float | None = 0.0
+    reads: bool = False
+
+
+class Outcome(NamedTuple):
+    """What one of several calls has come to."""
+
+    value: Any
+    error: Exception | None
+
+    def result(self) -> Any:
+        """Its value. Raises its error."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+Said = Call | Sequence[Call]
+"""A call, answered by its result or error; or several at the same time, one at least, by `Outcome`s."""
+Operation = Generator[Said, Any, T]
+Runner = Callable[[Operation[Any]], Any]
+"""Makes the calls of an operation, and returns its result or something to await."""
+
+
+class Course:
+    """An operation under way, without the I/O: calls to make, and what they have come to.
+
+    Attributes:
+        value: what the operation has returned, once there are no more calls.
+    """
+
+    def __init__(self, steps: Operation[Any]) -> None:
+        self._steps = steps
+        self._several = False
+        self._made = 0
+        self.value: Any = None
+
+    def begin(self) -> Sequence[Call]:
+        """The first calls, to be made at the same time; none: it is over. Raises what the operation does."""
+        return self._next(None, None)
+
+    def go_on(self, outcomes: list[Outcome]) -> Sequence[Call]:
+        """The next calls, after what the last ones have come to, in their order."""
+        self._made += len(outcomes)
+        return self._next(outcomes, None) if self._several else self._next(*outcomes[0])
+
+    def throw(self, error: Exception) -> Sequence[Call]:
+        """The same where the caller itself is told to end, while they are under way."""
+        return self._next(None, error)
+
+    def keys(self, key: str, calls: Sequence[Call]) -> list[str]:
+        """An idempotency key for each of these calls, made of one for the whole, "" for those that only read.
+
+        An operation that is repeated makes the same calls in the same order.
+        """
+        numbers = range(self._made, self._made + len(calls))
+        return [
+            "" if call.reads or not key else f"{key}.{number}" if number else key
+            for number, call in zip(numbers, calls, strict=True)
+        ]
+
+    def _next(self, answer: Any, error: Exception | None) -> Sequence[Call]:
+        try:
+            said = self._steps.send(answer) if error is None else self._steps.throw(error)
+        except StopIteration as end:
+            self.value = end.value
+            return ()
+        self._several = not isinstance(said, Call)
+        return [said] if isinstance(said, Call) else said
+
+
+class Noun:
+    """Something with a name that operations are done on.
+
+    Parameters:
+        run: makes the calls of its operations.
+        name: any text of at most `MAX_NAME` bytes.
+
+    Raises:
+        ValueError: the name is none.
+    """
+
+    def __init__(self, run: Runner, name: str) -> None:
+        given: object = name
+        if not isinstance(given, str) or not name or len(name.encode(errors="replace")) > MAX_NAME:
+            what = type(self).__name__.lower()
+            raise ValueError(f"{given!r:.80} is no name of a {what}: give a text of 1 to {MAX_NAME} bytes")
+        self._run = run
+        self.name = name
+
+
+def operation(
+    method: Callable[Concatenate[S, P], Operation[T]],
+) -> Callable[Concatenate[S, P], Any]:
+    """A method of a `Noun` that is a generator of calls: who calls it gets what comes of them.
+
+    ``method.steps`` is the generator function, for operations that are made of others.
+    """
+
+    @wraps(method)
+    def run(self: S, *args: P.args, **named: P.kwargs) -> Any:
+        return self._run(method(self, *args, **named))
+
+    run.steps = method  # type: ignore[attr-defined]
+    setattr(run, _READS, False)
+    return run  # type: ignore[return-value]
+
+
+def reading(
+    method: Callable[Concatenate[S, P], Operation[T]],
+) -> Callable[Concatenate[S, P], Any]:
+    """An `operation` that changes nothing: HTTP has it by GET, too."""
+    run = operation(method)
+    setattr(run, _READS, True)
+    return run
+
+
+def steps_of(bound: Any) -> Callable[..., Operation[Any]]:
+    """The generator of a bound operation: ``yield from steps_of(store.get)("key")``."""
+    function: Callable[..., Operation[Any]] = bound.__func__.steps
+    owner = bound.__self__
+    return lambda *args, **named: function(owner, *args, **named)
+
+
+def operations(noun: type[Noun]) -> dict[str, bool]:
+    """The names of the operations of a kind of noun, and whether each only reads."""
+    found = {name: getattr(value, _READS, None) for name, value in inspect.getmembers(noun)}
+    return {name: reads for name, reads in found.items() if reads is not None}
+
+
+def together(calls: Iterable[Call]) -> Operation[list[Any]]:
+    """Make calls at the same time: their results, in order. The first error is raised once all are done."""
+    all = list(calls)
+    outcomes: list[Outcome] = (yield all) if all else []
+    return [outcome.result() for outcome in outcomes]
+
+
+def actor_id(name: str, shard: int | None = None) -> str:
+    """The id of a system actor by the name of its noun: what an address cannot have is percent-encoded."""
+    if not name.isprintable() or name in (".", "..") or not _ESCAPED.isdisjoint(name):
+        plain = name not in (".", "..")
+        name = "".join(
+            c if plain and c.isprintable() and c not in _ESCAPED else "%7E" if c == "~"
+            else "%2E" if c == "." else quote(c, safe="", errors="replace")
+            for c in name
+        )  # fmt: skip
+    return name if shard is None else f"{name}~{shard}"
+
+
+def shard_of(key: str, shards: int) -> int:
+    """Which of so many shards a key belongs to: CRC-32 of its UTF-8, modulo their number."""
+    return zlib.crc32(key.encode(errors="surrogatepass")) % shards
