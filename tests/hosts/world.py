@@ -15,7 +15,7 @@ from plexstream.processor import Processor, Restore, Settings
 from plexstream.processor.state.pieces import Pieces
 from plexstream.schema import codec
 from plexstream.store.memory import MemoryStore
-from plexstream.testing.relayed import relay
+from plexstream.testing.programs.stage.relayed import relay
 
 
 class World:

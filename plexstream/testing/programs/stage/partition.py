@@ -29,7 +29,7 @@ from plexstream.schema.codec import decode_partition
 from plexstream.store.memory import MemoryStore
 from plexstream.testing.programs.actors.actors import CLASSES
 from plexstream.testing.programs.program import Plan
-from plexstream.testing.relayed import relay
+from plexstream.testing.programs.stage.relayed import relay
 from plexstream.testing.simulation.errors import Violation
 
 START = 1_700_000_000_000

@@ -1,0 +1,1 @@
+"""What each kind of object answers, one call after the other."""
