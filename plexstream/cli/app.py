@@ -9,9 +9,11 @@ import typer
 from plexstream import __version__
 from plexstream.cli.calls import calls, control, wait
 from plexstream.cli.common.output import App
+from plexstream.cli.coordination import nouns
 from plexstream.cli.serving import serve
 from plexstream.cli.upkeep import bench, doctor, replay, topics
 from plexstream.cli.views import journal, ps, state, timers, tree, why
+from plexstream.sdk.host.coordination.nouns import WORDS
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 the answer is no (the actor refused, a difference or a problem was found); "
@@ -63,6 +65,9 @@ app.add_typer(control.awakeables, name="awakeable", rich_help_panel=_CALL)
 app.add_typer(control.promises, name="promise", rich_help_panel=_CALL)
 for function in (control.cancel, control.kill, control.pause, control.resume, control.restart):
     _add(function, _CALL)
+
+for word, noun in WORDS.items():
+    app.add_typer(nouns.app_of(word), name=noun.command, rich_help_panel="Coordinate")
 
 _add(ps.ps, "Look inside")
 _add(why.why, "Look inside")

@@ -49,7 +49,7 @@ from plexstream.edge.http.routes.records import (
 from plexstream.edge.http.routes.system import control, coordination, invocations
 from plexstream.log.base import Log
 from plexstream.model.topics.topics import Topics
-from plexstream.sdk.host.coordination.nouns import words
+from plexstream.sdk.host.coordination.nouns import WORDS
 
 log = logging.getLogger(__name__)
 
@@ -163,7 +163,7 @@ class _Pages:
             ),
             *(
                 Route(f"/v1/{word}/{{rest:path}}", _guarded(self._operated), methods=["GET", "POST"])
-                for word in words()
+                for word in WORDS
             ),
         ]
         app = Starlette(

@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plexstream.sdk.host.coordination.operation import Noun, Operation, Runner
 
 if TYPE_CHECKING:
     from plexstream.sdk.host.coordination.kept.kv import KeyValues
 
-_NOUNS = {
-    "kv": "kept.kv:Store",
+class Word(NamedTuple):
+    """A kind of noun.
+
+    Attributes:
+        where: its class is.
+        command: the group of commands for it.
+        noun: for people.
+        default: the name of the one that is meant where none is said; "": there is none such.
+    """
+
+    where: str
+    command: str
+    noun: str
+    default: str = ""
+
+
+WORDS: Mapping[str, Word] = {
+    "kv": Word("kept.kv:Store", "kv", "store", "default"),
 }
-"""By its word in a path, where the class of a noun is."""
+"""By its word in a path: ``/v1/kv/…``."""
 
 
 def noun_class(word: str) -> type[Noun] | None:
     """The class of nouns that a path calls `word`; None: there is none."""
-    where = _NOUNS.get(word)
-    if where is None:
+    if word not in WORDS:
         return None
-    module, _, cls = where.partition(":")
+    module, _, cls = WORDS[word].where.partition(":")
     found: type[Noun] = getattr(importlib.import_module(f"{__package__}.{module}"), cls)
     return found
-
-
-def words() -> list[str]:
-    """The words of all nouns."""
-    return sorted(_NOUNS)
 
 
 class Nouns:

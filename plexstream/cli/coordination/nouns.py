@@ -1,0 +1,146 @@
+"""Groups of commands that are made of nouns: an operation's signature and docstring are its command's.
+
+What has no default is an argument, all else an option; a value is JSON where it is that and no text is
+wanted. Nothing of a noun is loaded before its group is used.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from plexstream.cli.calls.calls import Key, Url, parse_value, reaching
+from plexstream.cli.common import options
+from plexstream.cli.common.output import App, Group, print_json
+from plexstream.cli.coordination.examples import EXAMPLES
+from plexstream.sdk.host.coordination.nouns import WORDS, Word, noun_class
+
+_SHARED: dict[str, Any] = {
+    "url": Url, "kafka": options.OverKafka, "prefix": options.Prefix, "config": options.ConfigFile,
+    "idempotency_key": Key,
+}  # fmt: skip
+
+
+def app_of(word: str) -> typer.Typer:
+    """The group of commands of a noun, by its word in a path."""
+    return typer.Typer(
+        cls=_group_of(word), no_args_is_help=True, help=f"Operations on a {WORDS[word].noun}."
+    )
+
+
+def _group_of(word: str) -> type[Group]:
+
+    class NounGroup(Group):
+        def list_commands(self, ctx: Any) -> list[str]:
+            return [_hyphened(name) for name in _operations(word)]
+
+        def get_command(self, ctx: Any, name: str) -> Any:
+            operation = name.replace("-", "_")
+            return _command(word, operation) if operation in _operations(word) else None
+
+    return NounGroup
+
+
+def _operations(word: str) -> dict[str, bool]:
+    from plexstream.sdk.host.coordination.operation import operations
+
+    kind = noun_class(word)
+    assert kind is not None
+    return operations(kind)
+
+
+def _hyphened(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _command(word: str, operation: str) -> Any:
+    kind, of = noun_class(word), WORDS[word]
+    assert kind is not None
+    method = getattr(kind, operation)
+    taken = [p for p in inspect.signature(method).parameters.values() if p.name != "self"]
+
+    def run(**given: Any) -> None:
+        _run(kind, given.pop("name", of.default), operation, taken, given)
+
+    name = inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, annotation=_name(of))
+    if of.default:
+        name = name.replace(default=of.default)
+    parameters = [*([] if of.default else [name]), *map(_parameter, taken), *([name] if of.default else [])]
+    shared = [
+        inspect.Parameter(_option(key), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+        for key, hint in _SHARED.items()
+    ]
+    run.__name__ = operation
+    run.__doc__ = _help(of, word, operation, method)
+    run.__signature__ = inspect.Signature([*parameters, *shared])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in [*parameters, *shared]}
+    alone = App(add_completion=False, rich_markup_mode="rich")
+    alone.command(_hyphened(operation))(run)
+    return get_command(alone)
+
+
+def _option(name: str) -> str:
+    return f"shared_{name}"
+
+
+def _name(of: Word) -> Any:
+    if not of.default:
+        return Annotated[str, typer.Argument(metavar="NAME", help=f"Name of the {of.noun}.")]
+    return Annotated[str, typer.Option("--name", "-n", help=f"Name of the {of.noun}.")]
+
+
+def _parameter(of: inspect.Parameter) -> inspect.Parameter:
+    flag = _hyphened(of.name)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    if of.default is of.empty:
+        hint = Annotated[str, typer.Argument(metavar=of.name.upper(), help=_kind(of))]
+        return inspect.Parameter(of.name, keyword, annotation=hint)
+    if of.annotation in ("bool", bool):
+        switch = Annotated[bool, typer.Option(f"--{flag}/--no-{flag}")]
+        return inspect.Parameter(of.name, keyword, default=of.default, annotation=switch)
+    says = "null" if of.default is None else str(of.default)
+    shown = f"{_kind(of)} (default {says})." if says else f"{_kind(of)}."
+    option = Annotated[str | None, typer.Option(f"--{flag}", metavar=of.name.upper(), help=shown)]
+    return inspect.Parameter(of.name, keyword, default=None, annotation=option)
+
+
+def _kind(of: inspect.Parameter) -> str:
+    return "Text" if of.annotation in ("str", str) else "JSON, or text"
+
+
+def _help(of: Word, word: str, operation: str, method: Callable[..., Any]) -> str:
+    said = inspect.getdoc(method) or ""
+    what = said.partition("\n\n")[0]
+    examples = EXAMPLES.get(word, {}).get(operation)
+    title = "Examples" if len(examples or ()) > 1 else "Example"
+    lines = "\n".join(f"  plexstream {of.command} {_hyphened(operation)} {e}" for e in examples or ())
+    return f"{what}\n\n[bold]{title}[/]\n\n{lines}" if lines else what
+
+
+def _run(
+    kind: Any, name: str, operation: str, taken: list[inspect.Parameter], given: dict[str, Any]
+) -> None:
+    from plexstream.model.errors import ConfigError
+
+    url, kafka, prefix, config, key = (given.pop(_option(what)) for what in _SHARED)
+    if key == "":
+        raise ConfigError("--idempotency-key is empty: give it 1 to 256 characters, or leave it out")
+    arguments = {
+        p.name: _value(p, given[p.name]) for p in taken if p.default is p.empty or given[p.name] is not None
+    }
+    with reaching(url, kafka, prefix, config) as client:
+        nouns = client.keyed(key or "")
+        try:
+            found = getattr(kind(nouns._operate, name), operation)(**arguments)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{operation}: {error}") from None
+    for row in found if isinstance(found, list) else [found]:
+        print_json(row)
+
+
+def _value(of: inspect.Parameter, text: Any) -> Any:
+    return text if not isinstance(text, str) or of.annotation in ("str", str) else parse_value(text)

@@ -1,0 +1,51 @@
+"""Coordination on the command line: each operation of a noun is a command."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from plexstream.cli.app import app
+from plexstream.sdk.host.coordination.nouns import WORDS, noun_class
+from plexstream.sdk.host.coordination.operation import operations
+
+
+@pytest.fixture
+def cli(served, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name, value in (("COLUMNS", "200"), ("NO_COLOR", "1"), ("TERM", "dumb")):
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments, code=0):
+        done = CliRunner().invoke(app, [*arguments, "--url", served.url])
+        assert done.exit_code == code, done.output
+        return [json.loads(line) for line in done.stdout.splitlines()] if code == 0 else done.output
+
+    return run
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_each_operation_has_help(word):
+    for name in operations(noun_class(word)):
+        done = CliRunner().invoke(app, [WORDS[word].command, name.replace("_", "-"), "--help"])
+        assert done.exit_code == 0, done.output
+        assert "--url" in done.output
+
+
+def test_keys_and_values(cli):
+    assert cli("kv", "put", "007", '{"a": 1}', "--name", "cli") == [1]
+    assert cli("kv", "put", "text", "1.08 EUR", "--ttl", "60", "--name", "cli") == [1]
+    assert cli("kv", "get", "007", "-n", "cli") == [{"a": 1}]
+    assert cli("kv", "list", "-n", "cli") == ["007", "text"]
+    assert cli("kv", "multi-get", '["text"]', "-n", "cli") == [{"text": "1.08 EUR"}]
+    assert cli("kv", "get", "none", "-n", "cli") == [None]
+    for _ in range(2):
+        assert cli("kv", "increment", "n", "--by", "2", "-n", "cli", "--idempotency-key", "x") == [2]
+
+
+def test_what_is_wrong_is_said(cli):
+    assert "above 0" in cli("kv", "put", "a", "1", "--ttl", "0", code=1)
+    assert "limit" in cli("kv", "list", "--limit", "0", code=1)
+    assert "No such command" in cli("kv", "putt", "a", "1", code=2)
+    assert "Missing argument" in cli("kv", "put", "a", code=2)
+    assert "idempotency-key is empty" in cli("kv", "put", "a", "1", "--idempotency-key", "", code=2)
