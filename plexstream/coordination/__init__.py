@@ -17,6 +17,7 @@ PREFIX = "plex."
 
 _CLASSES = {
     "plex.kv": "plexstream.coordination.kept.kv:KeyValue",
+    "plex.queue": "plexstream.coordination.channels.queue:Queue",
 }
 """By the name of its type, where its class is."""
 

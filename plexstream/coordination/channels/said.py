@@ -1,0 +1,52 @@
+"""What is said to queues and channels, looked at: waits, delays, messages, names of outputs."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from plexstream.coordination.common.checks import count, milliseconds
+from plexstream.sdk.errors import Reject
+
+MAX_MESSAGES = 1_000
+"""That one call sends, receives or acknowledges at most."""
+MAX_VALUE = 900_000
+"""Bytes of one message as JSON: with what is said about it, it has to fit into an answer."""
+MAX_ANSWER = 500_000
+"""Bytes of messages in one answer, unless it is one message alone."""
+MAX_TURN = 500_000
+"""Bytes of messages that one turn moves on its own account; the rest moves with the next one."""
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
+
+
+def sizes(messages: list[Any]) -> list[int]:
+    """Bytes of each message as JSON. Raises Reject: there are none, too many, or one is too large."""
+    count("the number of messages", len(messages), MAX_MESSAGES)
+    found = [len(json.dumps(message, ensure_ascii=False).encode(errors="replace")) for message in messages]
+    if max(found) > MAX_VALUE:
+        raise Reject(
+            f"message {found.index(max(found)) + 1} of {len(found)} has {max(found)} bytes: at most "
+            f"{MAX_VALUE} are allowed; keep it as a blob, and send its name"
+        )
+    return found
+
+
+def delay(what: str, seconds: float) -> int:
+    """Milliseconds of a delay, which may be 0. Raises Reject."""
+    return 0 if seconds == 0 and not isinstance(seconds, bool) else milliseconds(what, seconds)
+
+
+def deadline(wait: float | None, now: int) -> int:
+    """Until when a caller waits, in ms since the epoch; 0: for ever. Not to be asked where `wait` is 0."""
+    return 0 if wait is None else now + milliseconds("wait", wait)
+
+
+def output(name: str) -> str:
+    """The name of an output topic; "": none. Raises Reject."""
+    if name and not _TOPIC.fullmatch(name):
+        raise Reject(
+            f"out is {name[:80]!r}: give the name of an output, of letters, digits, '.', '_' and '-', at "
+            "most 200 of them"
+        )
+    return name
