@@ -107,3 +107,20 @@ def test_their_bytes_are_bounded_too(repeated, monkeypatch):
     refused, waiting = split(world, more)
     assert len(waiting) == 3
     assert "at most 100 (5000 bytes)" in world.errors[refused[0]]["detail"]
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_call_that_comes_again_as_it_was_gets_the_answer_of_its_token(times, crash):
+    # Its sender was not told that the log has it. It is one caller, not two.
+    world = World(Till)
+    first = world.tell("till/1", "later", _kind=ASK, _key="k")
+    world.run()
+    for _ in range(times):
+        world.mailbox.append(next(e for e in world.mailbox if e.id == first))
+        world.run()
+        if crash:
+            world.restart()
+    world.ask("till/1", "answer")
+    assert world.replies[first] == "answered"
+    assert world.links("till/1") == []

@@ -90,7 +90,9 @@ class Repeats:
             number, gone = (actor.seq + 1, False) if inv is None else (inv.number, inv.withdrawn)
             turn = max(number, actor.seq)
             moment = Moment(self._ledger.now, e.handler, number, gone=gone, turn=turn)
-            patch = joined(call, outcome, call_name(e.id, e.reply_to), moment)
+            name = call_name(e.id, e.reply_to)
+            # One that is there already has its token: the same message has come again.
+            patch = [] if name in call.calls else joined(call, outcome, name, moment)
         else:
             patch = told(call, outcome)
         if inv is not None:
