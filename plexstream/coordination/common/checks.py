@@ -31,3 +31,13 @@ def count(what: str, number: int, most: int, least: int = 1) -> int:
     if isinstance(number, bool) or not least <= number <= most:
         raise Reject(f"{what} is {number!r}: give a whole number from {least} to {most}")
     return number
+
+
+def text(what: str, given: str, most: int, least: int = 1) -> str:
+    """A printable text of so many bytes as UTF-8. Raises Reject."""
+    size = len(given.encode(errors="replace"))
+    if not least <= size <= most:
+        raise Reject(f"{what} of {size} bytes ({given[:40]!r}): give a text of {least} to {most} bytes")
+    if not given.isprintable():
+        raise Reject(f"{what} {given[:40]!r}: give printable text")
+    return given
