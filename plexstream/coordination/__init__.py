@@ -18,6 +18,7 @@ PREFIX = "plex."
 _CLASSES = {
     "plex.group": "plexstream.coordination.groups.group:Group",
     "plex.kv": "plexstream.coordination.kept.kv:KeyValue",
+    "plex.lock": "plexstream.coordination.held.locks:Lock",
     "plex.queue": "plexstream.coordination.channels.queue:Queue",
 }
 """By the name of its type, where its class is."""

@@ -8,12 +8,13 @@ from plexstream.sdk.errors import Reject
 from plexstream.sdk.spec import MAX_SECONDS
 
 
-def milliseconds(what: str, seconds: float) -> int:
+def milliseconds(what: str, seconds: float, most: int = MAX_SECONDS) -> int:
     """A length of time, of which there has to be some.
 
     Parameters:
         what: it is, for people.
-        seconds: above 0, at most ten years.
+        seconds: above 0.
+        most: seconds it may be; ten years, if nothing else is said.
 
     Returns:
         Milliseconds, at least 1.
@@ -21,8 +22,8 @@ def milliseconds(what: str, seconds: float) -> int:
     Raises:
         Reject: it is none.
     """
-    if isinstance(seconds, bool) or not math.isfinite(seconds) or not 0 < seconds <= MAX_SECONDS:
-        raise Reject(f"{what} is {seconds!r}: give seconds above 0, at most {MAX_SECONDS}")
+    if isinstance(seconds, bool) or not math.isfinite(seconds) or not 0 < seconds <= most:
+        raise Reject(f"{what} is {seconds!r}: give seconds above 0, at most {most}")
     return max(1, round(seconds * 1000))
 
 
@@ -41,3 +42,10 @@ def text(what: str, given: str, most: int, least: int = 1) -> str:
     if not given.isprintable():
         raise Reject(f"{what} {given[:40]!r}: give printable text")
     return given
+
+
+def patience(what: str, seconds: float | None) -> int | None:
+    """How long somebody waits: milliseconds; 0 is not at all, None for ever. Raises Reject."""
+    if seconds is None:
+        return None
+    return 0 if seconds == 0 and not isinstance(seconds, bool) else milliseconds(what, seconds)
