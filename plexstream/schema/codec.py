@@ -5,9 +5,10 @@ from __future__ import annotations
 from plexstream.model.errors import Malformed
 from plexstream.model.journal.journal import Step, Turn
 from plexstream.model.journal.snapshot import Snapshot
-from plexstream.model.messages.message import DeadLetter, Envelope
+from plexstream.model.messages.message import Applied, DeadLetter, Envelope
 from plexstream.schema import avro
 from plexstream.schema.records import envelope, journal, snapshot, step, turn
+from plexstream.schema.records.applied import encode_applied
 from plexstream.schema.records.journal import decode_partition, encode_partition, is_claim
 from plexstream.schema.shapes import (
     COMPILED,
@@ -21,10 +22,10 @@ from plexstream.schema.shapes import (
 )
 
 __all__ = [
-    "COMPILED", "compiled_encode", "compiled_envelope", "decode_dead_letter", "decode_envelope",
-    "decode_journal", "decode_partition", "decode_snapshot", "decode_step", "encode_dead_letter",
-    "encode_envelope", "encode_journal", "encode_partition", "encode_snapshot", "encode_step", "encode_turn",
-    "is_claim", "keyed_turns", "turn_prefix",
+    "COMPILED", "compiled_encode", "compiled_envelope", "decode_applied", "decode_dead_letter",
+    "decode_envelope", "decode_journal", "decode_partition", "decode_snapshot", "decode_step",
+    "encode_applied", "encode_dead_letter", "encode_envelope", "encode_journal", "encode_partition",
+    "encode_snapshot", "encode_step", "encode_turn", "is_claim", "keyed_turns", "turn_prefix",
 ]  # fmt: skip
 
 encode_envelope = encoder(Envelope, envelope.encode_envelope)
@@ -59,3 +60,8 @@ def encode_dead_letter(letter: DeadLetter) -> bytes:
 def decode_dead_letter(data: bytes) -> DeadLetter:
     """Decode a dead letter. Raises Malformed."""
     return DeadLetter(**avro.decode("DeadLetter", data))
+
+
+def decode_applied(data: bytes) -> Applied:
+    """Decode what a tuple space has applied. Raises Malformed."""
+    return Applied(**avro.decode("TupleSpace", data))

@@ -112,7 +112,7 @@ def test_topics_of_the_embedded_log(cli, used, tmp_path):
 
 def test_doctor(cli, used, tmp_path, monkeypatch):
     said = cli("doctor", "--data", used).stdout
-    assert "6 topics as declared, 8 partitions" in said
+    assert "7 topics as declared, 8 partitions" in said
     assert "✗" not in said
     found = json.loads(cli("doctor", "--kafka", "127.0.0.1:1", "--json", code=1).stdout)
     (problem,) = [f for f in found if f["level"] == "problem"]

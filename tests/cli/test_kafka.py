@@ -86,7 +86,7 @@ def test_doctor(cli, kafka, topic_prefix, to):
     assert "→ plexstream topics apply" in said
     cli("topics", "apply", *to, "--partitions", "2")
     said = cli("doctor", *to).stdout
-    assert "6 topics as declared, 2 partitions" in said
+    assert "7 topics as declared, 2 partitions" in said
     assert f"Kafka at {kafka}: 1 broker, version" in said
     KafkaAdmin(kafka, {}).set(
         {f"{topic_prefix}journal": {"retention.ms": "1000", "max.message.bytes": "2000000"}}

@@ -20,7 +20,7 @@ from plexstream.model.journal.journal import (
     Turn,
 )
 from plexstream.model.journal.snapshot import Snapshot
-from plexstream.model.messages.message import DeadLetter, Envelope
+from plexstream.model.messages.message import Applied, DeadLetter, Envelope
 from plexstream.schema import codec
 from plexstream.schema.records import envelope, journal, snapshot
 
@@ -77,6 +77,7 @@ STRATEGIES = {
     "Snapshot": st.builds(
         Snapshot, st.integers(0, 4), text, text, st.none() | text, long, long, long, blob
     ),
+    "TupleSpace": st.builds(Applied, long, text, long, text, long, text, text, long),
     "DeadLetter": st.builds(
         DeadLetter, text, text, text, text, blob, text, text, int32, text, long, long, text, long, int32
     ),
@@ -97,6 +98,7 @@ CODECS = {
     "Partition": Codec(codec.encode_partition, codec.decode_partition),
     "Snapshot": Codec(codec.encode_snapshot, codec.decode_snapshot),
     "DeadLetter": Codec(codec.encode_dead_letter, codec.decode_dead_letter),
+    "TupleSpace": Codec(codec.encode_applied, codec.decode_applied),
 }
 TWINS = {
     "Envelope": Codec(envelope.encode_envelope, envelope.decode_envelope),

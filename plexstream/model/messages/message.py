@@ -63,6 +63,19 @@ def deadline_of(id: str) -> int:
     return int(match[1]) if match is not None else 0
 
 
+class Applied(NamedTuple):
+    """What a tuple space has applied, as its topic tells it; the record's key is the space's address."""
+
+    number: int  # rises by one, along each space
+    op: str  # "out", "in", "expire" or "renew"
+    entry: int  # the tuple's number in its space
+    tuple: str  # JSON: a list
+    due: int  # when it expires, in ms since the epoch; 0: never
+    by: str  # the address of the actor that asked for it; "": none did
+    for_whom: str  # and of the one that it was done for
+    time: int  # of the turn, in ms since the epoch
+
+
 class DeadLetter(NamedTuple):
     """A message that could not be handled, with the reason.
 

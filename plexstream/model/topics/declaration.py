@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from plexstream.model.errors import ConfigError
 
-COPARTITIONED = ("mailbox", "journal", "snapshot", "reply", "deadletter")
+COPARTITIONED = ("mailbox", "journal", "snapshot", "reply", "deadletter", "tuplespace")
 """Topics with one and the same number of partitions, fixed at creation."""
 
 KINDS = (*COPARTITIONED, "control", "out")

@@ -40,6 +40,10 @@ class Topics(NamedTuple):
         return f"{self.prefix}deadletter"
 
     @property
+    def tuplespace(self) -> str:
+        return f"{self.prefix}tuplespace"
+
+    @property
     def control(self) -> str:
         return f"{self.prefix}control"
 

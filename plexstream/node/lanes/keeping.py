@@ -12,7 +12,7 @@ from plexstream.node.lanes.channel import Channel
 from plexstream.node.lanes.leaving.leaving import Saved, TurnQueue
 from plexstream.node.lanes.records.encode import Output, dead_letters
 from plexstream.node.lanes.records.letters import Letters, Part
-from plexstream.node.setup.topology import dead_letter_topic
+from plexstream.node.setup.topology import make_again
 
 MAX_LETTERS = 1_000
 MAX_BYTES = 8_000_000
@@ -128,9 +128,8 @@ class Keeping:
 
     def _make_topic(self) -> None:
         """Make the topic of dead letters again, if somebody has deleted it. Raises LogError."""
-        there = self._log.topics()
-        if self._topics.deadletter not in there:
-            self._log.create([dead_letter_topic(self._topics, there.get(self._topics.mailbox, 1))])
+        if self._topics.deadletter not in self._log.topics():
+            make_again(self._log, self._topics, "deadletter")
 
     def close(self) -> None:
         self.channel.close()

@@ -8,16 +8,17 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from plexstream.log.base import Log, Place
-from plexstream.model.errors import Fenced, LogError, Refused
+from plexstream.model.errors import Fenced, LogError, Malformed, Refused
 from plexstream.model.journal.journal import OutKind, Step, Turn
 from plexstream.model.topics.topics import Topics
 from plexstream.node.lanes.channel import Channel
 from plexstream.node.lanes.keeping import Keeping
 from plexstream.node.lanes.leaving.gathered import outputs
 from plexstream.node.lanes.leaving.leaving import Saved, TurnQueue
+from plexstream.node.lanes.records.applied import OUTPUT, applied, is_space
 from plexstream.node.lanes.records.encode import Output, refused_output
 from plexstream.node.lanes.records.letters import Letters
-from plexstream.node.setup.topology import output
+from plexstream.node.setup.topology import make_again, output
 
 _log = logging.getLogger("plexstream.node")
 
@@ -119,8 +120,29 @@ class Outputs:
         """The records of turns that have not left, in the order of `_parts`."""
         names: dict[str, str] = {}
         records = outputs(turns, self._position, names, self._topics.out)
-        self._make(names.values())
+        if OUTPUT in names:
+            self._tell_what_spaces_applied(turns, records)
+            self._make(dict.fromkeys(record[0] for record in records))
+        else:
+            self._make(names.values())
         return records
+
+    def _tell_what_spaces_applied(self, turns: list[tuple[int, Turn | Step]], records: list[Output]) -> None:
+        """Put the records of the spaces' own topic into the places of what spaces emit.
+
+        What is malformed is refused as their topic would: no space may hold up others by what it emits.
+        """
+        by_offset = dict(turns)
+        for at, part in enumerate(self._parts(turns)):
+            offset, index = part
+            turn = by_offset[offset]
+            if turn.outs[index].target != OUTPUT or not is_space(turn.actor):
+                continue
+            try:
+                records[at] = applied(self._topics, self._partition, turn, records[at][3] or b"")
+            except Malformed as error:
+                records[at] = self._topics.tuplespace, *records[at][1:]
+                self._refused[part] = str(error)
 
     def _parts(self, turns: list[tuple[int, Turn | Step]]) -> list[Part]:
         """What each of the records belongs to."""
@@ -157,7 +179,10 @@ class Outputs:
         for topic in unknown:  # of two names that collide the first one keeps it
             if topic not in there:
                 try:
-                    self._log.create([output(topic, there.get(self._topics.mailbox, 1))])
+                    if topic == self._topics.tuplespace:
+                        make_again(self._log, self._topics, "tuplespace")
+                    else:
+                        self._log.create([output(topic, there.get(self._topics.mailbox, 1))])
                 except Refused as error:
                     self._refuse(topic, str(error))
                     continue

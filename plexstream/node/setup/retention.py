@@ -38,6 +38,7 @@ _NEEDED = {
     "control": "what the installation knows of itself",
     "reply": "replies that callers wait for",
     "deadletter": "dead letters",
+    "tuplespace": "what tuple spaces applied",
 }
 
 
@@ -137,8 +138,11 @@ def _largest(kind: str, max_message: int) -> tuple[int, str, bool]:
             return MAX_TURN + payload, "turns", True
         case "snapshot":
             return MAX_TURN + _AROUND, "state", True
-        case "mailbox" | "reply" | "deadletter":
-            what = {"mailbox": "messages", "reply": "replies", "deadletter": "dead letters"}[kind]
+        case "mailbox" | "reply" | "deadletter" | "tuplespace":
+            what = {
+                "mailbox": "messages", "reply": "replies", "deadletter": "dead letters",
+                "tuplespace": "what tuple spaces applied",
+            }[kind]  # fmt: skip
             return payload, f"{what} with a payload of max_message = {max_message},", False
     return LEAST, "records", True
 
@@ -153,7 +157,7 @@ def _wrong(kind: str, has: Mapping[str, str]) -> Iterator[tuple[str, str, bool]]
             yield "cleanup.policy", "compact", True
         return
     if "compact" in policy:  # keys are shared by records that are all needed
-        yield "cleanup.policy", "delete", kind != "deadletter"
+        yield "cleanup.policy", "delete", kind not in ("deadletter", "tuplespace")
     if kind in ("mailbox", "journal"):
         for name in limits:
             yield name, _FOR_EVER, True

@@ -7,7 +7,7 @@ import uuid
 
 from plexstream.log import installation
 from plexstream.log.base import Log, TopicSpec
-from plexstream.model.errors import ConfigError
+from plexstream.model.errors import ConfigError, Refused
 from plexstream.model.topics.declaration import Declaration, declaration
 from plexstream.model.topics.topics import KEEPING, Topics
 
@@ -63,7 +63,8 @@ def apply(
     more = installation.grown(there, topics, count)
     if asked is None or not more:
         installation.refuse_others(there, topics, record, count)
-    log.create(spec for spec in specs(topics, count, declared) if spec.name not in there)
+    missing = [spec for spec in specs(topics, count, declared) if spec.name not in there]
+    _create(log, topics, missing, began is not None)
     if lost:
         _log.error(
             "topic %s was deleted: that topics had more partitions, and that partitions had lost records and "
@@ -85,6 +86,21 @@ def apply(
     return count
 
 
+def _create(log: Log, topics: Topics, missing: list[TopicSpec], exists: bool) -> None:
+    """Make topics. An installation that `exists` began without the spaces' topic, perhaps, and may be run by
+    one who may make none: it starts all the same. What spaces apply is put aside until there is one.
+    """
+    later = [spec for spec in missing if exists and spec.name == topics.tuplespace]
+    log.create(spec for spec in missing if spec not in later)
+    try:
+        log.create(later)
+    except Refused as error:
+        _log.warning(
+            "%s, which says what tuple spaces apply, cannot be made: %s: run `plexstream topics apply` as "
+            "one who may", topics.tuplespace, error,
+        )  # fmt: skip
+
+
 def _is_in_use(log: Log, topic: str, partitions: int) -> bool:
     return any(log.range((topic, number))[1] > 0 for number in range(partitions))
 
@@ -101,9 +117,17 @@ def _tell_of_what_is_beyond(
         )  # fmt: skip
 
 
-def dead_letter_topic(topics: Topics, partitions: int) -> TopicSpec:
-    """The topic of dead letters."""
-    return TopicSpec(topics.deadletter, partitions, KEEPING["deadletter"])
+def make_again(log: Log, topics: Topics, kind: str) -> None:
+    """Make one of the system's topics that somebody has deleted, or that an older version did not know.
+
+    Parameters:
+        kind: one that has as many partitions as the installation.
+
+    Raises:
+        LogError: it cannot be made; `Refused` where that will not change by itself.
+    """
+    count = installation.count_of(log, topics) or 1  # the mailbox may have been given more meanwhile
+    log.create([TopicSpec(f"{topics.prefix}{kind}", count, KEEPING[kind])])
 
 
 def output(topic: str, partitions: int) -> TopicSpec:
