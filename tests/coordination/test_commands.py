@@ -49,3 +49,14 @@ def test_what_is_wrong_is_said(cli):
     assert "No such command" in cli("kv", "putt", "a", "1", code=2)
     assert "Missing argument" in cli("kv", "put", "a", code=2)
     assert "idempotency-key is empty" in cli("kv", "put", "a", "1", "--idempotency-key", "", code=2)
+
+
+def test_queues(cli):
+    assert cli("queue", "send", "cli", '{"order": 17}') == [1]
+    assert cli("queue", "send-many", "cli", "[1, 2]", "--delay", "60") == [2, 3]
+    [message] = cli("queue", "receive", "cli", "--limit", "10", "--wait", "5")
+    assert message["value"] == {"order": 17}
+    assert cli("queue", "ack", "cli", message["receipt"]) == [1]
+    assert "acknowledged" in cli("queue", "ack", "cli", message["receipt"], code=1)
+    assert cli("queue", "depth", "cli")[0]["delayed"] == 2
+    assert cli("queue", "purge", "cli") == [2]

@@ -171,7 +171,7 @@ class Run:
 
     def ack(self, numbers):
         if receipts := self.pick(numbers):
-            id = self.call("ack", True, receipts=[f"{n}.{t}" for n, t in receipts])
+            id = self.call("ack", True, receipts=[f"{n}-{t}" for n, t in receipts])
             held = self.model.holds(receipts)
             self.model.answers[id] = len(receipts) if held else "rejected"
             for n, _ in receipts if held else []:
@@ -180,7 +180,7 @@ class Run:
 
     def nack(self, numbers, delay):
         if receipts := self.pick(numbers):
-            id = self.call("nack", True, receipts=[f"{n}.{t}" for n, t in receipts], delay=delay)
+            id = self.call("nack", True, receipts=[f"{n}-{t}" for n, t in receipts], delay=delay)
             held = self.model.holds(receipts)
             self.model.answers[id] = len(receipts) if held else "rejected"
             for n, _ in receipts if held else []:
@@ -190,7 +190,7 @@ class Run:
     def extend(self, number, visibility):
         if receipts := self.pick([number]):
             ((n, tries),) = receipts
-            id = self.call("extend", True, receipt=f"{n}.{tries}", visibility=visibility)
+            id = self.call("extend", True, receipt=f"{n}-{tries}", visibility=visibility)
             held = self.model.holds(receipts)
             until = self.model.now + visibility
             self.model.answers[id] = 1_000_000 + until * 1000 if held else "rejected"

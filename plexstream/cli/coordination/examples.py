@@ -14,4 +14,17 @@ EXAMPLES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "multi_get": ["""'["a", "b"]'"""],
         "multi_put": ["""'{"a": 1, "b": 2}'"""],
     },
+    "queues": {
+        "send": ["""jobs '{"order": 17}'""", """jobs '{"order": 18}' --delay 60 --wait 5"""],
+        "send_many": ["jobs '[1, 2, 3]'"],
+        "receive": ["jobs --limit 10 --wait 20", "jobs --visibility 300"],
+        "ack": ["jobs 17-1", """jobs '["17-1", "18-1"]'"""],
+        "nack": ["jobs 17-1 --delay 10"],
+        "extend": ["jobs 17-1 60"],
+        "depth": ["jobs"],
+        "configure": ["jobs --bound 10000 --visibility 60 --attempts 3", "jobs --out jobs.sent"],
+        "dead": ["jobs --limit 10"],
+        "redrive": ["jobs '[17, 18]'"],
+        "drop": ["jobs '[17]'"],
+    },
 }

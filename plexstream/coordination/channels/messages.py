@@ -16,7 +16,7 @@ Row = list[int]
 """Bytes, deliveries, deliveries before it was redriven, when it was sent, and until when it is where it is:
 delayed, or held; of a dead letter since when. Times are in ms since the epoch."""
 SIZE, TRIES, FORGIVEN, SENT, WHEN = range(5)
-_RECEIPT = re.compile(r"([1-9][0-9]{0,17})\.([1-9][0-9]{0,17})")
+_RECEIPT = re.compile(r"([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
 
 
 class Keeper(Protocol):
@@ -93,7 +93,7 @@ class Messages:
         due = host.now() + visibility
         return [
             {
-                "id": number, "receipt": f"{number}.{row[TRIES] + 1}", "value": self._of.values[number],
+                "id": number, "receipt": f"{number}-{row[TRIES] + 1}", "value": self._of.values[number],
                 "attempt": row[TRIES] + 1 - row[FORGIVEN], "due": due,
             }
             for number, row in picked

@@ -10,6 +10,7 @@ from plexstream.sdk.host.coordination.operation import Noun, Operation, Runner
 
 if TYPE_CHECKING:
     from plexstream.sdk.host.coordination.kept.kv import KeyValues
+    from plexstream.sdk.host.coordination.spread.queues import Queues
 
 class Word(NamedTuple):
     """A kind of noun.
@@ -29,6 +30,7 @@ class Word(NamedTuple):
 
 WORDS: Mapping[str, Word] = {
     "kv": Word("kept.kv:Store", "kv", "store", "default"),
+    "queues": Word("spread.queues:Queue", "queue", "queue"),
 }
 """By its word in a path: ``/v1/kv/…``."""
 
@@ -54,6 +56,13 @@ class Nouns:
         from plexstream.sdk.host.coordination.kept.kv import KeyValues
 
         return KeyValues(self._operate, "default")
+
+    @property
+    def queues(self) -> Queues:
+        """Queues: each message goes to one receiver."""
+        from plexstream.sdk.host.coordination.spread.queues import Queues
+
+        return Queues(self._operate)
 
 
 class NounsBy(Nouns):
