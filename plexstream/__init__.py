@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         TerminalError,
         TransitionError,
     )
+    from plexstream.sdk.host.coordination.kept.tuples.predicates import predicate
     from plexstream.sdk.host.host import host
     from plexstream.sdk.host.supervision import Child, Supervisor
     from plexstream.sdk.host.time import Reminder, cron
@@ -87,6 +88,7 @@ _FROM = {
     ),
     "plexstream.sdk.declaring.fields": "state state_list state_map",
     "plexstream.sdk.machines.fsm": "event_timeout fsm_actor state_enter state_timeout",
+    "plexstream.sdk.host.coordination.kept.tuples.predicates": "predicate",
     "plexstream.sdk.host.host": "host",
     "plexstream.sdk.kinds.managers": "event_actor",
     "plexstream.sdk.kinds.servers": "gen_server_actor",
@@ -147,6 +149,7 @@ __all__ = [
     "on_activate",
     "on_crash",
     "on_deactivate",
+    "predicate",
     "query_handler",
     "run_handler",
     "service",

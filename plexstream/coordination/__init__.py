@@ -20,6 +20,7 @@ _CLASSES = {
     "plex.kv": "plexstream.coordination.kept.kv:KeyValue",
     "plex.lock": "plexstream.coordination.held.locks:Lock",
     "plex.queue": "plexstream.coordination.channels.queue:Queue",
+    "plex.space": "plexstream.coordination.space.actor:TupleSpace",
 }
 """By the name of its type, where its class is."""
 

@@ -284,3 +284,14 @@ def test_code_that_reads_more_is_told(new, told, crash_every):
         assert told in "; ".join(report.first.what)
     else:
         assert report.first is None, report.first
+
+
+def test_discarding_works_without_a_host():
+    from plexstream.sdk.running.collections.bare import BareMap
+    from plexstream.sdk.running.collections.keys import Keys
+
+    bare = BareMap(Keys("a map", int))
+    bare[1] = "x"
+    bare.discard(1)
+    bare.discard(2)
+    assert not bare

@@ -251,3 +251,22 @@ def test_what_is_no_range_is_told_at_once():
 
 def test_the_type_of_one_argument_is_that_of_values():
     assert StateMap[int] == StateMap[str, int]
+
+
+def test_what_is_discarded_is_not_looked_at():
+    entries = Entries({"a": b"1", "b": b"2"})
+    real = StateMap(entries)
+    entries.get = None  # nobody asks
+    real.discard("a")
+    real.discard("c")
+    assert [key for key, _ in real.range()] == ["b"]
+    assert dict(real._cells.drain()) == {"a": None, "c": None}
+
+
+def test_one_that_was_set_is_discarded():
+    real = StateMap(Entries({}), Keys("a map", int))
+    real[1] = "x"
+    real.discard(1)
+    assert list(real.range()) == []
+    with pytest.raises(TypeError):
+        real.discard("1")

@@ -42,6 +42,10 @@ class BareMap(dict[Any, Any]):
         key, _ = self._map().popitem()
         return key, self.pop(key)
 
+    def discard(self, key: Any) -> None:
+        """As `StateMap.discard`."""
+        self.pop(key, None)
+
     def _map(self) -> StateMap[Any, Any]:
         """One that has its keys, and remembers nothing: the dict changes without it."""
         return StateMap(_Inside(self, self._keys), self._keys)

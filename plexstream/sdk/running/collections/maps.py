@@ -55,6 +55,10 @@ class StateMap(MutableMapping[K, V], Generic[K, V]):
             raise KeyError(key)
         self._cells.set(stored, MISSING)
 
+    def discard(self, key: K) -> None:
+        """Delete an entry that may be there. It looks at nothing: ``del`` and ``pop`` read it."""
+        self._cells.set(self._keys.store(key), MISSING)
+
     def __contains__(self, key: object) -> bool:
         try:
             stored = self._keys.store(key)

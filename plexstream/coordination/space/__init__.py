@@ -1,0 +1,1 @@
+"""Tuple spaces: one actor for each shard of a space."""
