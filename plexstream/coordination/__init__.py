@@ -21,6 +21,7 @@ _CLASSES = {
     "plex.lock": "plexstream.coordination.held.locks:Lock",
     "plex.queue": "plexstream.coordination.channels.queue:Queue",
     "plex.space": "plexstream.coordination.space.actor:TupleSpace",
+    "plex.registry": "plexstream.coordination.groups.registry:Registry",
 }
 """By the name of its type, where its class is."""
 

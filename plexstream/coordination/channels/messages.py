@@ -255,5 +255,3 @@ class Messages:
     def _forget(self, number: int) -> None:
         self._of.values[number] = None  # a deletion reads what it deletes: not what may be large
         del self._of.values[number]
-
-
