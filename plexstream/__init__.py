@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         TransitionError,
     )
     from plexstream.sdk.host.coordination.kept.tuples.predicates import predicate
+    from plexstream.sdk.host.coordination.kept import match
     from plexstream.sdk.host.host import host
     from plexstream.sdk.host.supervision import Child, Supervisor
     from plexstream.sdk.host.time import Reminder, cron
@@ -100,6 +101,7 @@ _FROM = {
         "query_handler run_handler service signal_handler workflow workflow_actor"
     ),
 }
+_MODULES = {"match": "plexstream.sdk.host.coordination.kept.match"}
 _LAZY = {name: module for module, names in _FROM.items() for name in names.split()}
 
 __all__ = [
@@ -145,6 +147,7 @@ __all__ = [
     "handler",
     "host",
     "init_handler",
+    "match",
     "migrate",
     "on_activate",
     "on_crash",
@@ -169,8 +172,11 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         globals()[name] = found = getattr(importlib.import_module(_LAZY[name]), name)
         return found
+    if name in _MODULES:
+        globals()[name] = module = importlib.import_module(_MODULES[name])
+        return module
     raise AttributeError(f"module 'plexstream' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY])
+    return sorted([*globals(), *_LAZY, *_MODULES])

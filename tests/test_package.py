@@ -21,7 +21,7 @@ EXPORTED = {
     "TerminalError",
     "TimedOut", "TransitionError", "actor", "cron", "event", "event_actor", "event_timeout", "fsm",
     "fsm_actor",
-    "gen_server_actor", "handler", "host", "init_handler", "migrate", "on_activate", "on_crash",
+    "gen_server_actor", "handler", "host", "init_handler", "match", "migrate", "on_activate", "on_crash",
     "on_deactivate", "predicate",
     "query_handler", "run_handler", "service", "signal_handler", "state", "state_list", "state_map",
     "state_enter", "state_timeout", "subscribe", "workflow", "workflow_actor",

@@ -22,6 +22,7 @@ _CLASSES = {
     "plex.queue": "plexstream.coordination.channels.queue:Queue",
     "plex.space": "plexstream.coordination.space.actor:TupleSpace",
     "plex.registry": "plexstream.coordination.groups.registry:Registry",
+    "plex.spread": "plexstream.coordination.shards.everywhere:Spread",
 }
 """By the name of its type, where its class is."""
 

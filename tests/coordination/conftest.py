@@ -69,7 +69,7 @@ class Threads:
     """A client for threads."""
 
     def __init__(self, url):
-        self.client = Client(url)
+        self.client, self.url = Client(url), url
 
     def __call__(self, operation, *arguments, **named):
         return operation(*arguments, **named)
@@ -82,7 +82,7 @@ class Loop:
     """The one for asyncio: its operations are awaited here."""
 
     def __init__(self, url):
-        self._runner = asyncio.Runner()
+        self._runner, self.url = asyncio.Runner(), url
         self.client = self._runner.run(self._open(url))
 
     async def _open(self, url):

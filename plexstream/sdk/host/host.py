@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from plexstream.sdk.errors import OutsideHandler
-from plexstream.sdk.host.coordination.nouns import Nouns
+from plexstream.sdk.host.coordination.flat import Flat
 from plexstream.sdk.host.coordination.operation import Operation
 from plexstream.sdk.host.saga import Saga
 from plexstream.sdk.host.steps import Promise, Start, TaskApi, task
@@ -83,7 +83,7 @@ def _turn(what: str) -> TurnApi:
 _LEVELS = ("debug", "info", "warn", "warning", "error")
 
 
-class Host(Lifecycle, Timing, Nouns):
+class Host(Lifecycle, Timing, Flat):
     """The system as a handler sees it. There is one object, `host`."""
 
     def _signal(self, what: str, to: str, name: str, payload: dict[str, Any], ref: str = "") -> str:

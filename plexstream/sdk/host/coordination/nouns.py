@@ -11,6 +11,7 @@ from plexstream.sdk.host.coordination.operation import Noun, Operation, Runner
 if TYPE_CHECKING:
     from plexstream.sdk.host.coordination.kept.kv import KeyValues
     from plexstream.sdk.host.coordination.spread.queues import Queues
+    from plexstream.sdk.host.coordination.kept.spaces import TupleSpaces
 
 class Word(NamedTuple):
     """A kind of noun.
@@ -31,6 +32,7 @@ class Word(NamedTuple):
 WORDS: Mapping[str, Word] = {
     "kv": Word("kept.kv:Store", "kv", "store", "default"),
     "queues": Word("spread.queues:Queue", "queue", "queue"),
+    "spaces": Word("kept.spaces:TupleSpace", "ts", "tuple space", "default"),
 }
 """By its word in a path: ``/v1/kv/…``."""
 
@@ -49,6 +51,13 @@ class Nouns:
 
     def _operate(self, steps: Operation[Any]) -> Any:
         raise NotImplementedError
+
+    @property
+    def ts(self) -> TupleSpaces:
+        """Tuples, found by patterns."""
+        from plexstream.sdk.host.coordination.kept.spaces import TupleSpaces
+
+        return TupleSpaces(self._operate, "default")
 
     @property
     def kv(self) -> KeyValues:

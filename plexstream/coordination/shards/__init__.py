@@ -1,0 +1,1 @@
+"""Shards: groups of data-parallel actors, and what is asked of all shards of a noun."""

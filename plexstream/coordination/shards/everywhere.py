@@ -1,0 +1,39 @@
+"""Waiting at all shards of a space: for whoever leaves open the field by which it is sharded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plexstream.sdk.declaring.declare import handler
+from plexstream.sdk.host.host import host
+from plexstream.sdk.kinds.workflows import service
+
+_LIMIT = "limit"
+
+
+@service(name="plex.spread")
+class Spread:
+    """Reads at each shard, whichever is first, and takes from that one.
+
+    What it takes is taken by its own ask: durable, and answered to whoever waits here.
+    """
+
+    @handler("wait")
+    async def wait(self, what: str, pattern: list[Any], wait: float | None, shards: int) -> Any:
+        """The tuple that is read or taken; null: none came within `wait` seconds (null: for ever)."""
+        own = host.self_id().split("/")
+        spaces = "/".join([*own[:-2], "plex.space", own[-1]])
+        waits: dict[str, Any] = {} if wait is None else {_LIMIT: host.start.sleep(wait)}
+        while True:
+            for shard in map(str, range(shards)):
+                if shard not in waits:
+                    waits[shard] = host.start.ask(f"{spaces}~{shard}", "read", pattern=pattern, wait=None)
+            first, found = await host.select(**waits)
+            if first == _LIMIT:
+                return None
+            del waits[first]
+            if what == "read":
+                return found
+            taken = await host.ask(f"{spaces}~{first}", "take", pattern=pattern, wait=0)
+            if taken is not None:
+                return taken

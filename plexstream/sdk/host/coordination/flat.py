@@ -1,0 +1,173 @@
+"""The flat calls of the PlexSpaces dialect: texts of JSON in, texts out; "" for nothing, ``ERROR:`` for a no.
+
+What is given as a list instead of its JSON is answered as one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from plexstream.sdk.host.coordination.nouns import Nouns
+from plexstream.sdk.host.coordination.operation import Call, Operation, actor_id, steps_of
+
+if TYPE_CHECKING:
+    from plexstream.sdk.host.coordination.kept.spaces import TupleSpaces
+
+_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+class Flat(Nouns):
+    """The part of `host` that programs of that dialect call. Nothing else needs it."""
+
+    def self_id(self) -> str:
+        raise NotImplementedError
+
+    # Tuple space
+
+    def ts_write(self, tuple: Any) -> Any:
+        """Write a tuple."""
+        return self._operate(self._written(_read("ts_write", tuple)))
+
+    def ts_read(self, pattern: Any) -> Any:
+        """A tuple that matches; "" for none."""
+        return self._found(pattern, "ts_read", lambda ts: ts.read)
+
+    def ts_take(self, pattern: Any) -> Any:
+        """Take a tuple out that matches; "" for none."""
+        return self._found(pattern, "ts_take", lambda ts: ts.take)
+
+    def ts_read_all(self, pattern: Any) -> Any:
+        """All tuples that match."""
+        return self._found(pattern, "ts_read_all", lambda ts: ts.read_all)
+
+    def _found(self, pattern: Any, what: str, pick: Callable[[TupleSpaces], Any]) -> Any:
+        wanted = _read(what, pattern)
+        steps = steps_of(pick(self.ts))(wanted)
+        return self._operate(_as_text(steps) if isinstance(pattern, str) else steps)
+
+    def _written(self, tuple: Any) -> Operation[str]:
+        yield from steps_of(self.ts.write)(tuple)
+        return ""
+
+    # Keys and values
+
+    def kv_get(self, key: str) -> Any:
+        """The value of a key; "" for none."""
+        return self._operate(self._kv_get(key))
+
+    def kv_put(self, key: str, value: Any) -> Any:
+        """Set the value of a key."""
+        return self._operate(_nothing(steps_of(self.kv.put)(key, value)))
+
+    def kv_delete(self, key: str) -> Any:
+        """Delete a key."""
+        return self._operate(_nothing(steps_of(self.kv.delete)(key)))
+
+    def kv_list(self, prefix: str = "") -> Any:
+        """The keys that begin with `prefix`, as the JSON of a list."""
+        return self._operate(_as_text(self._kv_list(prefix)))
+
+    def _kv_get(self, key: str) -> Operation[Any]:
+        return (yield from steps_of(self.kv.get)(key, ""))
+
+    def _kv_list(self, prefix: str) -> Operation[list[str]]:
+        keys: list[str] = []
+        while page := (yield from steps_of(self.kv.list)(prefix, keys[-1] if keys else "")):
+            keys += page
+        return keys
+
+    # Locks
+
+    def lock_acquire(self, *given: Any) -> Any:
+        """Acquire a lock: by its name and lease in ms, or by tenant, namespace, holder, lock, lease, timeout.
+
+        Parameters:
+            given: ``(name, lease_ms[, timeout_ms])``: the answer is its version, "" where another one has it.
+                Or ``(tenant, namespace, holder, lock, lease_seconds, timeout_ms)``: it is the JSON of that.
+        """
+        if len(given) == 6:
+            _, namespace, holder, lock, lease, timeout = given
+            return self._operate(_held(_lock(namespace, lock), holder, float(lease), timeout / 1000))
+        name, lease, timeout = (*given, 0)[:3] if len(given) in (2, 3) else _wrong("lock_acquire")
+        return self._operate(_version(name, self.self_id(), lease / 1000, timeout / 1000))
+
+    def lock_renew(self, *given: Any) -> Any:
+        """Renew it: ``(name, version, lease_ms)``, or lock, tenant, namespace, holder, version, seconds."""
+        if len(given) == 6:
+            lock, _, namespace, _, version, lease = given
+            return self._operate(_kept(_lock(namespace, lock), "renew", version, lease=float(lease)))
+        name, version, lease = given if len(given) == 3 else _wrong("lock_renew")
+        return self._operate(_kept(name, "renew", version, lease=lease / 1000))
+
+    def lock_release(self, *given: Any) -> Any:
+        """Release it: ``(name, version)``, or ``(lock, tenant, namespace, holder, version)``."""
+        if len(given) == 5:
+            lock, _, namespace, _, version = given
+            return self._operate(_kept(_lock(namespace, lock), "release", version))
+        name, version = given if len(given) == 2 else _wrong("lock_release")
+        return self._operate(_kept(name, "release", version))
+
+
+def _lock(namespace: str, name: str) -> str:
+    return f"{namespace}/{name}" if namespace else name
+
+
+def _wrong(what: str) -> Any:
+    raise TypeError(f"host.{what}: give it arguments in one of its two forms: see its documentation")
+
+
+def _acquired(name: str, holder: str, lease: float, wait: float) -> Operation[Any]:
+    arguments = {"holder": holder, "lease": lease, "wait": wait}
+    return (yield Call("plex.lock", actor_id(name), "acquire", arguments, wait))
+
+
+def _version(name: str, holder: str, lease: float, wait: float) -> Operation[str]:
+    grant = yield from _acquired(name, holder, lease, wait)
+    return "" if grant is None else str(grant["token"])
+
+
+def _held(name: str, holder: str, lease: float, wait: float) -> Operation[str]:
+    grant = yield from _acquired(name, holder, lease, wait)
+    if grant is None:
+        return ""
+    return _dumps(
+        {
+            "lock_key": name, "version": str(grant["token"]), "holder_id": grant["holder"], "locked": True,
+            "lease_duration_secs": lease, "expires_at_ms": grant["due"],
+        }
+    )  # fmt: skip
+
+
+def _kept(name: str, what: str, version: Any, **more: Any) -> Operation[str]:
+    try:
+        token = int(version)
+    except (TypeError, ValueError):
+        return f"ERROR:{version!r:.80} is no version of a lock"
+    try:
+        yield Call("plex.lock", actor_id(name), what, {"token": token, **more})
+    except Exception as error:
+        if getattr(error, "code", "") != "rejected":
+            raise
+        return f"ERROR:{error}"
+    return ""
+
+
+def _read(what: str, given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    try:
+        return json.loads(given)
+    except ValueError as error:
+        raise ValueError(f"host.{what}: {given[:80]!r} is no JSON: {error}") from None
+
+
+def _as_text(steps: Operation[Any]) -> Operation[str]:
+    found = yield from steps
+    return "" if found is None else _dumps(found)
+
+
+def _nothing(steps: Operation[Any]) -> Operation[str]:
+    yield from steps
+    return ""
