@@ -16,6 +16,7 @@ _CONFIGS: dict[str, dict[str, str]] = {
     "timer": {},
     "reminder": {},
     "event_emitter": {},
+    "metrics": {},
 }
 _KEYS = {"type", "priority", "config"}
 
