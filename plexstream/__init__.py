@@ -47,8 +47,8 @@ if TYPE_CHECKING:
         TerminalError,
         TransitionError,
     )
-    from plexstream.sdk.host.coordination.kept.tuples.predicates import predicate
     from plexstream.sdk.host.coordination.kept import match
+    from plexstream.sdk.host.coordination.kept.tuples.predicates import predicate
     from plexstream.sdk.host.host import host
     from plexstream.sdk.host.supervision import Child, Supervisor
     from plexstream.sdk.host.time import Reminder, cron

@@ -10,8 +10,8 @@ from plexstream.sdk.host.coordination.operation import Noun, Operation, Runner
 
 if TYPE_CHECKING:
     from plexstream.sdk.host.coordination.kept.kv import KeyValues
-    from plexstream.sdk.host.coordination.spread.queues import Queues
     from plexstream.sdk.host.coordination.kept.spaces import TupleSpaces
+    from plexstream.sdk.host.coordination.spread.queues import Queues
 
 class Word(NamedTuple):
     """A kind of noun.
