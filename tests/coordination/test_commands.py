@@ -37,6 +37,7 @@ def test_keys_and_values(cli):
     assert cli("kv", "put", "text", "1.08 EUR", "--ttl", "60", "--name", "cli") == [1]
     assert cli("kv", "get", "007", "-n", "cli") == [{"a": 1}]
     assert cli("kv", "list", "-n", "cli") == ["007", "text"]
+    assert cli("kv", "list", "--prefix", "t", "-n", "cli") == ["text"]
     assert cli("kv", "multi-get", '["text"]', "-n", "cli") == [{"text": "1.08 EUR"}]
     assert cli("kv", "get", "none", "-n", "cli") == [None]
     for _ in range(2):
@@ -60,3 +61,27 @@ def test_queues(cli):
     assert "acknowledged" in cli("queue", "ack", "cli", message["receipt"], code=1)
     assert cli("queue", "depth", "cli")[0]["delayed"] == 2
     assert cli("queue", "purge", "cli") == [2]
+
+
+def test_groups(cli):
+    assert cli("group", "join", "cli", "--member", "anybody/a", "--topics", '["bass"]') == [True]
+    assert cli("group", "join", "cli", "--member", "anybody/b", "--topics", "bass") == [True]
+    assert cli("group", "members", "cli", "--topic", "bass") == ["anybody/a", "anybody/b"]
+    assert cli("group", "publish", "cli", "--payload", "{}", "--handler", "here") == [2]
+    assert cli("group", "leave", "cli", "--member", "anybody/a") == [True]
+    assert cli("group", "status", "cli") == [{"members": 1, "published": 1, "under_way": 0}]
+    assert "member is missing" in cli("group", "join", "cli", code=1)
+
+
+def test_registries(cli):
+    named = ("--registry", "cli")
+    labels = ("--labels", '{"zone": "eu"}')
+    assert cli("registry", "register", "pay", "--address", "anybody/a", *labels, *named) == [True]
+    [found] = cli("registry", "lookup", "pay", *named)
+    assert (found["name"], found["address"], found["ttl"]) == ("pay", "anybody/a", None)
+    assert cli("registry", "discover", *labels, *named) == [found]
+    assert cli("registry", "watch", "p", "here", "--to", "anybody/a", "--prefix", *named) == [True]
+    assert cli("registry", "unregister", "pay", "--address", "anybody/a", *named) == [True]
+    assert "register it again" in cli(
+        "registry", "heartbeat", "pay", "--address", "anybody/a", *named, code=1
+    )

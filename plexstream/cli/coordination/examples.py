@@ -14,6 +14,19 @@ EXAMPLES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "multi_get": ["""'["a", "b"]'"""],
         "multi_put": ["""'{"a": 1, "b": 2}'"""],
     },
+    "groups": {
+        "join": ["choir --member singer/a", """choir --member singer/a --topics '["bass"]'"""],
+        "leave": ["choir --member singer/a"],
+        "members": ["choir", "choir --topic bass --limit 100"],
+        "publish": ["""choir --payload '{"line": "la"}' --handler sing --topic bass"""],
+    },
+    "registry": {
+        "register": ["""pay --address till/a --ttl 30 --labels '{"zone": "eu"}'"""],
+        "heartbeat": ["pay --address till/a"],
+        "lookup": ["pay", "pay --registry prod"],
+        "discover": ["""--labels '{"zone": "eu"}' --prefix pay/"""],
+        "watch": ["pay changed --to desk/1", "pay/ changed --to desk/1 --prefix --ttl 3600"],
+    },
     "queues": {
         "send": ["""jobs '{"order": 17}'""", """jobs '{"order": 18}' --delay 60 --wait 5"""],
         "send_many": ["jobs '[1, 2, 3]'"],

@@ -18,18 +18,22 @@ from plexstream.cli.common import options
 from plexstream.cli.common.output import App, Group, print_json
 from plexstream.cli.coordination.examples import EXAMPLES
 from plexstream.sdk.host.coordination.nouns import WORDS, Word, noun_class
+from plexstream.sdk.host.coordination.operation import Noun, operations
 
+_TopicPrefix = Annotated[  # --prefix is for operations: how keys and names begin
+    str | None,
+    typer.Option("--topic-prefix", metavar="TEXT", help="Begins the name of every topic (default plex.)."),
+]
 _SHARED: dict[str, Any] = {
-    "url": Url, "kafka": options.OverKafka, "prefix": options.Prefix, "config": options.ConfigFile,
+    "url": Url, "kafka": options.OverKafka, "prefix": _TopicPrefix, "config": options.ConfigFile,
     "idempotency_key": Key,
 }  # fmt: skip
+_WHICH = "which"
 
 
 def app_of(word: str) -> typer.Typer:
     """The group of commands of a noun, by its word in a path."""
-    return typer.Typer(
-        cls=_group_of(word), no_args_is_help=True, help=f"Operations on a {WORDS[word].noun}."
-    )
+    return typer.Typer(cls=_group_of(word), no_args_is_help=True, help=f"Operations on a {WORDS[word].noun}.")
 
 
 def _group_of(word: str) -> type[Group]:
@@ -46,8 +50,6 @@ def _group_of(word: str) -> type[Group]:
 
 
 def _operations(word: str) -> dict[str, bool]:
-    from plexstream.sdk.host.coordination.operation import operations
-
     kind = noun_class(word)
     assert kind is not None
     return operations(kind)
@@ -64,9 +66,10 @@ def _command(word: str, operation: str) -> Any:
     taken = [p for p in inspect.signature(method).parameters.values() if p.name != "self"]
 
     def run(**given: Any) -> None:
-        _run(kind, given.pop("name", of.default), operation, taken, given)
+        _run(kind, given.pop(_WHICH, of.default), operation, taken, given)
 
-    name = inspect.Parameter("name", inspect.Parameter.KEYWORD_ONLY, annotation=_name(of))
+    flag = of.command if _takes_name(kind) else "name"
+    name = inspect.Parameter(_WHICH, inspect.Parameter.KEYWORD_ONLY, annotation=_name(of, flag))
     if of.default:
         name = name.replace(default=of.default)
     parameters = [*([] if of.default else [name]), *map(_parameter, taken), *([name] if of.default else [])]
@@ -87,10 +90,15 @@ def _option(name: str) -> str:
     return f"shared_{name}"
 
 
-def _name(of: Word) -> Any:
+def _takes_name(kind: type[Noun]) -> bool:
+    """Whether a name is something else to this kind of noun: what it has under it."""
+    return any("name" in inspect.signature(getattr(kind, each)).parameters for each in operations(kind))
+
+
+def _name(of: Word, flag: str) -> Any:
     if not of.default:
         return Annotated[str, typer.Argument(metavar="NAME", help=f"Name of the {of.noun}.")]
-    return Annotated[str, typer.Option("--name", "-n", help=f"Name of the {of.noun}.")]
+    return Annotated[str, typer.Option(f"--{flag}", "-n", help=f"Name of the {of.noun}.")]
 
 
 def _parameter(of: inspect.Parameter) -> inspect.Parameter:
@@ -121,9 +129,7 @@ def _help(of: Word, word: str, operation: str, method: Callable[..., Any]) -> st
     return f"{what}\n\n[bold]{title}[/]\n\n{lines}" if lines else what
 
 
-def _run(
-    kind: Any, name: str, operation: str, taken: list[inspect.Parameter], given: dict[str, Any]
-) -> None:
+def _run(kind: Any, name: str, operation: str, taken: list[inspect.Parameter], given: dict[str, Any]) -> None:
     from plexstream.model.errors import ConfigError
 
     url, kafka, prefix, config, key = (given.pop(_option(what)) for what in _SHARED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from plexstream.sdk.errors import Reject
+from plexstream.sdk.host.host import host
 from plexstream.sdk.running.current import current
 
 _DEFAULTS = "default/default/"
@@ -21,6 +22,13 @@ def address(what: str, text: str) -> str:
         Reject: it is none.
     """
     return checked_tell(what, text, "message", {})
+
+
+def address_or_sender(what: str, text: str) -> str:
+    """The same; "" is the actor that this message comes from. Raises Reject: it comes from none."""
+    if not text and not host.sender():
+        raise Reject(f"{what} is missing: give an address, since no actor's handler asks")
+    return address(what, text or host.sender())
 
 
 def checked_tell(what: str, to: str, handler: str, payload: Any) -> str:

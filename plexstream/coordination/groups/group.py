@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from plexstream.coordination.common.addresses import address, checked_tell
+from plexstream.coordination.common.addresses import address, address_or_sender, checked_tell
 from plexstream.coordination.common.checks import count, text
 from plexstream.coordination.groups.ends import has_ended
 from plexstream.coordination.groups.spread import (
@@ -42,6 +42,8 @@ class Group:
 
     What is published has an order, the same for all members. Each member gets what was published between its
     joining and its leaving: not what was under way when it came, and nothing more once it has left.
+
+    A member that is "" is the actor that asks.
     """
 
     rows: StateMap[str, Row] = state_map()
@@ -56,9 +58,9 @@ class Group:
     place: Place = state(default_factory=list)
 
     @handler("join")
-    def join(self, member: str, topics: list[str] | None = None) -> bool:
+    def join(self, member: str = "", topics: list[str] | None = None) -> bool:
         """Take in an actor, and these topics besides those that it has. Whether it was no member before."""
-        member = address("member", member)
+        member = address_or_sender("member", member)
         named = [text("a topic", topic, MAX_TOPIC) for topic in dict.fromkeys(topics or ())]
         row = self.rows.get(member)
         is_new = row is None
@@ -76,9 +78,9 @@ class Group:
         return is_new
 
     @handler("leave")
-    def leave(self, member: str, topics: list[str] | None = None) -> bool:
+    def leave(self, member: str = "", topics: list[str] | None = None) -> bool:
         """Let an actor go; with `topics`, from these alone. Whether it was there (in one of these topics)."""
-        member = address("member", member)
+        member = address_or_sender("member", member)
         row = self.rows.get(member)
         if row is None:
             return False
@@ -109,9 +111,9 @@ class Group:
         return self.sizes.get(topic, 0) if topic else self.size
 
     @handler("is_member", read_only=True)
-    def is_member(self, member: str, topic: str = "") -> bool:
+    def is_member(self, member: str = "", topic: str = "") -> bool:
         """Whether an actor is in the group (in a topic of it)."""
-        member = address("member", member)
+        member = address_or_sender("member", member)
         return (topic, member) in self.subscribed if topic else member in self.rows
 
     @handler("topics", read_only=True)

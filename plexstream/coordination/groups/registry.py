@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from plexstream.coordination.common.addresses import address as checked
-from plexstream.coordination.common.addresses import checked_tell
+from plexstream.coordination.common.addresses import address_or_sender, checked_tell
 from plexstream.coordination.common.agenda import AT_ONCE, Agenda
 from plexstream.coordination.common.checks import count, milliseconds, text
 from plexstream.coordination.groups.ends import has_ended
@@ -70,13 +69,13 @@ class Registry:
 
     @handler("register")
     def register(
-        self, name: str, address: str, ttl: float | None = None, labels: Labels | None = None
+        self, name: str, address: str = "", ttl: float | None = None, labels: Labels | None = None
     ) -> bool:
         """Give a name an address (one more), or an address that it has other labels and another end.
 
         Parameters:
             name: any printable text.
-            address: of an actor.
+            address: of an actor; "": the one that asks.
             ttl: seconds for which this holds if no heartbeat comes; null: until it is taken back.
             labels: to be found by.
 
@@ -101,7 +100,7 @@ class Registry:
         return before is None
 
     @handler("unregister")
-    def unregister(self, name: str, address: str) -> bool:
+    def unregister(self, name: str, address: str = "") -> bool:
         """Take an address from a name. Whether it was there."""
         key = _key(name, address)
         entry = Entries(self).get(key)
@@ -113,7 +112,7 @@ class Registry:
         return lives
 
     @handler("heartbeat")
-    def heartbeat(self, name: str, address: str, ttl: float | None = None) -> float | None:
+    def heartbeat(self, name: str, address: str = "", ttl: float | None = None) -> float | None:
         """Let an address hold for its ttl from now on, or for another one: the seconds; null: for ever."""
         key, now = _key(name, address), host.now()
         entries, entry = Entries(self), Entries(self).get(key)
@@ -156,13 +155,13 @@ class Registry:
 
     @handler("watch")
     def watch(
-        self, to: str, handler: str, name: str | None = None, prefix: str | None = None,
+        self, handler: str, to: str = "", name: str | None = None, prefix: str | None = None,
         ttl: float | None = None,
     ) -> bool:  # fmt: skip
         """Let an actor be told of all that becomes of a name, or of names that begin alike. Again: renew it.
 
         Parameters:
-            to: the actor's address.
+            to: the actor's address; "": the one that asks.
             handler: it gets ``what, name, address, labels``; `what` is registered (also where labels have
                 changed), unregistered, expired (no heartbeat came) or stopped.
             name, prefix: one of the two.
@@ -173,7 +172,8 @@ class Registry:
         """
         target = _target(name, prefix)
         text("handler", handler, MAX_HANDLER)
-        key = (target, checked_tell("watch", to, handler, {}), handler)
+        key = (target, address_or_sender("to", to), handler)
+        checked_tell("watch", key[1], handler, {})
         ends = 0 if ttl is None else host.now() + milliseconds("ttl", ttl)
         before = Watches(self).get(key)
         if before is not None and 0 < before[1] <= host.now():
@@ -184,9 +184,9 @@ class Registry:
         return before is None
 
     @handler("unwatch")
-    def unwatch(self, to: str, handler: str, name: str | None = None, prefix: str | None = None) -> bool:
+    def unwatch(self, handler: str, to: str = "", name: str | None = None, prefix: str | None = None) -> bool:
         """Take back a `watch`. Whether it was there."""
-        key = (_target(name, prefix), checked("to", to), text("handler", handler, MAX_HANDLER))
+        key = (_target(name, prefix), address_or_sender("to", to), text("handler", handler, MAX_HANDLER))
         row = Watches(self).get(key)
         if row is not None:
             self._forget_watch(key, row)
@@ -298,7 +298,7 @@ class Registry:
 
 
 def _key(name: str, address: str) -> tuple[str, str]:
-    return text("a name", name, MAX_NAME), checked("address", address)
+    return text("a name", name, MAX_NAME), address_or_sender("address", address)
 
 
 def _due(address: str, thing: Thing) -> str:

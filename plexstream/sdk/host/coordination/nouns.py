@@ -11,7 +11,9 @@ from plexstream.sdk.host.coordination.operation import Noun, Operation, Runner
 if TYPE_CHECKING:
     from plexstream.sdk.host.coordination.kept.kv import KeyValues
     from plexstream.sdk.host.coordination.kept.spaces import TupleSpaces
+    from plexstream.sdk.host.coordination.spread.groups import Groups
     from plexstream.sdk.host.coordination.spread.queues import Queues
+    from plexstream.sdk.host.coordination.spread.registry import Registries
 
 class Word(NamedTuple):
     """A kind of noun.
@@ -31,6 +33,8 @@ class Word(NamedTuple):
 
 WORDS: Mapping[str, Word] = {
     "kv": Word("kept.kv:Store", "kv", "store", "default"),
+    "groups": Word("spread.groups:Group", "group", "process group"),
+    "registry": Word("spread.registry:Registry", "registry", "registry", "default"),
     "queues": Word("spread.queues:Queue", "queue", "queue"),
     "spaces": Word("kept.spaces:TupleSpace", "ts", "tuple space", "default"),
 }
@@ -72,6 +76,22 @@ class Nouns:
         from plexstream.sdk.host.coordination.spread.queues import Queues
 
         return Queues(self._operate)
+
+    @property
+    def groups(self) -> Groups:
+        """Process groups: what is published reaches all members."""
+        from plexstream.sdk.host.coordination.spread.groups import Groups
+
+        return Groups(self._operate)
+
+    process_groups = groups
+
+    @property
+    def registry(self) -> Registries:
+        """Addresses by name and label."""
+        from plexstream.sdk.host.coordination.spread.registry import Registries
+
+        return Registries(self._operate, "default")
 
 
 class NounsBy(Nouns):
