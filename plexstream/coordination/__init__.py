@@ -16,9 +16,11 @@ PREFIX = "plex."
 """What the names of all system types begin with, and of no others."""
 
 _CLASSES = {
+    "plex.election": "plexstream.coordination.held.election:Election",
     "plex.group": "plexstream.coordination.groups.group:Group",
     "plex.kv": "plexstream.coordination.kept.kv:KeyValue",
     "plex.lock": "plexstream.coordination.held.locks:Lock",
+    "plex.pool": "plexstream.coordination.held.pools:Pool",
     "plex.queue": "plexstream.coordination.channels.queue:Queue",
     "plex.space": "plexstream.coordination.space.actor:TupleSpace",
     "plex.registry": "plexstream.coordination.groups.registry:Registry",

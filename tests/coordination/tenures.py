@@ -32,14 +32,14 @@ class Tenures(RuleBasedStateMachine):
     @rule(lease=LEASES, wait=WAITS)
     def take(self, lease, wait):
         name = self.name()
-        words = {self.words["who"]: name}
+        words = {self.words["by"]: name}
         id = self.world.start(self.address, self.words["take"], lease=lease, wait=wait, **words)
         self.taken(id, name, lease, wait)
 
     @rule(lease=LEASES)
     def take_by_a_guest(self, lease):
         name = f"g{self.name()}"
-        arguments = {self.words["who"]: name, "lease": lease, "wait": None}
+        arguments = {self.words["by"]: name, "lease": lease, "wait": None}
         id = self.world.start(
             f"guest/{name}", "want_or_leave", to=self.address, handler=self.words["take"], arguments=arguments
         )

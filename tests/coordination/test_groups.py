@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from world import World
 
 from plexstream import Retry, actor, handler, host, state
-from plexstream.coordination.groups import spread
+from plexstream.coordination.common import spread
 from plexstream.model.messages.address import full
 
 GROUP = "plex.group/choir"

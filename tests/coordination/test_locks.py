@@ -275,4 +275,5 @@ def test_who_only_tells_does_not_wait(world):
     assert holder(world) is None
 
 
-TestLikeAModel = machine(LOCK, {"take": "acquire", "who": "holder", "number": "token", "end": "release"})
+WORDS = {"by": "holder", "take": "acquire", "who": "holder", "number": "token", "end": "release"}
+TestLikeAModel = machine(LOCK, WORDS)

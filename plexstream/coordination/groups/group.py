@@ -8,8 +8,7 @@ from typing import Any
 
 from plexstream.coordination.common.addresses import address, address_or_sender, checked_tell
 from plexstream.coordination.common.checks import count, text
-from plexstream.coordination.groups.ends import has_ended
-from plexstream.coordination.groups.spread import (
+from plexstream.coordination.common.spread import (
     GO_ON,
     News,
     Place,
@@ -18,6 +17,7 @@ from plexstream.coordination.groups.spread import (
     go_on,
     spread,
 )
+from plexstream.coordination.groups.ends import has_ended
 from plexstream.sdk.declaring.declare import actor, handler
 from plexstream.sdk.declaring.fields import state, state_map
 from plexstream.sdk.errors import Reject

@@ -8,10 +8,7 @@ from typing import Any
 from plexstream.coordination.common.addresses import address_or_sender, checked_tell
 from plexstream.coordination.common.agenda import AT_ONCE, Agenda
 from plexstream.coordination.common.checks import count, milliseconds, text
-from plexstream.coordination.groups.ends import has_ended
-from plexstream.coordination.groups.entries import MAX_NAME, Entries, Entry, Labels, checked_labels
-from plexstream.coordination.groups.entries import Row as EntryRow
-from plexstream.coordination.groups.spread import (
+from plexstream.coordination.common.spread import (
     GO_ON,
     News,
     Place,
@@ -20,6 +17,9 @@ from plexstream.coordination.groups.spread import (
     go_on,
     spread,
 )
+from plexstream.coordination.groups.ends import has_ended
+from plexstream.coordination.groups.entries import MAX_NAME, Entries, Entry, Labels, checked_labels
+from plexstream.coordination.groups.entries import Row as EntryRow
 from plexstream.coordination.groups.watches import NAME, PREFIX, Watches
 from plexstream.coordination.groups.watches import Row as WatchRow
 from plexstream.sdk.declaring.declare import actor, handler

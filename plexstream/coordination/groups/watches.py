@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from plexstream.coordination.groups.spread import News, Place, Receiver
+from plexstream.coordination.common.spread import News, Place, Receiver
 from plexstream.sdk.running.collections.maps import StateMap
 
 NAME, PREFIX = "=", "^"

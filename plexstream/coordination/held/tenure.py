@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from plexstream.coordination.common.agenda import Agenda
 from plexstream.coordination.common.checks import count, milliseconds, patience, text
 from plexstream.coordination.held.line import Line, Row, Waited
+from plexstream.coordination.held.tokens import next_token
 from plexstream.sdk.errors import Reject
 from plexstream.sdk.host.host import host
 from plexstream.sdk.running.collections.maps import StateMap
@@ -62,10 +63,6 @@ class Tenured(Waited, Protocol):
 
 class Tenure:
     """The tenure of an actor, for one turn. The agenda's entries ``lease``, ``on`` and ``w…`` are its own.
-
-    A token is a number of microseconds since the epoch, or one more than the last where that is greater: it
-    rises also where the actor has begun anew and knows nothing of those before, as long as clocks do not go
-    back (Kleppmann, "How to do distributed locking", 2016, on what such tokens are for).
 
     Parameters:
         owner: the actor.
@@ -152,7 +149,7 @@ class Tenure:
 
     def _grant(self, holder: str, length: int) -> Grant:
         now = host.now()
-        return Grant(max(self._owner.newest + 1, now * 1000), holder, now, now + length)
+        return Grant(next_token(self._owner.newest), holder, now, now + length)
 
     def _begin(self, grant: Grant) -> Grant:
         self._owner.newest = grant.token
