@@ -180,25 +180,26 @@ class _Value:
         self._index = index
         self._slot = slot
         self._key = key
-        self._rows: Iterator[tuple[tuple[int, str, int], int]] | None = None
+        self._rows: Iterator[tuple[tuple[int, str, int], int]] = iter(())
+        self._left = 0  # of what is read at once
+        self._many = 1
         self._at: int | None = 0
         self.due = 0
 
     def seek(self, at: int) -> int | None:
-        if self._rows is not None:
-            for _ in range(_NEAR):
-                if self._at is None or self._at >= at:
-                    return self._at
-                self._next(self._rows)
-        if self._rows is None or (self._at is not None and self._at < at):
-            stop = (self._slot, self._key, _BEHIND_ALL)
-            self._rows = self._index.range((self._slot, self._key, at), stop)
-            self._next(self._rows)
+        near = _NEAR
+        while self._at is not None and self._at < at:
+            if not near:
+                self._many, self._left = 1, 0
+            if not self._left:
+                stop = (self._slot, self._key, _BEHIND_ALL)
+                self._rows = self._index.range((self._slot, self._key, at), stop, limit=self._many)
+                self._left, self._many, near = self._many, min(self._many * 8, _AHEAD), _NEAR
+            found = next(self._rows, None)
+            self._at, self.due = (None, 0) if found is None else (found[0][2], found[1])
+            self._left -= 1
+            near -= 1
         return self._at
-
-    def _next(self, rows: Iterator[tuple[tuple[int, str, int], int]]) -> None:
-        found = next(rows, None)
-        self._at, self.due = (None, 0) if found is None else (found[0][2], found[1])
 
 
 class _Choice:

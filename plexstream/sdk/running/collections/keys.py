@@ -24,6 +24,9 @@ MAX_KEY: Final = 1024
 _MARK = "\x01"
 _LONG_INT = 25
 """Digits for whose number one letter is enough, ``a`` to ``y``."""
+_USUAL = 10**_LONG_INT
+_LENGTHS = [f"i{chr(96 + size)}" for size in range(_LONG_INT + 1)]
+"""What is before so many digits."""
 _MOST_BITS = 3_400
 """Of an int that may fit into a key."""
 _LAST = "\U0010ffff"
@@ -44,12 +47,13 @@ class Keys:
         ValueError: `type` is none of these.
     """
 
-    __slots__ = ("_fields", "named", "of_tuples", "type", "where")
+    __slots__ = ("_fields", "_stores", "named", "of_tuples", "type", "where")
 
     def __init__(self, where: str, type: Any) -> None:
         self.where = where
         self.type = type
         self._fields = fields_of(type)
+        self._stores = [_STORE[field] for field in self._fields]
         self.of_tuples = get_origin(type) is tuple
         self.named = name_of(type)
 
@@ -74,8 +78,16 @@ class Keys:
             return self.store(key)
         if not isinstance(key, tuple) or len(key) > len(self._fields):
             raise self._wrong(key)
-        fields = zip(self._fields, key, strict=False)
-        return _MARK + "".join([self._field(type, value, key) for type, value in fields])
+        stored = _MARK
+        for kind, store, value in zip(self._fields, self._stores, key, strict=False):
+            if type(value) is kind:
+                try:
+                    stored += store(value)
+                    continue
+                except ValueError:
+                    pass  # said below
+            stored += self._field(kind, value, key)
+        return stored
 
     def _field(self, type: Any, value: Any, key: Any) -> str:
         right = isinstance(value, (int, float) if type is float else type) and not isinstance(value, bool)
@@ -166,6 +178,9 @@ def parse(stored: str) -> tuple[Any, ...] | None:
 
 
 def _store_int(value: int) -> str:
+    if type(value) is int and 0 <= value < _USUAL:
+        digits = str(value)
+        return _LENGTHS[len(digits)] + digits
     value = int(value)
     if value.bit_length() > _MOST_BITS:
         raise ValueError(f"it has {value.bit_length()} bits: an int has at most {MAX_KEY} bytes as text")
@@ -224,9 +239,11 @@ def _plain(value: str) -> str:
 
 
 def _store_str(value: str) -> str:
-    value = _plain(value)
+    value = value if type(value) is str and value.isascii() else _plain(value)
     # NUL ends it: what is one, and what stands for one, is written as two characters above it.
-    return f"s{value.replace(_MARK, _MARK + _TWO).replace(_NUL, _MARK + _MARK)}{_NUL}"
+    if _MARK in value or _NUL in value:
+        value = value.replace(_MARK, _MARK + _TWO).replace(_NUL, _MARK + _MARK)
+    return f"s{value}{_NUL}"
 
 
 def _read_str(stored: str, at: int) -> tuple[str, int]:
