@@ -3,6 +3,8 @@
 import json
 
 from plexstream.model.journal.journal import OutKind
+from plexstream.model.messages.address import full
+from plexstream.model.messages.message import ASK, Envelope, with_deadline
 
 SPACE = "plex.space/a"
 TYPES = {
@@ -19,7 +21,7 @@ class Space:
     def __getattr__(self, handler):
         return lambda *args, **named: self.ask(handler, *args, **named)
 
-    def ask(self, handler, *args, **named):
+    def ask(self, handler, /, *args, **named):
         if args:
             named[{"write": "tuple", "write_many": "tuples", "transaction": "operations"}.get(
                 handler, "id" if handler in ("renew", "cancel") else "pattern")] = args[0]  # fmt: skip
@@ -27,6 +29,16 @@ class Space:
 
     def start(self, handler, pattern, wait=None):
         return self.world.start(self.address, handler, pattern=pattern, wait=wait)
+
+    def gone(self, handler, pattern):
+        """Somebody who waits, and after a millisecond is no more there."""
+        world = self.world
+        world._number += 1
+        id = with_deadline(f"m{world._number}", world.now + 1)
+        payload = json.dumps({"pattern": pattern, "wait": None}).encode()
+        world.mailbox.append(Envelope(ASK, id, full(self.address), handler, payload, reply_to="edge"))
+        world.run()
+        world.run(1)
 
     def of(self, id):
         """What a call has come to: the tuple."""

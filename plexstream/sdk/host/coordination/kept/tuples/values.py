@@ -93,7 +93,7 @@ def number(value: float) -> str:
             near = float(value)
             rest = int(value) - int(near)
         except OverflowError:
-            near, rest = math.copysign(math.inf, value), int(value)
+            near, rest = math.inf if value > 0 else -math.inf, int(value)
     (bits,) = struct.unpack(">Q", struct.pack(">d", near))
     start = f"d{bits ^ _ALL if bits & _SIGN else bits | _SIGN:016x}"
     if not rest:
