@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from world import World
 
 from plexstream import Retry, actor, handler, host, state
-from plexstream.coordination.groups import registry, spread
+from plexstream.coordination.common import spread
+from plexstream.coordination.groups import registry
 from plexstream.model.messages.address import full
 
 REGISTRY = "plex.registry/default"
