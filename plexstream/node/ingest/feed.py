@@ -10,9 +10,37 @@ from plexstream.model.messages.message import TELL, Envelope
 from plexstream.model.messages.text import said, shown, words
 from plexstream.sdk.spec import Subscription
 
-_SHOWN = 100
+SHOWN = 100
+"""Characters of a value that a reason shows."""
 
 _loads = msgspec.json.Decoder().decode
+
+
+def checked_value(record: Record, most: int) -> bytes:
+    """The value of a record. Raises ValueError where there is none, or it has more than `most` bytes."""
+    value = record.value
+    if value is None:
+        raise ValueError("the record has no value")
+    if len(value) > most:
+        raise ValueError(f"the record has {len(value)} bytes, at most {most} are allowed")
+    return value
+
+
+def read_json(value: bytes) -> object:
+    """What a value says. Raises ValueError where it is no JSON."""
+    try:
+        found: object = _loads(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"the value is no JSON: {error}") from None
+    return found
+
+
+def refused(record: Record, origin: str, handler: str, why: str, value: bytes) -> Envelope:
+    """The message for a record that is none: whoever has its partition puts it aside."""
+    return Envelope(
+        TELL, f"{origin}/{record.offset}", origin, handler, value, "", "", "", record.time,
+        {"malformed": why}, origin, record.offset, 0,
+    )  # fmt: skip
 
 
 class Feed:
@@ -54,10 +82,7 @@ class Feed:
 
     def refused(self, record: Record, origin: str, why: str, value: bytes = b"") -> Envelope:
         """The message for a record that is none."""
-        return Envelope(
-            TELL, f"{origin}/{record.offset}", origin, self._handler, value, "", "", "", record.time,
-            {"malformed": why}, origin, record.offset, 0,
-        )  # fmt: skip
+        return refused(record, origin, self._handler, why, value)
 
     def _actor_id(self, record: Record) -> str:
         if record.value is None:
@@ -66,15 +91,12 @@ class Feed:
         if key is None:
             id: object = record.key.decode(errors="strict")
         else:
-            try:
-                value = _loads(record.value)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise ValueError(f"the value is no JSON: {error}") from None
+            value = read_json(record.value)
             if callable(key):
                 try:
                     id = key(value)
                 except BaseException as error:  # SystemExit, too: it costs this record alone
-                    what = said(error)[:_SHOWN]
+                    what = said(error)[:SHOWN]
                     raise ValueError(f"the subscription's key function raised {what}") from None
             elif not isinstance(value, dict) or key not in value:
                 raise ValueError(f"the value has no field {key!r}")
@@ -84,11 +106,8 @@ class Feed:
             id = str(id)
         if not isinstance(id, str) or not id or "/" in id or not id.isprintable():
             raise ValueError(
-                f"the key {shown(id, _SHOWN)} is no actor id: text without '/' and control characters is"
+                f"the key {shown(id, SHOWN)} is no actor id: text without '/' and control characters is"
             )
         if self._into is not None and key is None:
-            try:
-                _loads(record.value)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise ValueError(f"the value is no JSON: {error}") from None
+            read_json(record.value)
         return id

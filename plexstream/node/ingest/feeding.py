@@ -16,6 +16,7 @@ from plexstream.model.messages.text import said
 from plexstream.model.process.compiled import WANTED
 from plexstream.node.ingest.feed import Feed
 from plexstream.node.ingest.sources.source import Source, Stage
+from plexstream.node.ingest.spaces import SpaceFeed
 from plexstream.schema.codec import compiled_encode, encode_envelope
 
 try:
@@ -31,7 +32,9 @@ _log = logging.getLogger("plexstream.node")
 
 _place: Callable[[Record], Place] = itemgetter(0, 1)
 
-_Group = list[tuple[Item, Record, Feed]]
+AnyFeed = Feed | SpaceFeed
+
+_Group = list[tuple[Item, Record, AnyFeed]]
 
 
 class Feeding:
@@ -42,7 +45,7 @@ class Feeding:
         feeds: by topic.
     """
 
-    def __init__(self, mailbox: str, partitions: int, feeds: Mapping[str, Sequence[Feed]]) -> None:
+    def __init__(self, mailbox: str, partitions: int, feeds: Mapping[str, Sequence[AnyFeed]]) -> None:
         self._mailbox = mailbox
         self._partitions = partitions
         self._feeds = feeds
@@ -96,7 +99,7 @@ class Feeding:
             item = (e.target.encode(), encode_envelope(e))
             into.setdefault((self._mailbox, number), []).append((item, record, feed))
 
-    def _message(self, feed: Feed, record: Record, origin: str) -> Envelope:
+    def _message(self, feed: AnyFeed, record: Record, origin: str) -> Envelope:
         """The message for a record: none of them may hold up those behind it, whatever is in it."""
         try:
             return feed.message(record, origin)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
 from plexstream.log.base import Ack, Appender, Log, Place, Reader, Record
@@ -19,13 +19,14 @@ from plexstream.model.errors import LogError, Shortened
 from plexstream.model.process.threads import Lasting
 from plexstream.model.topics.topics import Topics
 from plexstream.node.ingest.feed import Feed
-from plexstream.node.ingest.feeding import Feeding
+from plexstream.node.ingest.feeding import AnyFeed, Feeding
 from plexstream.node.ingest.sources import sources
 from plexstream.node.ingest.sources.belief import AnotherLife
 from plexstream.node.ingest.sources.positions import Positions
 from plexstream.node.ingest.sources.source import Source, Stage
 from plexstream.node.ingest.sources.sources import Sources
 from plexstream.node.ingest.sources.subscribed import Subscribed
+from plexstream.node.ingest.spaces import Fed, SpaceFeed
 from plexstream.node.shared.desk import Desk, Questions
 from plexstream.sdk.spec import ActorType
 
@@ -45,21 +46,28 @@ class Ingest:
     """A thread that feeds this worker's share of the subscribed topics into mailboxes.
 
     Partition *q* of a source belongs to the worker that has mailbox partition *q* modulo their number.
+
+    Parameters:
+        types: actors, whose subscriptions are fed.
+        spaces: and the spaces that are.
     """
 
     def __init__(
         self, log: Log, topics: Topics, partitions: int, types: Mapping[str, ActorType],
         max_message: int = 1 << 20, *, clock: Callable[[], float] = time.monotonic,
-        desk: Questions | None = None, control: Control | None = None,
+        desk: Questions | None = None, control: Control | None = None, spaces: Sequence[Fed] = (),
     ) -> None:  # fmt: skip
         self._clock = clock
         self._log = log
         self._partitions = partitions
         control = control or Control(log, topics)
-        self._feeds: dict[str, list[Feed]] = {}
+        self._feeds: dict[str, list[AnyFeed]] = {}
         for name, spec in types.items():
             for subscription in spec.subscriptions:
                 self._feeds.setdefault(subscription.topic, []).append(Feed(name, subscription, max_message))
+        # Behind those of actors: these keep their places, by which what is sent again is known.
+        for fed in spaces:
+            self._feeds.setdefault(fed.topic, []).append(SpaceFeed(fed, max_message))
         self._wanted: frozenset[int] = frozenset()
         self._stop = threading.Event()
         self._drained = float("-inf")  # when the reader had nothing more, last

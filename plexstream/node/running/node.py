@@ -21,6 +21,7 @@ from plexstream.log.open import open_log
 from plexstream.model.errors import ConfigError
 from plexstream.model.process.threads import unwell
 from plexstream.model.topics.topics import Topics
+from plexstream.node.ingest.spaces import Fed
 from plexstream.node.partition.takeover.losses import proven
 from plexstream.node.running.lags import Lags
 from plexstream.node.running.metrics import NodeMetrics
@@ -88,14 +89,15 @@ class Node:
                 self._unit = Unit(
                     self.log, self.topics, self.partitions, app, config.settings(), config.state_dir,
                     config.node, config.max_message, self._unit_ended, None, config.long_handler / 1000,
-                    config.stuck_handler / 1000,
+                    config.stuck_handler / 1000, _fed(config),
                 )  # fmt: skip
         self.types = {} if app is None else app.types
         self.calls = Calls(
             self.log, self.topics, max_payload=config.max_message, partitions=self.partitions
         )
         self._deployment = None if manifest is None else Deployment(self.calls, manifest)
-        self._lags = Lags(self.log, self.topics.mailbox, self.partitions, _sources(self.types))
+        sources = _sources(self.types) | (set() if app is None else {fed.topic for fed in _fed(config)})
+        self._lags = Lags(self.log, self.topics.mailbox, self.partitions, sources)
         self.refresh = self._lags.fresh
         """Has the lags of a status be those of now: done when they are known, or cannot be."""
         registry = Collectors()
@@ -104,7 +106,7 @@ class Node:
             http_app(
                 self.calls, log=self.log, topics=self.topics, status=self.status, metrics_registry=registry,
                 max_body=config.max_message,
-                sources=[*config.http_topics, *_sources(self.types)],
+                sources=[*config.http_topics, *sources],
                 refresh=self.refresh,
                 guard=Guard(config.http_host, config.http_hosts, config.http_origins),
             ),
@@ -126,7 +128,7 @@ class Node:
             WorkerSpec(
                 app_file, c.kafka, c.kafka_settings, c.replication(), self.topics, self.partitions,
                 c.settings(), c.state_dir / f"worker-{number}", c.node, c.member_id(number), c.max_message,
-                logging.root.level, self._control, c.long_handler / 1000, c.stuck_handler / 1000,
+                logging.root.level, self._control, c.long_handler / 1000, c.stuck_handler / 1000, _fed(c),
             )
             for number in range(c.workers)
         ]  # fmt: skip
@@ -250,6 +252,11 @@ class Node:
 def _sources(types: Mapping[str, ActorType]) -> set[str]:
     """The topics that actors subscribe to."""
     return {subscription.topic for spec in types.values() for subscription in spec.subscriptions}
+
+
+def _fed(config: Config) -> tuple[Fed, ...]:
+    """The spaces that topics feed."""
+    return tuple(Fed(name, space.topic, space.ttl) for name, space in config.spaces.items())
 
 
 def _open(config: Config) -> Log:

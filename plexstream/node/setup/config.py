@@ -20,6 +20,10 @@ The file is ``plexstream.toml``, in the current folder or the nearest one above 
     min_insync_replicas = 2
     outputs = { deposits = "bank.deposits" }   # where host.emit("deposits", …) goes
 
+    [spaces.orders]                  # a tuple space that a topic feeds: each value is a list
+    from = "orders"
+    ttl = "1h"
+
     [limits]
     max_message = "1MiB"
 
@@ -33,7 +37,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -41,14 +44,25 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from plexstream.edge.http.limits import LIMITS, HttpLimits
 from plexstream.log.base import Replication
 from plexstream.model.errors import ConfigError
-from plexstream.model.topics.topics import Topics
+from plexstream.model.topics.topics import KINDS, Topics
+from plexstream.node.setup.values import (
+    Brokers,
+    Bytes,
+    Count,
+    FedSpace,
+    Milliseconds,
+    SpaceName,
+    TopicName,
+    duration,
+    size,
+)
 from plexstream.processor import Settings
 
 FILE_NAME = "plexstream.toml"
@@ -56,46 +70,7 @@ ENV_PREFIX = "PLEXSTREAM_"
 MAX_MESSAGE = 4 * 1024 * 1024
 """The most that `max_message` may be: a turn has to fit into one journal record."""
 
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
-_UNITS_BYTES = {
-    "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
-}  # fmt: skip
-_QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 _OTHER_VARIABLES = frozenset({"PLEXSTREAM_KAFKA_IMAGE", "PLEXSTREAM_CONFIG", "PLEXSTREAM_COMPILED"})
-
-
-def _duration(value: object) -> object:
-    return _quantity(value, _UNITS_MS, 1_000, 'seconds, or text such as "500ms", "30s", "5m", "1h" or "7d"')
-
-
-def _size(value: object) -> object:
-    return _quantity(value, _UNITS_BYTES, 1, 'bytes, or text such as "512KiB" or "32MiB"')
-
-
-def _quantity(value: object, units: Mapping[str, int], plain: int, allowed: str) -> int:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return round(value * plain)
-    found = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
-    unit = found[2].lower() if found else ""
-    if found is None or (unit and unit not in units):
-        raise ValueError(f"give {allowed}")
-    return round(float(found[1]) * (units[unit] if unit else plain))
-
-
-def _brokers(value: str) -> str:
-    for broker in filter(None, value.split(",")):
-        protocol, found, _ = broker.strip().partition("://")
-        if found and protocol.upper() not in ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"):
-            raise ValueError(
-                f"{broker.strip()!r} is no broker: write host:port, as in localhost:9092, several with commas"
-            )
-    return value
-
-
-Milliseconds = Annotated[int, BeforeValidator(_duration), Field(ge=0)]
-Bytes = Annotated[int, BeforeValidator(_size), Field(ge=1)]
-Count = Annotated[int, Field(ge=1)]
-TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 _D = Settings()
 
 
@@ -122,13 +97,13 @@ class Config(BaseSettings):
     http_origins: list[str] = []
     http_topics: list[TopicName] = []
     http_max_connections: Count = LIMITS.connections
-    http_max_header_bytes: Annotated[int, BeforeValidator(_size), Field(ge=1_024)] = LIMITS.header_bytes
+    http_max_header_bytes: Annotated[int, BeforeValidator(size), Field(ge=1_024)] = LIMITS.header_bytes
     http_max_headers: Annotated[int, Field(ge=10)] = LIMITS.headers
-    http_max_url: Annotated[int, BeforeValidator(_size), Field(ge=256)] = LIMITS.url_bytes
-    http_max_bodies: Annotated[int, BeforeValidator(_size), Field(ge=1 << 20)] = LIMITS.body_bytes
-    http_request_time: Annotated[int, BeforeValidator(_duration), Field(ge=100)] = 30_000
+    http_max_url: Annotated[int, BeforeValidator(size), Field(ge=256)] = LIMITS.url_bytes
+    http_max_bodies: Annotated[int, BeforeValidator(size), Field(ge=1 << 20)] = LIMITS.body_bytes
+    http_request_time: Annotated[int, BeforeValidator(duration), Field(ge=100)] = 30_000
 
-    kafka: Annotated[str, AfterValidator(_brokers)] = ""
+    kafka: Brokers = ""
     kafka_settings: dict[str, str] = {}
 
     prefix: str = Field("plex.", pattern=r"^[A-Za-z0-9._-]{0,100}$")
@@ -136,10 +111,11 @@ class Config(BaseSettings):
     replication_factor: int | None = Field(None, ge=1, le=32_767)
     min_insync_replicas: int | None = Field(None, ge=1, le=32_767)
     outputs: dict[str, TopicName] = {}
+    spaces: dict[SpaceName, FedSpace] = {}
 
-    max_message: Annotated[int, BeforeValidator(_size), Field(ge=1_024, le=MAX_MESSAGE)] = 1 << 20
-    long_handler: Annotated[int, BeforeValidator(_duration), Field(ge=100)] = 5_000
-    stuck_handler: Annotated[int, BeforeValidator(_duration), Field(ge=100)] = 30_000
+    max_message: Annotated[int, BeforeValidator(size), Field(ge=1_024, le=MAX_MESSAGE)] = 1 << 20
+    long_handler: Annotated[int, BeforeValidator(duration), Field(ge=100)] = 5_000
+    stuck_handler: Annotated[int, BeforeValidator(duration), Field(ge=100)] = 30_000
 
     mark_turns: Count = _D.mark_turns
     mark_interval: Milliseconds = _D.mark_interval
@@ -223,7 +199,7 @@ class Config(BaseSettings):
 
 
 _GROUPS: dict[str, tuple[str, ...]] = {
-    "": ("app", "manifest", "strict", "data", "node", "workers"),
+    "": ("app", "manifest", "strict", "data", "node", "workers", "spaces"),
     "http": (
         "http_host", "http_port", "http_hosts", "http_origins", "http_topics", "http_max_connections",
         "http_max_header_bytes", "http_max_headers", "http_max_url", "http_max_bodies", "http_request_time",
@@ -277,6 +253,13 @@ def _checked(config: Config) -> Config:
             f"min_insync_replicas = {in_sync}, but replication_factor = {factor}: nothing could be appended; "
             f"give at most {factor}, or {factor - 1 or 1} to go on while a broker is down"
         )
+    own = {f"{config.prefix}{kind}" for kind in KINDS if kind != "out"}
+    for name, space in config.spaces.items():
+        if space.topic in own:
+            raise ConfigError(
+                f"spaces.{name}.from = {space.topic!r}: that topic is the system's, and holds no tuples: "
+                "name one of your own"
+            )
     return config
 
 
@@ -375,7 +358,7 @@ def _explain(
 ) -> str:
     lines = []
     for problem in error.errors():
-        key = str(problem["loc"][0]) if problem["loc"] else ""
+        key, *inner = map(str, problem["loc"] or ("",))
         variable = ENV_PREFIX + key.upper()
         if key in flags:
             source = key
@@ -385,6 +368,11 @@ def _explain(
             source = f"{path}: {key}"
         else:
             source = key
+        source = ".".join([source, *inner])
+        if inner and problem["type"] in ("extra_forbidden", "missing"):
+            known = "there is no such key: known are from, ttl"
+            lines.append(f"{source}: {'it is missing' if problem['type'] == 'missing' else known}")
+            continue
         if problem["type"] == "extra_forbidden":
             near = get_close_matches(key, Config.model_fields, 1)
             lines.append(f"{source} is no key of plexstream" + (f": is {near[0]} meant?" if near else ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from plexstream.log.installation import Control, id_of
 from plexstream.model.process.threads import Lasting, unwell
 from plexstream.model.topics.topics import Topics
 from plexstream.node.ingest.ingest import Ingest
+from plexstream.node.ingest.spaces import Fed
 from plexstream.node.worker.health.pulse import Pulse
 from plexstream.node.worker.worker import Worker
 from plexstream.processor import Settings
@@ -52,6 +53,7 @@ class Unit:
         control: what the installation says of itself, where that is known.
         long_s: seconds after which a handler that runs is told.
         stuck_s: seconds after which the unit is not ready because of it.
+        spaces: that topics feed.
         ended: called when the worker's thread has ended, with what went wrong, if anything.
     """
 
@@ -69,6 +71,7 @@ class Unit:
         control: Control | None = None,
         long_s: float = 5.0,
         stuck_s: float = 30.0,
+        spaces: Sequence[Fed] = (),
     ) -> None:
         self._log = log
         self._topics = topics
@@ -77,7 +80,7 @@ class Unit:
         types, salt = {**app.types, **SYSTEM_TYPES}, id_of(control.entries())
         host = NativeHost(types, app.version, max_message=max_message, salt=salt, more=system_type)
         self.worker = Worker(log, topics, partitions, host, settings, state_dir, name, control=control)
-        self.ingest = Ingest(log, topics, partitions, app.types, max_message)
+        self.ingest = Ingest(log, topics, partitions, app.types, max_message, spaces=spaces)
         self._ended = ended
         self.pulse = Pulse(lambda: self.worker.rounds, self.worker.turn, long_s, stuck_s)
         self.held_up = ""

@@ -19,6 +19,7 @@ from plexstream.log.installation import Control
 from plexstream.log.kafka.log import KafkaLog
 from plexstream.model.process.threads import Lasting, passing, unwell
 from plexstream.model.topics.topics import Topics
+from plexstream.node.ingest.spaces import Fed
 from plexstream.node.worker.membership import Membership
 from plexstream.node.worker.unit import Unit
 from plexstream.processor import Settings
@@ -50,6 +51,7 @@ class WorkerSpec(NamedTuple):
     control: dict[bytes, bytes] | None = None
     long_s: float = 5.0
     stuck_s: float = 30.0
+    spaces: tuple[Fed, ...] = ()
 
 
 def work(spec: WorkerSpec, pipe: Connection) -> None:
@@ -83,6 +85,7 @@ def work(spec: WorkerSpec, pipe: Connection) -> None:
         None if spec.control is None else Control(log, spec.topics, spec.control),
         spec.long_s,
         spec.stuck_s,
+        spec.spaces,
     )
     membership = Membership(
         spec.kafka, spec.kafka_settings, spec.topics, spec.member, unit.assign, unit.worker.has_let_go,

@@ -1,0 +1,73 @@
+"""Values of the configuration: durations, sizes, addresses, names; and what feeds a space."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from plexstream.sdk.host.coordination.operation import MAX_NAME
+from plexstream.sdk.spec import MAX_SECONDS
+
+_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_UNITS_BYTES = {
+    "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
+}  # fmt: skip
+_MOST = 1e15
+"""Nobody means more; and what is no number is not less."""
+_QUANTITY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+
+
+def duration(value: object) -> object:
+    return _quantity(value, _UNITS_MS, 1_000, 'seconds, or text such as "500ms", "30s", "5m", "1h" or "7d"')
+
+
+def size(value: object) -> object:
+    return _quantity(value, _UNITS_BYTES, 1, 'bytes, or text such as "512KiB" or "32MiB"')
+
+
+def _quantity(value: object, units: Mapping[str, int], plain: int, allowed: str) -> int:
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST:
+        return round(value * plain)
+    found = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    unit = found[2].lower() if found else ""
+    if found is None or (unit and unit not in units):
+        raise ValueError(f"give {allowed}")
+    return round(float(found[1]) * (units[unit] if unit else plain))
+
+
+def _brokers(value: str) -> str:
+    for broker in filter(None, value.split(",")):
+        protocol, found, _ = broker.strip().partition("://")
+        if found and protocol.upper() not in ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"):
+            raise ValueError(
+                f"{broker.strip()!r} is no broker: write host:port, as in localhost:9092, several with commas"
+            )
+    return value
+
+
+def _space_name(value: str) -> str:
+    if not 0 < len(value.encode()) <= MAX_NAME:
+        raise ValueError(f"give a space a name of 1 to {MAX_NAME} bytes")
+    return value
+
+
+Milliseconds = Annotated[int, BeforeValidator(duration), Field(ge=0)]
+Bytes = Annotated[int, BeforeValidator(size), Field(ge=1)]
+Count = Annotated[int, Field(ge=1)]
+Brokers = Annotated[str, AfterValidator(_brokers)]
+TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+
+class FedSpace(BaseModel):
+    """``[spaces.NAME]``: the topic that feeds a space."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    topic: TopicName = Field(alias="from")
+    ttl: Annotated[int, BeforeValidator(duration), Field(ge=1, le=MAX_SECONDS * 1000)] | None = None
+
+
+SpaceName = Annotated[str, AfterValidator(_space_name)]
