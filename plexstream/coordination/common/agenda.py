@@ -53,11 +53,11 @@ class Agenda:
         if when:
             self.put(when, what)
 
-    def due(self) -> Iterator[str]:
-        """Take what is due, the earliest first, `AT_ONCE` at most. To be gone through to its end."""
+    def due(self, limit: int = AT_ONCE) -> Iterator[str]:
+        """Take what is due, the earliest first, `limit` at most. To be gone through to its end."""
         owner, now = self._owner, host.now()
         owner.armed = 0
-        found = list(owner.agenda.range(None, (now + 1,), limit=AT_ONCE))
+        found = list(owner.agenda.range(None, (now + 1,), limit=limit))
         for key, _ in found:
             del owner.agenda[key]
         for (_, what), _ in found:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from plexstream.coordination.common.addresses import address_or_sender, checked_tell
-from plexstream.coordination.common.agenda import AT_ONCE, Agenda
+from plexstream.coordination.common.agenda import Agenda
 from plexstream.coordination.common.checks import count, milliseconds, text
 from plexstream.coordination.common.spread import (
     GO_ON,
@@ -32,8 +32,8 @@ MAX_PAGE = 200
 """Entries that one answer has at most."""
 MAX_HANDLER = 100
 """Bytes of the name of a watch's handler: with address and target it has to fit into one key."""
-_ROWS = 3
-"""Rows of state that an entry or a watch has, besides two for each label."""
+AT_ONCE = 64
+"""Entries and watches that one turn forgets, at most: each may have 36 rows of state, of up to 1 KB."""
 _ENTRY = "@"
 _SWEEP = "_sweep"
 
@@ -200,15 +200,10 @@ class Registry:
     @handler("__alarm__")
     def alarm(self) -> None:
         """Forget what has come to its end."""
-        agenda, now, news, room = Agenda(self), host.now(), list[News](), AT_ONCE
-        for due in agenda.due():
-            if room <= 0:
-                agenda.put(now, due)
-                continue
+        news: list[News] = []
+        for due in Agenda(self).due(AT_ONCE):
             address, _, thing = due.partition("\n")
-            told, cost = self._forget(address, thing, "expired", by=now)
-            news += told
-            room -= cost
+            news += self._forget(address, thing, "expired", by=host.now())
         spread(self, news)
 
     @handler("__down__")
@@ -240,32 +235,31 @@ class Registry:
 
     def _sweep(self, address: str, upto: int, after: Thing = "") -> None:
         """Forget what there is of an address, but for what was set by later calls than that."""
-        news, room = list[News](), AT_ONCE
-        for (of, thing), number in self.held.range((address, after)):
+        news: list[News] = []
+        for looked_at, ((of, thing), number) in enumerate(self.held.range((address, after))):
             if of != address:
                 break
-            if room <= 0:
+            if looked_at == AT_ONCE:
                 host.tell(host.self_id(), _SWEEP, address=address, upto=upto, after=thing)
                 break
-            told, cost = self._forget(address, thing, "stopped") if number <= upto else ([], 1)
-            news += told
-            room -= cost
+            if number <= upto:
+                news += self._forget(address, thing, "stopped")
         spread(self, news)
 
-    def _forget(self, address: str, thing: Thing, why: str, by: int | None = None) -> tuple[list[News], int]:
-        """Forget a thing of an address, if it ends `by` then; the news, and what that has cost."""
+    def _forget(self, address: str, thing: Thing, why: str, by: int | None = None) -> list[News]:
+        """Forget a thing of an address, if it ends `by` then; the news."""
         if thing[0] == _ENTRY:
             key = (thing[1:], address)
             entry = Entries(self).get(key)
             if entry is None or (by is not None and entry.lives(by)):
-                return [], 1
-            return self._forget_entry(key, entry, why), _ROWS + 2 * len(entry.labels)
+                return []
+            return self._forget_entry(key, entry, why)
         target, _, handler = thing.partition("\n")
         watch = (target, address, handler)
         row = Watches(self).get(watch)
         if row is not None and (by is None or 0 < row[1] <= by):
             self._forget_watch(watch, row)
-        return [], _ROWS
+        return []
 
     def _forget_entry(self, key: tuple[str, str], entry: Entry, why: str) -> list[News]:
         Entries(self).drop(key, entry)
