@@ -40,6 +40,17 @@ def test_refunds(play):
     assert world.ask("refunds/one", "list") == {"keys": ["refund:p"]}
 
 
+def test_choir(play):
+    world = play("choir")
+    for id in "ab":
+        assert world.ask(f"singer/{id}", "join", group="choir") == {"joined": "choir"}
+    assert world.ask("singer/a", "sing", group="choir", line="la") == {"sung": "la"}
+    world.run()
+    assert world.ask("singer/b", "heard") == {"heard": ["la"]}
+    assert world.ask("singer/a", "heard") == {"heard": []}
+    assert world.ask("singer/a", "members", group="choir") == {"members": ["singer/a", "singer/b"]}
+
+
 def test_captain(play):
     world = play("captain")
     assert world.ask("captain/x", "stand", name="x") == {"captain": True, "name": "x"}

@@ -125,6 +125,11 @@ def test_the_flat_forms_of_the_dialect(inside):
     assert inside("kv_get", key="b") == ""
     assert inside("kv_list", prefix="") == '["a"]'
     assert inside("kv_delete", key="a") == ""
+    assert inside("pg_join", group="g") == ""
+    assert inside("pg_members", group="g") == '["anybody/one"]'
+    assert inside("pg_broadcast", group="g", msg_type="here", payload='{"a":1}') == ""
+    assert inside("pg_leave", group="g") == ""
+    assert inside("pg_members", group="g") == "[]"
 
 
 def test_a_client_uses_a_space(outside, request):

@@ -78,6 +78,33 @@ class Flat(Nouns):
             keys += page
         return keys
 
+    # Process groups
+
+    def pg_join(self, group: str) -> Any:
+        """Let this actor be a member of a group."""
+        return self._operate(_nothing(steps_of(self.process_groups.group(group).join)(self.self_id())))
+
+    def pg_leave(self, group: str) -> Any:
+        """Let this actor be a member no more."""
+        return self._operate(_nothing(steps_of(self.process_groups.group(group).leave)(self.self_id())))
+
+    def pg_members(self, group: str) -> Any:
+        """The members of a group, as the JSON of a list."""
+        return self._operate(_as_text(self._members(group)))
+
+    def pg_broadcast(self, group: str, msg_type: str, payload: Any = None) -> Any:
+        """Send the members of a group, but this actor, a message: its handler, its arguments as JSON."""
+        said = _read("pg_broadcast", payload) if payload else {}
+        publish = steps_of(self.process_groups.group(group).publish)
+        return self._operate(_nothing(publish(said, msg_type, "", self.self_id())))
+
+    def _members(self, group: str) -> Operation[list[str]]:
+        found: list[str] = []
+        members = steps_of(self.process_groups.group(group).members)
+        while page := (yield from members("", found[-1] if found else "")):
+            found += page
+        return found
+
     # Locks
 
     def lock_acquire(self, *given: Any) -> Any:
