@@ -273,6 +273,22 @@ def test_who_comes_to_a_topic_late_does_not_hear_what_was_before(world, monkeypa
     assert heard(world, "singer/a", "singer/b", "singer/c") == [["do"], ["do"], []]
 
 
+def test_what_is_under_way_is_not_stuck_where_a_message_to_go_on_is_lost(monkeypatch):
+    monkeypatch.setattr(spread, "AT_ONCE", 1)
+    monkeypatch.setattr(spread, "MAX_UNDER_WAY", 2)
+    world = new_world()
+    join(world, "singer/a", "singer/b")
+    world.tell(GROUP, "publish", payload={"line": "do"})
+    while world.mailbox[-1].handler != spread.GO_ON:
+        world._step()
+    world.mailbox[-1] = world.mailbox[-1]._replace(handler="nosuch")  # a dead letter
+    world.ask(GROUP, "publish", payload={"line": "re"})
+    assert heard(world, "singer/a", "singer/b") == [["do"], []]
+    world.run(60_001)
+    world.ask(GROUP, "publish", payload={"line": "mi"})
+    assert heard(world, "singer/a", "singer/b") == [["do", "re", "mi"]] * 2
+
+
 def test_no_turn_tells_more_than_a_thousand():
     world = new_world()
     for n in range(2_500):

@@ -18,6 +18,8 @@ _BYTES = 1_000_000
 """Of what one turn tells them, about."""
 MAX_UNDER_WAY = 10_000
 """News that have not reached everybody: with more, whoever has any is refused."""
+_LOST = 60_000
+"""Milliseconds after which it is told to go on again: that message may have become a dead letter."""
 
 News = list[Any]
 """What is told, as a handler's arguments, and whatever else says to whom."""
@@ -47,12 +49,14 @@ class Spreading(Protocol):
         told: ``state(default=0)``, the number of the latest that all have been told.
         under_way: ``state_map()``, those in between.
         place: ``state()``, a list: behind whom the first of them goes on.
+        going_on: ``state(default=0)``, when it has told itself to go on last, in ms since the epoch.
     """
 
     noted: int
     told: int
     under_way: StateMap[int, News]
     place: Place
+    going_on: int
 
     def receivers(self, number: int, news: News, behind: Place) -> Iterator[Receiver]:
         """Whom to tell, in order, behind that place; [] is in front of all.
@@ -74,7 +78,7 @@ class _Room:
 
 def check_not_behind(owner: Spreading) -> None:
     """Raises Reject: too much is under way for somebody to bring more."""
-    if owner.noted - owner.told >= MAX_UNDER_WAY:
+    if owner.noted - owner.told >= MAX_UNDER_WAY and not _is_stuck(owner):
         raise Reject(
             f"{host.self_id()} has {MAX_UNDER_WAY} messages that have not reached everybody: try again later"
         )
@@ -87,12 +91,14 @@ def spread(owner: Spreading, news: Iterable[News]) -> None:
     owner.noted += len(waiting)
     if busy:
         owner.under_way.update(waiting)
+        if _is_stuck(owner):
+            _go_on_later(owner)
         return
     room = _Room()
     for done, (number, one) in enumerate(waiting):
         if not room or not _told(owner, number, one, room):
             owner.under_way.update(waiting[done:])
-            host.tell(host.self_id(), GO_ON)
+            _go_on_later(owner)
             return
 
 
@@ -104,9 +110,18 @@ def go_on(owner: Spreading) -> None:
     while owner.told < owner.noted:
         number = owner.told + 1
         if not room or not _told(owner, number, owner.under_way[number], room):
-            host.tell(host.self_id(), GO_ON)
+            _go_on_later(owner)
             return
         del owner.under_way[number]
+
+
+def _go_on_later(owner: Spreading) -> None:
+    host.tell(host.self_id(), GO_ON)
+    owner.going_on = host.now()
+
+
+def _is_stuck(owner: Spreading) -> bool:
+    return host.now() - owner.going_on > _LOST
 
 
 def _told(owner: Spreading, number: int, news: News, room: _Room) -> bool:

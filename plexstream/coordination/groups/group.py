@@ -56,6 +56,7 @@ class Group:
     told: int = state(default=0)
     under_way: StateMap[int, News] = state_map()
     place: Place = state(default_factory=list)
+    going_on: int = state(default=0)
 
     @handler("join")
     def join(self, member: str = "", topics: list[str] | None = None) -> bool:

@@ -66,6 +66,7 @@ class Registry:
     told: int = state(default=0)
     under_way: StateMap[int, News] = state_map()
     place: Place = state(default_factory=list)
+    going_on: int = state(default=0)
 
     @handler("register")
     def register(

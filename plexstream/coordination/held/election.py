@@ -43,6 +43,7 @@ class Election:
     told: int = state(default=0)
     under_way: StateMap[int, News] = state_map()
     place: Place = state(default_factory=list)
+    going_on: int = state(default=0)
     agenda: StateMap[tuple[int, str], int] = state_map()
     armed: int = state(default=0)
 
