@@ -31,14 +31,18 @@ class Space:
         return self.world.start(self.address, handler, pattern=pattern, wait=wait)
 
     def gone(self, handler, pattern):
-        """Somebody who waits, and after a millisecond is no more there."""
+        """Somebody who waits, and after a millisecond, which is over, is no more there."""
+        self.soon_gone(handler, pattern)
+        self.world.run()
+        self.world.run(1)
+
+    def soon_gone(self, handler, pattern):
+        """The same, and nothing has happened yet."""
         world = self.world
         world._number += 1
         id = with_deadline(f"m{world._number}", world.now + 1)
         payload = json.dumps({"pattern": pattern, "wait": None}).encode()
         world.mailbox.append(Envelope(ASK, id, full(self.address), handler, payload, reply_to="edge"))
-        world.run()
-        world.run(1)
 
     def of(self, id):
         """What a call has come to: the tuple."""

@@ -165,7 +165,10 @@ class Content:
             del owner.sizes[str(size)]
 
     def _publish(self, what: str, entry: Entry, by: str, whose: str) -> None:
-        """Tell of a change. Whoever hears all of them, in the order of their numbers, has the content."""
+        """Tell of a change. Whoever hears all of them, in the order of their numbers, has the content.
+
+        A number 1 begins a life of the space, in which nothing is.
+        """
         owner = self._owner
         owner.events += 1
         host.emit(

@@ -66,6 +66,8 @@ class Search:
         self._exact = [position for position in fields if position in pattern.exact]
         self._span = next((p for p in fields if p in pattern.spans), None) if not self._exact else None
         by_value = ["value", "", 0, owner.latest]
+        if after is not None and after[0] == "value" and self._span is None:
+            raise _no_cursor(after)
         self.after: Cursor | None = after or (["age", 0] if self._span is None else by_value)
 
     def __iter__(self) -> Iterator[Entry]:
@@ -227,9 +229,16 @@ def checked_cursor(after: Any) -> Cursor | None:
     """A cursor that came from outside. Raises Reject: it is none that a page has ended with."""
     if after is None:
         return None
-    kinds = {"age": (str, int), "value": (str, str, int, int)}.get(after[0] if after else "")
-    if kinds is None or tuple(map(type, after)) != kinds or any(
-        type(n) is int and not 0 <= n < _BEHIND_ALL for n in after
+    name = after[0] if after and isinstance(after[0], str) else ""
+    if tuple(map(type, after)) != _CURSORS.get(name) or not all(
+        0 <= number < _BEHIND_ALL for number in after if type(number) is int
     ):
-        raise Reject(f"after is {after!r:.80}: give what the page before had as its after, or null")
+        raise _no_cursor(after)
     return list(after)
+
+
+_CURSORS = {"age": (str, int), "value": (str, str, int, int)}
+
+
+def _no_cursor(after: Any) -> Reject:
+    return Reject(f"after is {after!r:.80}: give what the page before had as its after, or null")
