@@ -16,6 +16,7 @@ PREFIX = "plex."
 """What the names of all system types begin with, and of no others."""
 
 _CLASSES = {
+    "plex.blob": "plexstream.coordination.kept.blobs:Blobs",
     "plex.election": "plexstream.coordination.held.election:Election",
     "plex.group": "plexstream.coordination.groups.group:Group",
     "plex.kv": "plexstream.coordination.kept.kv:KeyValue",

@@ -39,7 +39,11 @@ PlexstreamError
 │   ├── HistoryTooLong       an invocation has too many steps
 │   ├── AlreadyDone          a promise, an awakeable or a deferred reply that is completed already
 │   ├── IdempotencyConflict  an idempotency key was used before, with other arguments
-│   └── UnknownInvocation    no such invocation, promise, awakeable or deferred reply waits here
+│   ├── UnknownInvocation    no such invocation, promise, awakeable or deferred reply waits here
+│   ├── BlobMissing          a container has no blob of that name
+│   ├── BlobCorrupt          what the object store has is not what was put there
+│   ├── BlobsUnavailable     the object store did not do what it was asked for; trying again may help
+│   └── NoBlobStore          this node has no object store, or its store cannot do that
 └── ReplayDiffers            re-execution did something else than what is recorded
 """
 
@@ -341,13 +345,41 @@ class UnknownInvocation(CallError):
     status = 404
 
 
+class BlobMissing(CallError):
+    """The container has no blob of that name, or its object is gone from the store."""
+
+    code = "blob_missing"
+    status = 404
+
+
+class BlobCorrupt(CallError):
+    """The object store has other bytes than were put there. Nothing was changed."""
+
+    code = "blob_corrupt"
+    status = 502
+
+
+class BlobsUnavailable(CallError):
+    """The object store did not do what it was asked for: it may be away, or refuse these credentials."""
+
+    code = "blobs_unavailable"
+    status = 503
+
+
+class NoBlobStore(CallError):
+    """This node has no object store, or one that cannot do that."""
+
+    code = "no_blob_store"
+    status = 501
+
+
 CALL_ERRORS: dict[str, type[CallError]] = {
     error.code: error
     for error in (
         CallError, Rejected, Failed, UnknownType, UnknownHandler, NotReadOnly, BadArguments, TooLarge,
         Stopped, Ignored, AlreadyStarted, Overloaded, Poisoned, TimedOut, StepFailed, Cancelled, Killed,
         Deadlock, NonDeterministic, HistoryTooLong, AlreadyDone, IdempotencyConflict,
-        UnknownInvocation,
+        UnknownInvocation, BlobMissing, BlobCorrupt, BlobsUnavailable, NoBlobStore,
     )
 }  # fmt: skip
 

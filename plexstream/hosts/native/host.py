@@ -34,6 +34,7 @@ from plexstream.model.journal.life import SIGNALS, START, STOP
 from plexstream.model.journal.workflow import RESULT, WORKFLOW
 from plexstream.model.messages.message import ASK
 from plexstream.model.messages.text import said
+from plexstream.sdk.host.coordination.kept.blobs import BlobStore
 from plexstream.sdk.host.waiting import Waitable
 from plexstream.sdk.running.current import current
 from plexstream.sdk.spec import ActorType
@@ -58,6 +59,7 @@ class NativeHost:
         max_message: bytes of one payload.
         salt: what makes `host.random` and `host.uuid` others than those of every other installation.
         more: finds a type that is not among `types`, when it is first called.
+        blobs: the object store for `host.blobs`.
     """
 
     def __init__(
@@ -68,8 +70,9 @@ class NativeHost:
         max_message: int = MAX_MESSAGE,
         salt: str = "",
         more: Callable[[str], ActorType | None] = lambda _: None,
+        blobs: BlobStore | None = None,
     ) -> None:
-        self._salt = salt
+        self._salt, self._blobs = salt, blobs
         self._version = version
         self._more = more
         self._types = {name: Type(spec, version) for name, spec in types.items()}
@@ -80,7 +83,7 @@ class NativeHost:
         self.plain: PlainInvoke | None = None if INVOKER is None or own else partial(INVOKER.invoke, self)
 
     def _new_turn(self) -> Turn:
-        return Turn(self._max_message, MAX_TURN, new_task, self._salt)
+        return Turn(self._max_message, MAX_TURN, new_task, self._salt, self._blobs)
 
     def type_info(self, type: str) -> TypeInfo | None:
         found = self._find(type)

@@ -89,7 +89,7 @@ class Node:
                 self._unit = Unit(
                     self.log, self.topics, self.partitions, app, config.settings(), config.state_dir,
                     config.node, config.max_message, self._unit_ended, None, config.long_handler / 1000,
-                    config.stuck_handler / 1000, _fed(config),
+                    config.stuck_handler / 1000, _fed(config), config.blobs(),
                 )  # fmt: skip
         self.types = {} if app is None else app.types
         self.calls = Calls(
@@ -129,6 +129,7 @@ class Node:
                 app_file, c.kafka, c.kafka_settings, c.replication(), self.topics, self.partitions,
                 c.settings(), c.state_dir / f"worker-{number}", c.node, c.member_id(number), c.max_message,
                 logging.root.level, self._control, c.long_handler / 1000, c.stuck_handler / 1000, _fed(c),
+                c.blobs(),
             )
             for number in range(c.workers)
         ]  # fmt: skip

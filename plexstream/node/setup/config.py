@@ -27,6 +27,9 @@ The file is ``plexstream.toml``, in the current folder or the nearest one above 
     [limits]
     max_message = "1MiB"
 
+    [blobs]
+    url = "s3://bucket/prefix"       # credentials and endpoint as in AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, …
+
     [processor]
     snapshot_interval = "5m"         # a number is in seconds
 
@@ -48,6 +51,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
+from plexstream.blobs.objects import MAX_SIZE, Target
 from plexstream.edge.http.limits import LIMITS, HttpLimits
 from plexstream.log.base import Replication
 from plexstream.model.errors import ConfigError
@@ -58,6 +62,7 @@ from plexstream.node.setup.values import (
     Count,
     FedSpace,
     Milliseconds,
+    ObjectStore,
     SpaceName,
     TopicName,
     duration,
@@ -113,6 +118,9 @@ class Config(BaseSettings):
     outputs: dict[str, TopicName] = {}
     spaces: dict[SpaceName, FedSpace] = {}
 
+    blobs_url: ObjectStore = ""
+    blobs_max_size: Annotated[int, BeforeValidator(size), Field(ge=1, le=MAX_SIZE)] = MAX_SIZE
+
     max_message: Annotated[int, BeforeValidator(size), Field(ge=1_024, le=MAX_MESSAGE)] = 1 << 20
     long_handler: Annotated[int, BeforeValidator(duration), Field(ge=100)] = 5_000
     stuck_handler: Annotated[int, BeforeValidator(duration), Field(ge=100)] = 30_000
@@ -161,6 +169,11 @@ class Config(BaseSettings):
         """Where the state stores are: a cache of the log, which may be deleted while nothing runs."""
         return self.data / "state"
 
+    def blobs(self) -> Target:
+        """Where blobs are kept; by default in the data folder, where no Kafka is used."""
+        local = "" if self.kafka else (self.data / "blobs").absolute().as_uri()
+        return Target(self.blobs_url or local, self.blobs_max_size)
+
     def log_url(self) -> str:
         """What `open_log` opens: Kafka where an address is configured, else the embedded log."""
         return f"kafka://{self.kafka}" if self.kafka else f"embedded:{self.log_dir}"
@@ -204,11 +217,12 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "http_host", "http_port", "http_hosts", "http_origins", "http_topics", "http_max_connections",
         "http_max_header_bytes", "http_max_headers", "http_max_url", "http_max_bodies", "http_request_time",
     ),
+    "blobs": ("blobs_url", "blobs_max_size"),
     "topics": ("prefix", "partitions", "replication_factor", "min_insync_replicas", "outputs"),
     "limits": ("max_message", "long_handler", "stuck_handler"),
     "processor": Settings._fields,
 }
-"""The tables of the file. A key of `http` is written there without its prefix."""
+"""The tables of the file. A key of `http` or `blobs` is written there without its prefix."""
 
 _FILE_KEYS: dict[str, dict[str, str]] = {
     table: {name.removeprefix(f"{table}_"): name for name in names} for table, names in _GROUPS.items()

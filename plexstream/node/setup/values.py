@@ -48,6 +48,13 @@ def _brokers(value: str) -> str:
     return value
 
 
+def _object_store(value: str) -> str:
+    kind, found, rest = value.partition("://")
+    if value and not (found and rest.strip("/") and (kind == "s3" or (kind == "file" and rest[0] == "/"))):
+        raise ValueError('give "s3://bucket/prefix" or "file:///folder"')
+    return value
+
+
 def _space_name(value: str) -> str:
     if not 0 < len(value.encode()) <= MAX_NAME:
         raise ValueError(f"give a space a name of 1 to {MAX_NAME} bytes")
@@ -58,6 +65,7 @@ Milliseconds = Annotated[int, BeforeValidator(duration), Field(ge=0)]
 Bytes = Annotated[int, BeforeValidator(size), Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
 Brokers = Annotated[str, AfterValidator(_brokers)]
+ObjectStore = Annotated[str, AfterValidator(_object_store)]
 TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
 

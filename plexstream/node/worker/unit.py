@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from plexstream.blobs.objects import NOWHERE, Objects, Target
+from plexstream.blobs.steps import InSteps
 from plexstream.coordination import system_type
 from plexstream.hosts.load import Loaded
 from plexstream.hosts.native import NativeHost
@@ -54,6 +56,7 @@ class Unit:
         long_s: seconds after which a handler that runs is told.
         stuck_s: seconds after which the unit is not ready because of it.
         spaces: that topics feed.
+        blobs: the object store.
         ended: called when the worker's thread has ended, with what went wrong, if anything.
     """
 
@@ -72,13 +75,17 @@ class Unit:
         long_s: float = 5.0,
         stuck_s: float = 30.0,
         spaces: Sequence[Fed] = (),
+        blobs: Target = NOWHERE,
     ) -> None:
         self._log = log
         self._topics = topics
         self._partitions = partitions
         control = control or Control(log, topics)
         types, salt = {**app.types, **SYSTEM_TYPES}, id_of(control.entries())
-        host = NativeHost(types, app.version, max_message=max_message, salt=salt, more=system_type)
+        host = NativeHost(
+            types, app.version, max_message=max_message, salt=salt, more=system_type,
+            blobs=InSteps(Objects(blobs)),
+        )  # fmt: skip
         self.worker = Worker(log, topics, partitions, host, settings, state_dir, name, control=control)
         self.ingest = Ingest(log, topics, partitions, app.types, max_message, spaces=spaces)
         self._ended = ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from plexstream.sdk.errors import OutsideHandler
 from plexstream.sdk.host.coordination.flat import Flat
@@ -16,6 +16,9 @@ from plexstream.sdk.host.waiting import Then, Waitable
 from plexstream.sdk.running.current import current
 from plexstream.sdk.running.values import arguments_of
 from plexstream.sdk.spec import Retry
+
+if TYPE_CHECKING:
+    from plexstream.sdk.host.coordination.kept.blobs import Blobs, BlobStore
 
 
 class TurnApi(Protocol):
@@ -42,6 +45,9 @@ class TurnApi(Protocol):
 
     def log(self, level: str, message: str, fields: dict[str, Any]) -> None: ...
     def task(self) -> TaskApi: ...
+    def blobs(self) -> BlobStore:
+        """The object store, for steps. Raises where there is none: it says what to configure."""
+
     def entries(self) -> Any: ...
     def settle_awakeable(self, id: str, value: Any, error: str | None) -> None: ...
     def continue_as_new(self, payload: Any) -> NoReturn: ...
@@ -97,6 +103,13 @@ class Host(Lifecycle, Timing, Flat):
         from plexstream.sdk.host.coordination.here import operate  # most programs need none of it
 
         return operate(steps, _turn("…").self_id())
+
+    @property
+    def blobs(self) -> Blobs:
+        """Bytes of any size under names."""
+        from plexstream.sdk.host.coordination.kept.blobs import blobs
+
+        return blobs(self._operate)
 
     def tell(self, to: str, handler: str, payload: Any = None, /, **arguments: Any) -> None:
         """Send a message; it arrives once, in the order sent, if and only if this turn takes effect.

@@ -14,6 +14,7 @@ import msgspec
 
 from plexstream.hosts.native.actor.answers import answer, defer
 from plexstream.hosts.native.actor.time import TurnTime
+from plexstream.hosts.native.data.blobs import NoStore
 from plexstream.hosts.native.data.values import BadValue, encode_value, plain_value
 from plexstream.hosts.native.turn.beside import Beside
 from plexstream.model.errors import CallError, TooLarge
@@ -21,6 +22,7 @@ from plexstream.model.journal.journal import Change, Out, OutKind
 from plexstream.model.messages.address import full, parse
 from plexstream.model.messages.awakeable import make_id, read_id
 from plexstream.model.messages.text import text
+from plexstream.sdk.host.coordination.kept.blobs import BlobStore
 from plexstream.sdk.running.values import milliseconds
 
 _log = logging.getLogger("plexstream.actor")
@@ -62,40 +64,17 @@ class Turn:
     """One turn at a time; an object is used again for the next."""
 
     __slots__ = (
-        "_base",
-        "_make_task",
-        "_max_turn",
-        "_random",
-        "_salt",
-        "_sender",
-        "_task",
-        "_time",
-        "actor",
-        "address",
-        "base",
-        "behaviour",
-        "beside",
-        "bound",
-        "caller",
-        "chain",
-        "deferred",
-        "firing",
-        "forgotten",
-        "fresh",
-        "init_failed",
-        "initialising",
-        "instance",
-        "max_message",
-        "opening",
-        "outs",
-        "restarts",
-        "room",
-        "seq",
+        "_base", "_blobs", "_make_task", "_max_turn", "_random", "_salt", "_sender", "_task", "_time",
+        "actor", "address", "base", "behaviour", "beside", "bound", "caller", "chain", "deferred",
+        "firing", "forgotten", "fresh", "init_failed", "initialising", "instance", "max_message",
+        "opening", "outs", "restarts", "room", "seq",
     )  # fmt: skip
 
     def __init__(
-        self, max_message: int, max_turn: int, make_task: Callable[[Turn], Steps], salt: str = ""
-    ) -> None:
+        self, max_message: int, max_turn: int, make_task: Callable[[Turn], Steps], salt: str = "",
+        blobs: BlobStore | None = None,
+    ) -> None:  # fmt: skip
+        self._blobs = blobs or NoStore()
         self.max_message = max_message
         self._salt = salt
         self._max_turn = max_turn
@@ -198,6 +177,9 @@ class Turn:
 
     def continue_as_new(self, payload: Any) -> NoReturn:
         raise self.task().again(payload)
+
+    def blobs(self) -> BlobStore:
+        return self._blobs
 
     def entries(self) -> Any:
         """What `host.set` keeps."""

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from plexstream.blobs.objects import NOWHERE, Target
 from plexstream.hosts.load import load_actors
 from plexstream.log.base import Replication
 from plexstream.log.installation import Control
@@ -52,6 +53,7 @@ class WorkerSpec(NamedTuple):
     long_s: float = 5.0
     stuck_s: float = 30.0
     spaces: tuple[Fed, ...] = ()
+    blobs: Target = NOWHERE
 
 
 def work(spec: WorkerSpec, pipe: Connection) -> None:
@@ -86,6 +88,7 @@ def work(spec: WorkerSpec, pipe: Connection) -> None:
         spec.long_s,
         spec.stuck_s,
         spec.spaces,
+        spec.blobs,
     )
     membership = Membership(
         spec.kafka, spec.kafka_settings, spec.topics, spec.member, unit.assign, unit.worker.has_let_go,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from plexstream.sdk.host.coordination.operation import Call, Course, Operation, Outcome
+from plexstream.sdk.host.coordination.operation import Call, Course, Effect, Operation, Outcome
 from plexstream.sdk.host.steps import TaskApi, task
 from plexstream.sdk.host.waiting import Handle
 
@@ -62,7 +62,9 @@ def _calls(api: TaskApi, steps: Operation[Any], own: str) -> Generator[Any, None
     parts = own.split("/")
     prefix = f"{parts[0]}/{parts[1]}/" if len(parts) == 4 else ""
 
-    def start(call: Call) -> Handle[Any]:
+    def start(call: Call | Effect) -> Handle[Any]:
+        if isinstance(call, Effect):
+            return api.run(call.name, call.function, call.arguments, None)
         return api.ask(f"{prefix}{call.type}/{call.id}", call.handler, call.arguments)
 
     course = Course(steps)

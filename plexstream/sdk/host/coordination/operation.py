@@ -41,6 +41,20 @@ class Call(NamedTuple):
     reads: bool = False
 
 
+class Effect(NamedTuple):
+    """A side effect of an operation that only handlers have, where it is a step like that of `host.run`.
+
+    Attributes:
+        name: of the step.
+        function, arguments: what is called, off the handler.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    reads: bool = False
+
+
 class Outcome(NamedTuple):
     """What one of several calls has come to."""
 
@@ -54,7 +68,7 @@ class Outcome(NamedTuple):
         return self.value
 
 
-Said = Call | Sequence[Call]
+Said = Call | Effect | Sequence[Call]
 """A call, answered by its result or error; or several at the same time, one at least, by `Outcome`s."""
 Operation = Generator[Said, Any, T]
 Runner = Callable[[Operation[Any]], Any]
@@ -104,8 +118,8 @@ class Course:
         except StopIteration as end:
             self.value = end.value
             return ()
-        self._several = not isinstance(said, Call)
-        return [said] if isinstance(said, Call) else said
+        self._several = not isinstance(said, Call | Effect)
+        return [said] if isinstance(said, Call | Effect) else said  # type: ignore[list-item]
 
 
 class Noun:
