@@ -85,3 +85,30 @@ def test_registries(cli):
     assert "register it again" in cli(
         "registry", "heartbeat", "pay", "--address", "anybody/a", *named, code=1
     )
+
+
+def test_locks(cli):
+    [got] = cli("lock", "acquire", "cli", "--holder", "ann", "--lease", "60")
+    token = str(got["token"])
+    assert cli("lock", "acquire", "cli", "--wait", "0.01") == [None]
+    assert cli("lock", "status", "cli")[0]["holder"] == "ann"
+    assert cli("lock", "renew", "cli", token, "--lease", "90")[0]["due"] > got["due"]
+    assert cli("lock", "check", "cli", token) == [True]
+    assert cli("lock", "release", "cli", token) == [None]
+    assert "it was released" in cli("lock", "release", "cli", token, code=1)
+
+
+def test_elections(cli):
+    [got] = cli("election", "campaign", "cli", "--candidate", "ann", "--lease", "60")
+    assert cli("election", "leader", "cli") == [got]
+    assert cli("election", "watch", "cli", "--known-term", str(got["term"]), "--wait", "0") == [None]
+    assert cli("election", "resign", "cli", str(got["term"])) == [None]
+    assert cli("election", "leader", "cli") == [None]
+
+
+def test_pools(cli):
+    assert cli("pool", "add", "cli", '["w/1", "w/2"]') == [2]
+    [lent] = cli("pool", "checkout", "cli", "--wait", "1")
+    assert cli("pool", "members", "cli") == [{"w/1": "busy", "w/2": "idle"}]
+    assert cli("pool", "checkin", "cli", str(lent["checkout"]), "--no-healthy") == [None]
+    assert cli("pool", "metrics", "cli")[0]["unhealthy"] == 1

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from plexstream.sdk.host.coordination.operation import Noun, Operation, Runner
 
 if TYPE_CHECKING:
+    from plexstream.sdk.host.coordination.held.election import Elections
+    from plexstream.sdk.host.coordination.held.locks import Locks
+    from plexstream.sdk.host.coordination.held.pools import Pools
     from plexstream.sdk.host.coordination.kept.kv import KeyValues
     from plexstream.sdk.host.coordination.kept.spaces import TupleSpaces
     from plexstream.sdk.host.coordination.spread.groups import Groups
@@ -33,6 +36,9 @@ class Word(NamedTuple):
 
 WORDS: Mapping[str, Word] = {
     "kv": Word("kept.kv:Store", "kv", "store", "default"),
+    "locks": Word("held.locks:Lock", "lock", "lock"),
+    "elections": Word("held.election:Election", "election", "election"),
+    "pools": Word("held.pools:Pool", "pool", "pool"),
     "groups": Word("spread.groups:Group", "group", "process group"),
     "registry": Word("spread.registry:Registry", "registry", "registry", "default"),
     "queues": Word("spread.queues:Queue", "queue", "queue"),
@@ -76,6 +82,27 @@ class Nouns:
         from plexstream.sdk.host.coordination.spread.queues import Queues
 
         return Queues(self._operate)
+
+    @property
+    def locks(self) -> Locks:
+        """Locks: each is held by one at a time, for as long as a lease lasts."""
+        from plexstream.sdk.host.coordination.held.locks import Locks
+
+        return Locks(self._operate)
+
+    @property
+    def elections(self) -> Elections:
+        """Elections: each has a leader at most, for as long as a lease lasts."""
+        from plexstream.sdk.host.coordination.held.election import Elections
+
+        return Elections(self._operate)
+
+    @property
+    def pools(self) -> Pools:
+        """Pools: each member is lent to one at a time."""
+        from plexstream.sdk.host.coordination.held.pools import Pools
+
+        return Pools(self._operate)
 
     @property
     def groups(self) -> Groups:

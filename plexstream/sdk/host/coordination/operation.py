@@ -7,6 +7,7 @@ operation knows neither I/O nor how its caller waits.
 from __future__ import annotations
 
 import inspect
+import math
 import zlib
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import wraps
@@ -203,3 +204,13 @@ def actor_id(name: str, shard: int | None = None) -> str:
 def shard_of(key: str, shards: int) -> int:
     """Which of so many shards a key belongs to: CRC-32 of its UTF-8, modulo their number."""
     return zlib.crc32(key.encode(errors="surrogatepass")) % shards
+
+
+def patience(wait: float | None) -> float | None:
+    """How long a call may wait. Raises ValueError."""
+    given: object = wait
+    if given is not None and (
+        not isinstance(given, int | float) or isinstance(given, bool) or not 0 <= given < math.inf
+    ):
+        raise ValueError(f"wait is {given!r:.80}: give seconds from 0 on, or None (null): for ever")
+    return wait

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from plexstream.sdk.host.coordination.operation import (
     Runner,
     actor_id,
     operation,
+    patience,
     reading,
 )
 
@@ -184,16 +184,6 @@ class Queues:
     def queue(self, name: str) -> Queue:
         """A queue. It is there as soon as something is sent to it."""
         return Queue(self._run, name)
-
-
-def patience(wait: float | None) -> float | None:
-    """How long a call may wait. Raises ValueError."""
-    given: object = wait
-    if given is not None and (
-        not isinstance(given, int | float) or isinstance(given, bool) or not 0 <= given < math.inf
-    ):
-        raise ValueError(f"wait is {given!r:.80}: give seconds from 0 on, or None (null): for ever")
-    return wait
 
 
 def _receipts(given: Given | Sequence[Given]) -> list[str]:
