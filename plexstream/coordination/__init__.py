@@ -22,6 +22,7 @@ _CLASSES = {
     "plex.kv": "plexstream.coordination.kept.kv:KeyValue",
     "plex.lock": "plexstream.coordination.held.locks:Lock",
     "plex.pool": "plexstream.coordination.held.pools:Pool",
+    "plex.channel": "plexstream.coordination.channels.channel:Channel",
     "plex.queue": "plexstream.coordination.channels.queue:Queue",
     "plex.space": "plexstream.coordination.space.actor:TupleSpace",
     "plex.registry": "plexstream.coordination.groups.registry:Registry",

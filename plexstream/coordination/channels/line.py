@@ -8,7 +8,7 @@ from plexstream.coordination.common.agenda import Agenda
 from plexstream.sdk.running.collections.maps import StateMap
 
 Row = list[Any]
-"""Of one who waits: token, until when (0: for ever), and what is wanted."""
+"""Of one who waits: token, until when (0: for ever, -1: not for a message), and what is wanted."""
 
 
 class Line:
@@ -37,7 +37,7 @@ class Line:
         owner.arrivals += 1
         self._rows[owner.arrivals] = row
         self._change(1)
-        if row[1]:
+        if row[1] > 0:
             self._agenda.put(row[1], f"{self._letter}{owner.arrivals}")
 
     def first(self) -> tuple[int, Row]:
@@ -50,7 +50,7 @@ class Line:
         """One less."""
         del self._rows[number]
         self._change(-1)
-        if row[1]:
+        if row[1] > 0:
             self._agenda.drop(row[1], f"{self._letter}{number}")
 
     def timed_out(self, number: int) -> Row | None:

@@ -76,7 +76,7 @@ class Queue:
             self.attempts = count("attempts", attempts, MAX_ATTEMPTS)
         if out is not None:
             self.out = said.output(out)
-        self._catch_up()
+        self._due()
         self._go_on()
         return self._settings()
 
@@ -169,7 +169,7 @@ class Queue:
     @handler("purge")
     def purge(self) -> int:
         """All messages are gone, be they held or not, but no dead letter. Answers how many."""
-        self._catch_up()
+        self._due()
         gone = Messages(self).purge()
         self._go_on()
         return gone
@@ -225,7 +225,8 @@ class Queue:
     @handler("__alarm__")
     def alarm(self) -> None:
         """Do what is due."""
-        self._due()
+        self._due(alarm=True)
+        self._go_on()
 
     def _held_by(self, receipts: list[str]) -> list[tuple[int, Row]]:
         count("the number of receipts", len(receipts), said.MAX_MESSAGES)
@@ -234,10 +235,13 @@ class Queue:
 
     def _catch_up(self) -> None:
         """What is due counts, also where the alarm is late."""
-        if self.armed and self.armed <= host.now():
-            self._due()
+        if self._due():
+            self._go_on()
 
-    def _due(self) -> None:
+    def _due(self, alarm: bool = False) -> bool:
+        """Do what is due. Whether anything may have been: what comes of it is to go on."""
+        if not alarm and not 0 < self.armed <= host.now():
+            return False
         kept, receivers, senders = Messages(self), Line(self, "receivers", "r"), Line(self, "senders", "s")
         for entry in Agenda(self).due():
             what, number = entry[0], int(entry[1:] or 0)
@@ -249,7 +253,7 @@ class Queue:
                     self._turn_away(row)
             elif what in "dh":
                 kept.come_due(what, number)
-        self._go_on()
+        return True
 
     def _go_on(self) -> None:
         """Those who wait get what there is now; what is too much for one turn goes on with the next."""
@@ -313,7 +317,5 @@ class Queue:
         return f"the queue has {self.size} messages, its bound: {self.bound}{waiting}: wait, or send later"
 
     def _settings(self) -> dict[str, Any]:
-        return {
-            "bound": self.bound, "visibility": self.visibility / 1000, "attempts": self.attempts,
-            "out": self.out,
-        }  # fmt: skip
+        lasts = self.visibility / 1000
+        return {"bound": self.bound, "visibility": lasts, "attempts": self.attempts, "out": self.out}

@@ -1,4 +1,4 @@
-"""What is said to queues and channels, looked at: waits, delays, messages, names of outputs."""
+"""What is said to queues and channels, looked at: waits, delays, messages, topics, names of outputs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ MAX_ANSWER = 500_000
 """Bytes of messages in one answer, unless it is one message alone."""
 MAX_TURN = 500_000
 """Bytes of messages that one turn moves on its own account; the rest moves with the next one."""
+MAX_TOPIC = 200
+"""Bytes of what a message is about."""
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
@@ -50,3 +52,34 @@ def output(name: str) -> str:
             "most 200 of them"
         )
     return name
+
+
+def topic(what: str, text: str) -> str:
+    """A topic, or a pattern of topics. Raises Reject: it is too long."""
+    size = len(text.encode(errors="replace"))
+    if size > MAX_TOPIC:
+        raise Reject(f"{what} {text[:40]!r} has {size} bytes: give at most {MAX_TOPIC}")
+    return text
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a topic is one that a pattern is for: ``*`` in it is any text, be it empty.
+
+    The parts between are found one behind the other, each as early as it can be: that is enough where nothing
+    but ``*`` is special, and no pattern takes longer than its length times that of the topic.
+    """
+    if pattern == "*":
+        return True
+    first, *rest = pattern.split("*")
+    if not rest:
+        return pattern == text
+    *middle, last = rest
+    if not text.startswith(first):
+        return False
+    at = len(first)
+    for part in middle:
+        found = text.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return len(text) - at >= len(last) and text.endswith(last)
