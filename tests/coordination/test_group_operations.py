@@ -87,6 +87,7 @@ def test_more_members_than_a_page_has_come_in_one_list(inside, monkeypatch):
     for member in members:
         inside("groups.group.join", "choir", member=member)
     assert inside("groups.group.members", "choir", limit=100) == members
+    assert inside("process_groups.get_members", group="choir") == members
     assert inside("groups.group.members", "choir", limit=3) == members[:3]
     assert inside("groups.group.members", "choir", after="singer/1", limit=2) == members[2:4]
 

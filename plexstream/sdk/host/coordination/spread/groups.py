@@ -55,14 +55,19 @@ class Group(Noun):
         return bool((yield self._call("leave", {"member": member, "topics": left})))
 
     @reading
-    def members(self, topic: str = "", after: str = "", limit: int = MAX_PAGE) -> Operation[list[str]]:
+    def members(self, topic: str = "", after: str = "", limit: int | None = MAX_PAGE) -> Operation[list[str]]:
         """Members, of a topic where one is given, by their addresses: `limit` at most, behind `after`.
 
         Those that come and go meanwhile may be seen or not.
+
+        Parameters:
+            topic: "": members of any, and of none.
+            after: an address.
+            limit: None: all there are.
         """
         found: list[str] = []
         while True:
-            most = min(limit - len(found), MAX_PAGE)
+            most = MAX_PAGE if limit is None else min(limit - len(found), MAX_PAGE)
             page = yield self._call("members", {"topic": topic, "after": after, "limit": most}, True)
             found += page
             if len(page) < most or len(found) == limit:
@@ -137,11 +142,13 @@ class Groups:
         """`Group.leave`."""
         return self.group(group).leave(member, topics)
 
-    def members(self, group: str, topic: str = "", after: str = "", limit: int = MAX_PAGE) -> Any:
+    def members(self, group: str, topic: str = "", after: str = "", limit: int | None = MAX_PAGE) -> Any:
         """`Group.members`."""
         return self.group(group).members(topic, after, limit)
 
-    get_members = members
+    def get_members(self, group: str) -> Any:
+        """All members of a group."""
+        return self.group(group).members(limit=None)
 
     def first(self, group: str, topic: str = "") -> Any:
         """`Group.first`."""
