@@ -52,6 +52,17 @@ def test_what_is_wrong_is_said(cli):
     assert "idempotency-key is empty" in cli("kv", "put", "a", "1", "--idempotency-key", "", code=2)
 
 
+def test_channels(cli):
+    assert cli("channel", "subscribe", "cli", "me", "--topic", "rates.*") == [0]
+    assert cli("channel", "publish", "cli", "1.08", "--topic", "rates.eur") == [1]
+    assert cli("channel", "publish-many", "cli", "[1, 2]") == [2, 3]
+    [found] = cli("channel", "fetch", "cli", "me", "--wait", "5")
+    assert ([message["value"] for message in found["messages"]], found["position"]) == ([1.08], 3)
+    assert cli("channel", "commit", "cli", "me", "3") == [0]
+    assert "has committed 3" in cli("channel", "commit", "cli", "me", "9", code=1)
+    assert cli("channel", "status", "cli")[0]["last"] == 3
+
+
 def test_queues(cli):
     assert cli("queue", "send", "cli", '{"order": 17}') == [1]
     assert cli("queue", "send-many", "cli", "[1, 2]", "--delay", "60") == [2, 3]

@@ -52,6 +52,19 @@ EXAMPLES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "metrics": ["gpus"],
         "members": ["gpus --limit 100"],
     },
+    "channels": {
+        "publish": ["""news '{"rate": 1.08}' --topic rates.eur"""],
+        "publish_many": ["news '[1, 2, 3]'"],
+        "subscribe": [
+            "news desk --to reader/desk --handler on_news --topic 'rates.*'", "news me --start start"
+        ],
+        "unsubscribe": ["news desk"],
+        "fetch": ["news me --limit 10 --wait 20"],
+        "commit": ["news me 17"],
+        "status": ["news"],
+        "subscribers": ["news"],
+        "configure": ["news --count 10000 --age 3600", "news --out news"],
+    },
     "queues": {
         "send": ["""jobs '{"order": 17}'""", """jobs '{"order": 18}' --delay 60 --wait 5"""],
         "send_many": ["jobs '[1, 2, 3]'"],

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from plexstream.sdk.host.coordination.held.pools import Pools
     from plexstream.sdk.host.coordination.kept.kv import KeyValues
     from plexstream.sdk.host.coordination.kept.spaces import TupleSpaces
+    from plexstream.sdk.host.coordination.spread.channels import Channels, Dialect
     from plexstream.sdk.host.coordination.spread.groups import Groups
     from plexstream.sdk.host.coordination.spread.queues import Queues
     from plexstream.sdk.host.coordination.spread.registry import Registries
@@ -41,6 +42,7 @@ WORDS: Mapping[str, Word] = {
     "pools": Word("held.pools:Pool", "pool", "pool"),
     "groups": Word("spread.groups:Group", "group", "process group"),
     "registry": Word("spread.registry:Registry", "registry", "registry", "default"),
+    "channels": Word("spread.channels:Channel", "channel", "channel"),
     "queues": Word("spread.queues:Queue", "queue", "queue"),
     "spaces": Word("kept.spaces:TupleSpace", "ts", "tuple space", "default"),
 }
@@ -82,6 +84,20 @@ class Nouns:
         from plexstream.sdk.host.coordination.spread.queues import Queues
 
         return Queues(self._operate)
+
+    @property
+    def channels(self) -> Channels:
+        """Channels: every message goes to all subscribers."""
+        from plexstream.sdk.host.coordination.spread.channels import Channels
+
+        return Channels(self._operate)
+
+    @property
+    def channel(self) -> Dialect:
+        """Queues and channels by name, in the words of ported programs."""
+        from plexstream.sdk.host.coordination.spread.channels import Dialect
+
+        return Dialect(self._operate)
 
     @property
     def locks(self) -> Locks:
