@@ -65,6 +65,15 @@ def served(tmp_path_factory):
     node.stop()
 
 
+@pytest.fixture
+def node(tmp_path):
+    """One for this test alone, to be killed."""
+    node = Served(tmp_path / "data")
+    node.start()
+    yield node
+    node.stop()
+
+
 class Threads:
     """A client for threads."""
 

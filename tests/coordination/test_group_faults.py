@@ -2,7 +2,6 @@
 
 import time
 
-from conftest import LONG, Served
 from plexstream import Client
 from plexstream.coordination.common.spread import AT_ONCE
 
@@ -10,15 +9,13 @@ MEMBERS = AT_ONCE + 50
 
 
 def until(expected, ask):
-    end = time.monotonic() + LONG
+    end = time.monotonic() + 60  # under load, never a measure of speed
     while (found := ask()) != expected:
         assert time.monotonic() < end, f"{found}, not {expected}"
         time.sleep(0.1)
 
 
-def test_everybody_is_told_once_while_the_node_is_killed(tmp_path):
-    node = Served(tmp_path / "data")
-    node.start()
+def test_everybody_is_told_once_while_the_node_is_killed(node):
     count = {"path": "kv.increment", "arguments": {"key": "heard"}}
     with Client(node.url) as client:
         group = client.groups.group("all")
@@ -34,4 +31,3 @@ def test_everybody_is_told_once_while_the_node_is_killed(tmp_path):
         assert group.status() == {"members": MEMBERS, "published": 3, "under_way": 0}
         assert len(group.members(limit=None)) == MEMBERS
         assert client.kv.get("heard") == 3 * MEMBERS
-    node.stop()
