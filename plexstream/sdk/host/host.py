@@ -34,6 +34,7 @@ class TurnApi(Protocol):
     def defer(self) -> str: ...
     def reply(self, token: str, value: Any) -> bool: ...
     def reject(self, token: str, code: str, detail: str, data: Any) -> bool: ...
+    def awaited(self, token: str) -> bool: ...
     def time(self) -> TimeApi: ...
     def self_id(self) -> str: ...
     def now(self) -> int: ...
@@ -194,6 +195,21 @@ class Host(Lifecycle, Timing, Flat):
         Returns, and raises, what `reply` does.
         """
         return _turn("reject").reject(token, "rejected", reason, data)
+
+    def awaited(self, token: str) -> bool:
+        """Whether somebody waits for the answer to a call whose reply was deferred, without giving it.
+
+        For answers that several callers get together, or none: by `reply` alone one would be known to be
+        gone only after others have theirs.
+
+        Parameters:
+            token: what `defer` returned to this actor. False for "".
+
+        Raises:
+            ValueError: `token` is none, or another actor's.
+            UnknownInvocation: it is no token that this actor has given.
+        """
+        return _turn("awaited").awaited(token)
 
     def self_id(self) -> str:
         """This actor's address, in the short form where tenant and namespace are the default ones."""

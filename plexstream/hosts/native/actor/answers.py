@@ -19,6 +19,10 @@ from plexstream.model.journal.deferred import (
     standing,
 )
 from plexstream.model.journal.journal import Out, OutKind
+from plexstream.model.messages.text import text
+
+MAX_DETAIL = 2_000
+"""Characters of an error's text."""
 
 _TELL, _REPLY, _ERROR, _LATER, _OVER = (
     k.value for k in (OutKind.TELL, OutKind.REPLY, OutKind.ERROR, OutKind.LATER, OutKind.OVER)
@@ -78,20 +82,47 @@ def answer(
         return True
     id, reply_to = read_call(given.call)
     data = encode(value if error is None else error)
-
-    def find() -> str:
-        return _standing(turn, given).value
-
-    how = Standing(turn.look(f"reply {id}", find) if turn.may_wait() else find())
+    how = _found(turn, given, f"reply {id}")
     if how is Standing.ANSWERED:
         raise AlreadyDone(f"the call {id} of {turn.address} has its answer already: the first one counts")
-    if how is Standing.FORGED:
-        raise UnknownInvocation(f"{turn.address} has deferred no reply by this token: its secret is another")
     if how is Standing.GONE:
         turn.outs.append(Out(_OVER, given.call, "", "", b""))
         return False
     turn.outs.append(Out(_REPLY if error is None else _ERROR, id, reply_to, "", data))
     return True
+
+
+def refusal(code: str, detail: str, data: Any) -> dict[str, Any]:
+    """An error that an answer is."""
+    body = {"code": code, "detail": text(detail, MAX_DETAIL)}
+    return body if data is None else {**body, "data": data}
+
+
+def awaited(turn: RunningTurn, token: str) -> bool:
+    """Whether somebody waits for the answer to a token's call.
+
+    Raises:
+        ValueError: it is no token, or one of another actor, who alone knows.
+        UnknownInvocation: this actor has not given it.
+    """
+    if token == "":
+        return False
+    given = read_token(token)
+    if given.owner != turn.address:
+        raise ValueError(f"host.awaited: the token is of {given.owner}, and {turn.address} cannot know")
+    return _found(turn, given, f"awaited {read_call(given.call)[0]}") is Standing.WAITS
+
+
+def _found(turn: RunningTurn, token: Token, name: str) -> Standing:
+    """How a call stands, seen again where the handler runs again. Raises UnknownInvocation."""
+
+    def find() -> str:
+        return _standing(turn, token).value
+
+    how = Standing(turn.look(name, find) if turn.may_wait() else find())
+    if how is Standing.FORGED:
+        raise UnknownInvocation(f"{turn.address} has deferred no reply by this token: its secret is another")
+    return how
 
 
 def _standing(turn: RunningTurn, token: Token) -> Standing:

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from plexstream.hosts.native.actor.answers import MAX_DETAIL
 from plexstream.hosts.native.data.values import BadValue, encode_value
 from plexstream.hosts.native.declarations.written import told
-from plexstream.hosts.native.turn.turn import MAX_DETAIL
 from plexstream.model.errors import CallError
 from plexstream.model.host import Result
 from plexstream.model.messages.text import said, text, words

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Protocol
 
 import msgspec
 
-from plexstream.hosts.native.actor.answers import answer, defer
+from plexstream.hosts.native.actor.answers import MAX_DETAIL, answer, awaited, defer, refusal
 from plexstream.hosts.native.actor.time import TurnTime
 from plexstream.hosts.native.data.blobs import NoStore
 from plexstream.hosts.native.data.values import BadValue, encode_value, plain_value
@@ -36,8 +36,6 @@ MAX_KEY = 1024
 MAX_TOPIC = 200
 """Kafka takes names of 249 characters, the prefix of the topics among them."""
 MAX_HANDLER = 256
-MAX_DETAIL = 2_000
-"""Characters of an error's text."""
 _new = tuple.__new__  # a named tuple's own costs twice the time
 _TOPIC = re.compile(rf"[A-Za-z0-9._-]{{1,{MAX_TOPIC}}}")
 _TIMER_ID = re.compile(r"\d{1,20}\.\d{1,10}", re.ASCII)
@@ -254,9 +252,9 @@ class Turn:
         return answer(self, token, value, None, partial(self._encode, "reply"))
 
     def reject(self, token: str, code: str, detail: str, data: Any) -> bool:
-        body = {"code": code, "detail": text(detail, MAX_DETAIL)}
-        error = body if data is None else {**body, "data": data}
-        return answer(self, token, None, error, partial(self._encode, "reject"))
+        return answer(self, token, None, refusal(code, detail, data), partial(self._encode, "reject"))
+
+    awaited = awaited
 
     def may_wait(self) -> bool:
         return self._task is not None or self.bound.is_async or self.bound.waits
