@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from plexstream.sdk.host.coordination.operation import Call, Course, Effect, Operation, Outcome
-from plexstream.sdk.host.steps import TaskApi, task
-from plexstream.sdk.host.waiting import Handle
+from plexstream.sdk.host.steps import MAX_SLEEP, TaskApi, task
+from plexstream.sdk.host.waiting import First, Handle
+from plexstream.sdk.running.values import milliseconds
 
 
 def operate(steps: Operation[Any], own: str) -> Any:
@@ -71,8 +72,9 @@ def _calls(api: TaskApi, steps: Operation[Any], own: str) -> Generator[Any, None
     calls = course.begin()
     while calls:
         handles = [start(call) for call in calls]
+        timers = _timers(api, calls)
         try:
-            outcomes = yield from _outcomes(api, handles)
+            outcomes = yield from _outcomes(api, list(zip(calls, handles, strict=True)), timers)
         except Exception as error:  # the handler itself is cancelled
             calls = course.throw(error)
         else:
@@ -80,9 +82,34 @@ def _calls(api: TaskApi, steps: Operation[Any], own: str) -> Generator[Any, None
     return course.value
 
 
-def _outcomes(api: TaskApi, handles: list[Handle[Any]]) -> Generator[Any, None, list[Outcome]]:
+def _timers(api: TaskApi, calls: Sequence[Call]) -> dict[float | None, Handle[None]]:
+    """What ends the wait for calls that have a limit: one for all that have the same."""
+    limits = dict.fromkeys(call.limit for call in calls if call.limit is not None)
+    return {
+        limit: api.sleep(api.now() + milliseconds("a limit of", limit, MAX_SLEEP)) for limit in limits
+    }
+
+
+def _outcomes(
+    api: TaskApi,
+    made: list[tuple[Call, Handle[Any]]],
+    timers: dict[float | None, Handle[None]],
+) -> Generator[Any, None, list[Outcome]]:
     found: list[Outcome] = []
-    for handle in handles:
+    for call, handle in made:
+        timer = timers.get(call.limit)
+        if timer is not None:
+            first = First(api, (handle, timer), False)
+            if api.blocking:
+                first.wait()
+            else:
+                yield from first.__await__()
+            if not handle.done():
+                timer.result()  # which raises where the handler is cancelled: its time is not up
+                api.withdraw(handle)
+                late = api.timed_out(f"{handle.name}: after {call.limit} s", [handle, timer])
+                found.append(Outcome(None, late))
+                continue
         try:
             value = handle.wait() if api.blocking else (yield from handle.__await__())
         except Exception as error:

@@ -32,6 +32,8 @@ class Call(NamedTuple):
         handler, arguments: what is said.
         wait: seconds for which it may keep the answer by what it was told; None: for ever.
         reads: it changes nothing, and may be made again.
+        limit: seconds after which it counts as `TimedOut`, whatever comes of it; None: as long as others.
+            Of calls that are made at the same time, each has it from when the first is made.
     """
 
     type: str
@@ -40,6 +42,7 @@ class Call(NamedTuple):
     arguments: dict[str, Any]
     wait: float | None = 0.0
     reads: bool = False
+    limit: float | None = None
 
 
 class Effect(NamedTuple):
@@ -54,6 +57,7 @@ class Effect(NamedTuple):
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     reads: bool = False
+    limit: None = None
 
 
 class Outcome(NamedTuple):

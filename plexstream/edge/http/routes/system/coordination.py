@@ -19,8 +19,9 @@ from plexstream.edge.calls.loop import LoopCalls
 from plexstream.edge.http.problems import Problem
 from plexstream.edge.http.routes.actors import check_arguments, query_arguments
 from plexstream.edge.http.routes.paths import MAX_PATH, text_of
-from plexstream.model.errors import BadArguments
+from plexstream.model.errors import BadArguments, Rejected
 from plexstream.model.messages import address
+from plexstream.sdk.errors import Reject
 from plexstream.sdk.host.coordination.nouns import noun_class
 from plexstream.sdk.host.coordination.operation import (
     Call,
@@ -106,22 +107,28 @@ async def run(steps: Operation[Any], calls: LoopCalls, timeout: float, key: str)
         key: an idempotency key, of which each call gets one of its own.
 
     Raises:
-        BadArguments: the operation refuses its arguments. And what its calls raise.
+        BadArguments: the operation refuses its arguments.
+        Rejected: it refuses what its calls have come to. And what they raise.
     """
     course = Course(steps)
     try:
         wanted = course.begin()
     except (TypeError, ValueError, AttributeError) as wrong:  # of its own checks
         raise BadArguments(str(wrong)) from None
-    while wanted:
-        keys = course.keys(key, wanted)
-        asks = [_ask(calls, call, timeout, own) for call, own in zip(wanted, keys, strict=True)]
-        wanted = course.go_on([_outcome(one) for one in await asyncio.gather(*asks, return_exceptions=True)])
+    try:
+        while wanted:
+            keys = course.keys(key, wanted)
+            asks = [_ask(calls, call, timeout, own) for call, own in zip(wanted, keys, strict=True)]
+            found = await asyncio.gather(*asks, return_exceptions=True)
+            wanted = course.go_on([_outcome(one) for one in found])
+    except Reject as refusal:
+        raise Rejected(refusal.reason, refusal.data) from None
     return _encode(course.value)
 
 
 def _ask(calls: LoopCalls, call: Call, timeout: float, key: str) -> asyncio.Future[bytes]:
     limit = MAX_TIMEOUT if call.wait is None else min(MAX_TIMEOUT, timeout + call.wait)
+    limit = limit if call.limit is None else min(limit, call.limit)
     target = address.full(f"{call.type}/{call.id}")
     return calls.ask(target, call.handler, _encode(call.arguments), timeout=limit, idempotency_key=key)
 
