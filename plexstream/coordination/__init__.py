@@ -27,6 +27,7 @@ _CLASSES = {
     "plex.space": "plexstream.coordination.space.actor:TupleSpace",
     "plex.registry": "plexstream.coordination.groups.registry:Registry",
     "plex.spread": "plexstream.coordination.shards.everywhere:Spread",
+    "plex.shards": "plexstream.coordination.shards.group:Group",
 }
 """By the name of its type, where its class is."""
 

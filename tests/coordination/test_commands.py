@@ -44,6 +44,22 @@ def test_keys_and_values(cli):
         assert cli("kv", "increment", "n", "--by", "2", "-n", "cli", "--idempotency-key", "x") == [2]
 
 
+def test_shard_groups(cli):
+    assert cli("shards", "create", "cli", "part", "2", "--placement", "range", "--bounds", '["m"]') == [True]
+    assert cli("shards", "bulk-update", "cli", '{"a": 1, "z": 2}', "update") == [{"0": ["a"], "1": ["z"]}]
+    assert cli("shards", "reduce", "cli", "rows", "--by", "merge") == [{"a": 1, "z": 2}]
+    assert cli("shards", "map", "cli", "number", "--arguments", '{"times": 3}') == [0, 3]
+    assert cli("shards", "locate", "cli", "007") == [0]
+    assert cli("shards", "barrier", "cli", "b", "1") == [0]
+    assert cli("shards", "members", "cli") == ["part/cli~0", "part/cli~1"]
+    asked = ("refuse", "--arguments", '{"shards": [1]}', "--policy", "any")
+    found = cli("shards", "scatter-gather", "cli", *asked)
+    assert found[0]["failures"]["1"]["detail"] == "shard 1 will not"
+    assert "max: shard 0 answered" in cli("shards", "reduce", "cli", "rows", "--by", "max", code=1)
+    assert "give one of concat" in cli("shards", "reduce", "cli", "number", "--by", "mean", code=2)
+    assert cli("shards", "delete", "cli") == [True]
+
+
 def test_what_is_wrong_is_said(cli):
     assert "above 0" in cli("kv", "put", "a", "1", "--ttl", "0", code=1)
     assert "limit" in cli("kv", "list", "--limit", "0", code=1)

@@ -78,4 +78,14 @@ EXAMPLES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "redrive": ["jobs '[17, 18]'"],
         "drop": ["jobs '[17]'"],
     },
+    "shards": {
+        "create": ["model slice 4", """users shard 3 --placement range --bounds '["h", "p"]'"""],
+        "bulk_update": ["""model '{"w1": 0.5, "w2": -1}' apply"""],
+        "map": ["model size"],
+        "reduce": ["model weights --by merge"],
+        "scatter_gather": ["model size --policy quorum --deadline 2"],
+        "broadcast": ["model forget"],
+        "barrier": ["model round 8 --wait 60"],
+        "status": ["model"],
+    },
 }

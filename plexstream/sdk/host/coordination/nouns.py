@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from plexstream.sdk.host.coordination.spread.groups import Groups
     from plexstream.sdk.host.coordination.spread.queues import Queues
     from plexstream.sdk.host.coordination.spread.registry import Registries
+    from plexstream.sdk.host.coordination.spread.shards.group import ShardGroups
 
 class Word(NamedTuple):
     """A kind of noun.
@@ -45,6 +46,7 @@ WORDS: Mapping[str, Word] = {
     "channels": Word("spread.channels:Channel", "channel", "channel"),
     "queues": Word("spread.queues:Queue", "queue", "queue"),
     "spaces": Word("kept.spaces:TupleSpace", "ts", "tuple space", "default"),
+    "shards": Word("spread.shards.group:ShardGroup", "shards", "shard group"),
 }
 """By its word in a path: ``/v1/kv/…``."""
 
@@ -135,6 +137,13 @@ class Nouns:
         from plexstream.sdk.host.coordination.spread.registry import Registries
 
         return Registries(self._operate, "default")
+
+    @property
+    def shards(self) -> ShardGroups:
+        """Data-parallel actors."""
+        from plexstream.sdk.host.coordination.spread.shards.group import ShardGroups
+
+        return ShardGroups(self._operate)
 
 
 class NounsBy(Nouns):
