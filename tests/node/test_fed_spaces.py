@@ -1,6 +1,7 @@
 """Topics that feed spaces: what becomes of each record, and what the configuration may say."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,33 @@ def test_what_is_no_list_is_put_aside_with_the_reason(value, why):
     assert e.headers["malformed"].startswith(why)
     assert (e.target, e.handler, e.origin, e.origin_seq) == (ORIGIN, "write", ORIGIN, 7)
     assert e.payload == (value or b"" if len(value or b"") <= MOST else b"")
+
+
+@pytest.mark.parametrize("value", [*TUPLES, b"{}", b" 1 ", b"null", b'"a"'])
+def test_any_json_is_sent_to_a_queue_or_published(value):
+    for kind, target, handler, more in (
+        ("queues", "plex.queue/jobs", "send", {"wait": None}),
+        ("channels", "plex.channel/jobs", "publish", {}),
+    ):  # fmt: skip
+        e = SpaceFeed(Fed("jobs", "orders", None, kind), MOST).message(record(value), ORIGIN)
+        assert (e.target, e.handler, e.headers) == (f"default/default/{target}", handler, {})
+        assert json.loads(e.payload) == {"messages": [json.loads(value)], **more}
+        assert SpaceFeed(Fed("jobs", "orders", None, kind), MOST).message(record(b"[1"), ORIGIN).headers
+
+
+def test_the_configuration_says_which_topics_feed_queues_and_channels(tmp_path):
+    text = '[queues.jobs]\nfrom = "work"\n[channels."a/b"]\nfrom = "news"\n'
+    fed = configured(tmp_path, text).fed()
+    assert {table: {name: one.topic for name, one in named.items()} for table, named in fed.items()} == {
+        "spaces": {}, "queues": {"jobs": "work"}, "channels": {"a/b": "news"}
+    }  # fmt: skip
+    for text, said in (
+        ('[queues.jobs]\nfrom = "x"\nttl = 1', "queues.jobs.ttl: there is no such key"),
+        ('[channels.""]\nfrom = "x"', "give a channel a name of 1 to 200 bytes"),
+        ('[queues.jobs]\nfrom = "plex.mailbox"', "the system's, and holds no messages of yours"),
+    ):
+        with pytest.raises(ConfigError, match=re.escape(said)):
+            configured(tmp_path, text)
 
 
 @given(st.binary(max_size=40) | st.text(max_size=20).map(str.encode))

@@ -1,4 +1,4 @@
-"""How the records of a plain topic become tuples of a space."""
+"""How the records of a plain topic become tuples of a space, or messages of a queue or a channel."""
 
 from __future__ import annotations
 
@@ -11,25 +11,41 @@ from plexstream.model.messages.text import shown, words
 from plexstream.node.ingest.feed import SHOWN, checked_value, read_json, refused
 from plexstream.sdk.host.coordination.operation import actor_id
 
-_TYPE, _HANDLER = "plex.space", "write"
+
+class _Way(NamedTuple):
+    """How a kind of noun is told a record: its type and handler, and what is around the value."""
+
+    type: str
+    handler: str
+    before: bytes
+    behind: bytes
+
+
+_WAYS = {
+    "spaces": _Way("plex.space", "write", b'{"tuple":', b"}"),
+    "queues": _Way("plex.queue", "send", b'{"messages":[', b'],"wait":null}'),  # where it is full, in line
+    "channels": _Way("plex.channel", "publish", b'{"messages":[', b"]}"),
+}
 
 
 class Fed(NamedTuple):
-    """A space that a topic feeds.
+    """A space, a queue or a channel that a topic feeds.
 
     Attributes:
-        name: of the space.
+        name: of it.
         topic: what it is fed from.
         ttl: milliseconds after which a tuple is gone; None: it stays.
+        kind: which of these it is, as in a path.
     """
 
     name: str
     topic: str
     ttl: int | None = None
+    kind: str = "spaces"
 
 
 class SpaceFeed:
-    """How the records of one topic become tuples of one space: each value is a JSON list, and is written."""
+    """How the records of one topic are told one space, queue or channel. A space wants JSON lists."""
 
     plain = None
     """C code knows nothing of it."""
@@ -37,26 +53,29 @@ class SpaceFeed:
     def __init__(self, fed: Fed, max_message: int) -> None:
         self.topic = fed.topic
         self._max_message = max_message
-        self._target = f"{DEFAULT_TENANT}/{DEFAULT_NAMESPACE}/{_TYPE}/{actor_id(fed.name)}"
-        self._end = b"}" if fed.ttl is None else b',"ttl":%b}' % repr(fed.ttl / 1000).encode()
+        self._way = way = _WAYS[fed.kind]
+        self._target = f"{DEFAULT_TENANT}/{DEFAULT_NAMESPACE}/{way.type}/{actor_id(fed.name)}"
+        self._lists = fed.kind == "spaces"
+        self._behind = way.behind if fed.ttl is None else b',"ttl":%b}' % repr(fed.ttl / 1000).encode()
 
     def message(self, record: Record, origin: str) -> Envelope:
-        """The message for a record. One that is no tuple goes to the dead letters, by way of a mailbox."""
+        """The message for a record. One that is none goes to the dead letters, by way of a mailbox."""
         value = record.value or b""
         try:
             value = checked_value(record, self._max_message)
             found = read_json(value)
-            if type(found) is not list:
+            if self._lists and type(found) is not list:
                 raise ValueError(f"the value is no JSON list, as a tuple is: {shown(found, SHOWN)}")
         except ValueError as error:
             if len(value) > self._max_message:
                 value = b""  # it stands in its topic
             return self.refused(record, origin, words(error), value)
+        payload = self._way.before + value + self._behind
         return Envelope(
-            TELL, f"{origin}/{record.offset}", self._target, _HANDLER, b'{"tuple":' + value + self._end,
+            TELL, f"{origin}/{record.offset}", self._target, self._way.handler, payload,
             "", "", "", record.time, {}, origin, record.offset, 0,
         )  # fmt: skip
 
     def refused(self, record: Record, origin: str, why: str, value: bytes = b"") -> Envelope:
         """The message for a record that is none."""
-        return refused(record, origin, _HANDLER, why, value)
+        return refused(record, origin, self._way.handler, why, value)

@@ -256,8 +256,12 @@ def _sources(types: Mapping[str, ActorType]) -> set[str]:
 
 
 def _fed(config: Config) -> tuple[Fed, ...]:
-    """The spaces that topics feed."""
-    return tuple(Fed(name, space.topic, space.ttl) for name, space in config.spaces.items())
+    """What topics feed: spaces, queues and channels."""
+    return tuple(
+        Fed(name, fed.topic, getattr(fed, "ttl", None), table)
+        for table, named in config.fed().items()
+        for name, fed in named.items()
+    )
 
 
 def _open(config: Config) -> Log:

@@ -21,7 +21,7 @@ The file is ``plexstream.toml``, in the current folder or the nearest one above 
     outputs = { deposits = "bank.deposits" }   # where host.emit("deposits", …) goes
 
     [spaces.orders]                  # a tuple space that a topic feeds: each value is a list
-    from = "orders"
+    from = "orders"                  # [queues.NAME] and [channels.NAME] take any JSON
     ttl = "1h"
 
     [limits]
@@ -60,11 +60,14 @@ from plexstream.node.setup.values import (
     Brokers,
     Bytes,
     Count,
-    FedSpace,
+    Fed,
+    FedChannels,
+    FedQueues,
+    FedSpaces,
     Milliseconds,
     ObjectStore,
-    SpaceName,
     TopicName,
+    check_fed,
     duration,
     size,
 )
@@ -116,7 +119,9 @@ class Config(BaseSettings):
     replication_factor: int | None = Field(None, ge=1, le=32_767)
     min_insync_replicas: int | None = Field(None, ge=1, le=32_767)
     outputs: dict[str, TopicName] = {}
-    spaces: dict[SpaceName, FedSpace] = {}
+    spaces: FedSpaces = {}
+    queues: FedQueues = {}
+    channels: FedChannels = {}
 
     blobs_url: ObjectStore = ""
     blobs_max_size: Annotated[int, BeforeValidator(size), Field(ge=1, le=MAX_SIZE)] = MAX_SIZE
@@ -190,6 +195,10 @@ class Config(BaseSettings):
         """The number of partitions, where it is configured and not the default."""
         return self.partitions if "partitions" in self.model_fields_set else None
 
+    def fed(self) -> dict[str, Mapping[str, Fed]]:
+        """What topics feed, by its table."""
+        return {"spaces": self.spaces, "queues": self.queues, "channels": self.channels}
+
     def settings(self) -> Settings:
         """Limits and intervals of the processors."""
         return Settings(**{name: getattr(self, name) for name in Settings._fields})
@@ -212,7 +221,7 @@ class Config(BaseSettings):
 
 
 _GROUPS: dict[str, tuple[str, ...]] = {
-    "": ("app", "manifest", "strict", "data", "node", "workers", "spaces"),
+    "": ("app", "manifest", "strict", "data", "node", "workers", "spaces", "queues", "channels"),
     "http": (
         "http_host", "http_port", "http_hosts", "http_origins", "http_topics", "http_max_connections",
         "http_max_header_bytes", "http_max_headers", "http_max_url", "http_max_bodies", "http_request_time",
@@ -268,12 +277,7 @@ def _checked(config: Config) -> Config:
             f"give at most {factor}, or {factor - 1 or 1} to go on while a broker is down"
         )
     own = {f"{config.prefix}{kind}" for kind in KINDS if kind != "out"}
-    for name, space in config.spaces.items():
-        if space.topic in own:
-            raise ConfigError(
-                f"spaces.{name}.from = {space.topic!r}: that topic is the system's, and holds no tuples: "
-                "name one of your own"
-            )
+    check_fed(config.fed(), own)
     return config
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from plexstream.model.errors import ConfigError
 from plexstream.sdk.host.coordination.operation import MAX_NAME
 from plexstream.sdk.spec import MAX_SECONDS
 
@@ -55,10 +56,13 @@ def _object_store(value: str) -> str:
     return value
 
 
-def _space_name(value: str) -> str:
-    if not 0 < len(value.encode()) <= MAX_NAME:
-        raise ValueError(f"give a space a name of 1 to {MAX_NAME} bytes")
-    return value
+def _name_of(what: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not 0 < len(value.encode()) <= MAX_NAME:
+            raise ValueError(f"give a {what} a name of 1 to {MAX_NAME} bytes")
+        return value
+
+    return check
 
 
 Milliseconds = Annotated[int, BeforeValidator(duration), Field(ge=0)]
@@ -69,13 +73,32 @@ ObjectStore = Annotated[str, AfterValidator(_object_store)]
 TopicName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 
 
-class FedSpace(BaseModel):
-    """``[spaces.NAME]``: the topic that feeds a space."""
+class Fed(BaseModel):
+    """``[queues.NAME]``, ``[channels.NAME]``: the topic that feeds one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     topic: TopicName = Field(alias="from")
+
+
+class FedSpace(Fed):
+    """``[spaces.NAME]``: the same of a space."""
+
     ttl: Annotated[int, BeforeValidator(duration), Field(ge=1, le=MAX_SECONDS * 1000)] | None = None
 
 
-SpaceName = Annotated[str, AfterValidator(_space_name)]
+FedSpaces = dict[Annotated[str, AfterValidator(_name_of("space"))], FedSpace]
+FedQueues = dict[Annotated[str, AfterValidator(_name_of("queue"))], Fed]
+FedChannels = dict[Annotated[str, AfterValidator(_name_of("channel"))], Fed]
+
+
+def check_fed(tables: Mapping[str, Mapping[str, Fed]], own: Collection[str]) -> None:
+    """Raises ConfigError where a topic that is the system's own feeds something."""
+    for table, named in tables.items():
+        for name, fed in named.items():
+            if fed.topic in own:
+                held = "tuples" if table == "spaces" else "messages of yours"
+                raise ConfigError(
+                    f"{table}.{name}.from = {fed.topic!r}: that topic is the system's, and holds no {held}: "
+                    "name one of your own"
+                )
