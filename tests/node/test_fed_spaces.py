@@ -11,10 +11,12 @@ from plexstream.log.base import Record
 from plexstream.model.errors import ConfigError
 from plexstream.node.ingest.spaces import Fed, SpaceFeed
 from plexstream.node.setup.config import load_config
+from plexstream.sdk.host.coordination.kept.spaces import TupleSpace
+from plexstream.sdk.host.coordination.operation import steps_of
 
 MOST = 1000
 ORIGIN = "orders/1@life"
-TUPLES = [b"[]", b'["a"]', b' [ 1 , 1.0, true, null, {"a": []} ] ', '["ä","\\ud83d\\ude00"]'.encode()]
+TUPLES = [b'["a"]', b' [ 1 , 1.0, true, null, {"a": []} ] ', '["ä","\\ud83d\\ude00"]'.encode()]
 
 
 def record(value, key=b"k"):
@@ -42,10 +44,20 @@ def test_a_tuple_has_the_lease_of_its_feed(ttl, seconds):
     ("name", "id"), [("a b", "a b"), ("a/b", "a%2Fb"), ("..", "%2E%2E"), ("a~1", "a%7E1"), ("ä\n", "ä%0A")]
 )
 def test_a_space_may_have_any_name_as_everywhere(name, id):
-    assert message(b"[]", name=name).target == f"default/default/plex.space/{id}"
+    assert message(b"[1]", name=name).target == f"default/default/plex.space/{id}"
+
+
+@pytest.mark.parametrize(
+    "value", [b"[1]", b"[1.0]", b"[true]", b'["a",2]', b"[" + b"9" * 30 + b"]", b"[null]"]
+)
+def test_a_space_that_is_spread_has_each_tuple_where_it_is_looked_for(value):
+    space = TupleSpace(lambda _: None, "jobs*8")
+    call = next(steps_of(space.take)([{"is": json.loads(value)[0]}, *json.loads(value)[1:]]))
+    assert message(value, name="jobs*8").target == f"default/default/plex.space/{call.id}"
 
 
 REFUSED = [
+    (b"[]", "a tuple is a list of 1 to 64 values, not []"),
     (None, "the record has no value"),
     (b"", "the value is no JSON: "),
     (b"[1", "the value is no JSON: "),
@@ -141,6 +153,7 @@ def test_the_configuration_says_which_topics_feed_which_spaces(tmp_path, monkeyp
         ('[spaces.orders]\nfrom = "x"\nttl = true', "spaces.orders.ttl = True: give seconds"),
         ('[spaces.""]\nfrom = "x"', "give a space a name of 1 to 200 bytes"),
         (f'[spaces."{"x" * 201}"]\nfrom = "x"', "give a space a name of 1 to 200 bytes"),
+        ('[spaces."jobs*1"]\nfrom = "x"', "the number of shards is from 2 to 256"),
         *(
             (f'[spaces.orders]\nfrom = "plex.{kind}"', "that topic is the system's, and holds no tuples")
             for kind in ("mailbox", "journal", "deadletter", "tuplespace", "control")

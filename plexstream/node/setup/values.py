@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from plexstream.model.errors import ConfigError
+from plexstream.sdk.host.coordination.kept.spaces import TupleSpace
 from plexstream.sdk.host.coordination.operation import MAX_NAME
 from plexstream.sdk.spec import MAX_SECONDS
 
@@ -65,6 +66,11 @@ def _name_of(what: str) -> Callable[[str], str]:
     return check
 
 
+def _shards(value: str) -> str:
+    TupleSpace(lambda _: None, value)  # raises
+    return value
+
+
 Milliseconds = Annotated[int, BeforeValidator(duration), Field(ge=0)]
 Bytes = Annotated[int, BeforeValidator(size), Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -87,7 +93,7 @@ class FedSpace(Fed):
     ttl: Annotated[int, BeforeValidator(duration), Field(ge=1, le=MAX_SECONDS * 1000)] | None = None
 
 
-FedSpaces = dict[Annotated[str, AfterValidator(_name_of("space"))], FedSpace]
+FedSpaces = dict[Annotated[str, AfterValidator(_name_of("space")), AfterValidator(_shards)], FedSpace]
 FedQueues = dict[Annotated[str, AfterValidator(_name_of("queue"))], Fed]
 FedChannels = dict[Annotated[str, AfterValidator(_name_of("channel"))], Fed]
 
