@@ -26,13 +26,15 @@ class Served:
         url: where it serves HTTP.
     """
 
-    def __init__(self, data):
+    def __init__(self, data, *options):
+        self._options = options
         self.url = f"http://127.0.0.1:{free_port()}"
         self._data = data
         self._process = None
 
     def start(self):
         command = ["dev", str(APP), "--data", str(self._data), "--port", self.url.rpartition(":")[2]]
+        command += self._options
         with self._data.with_suffix(".out").open("ab") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "plexstream", *command], stdout=out, stderr=out
@@ -72,6 +74,22 @@ def node(tmp_path):
     node.start()
     yield node
     node.stop()
+
+
+@pytest.fixture
+def configured(tmp_path):
+    """A node of its own, not started, with a configuration file of this text."""
+    nodes = []
+
+    def make(text):
+        file = tmp_path / "plexstream.toml"
+        file.write_text(text)
+        nodes.append(Served(tmp_path / "data", "--config", str(file)))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.stop()
 
 
 class Threads:
