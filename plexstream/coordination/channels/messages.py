@@ -25,6 +25,7 @@ class Keeper(Protocol):
     Attributes:
         last: number of the newest message.
         size: how many are ready, delayed or held.
+        head: no message before this number is ready.
         purged: those up to this number are gone, but for dead letters; 0: none is to be swept away any more.
     """
 
@@ -36,6 +37,7 @@ class Keeper(Protocol):
     agenda: StateMap[tuple[int, str], int]
     armed: int
     last: int
+    head: int
     size: int
     delayed_count: int
     held_count: int
@@ -81,12 +83,23 @@ class Messages:
         """The first that are ready: as go into one answer and into `room` bytes, but one at least."""
         picked: list[tuple[int, Row]] = []
         left = min(room, MAX_ANSWER)
-        for number, row in self._of.ready.range(self._of.purged + 1, limit=limit):
+        for number, row in self._first(limit):
             left -= row[SIZE]
             if left < 0 and picked:
                 break
             picked.append((number, row))
         return picked
+
+    def _first(self, limit: int) -> Iterator[tuple[int, Row]]:
+        """Those that are ready, from the first on. Most often one is behind the other: nothing is scanned."""
+        ready, number, end = self._of.ready, self._of.head, self._of.head + limit
+        while number < end:
+            row = ready.get(number)
+            if row is None:
+                yield from ready.range(number, limit=end - number)
+                return
+            yield number, row
+            number += 1
 
     def shown(self, picked: list[tuple[int, Row]], visibility: int) -> list[dict[str, Any]]:
         """The same as their receiver sees them."""
@@ -106,6 +119,7 @@ class Messages:
             del of.ready[number]
             of.held[number] = [row[SIZE], row[TRIES] + 1, row[FORGIVEN], row[SENT], due]
             self._agenda.put(due, f"h{number}")
+        of.head = picked[-1][0] + 1
         of.held_count += len(picked)
 
     def by_receipt(self, receipts: list[str]) -> list[tuple[int, Row]]:
@@ -163,7 +177,7 @@ class Messages:
         if what == "d":
             row = of.delayed.pop(number)
             of.delayed_count -= 1
-            of.ready[number] = [*row[:WHEN], 0]
+            self._make_ready(number, [*row[:WHEN], 0])
         else:
             row = of.held.pop(number)
             of.held_count -= 1
@@ -200,7 +214,7 @@ class Messages:
 
     def revive(self, number: int, row: Row) -> None:
         """What was a dead letter takes its old place, with all its attempts before it."""
-        self._of.ready[number] = [row[SIZE], row[TRIES], row[TRIES], row[SENT], 0]
+        self._make_ready(number, [row[SIZE], row[TRIES], row[TRIES], row[SENT], 0])
         self._of.size += 1
 
     def drop(self, number: int) -> None:
@@ -211,7 +225,7 @@ class Messages:
         """All are gone but the dead letters. How many: they are swept away by and by."""
         of, gone = self._of, self._of.size
         if gone:
-            of.purged = of.last
+            of.purged, of.head = of.last, of.last + 1
         of.size = of.delayed_count = of.held_count = 0
         return gone
 
@@ -240,7 +254,12 @@ class Messages:
         elif delay:
             self._put_off(number, [*row[:WHEN], host.now() + delay])
         else:
-            of.ready[number] = [*row[:WHEN], 0]
+            self._make_ready(number, [*row[:WHEN], 0])
+
+    def _make_ready(self, number: int, row: Row) -> None:
+        """It takes its old place, be it before all others."""
+        self._of.ready[number] = row
+        self._of.head = min(number, self._of.head)
 
     def _put_off(self, number: int, row: Row) -> None:
         self._of.delayed[number] = row

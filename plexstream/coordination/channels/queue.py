@@ -35,6 +35,7 @@ class Queue:
     held: StateMap[int, Row] = state_map()
     dead: StateMap[int, Row] = state_map()
     last: int = state(default=0)
+    head: int = state(default=1)
     size: int = state(default=0)
     delayed_count: int = state(default=0)
     held_count: int = state(default=0)
