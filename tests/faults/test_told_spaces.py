@@ -193,9 +193,11 @@ def test_on_kafka(cluster: Cluster, tmp_path: Path) -> None:
 
     def give(values: list[bytes]) -> None:
         appender = cluster.log.appender()
-        for number, value in enumerate(values):
-            appender.append((source, number % 2), [(b"", value)], None)
-        until("the source has them", lambda: [ack for ack in appender.poll(0.1) if ack.error is None])
+        for half in (0, 1):
+            appender.append((source, half), [(b"", value) for value in values[half::2]], None)
+        acks: list[Any] = []
+        until("the source has them", lambda: acks.extend(appender.poll(0.1)) or len(acks) == 2)
+        assert [ack.error for ack in acks] == [None, None]
         appender.close()
 
     def kill(round: int) -> None:
