@@ -50,6 +50,14 @@ def test_what_matches_is_where_the_index_looks_for_it(field, value):
         assert stop is None or key(value) < stop
 
 
+@pytest.mark.parametrize("length", [100, 179, 180, 195, 200, 400])
+def test_the_ends_of_a_range_of_long_texts_are_kept(length):
+    low, inside, high = ("x" * length + end for end in "abc")
+    start, stop = pattern_of([{"range": [low, high]}]).spans[0]
+    assert start <= key(low) < stop
+    assert start <= key(inside) < stop
+
+
 @pytest.mark.parametrize(
     ("field", "said"),
     [

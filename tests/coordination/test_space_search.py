@@ -207,6 +207,32 @@ def test_leases_that_have_ended_and_not_been_looked_at_are_passed(small):
     assert space.world.replies[counted]["count"] == 0
 
 
+def test_what_has_ended_is_gone_for_all_while_the_alarm_is_behind():
+    space = Space(World())
+    fill(space, 1_050, lambda n: ["a", n])
+    for id in range(1, 1_051):
+        space.world.tell(space.address, "renew", id=id, ttl=1)
+    space.world.run()
+    space.world.run(1000)  # one turn ends a thousand of them, the next has not come
+    assert [event["op"] for event in space.events()].count("expire") == 1_000
+    assert space.read(["a", None]) is None
+    assert space.read([None, {"range": [0, None]}]) is None
+    assert space.ask("read_all", ["a", None])["entries"] == []
+    assert space.ask("count", ["a", None])["count"] == 0
+    assert space.ask("count")["count"] == 0
+    assert space.ask("renew", 1_050) == "rejected"
+    space.world.run(1)
+    assert [event["op"] for event in space.events()].count("expire") == 1_050
+
+
+def test_the_index_knows_of_a_lease_that_was_renewed():
+    space = Space(World())
+    space.write(["a"], ttl=1)
+    space.renew(1, ttl=None)
+    space.world.run(2000)
+    assert space.ask("count", ["a"])["count"] == 1
+
+
 def test_pages_of_large_tuples_are_short():
     space = Space(World())
     for n in range(4):
