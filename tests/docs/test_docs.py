@@ -213,7 +213,7 @@ def test_every_key_of_the_configuration_is_listed():
 
 def test_defaults_are_those_of_the_code():
     rows = re.findall(r"^\| `(\w+)` \| .*? \| (.*?) \|", (DOCS / "operations.md").read_text(), re.M)
-    units = {"s": 1_000, "h": 3_600_000, "KiB": 1 << 10, "MiB": 1 << 20}
+    units = {"s": 1_000, "h": 3_600_000, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
     for key, said in rows:
         default = Config.model_fields[key].default if key in Config.model_fields else None
         if isinstance(default, bool):
