@@ -9,7 +9,7 @@ import typer
 from plexstream import __version__
 from plexstream.cli.calls import calls, control, wait
 from plexstream.cli.common.output import App
-from plexstream.cli.coordination import nouns
+from plexstream.cli.coordination import blobs, nouns
 from plexstream.cli.serving import serve
 from plexstream.cli.upkeep import bench, doctor, replay, topics
 from plexstream.cli.views import journal, ps, state, timers, tree, why
@@ -68,6 +68,8 @@ for function in (control.cancel, control.kill, control.pause, control.resume, co
 
 for word, noun in WORDS.items():
     app.add_typer(nouns.app_of(word), name=noun.command, rich_help_panel="Coordinate")
+
+app.add_typer(blobs.app, name="blob", rich_help_panel="Coordinate")
 
 _add(ps.ps, "Look inside")
 _add(why.why, "Look inside")

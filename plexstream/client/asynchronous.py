@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from plexstream.client.blobs import AsyncBlobs, Container
 from plexstream.client.coordination import Keyed, run_async
 from plexstream.client.http.asynchronous import AsyncHttp
 from plexstream.client.http.over_http import Answer, Attempt, Failed, exchange
@@ -46,6 +47,7 @@ class AsyncClient(Keyed):
     ) -> None:
         goes = goal(url, log, topics)
         self._log = goes.log if goes.owned else None
+        self._url = goes.url
         self._calls: Calls | None = None
         self._on_loop: LoopCalls | None = None
         self._http: AsyncHttp | None = None
@@ -180,6 +182,11 @@ class AsyncClient(Keyed):
                 step = steps.send(answer)
             except StopIteration as end:
                 return bytes(end.value)
+
+    @property
+    def blobs(self) -> AsyncBlobs:
+        """As `Client.blobs`."""
+        return AsyncBlobs(Container(self._url))
 
     def _operation(self, steps: Operation[Any], key: str) -> Any:
         return run_async(steps, key, self._make)

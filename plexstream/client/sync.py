@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
+from plexstream.client.blobs import Blobs
 from plexstream.client.coordination import Keyed, run
 from plexstream.client.http.over_http import Answer, Attempt, Failed, exchange
 from plexstream.client.http.sync import Http
@@ -52,6 +53,7 @@ class Client(Keyed):
     ) -> None:
         goes = goal(url, log, topics)
         self._log = goes.log if goes.owned else None
+        self._url = goes.url
         self._calls: Calls | None = None
         self._http: Http | None = None
         if goes.log is None:
@@ -209,6 +211,11 @@ class Client(Keyed):
                 step = steps.send(answer)
             except StopIteration as end:
                 return bytes(end.value)
+
+    @property
+    def blobs(self) -> Blobs:
+        """Bytes of any size under names. Raises ConfigError for a client that calls over a log."""
+        return Blobs(self._url)
 
     def _operation(self, steps: Operation[Any], key: str) -> Any:
         return run(steps, key, self._make)

@@ -25,6 +25,8 @@ class Origin:
 
     Attributes:
         tls: how to speak to it; None: in the clear.
+        prefix: of all paths.
+        credentials: as headers.
 
     Raises:
         ConfigError: the url has no host, or a port that is none.
@@ -42,18 +44,20 @@ class Origin:
         self.host = name
         self.tls = ssl.create_default_context() if of.scheme == "https" else None
         self.port = port if port is not None else 443 if self.tls else 80
-        self._prefix = of.path
+        self.prefix = of.path
+        self.credentials: dict[str, str] = {}
         shown = f"[{name}]" if ":" in name else name
         self._always = f"host: {shown}\r\n" if port is None else f"host: {shown}:{port}\r\n"
         if of.username is not None:
             pair = f"{unquote(of.username)}:{unquote(of.password or '')}".encode()
-            self._always += f"authorization: Basic {b64encode(pair).decode()}\r\n"
+            self.credentials["authorization"] = f"Basic {b64encode(pair).decode()}"
+            self._always += f"authorization: {self.credentials['authorization']}\r\n"
 
     def request(self, method: str, path: str, headers: Mapping[str, str], content: bytes) -> bytes:
         """The bytes of a request. The headers must hold no line breaks, and fit latin-1."""
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         length = f"content-length: {len(content)}\r\n" if content or method != "GET" else ""
-        head = f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._always}{lines}{length}\r\n"
+        head = f"{method} {self.prefix}{path} HTTP/1.1\r\n{self._always}{lines}{length}\r\n"
         return head.encode("latin-1") + content
 
 

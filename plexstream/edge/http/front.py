@@ -6,6 +6,7 @@ GET  /v1/actors/[{tenant}/{namespace}/]{type}/{id}/{handler}        ask of a rea
 POST /v1/awakeables/…, /v1/promises/…, /v1/invocations/…            see `edge.http.routes.system.control`
 GET  /v1/invocations/{id}                                           see `edge.http.routes.system.invocations`
 POST /v1/{noun}/{name}/{operation}                                  see `edge.http.routes.system.coordination`
+PUT, GET, HEAD, DELETE /v1/blobs/{container}/{name}                 see `edge.http.routes.system.blobs`
 POST /v1/topics/{name}                                              append records
 GET  /v1/topics/{name}                                              read records
 GET  /v1/status, /health/live, /health/ready, /metrics
@@ -29,6 +30,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from plexstream.blobs.objects import NOWHERE, Objects
 from plexstream.edge.calls.calls import MAX_PAYLOAD, Calls
 from plexstream.edge.calls.loop import LoopCalls
 from plexstream.edge.http import problems
@@ -47,6 +49,7 @@ from plexstream.edge.http.routes.records import (
     read_topic,
 )
 from plexstream.edge.http.routes.system import control, coordination, invocations
+from plexstream.edge.http.routes.system.blobs import PATH, BlobPages
 from plexstream.log.base import Log
 from plexstream.model.topics.topics import Topics
 from plexstream.sdk.host.coordination.nouns import WORDS
@@ -73,6 +76,7 @@ def app(
     sources: Iterable[str] = (),
     refresh: Callable[[], Future[None]] | None = None,
     guard: Guard | None = None,
+    blobs: Objects | None = None,
 ) -> Front:
     """The ASGI application. It belongs to one event loop.
 
@@ -86,11 +90,13 @@ def app(
         refresh: asks for what is to be in the status as of now; waited for up to `FRESH_S` seconds before the
             status or metrics are shown.
         guard: refuses what must not be answered; by default, what a server on loopback does.
+        blobs: where their bytes are; by default there are none.
     """
     metrics = CallMetrics(calls, metrics_registry)
     actors = Actors(calls, metrics, max_body=max_body)
     allowed = Allowed(topics, frozenset(sources))
-    pages = _Pages(calls, log, allowed, status, refresh, metrics, metrics_registry, max_ndjson)
+    bytes_of = BlobPages(calls, blobs or Objects(NOWHERE))
+    pages = _Pages(calls, log, allowed, status, refresh, metrics, metrics_registry, max_ndjson, bytes_of)
     return Front(actors, pages.starlette(), guard or Guard("127.0.0.1"))
 
 
@@ -137,8 +143,9 @@ class _Pages:
     def __init__(
         self, calls: Calls, log: Log, allowed: Allowed, status: Callable[[], dict[str, Any]],
         refresh: Callable[[], Future[None]] | None, metrics: CallMetrics, registry: Registry,
-        max_ndjson: int,
+        max_ndjson: int, blobs: BlobPages,
     ) -> None:  # fmt: skip
+        self._blobs = blobs
         self._calls = calls
         self._log = log
         self._allowed = allowed
@@ -165,6 +172,7 @@ class _Pages:
                 Route(f"/v1/{word}/{{rest:path}}", _guarded(self._operated), methods=["GET", "POST"])
                 for word in WORDS
             ),
+            Route(f"{PATH}{{rest:path}}", _guarded(self._blob), methods=["GET", "PUT", "DELETE", "POST"]),
         ]
         app = Starlette(
             routes=routes,
@@ -235,6 +243,20 @@ class _Pages:
         finally:
             self._metrics.observe("operation", outcome, perf_counter() - begin)
         return Response(found, headers=_echo(request), media_type="application/json")
+
+    async def _blob(self, request: Request) -> Response:
+        begin = perf_counter()
+        outcome = "cancelled"
+        try:
+            found = await self._blobs.page(request)
+            outcome = "ok"
+        except Exception as error:
+            outcome = problems.of(error).code
+            raise
+        finally:
+            self._metrics.observe("blob", outcome, perf_counter() - begin)
+        found.headers.update(_echo(request))
+        return found
 
     async def _invocation(self, request: Request) -> Response:
         begin = perf_counter()

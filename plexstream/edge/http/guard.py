@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 from plexstream.edge.http.problems import Problem
 
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+"""The last two a page may use on another site only once that has said so, which this server does not."""
 _JSON = frozenset(
     {b"application/json", b"application/x-ndjson", b"application/ndjson", b"application/jsonl"}
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plexstream.blobs.objects import Objects
 from plexstream.edge.calls.calls import Calls
 from plexstream.edge.http.front import app as http_app
 from plexstream.edge.http.guard import Guard
@@ -109,6 +110,7 @@ class Node:
                 sources=[*config.http_topics, *sources],
                 refresh=self.refresh,
                 guard=Guard(config.http_host, config.http_hosts, config.http_origins),
+                blobs=Objects(config.blobs()),
             ),
             config.http_host,
             config.http_port,

@@ -67,7 +67,7 @@ class CallMetrics:
 
     def __init__(self, calls: Calls | None = None, registry: Registry | None = None) -> None:
         self._calls = calls
-        kinds = ("ask", "tell", "read", "control", "look", "operation")
+        kinds = ("ask", "tell", "read", "control", "look", "operation", "blob")
         self._kinds = {kind: _Kind() for kind in kinds}
         self._published = 0
         if registry is not None:

@@ -43,8 +43,7 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:  # fmt: skip
         super().__init__(config, server_state, app_state, _loop)
-        self._all = all
-        self._limits = all.limits
+        self._all, self._limits = all, all.limits
         self._intake = Intake(all.limits)
         self._receiving = self._ending = False  # a request has begun to arrive, and not ended
         self._held: deque[int] = deque()  # bytes of the bodies of requests without an answer
@@ -176,8 +175,7 @@ class Connection(HttpToolsProtocol):
             self._intake.check(len(part))
 
     def on_message_begin(self) -> None:
-        self.url = b""
-        self.headers = []
+        self.url, self.headers = b"", []
         self.expect_100_continue = False
         self._all.idle.pop(self, None)
         self._receiving = True
@@ -224,9 +222,11 @@ class Connection(HttpToolsProtocol):
         if self.cycle.response_complete:  # nobody keeps it
             self._intake.body(len(body), 0)
             return
-        self._all.body_bytes += len(body)
-        self._held[-1] += len(body)
-        self._intake.body(len(body), self._all.body_bytes)
+        taken = self._held[-1] - len(self.cycle.body) if self._intake.streams else 0
+        self._all.body_bytes += len(body) - taken
+        self._held[-1] += len(body) - taken
+        if self._intake.body(len(body), self._all.body_bytes):
+            self._arriving.end()
         if type(self.cycle) is Plain:  # whose bodies are small enough to be kept
             self.cycle.body += body
         else:
@@ -293,7 +293,7 @@ class Connection(HttpToolsProtocol):
         if not self._receiving:
             if self.cycle is None:  # it never sent anything
                 self.close()
-        elif self.flow.read_paused and self.pipeline:  # this server has it wait
+        elif self.flow.read_paused and (self.pipeline or self._intake.streams):  # this server has it wait
             self._arriving.begin()
         else:
             self._refuse(refusals.late(self._limits))

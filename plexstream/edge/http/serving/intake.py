@@ -6,6 +6,9 @@ from plexstream.edge.http.limits import HttpLimits
 from plexstream.edge.http.problems import Header, Problem
 from plexstream.edge.http.serving import heads, refusals
 
+STREAMED = b"/v1/blobs/"
+LEAST_RATE = 1 << 10
+"""Bytes a second that a client has to send of a body that is streamed."""
 FRAMING = 8
 """Bytes of a chunked body's frame for each of its own: chunks of one byte have six."""
 
@@ -15,22 +18,25 @@ class Intake:
 
     Attributes:
         in_head: whether the head has not ended.
+        streams: whether its body is taken piece by piece, and may have any length and time.
         refusal: the latest such problem: the parser gives another error in its place.
     """
 
     def __init__(self, limits: HttpLimits) -> None:
         self.in_head = True
+        self.streams = False
         self.refusal: Problem | None = None
         self._limits = limits
         self._most_head, self._most_headers = limits.header_bytes, limits.headers
         self._fed = 0  # bytes handed to the parser
         self._head = 0  # bytes of the headers
-        self._body = 0
+        self._body = self._window = 0
 
     def begin(self) -> None:
         """A request begins."""
         self.in_head = True
-        self._fed = self._head = self._body = 0
+        self.streams = False
+        self._fed = self._head = self._body = self._window = 0
 
     def end(self) -> None:
         """It has arrived as a whole."""
@@ -56,12 +62,21 @@ class Intake:
             heads.check(version, url, headers)
         except Problem as problem:
             raise self.found(problem) from None
+        self.streams = url.startswith(STREAMED)
 
-    def body(self, size: int, of_all: int) -> None:
-        """So many bytes more of its body; `of_all`: of all requests together."""
+    def body(self, size: int, of_all: int) -> bool:
+        """So many bytes more of its body; `of_all`: of all requests together, that nobody has taken.
+
+        Whether its time begins anew: one that is streamed has it for each so many bytes.
+        """
         self._body += size
         if of_all > self._limits.body_bytes:
             raise self.found(refusals.bodies(self._limits))
+        self._window += size
+        if not self.streams or self._window < LEAST_RATE * self._limits.request_s:
+            return False
+        self._window = 0
+        return True
 
     def feed(self, size: int) -> None:
         """So many bytes are handed to the parser."""
