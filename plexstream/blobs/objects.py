@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -235,7 +235,8 @@ class Upload:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:  # not finished
-            writer.__exit__(kind or InterruptedError, error or InterruptedError(), trace)
+            with suppress(Exception):  # what went wrong before is what is told
+                writer.__exit__(kind or InterruptedError, error or InterruptedError(), trace)
 
     @property
     def _stage(self) -> str:
