@@ -32,6 +32,11 @@ class CrashStore(MemoryStore):
         self._remember(dict(self.pieces))
         super().wipe()
 
+    def delete(self) -> None:
+        """Somebody has deleted it: a crash brings back nothing of what was written before."""
+        self.pieces.clear()
+        self._undo = [{} for _ in self._undo]
+
     def clear(self) -> None:
         """Nothing is left, and nothing to undo."""
         self.pieces.clear()

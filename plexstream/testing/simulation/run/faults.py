@@ -60,7 +60,7 @@ class Faults:
             process = random.choice(self._world.processes)
             if not process.alive:
                 for store in process.disk.stores.values():
-                    store.pieces.clear()
+                    store.delete()
                 self._world.note(f"the stores of {process.name} are deleted")
         if p.mix:
             self._mix()
