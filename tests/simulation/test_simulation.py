@@ -23,6 +23,7 @@ WANTED = (
     "a circle found", "a store of another history", "no answer from the log", "an answer too late",
     "a partition is stuck", "a place fails", "parked for a retry", "records of a source",
     "appended again", "behind a missing record",
+    "a call waits for its answer", "a later turn answers", "a system actor refuses", "histories checked",
 )  # fmt: skip
 """What must have happened in some of the seeds, or they test less than they say."""
 

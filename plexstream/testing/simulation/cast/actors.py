@@ -20,6 +20,7 @@ from plexstream import (
     state_list,
     state_map,
 )
+from plexstream.coordination import system_type
 from plexstream.hosts.native import NativeHost
 from plexstream.hosts.native.plain.compiled import INVOKER
 from plexstream.model.host import Outcome
@@ -226,7 +227,7 @@ class SimHost(NativeHost):
     plain_turns = 0
 
     def __init__(self, types: Mapping[str, ActorType], version: str) -> None:
-        super().__init__(types, version)
+        super().__init__(types, version, more=system_type)
         self.plain = None if INVOKER is None else self._plainly
 
     def _plainly(

@@ -18,10 +18,15 @@ from plexstream.model.topics.topics import Topics
 from plexstream.schema.codec import decode_envelope, encode_envelope
 from plexstream.testing.simulation.cast import supervised, waiting
 from plexstream.testing.simulation.cast.actors import ALWAYS
+from plexstream.testing.simulation.cast.coordinated import Caller
 from plexstream.testing.simulation.network.network import Network, SimProducer
 from plexstream.testing.simulation.plan.plan import Plan
 
 RETRY_MS = 150
+AT_ONCE = 5
+"""Calls that one who calls system actors has open at most."""
+CALLS = 60
+"""And that it makes in all."""
 
 
 class Call:
@@ -31,13 +36,14 @@ class Call:
         mode: "keyed" (repeated with an idempotency key), "origin" (repeated with its number), "read"
             (repeated as it is), "plain" (sent once).
         sent, replied, acked_at: steps of the scheduler; -1: not yet.
+        heard_at: when it was replied, in ms since the epoch.
         acked: the log has acknowledged it at least once.
         reply: kind and payload.
     """
 
     __slots__ = (
-        "acked", "acked_at", "envelope", "item", "mode", "op", "place", "replied", "reply", "retry_at",
-        "sent", "unsure",
+        "acked", "acked_at", "envelope", "heard_at", "item", "mode", "op", "place", "replied", "reply",
+        "retry_at", "sent", "unsure",
     )  # fmt: skip
 
     def __init__(self, mode: str, op: str, envelope: Envelope, place: Place, item: Item) -> None:
@@ -50,7 +56,7 @@ class Call:
         self.acked = False
         self.unsure = False
         self.reply: tuple[int, bytes] | None = None
-        self.retry_at = 0
+        self.retry_at = self.heard_at = 0
 
     def done(self) -> bool:
         """Whether the caller has what it wants, or has given up."""
@@ -64,7 +70,7 @@ class SimClient:
 
     def __init__(
         self, name: str, network: Network, topics: Topics, plan: Plan, random: Random,
-        clock: Callable[[], int], addresses: list[str],
+        clock: Callable[[], int], addresses: list[str], caller: Caller,
     ) -> None:  # fmt: skip
         self.name = name
         self.network = network
@@ -87,6 +93,7 @@ class SimClient:
         self.repeats = True
         self._keys: dict[tuple[str, str], str] = {}  # the latest, by target and handler
         self._tell: Envelope | None = None  # the latest with a key
+        self._caller = caller
 
     # Sending
 
@@ -101,6 +108,8 @@ class SimClient:
         random = self.random
         self._number += 1
         op = f"{self.name}:{self._number}"
+        if self.plan.coordinated and random.random() < 0.85:
+            return self._coordinate(op, step)
         if self.plan.workers and random.random() < 0.4:
             target, handler = supervised.call(random, self.plan.workers, self.plan.kill > 0)
             return self._send_new("origin", TELL, op, target, handler, {"op": op}, step)
@@ -115,7 +124,7 @@ class SimClient:
         if roll < 0.2:
             headers = {"read_only": "1"} if random.random() < 0.7 else {}
             return self._send_new("read", ASK, op, target, "get", {}, step, headers=headers)
-        handler, arguments = self._work(op, target)
+        handler, arguments = _work(random, self.name, self.addresses, op, target)
         if roll < 0.65:
             return self._send_new("keyed", ASK, op, target, handler, arguments, step)
         if roll < 0.72:
@@ -172,6 +181,18 @@ class SimClient:
         mode, kind = random.choice((("keyed", ASK), ("keyed", TELL), ("origin", TELL), ("plain", ASK)))
         return self._send_new(mode, kind, op, target, handler, arguments, step)
 
+    def go_on(self, step: int) -> None:
+        """Call system actors, as often as there are calls left; what is next is to follow from answers."""
+        if len(self.open) < AT_ONCE and len(self.calls) < CALLS:
+            self.new_call(step)
+
+    def _coordinate(self, op: str, step: int) -> Call:
+        """Something for a system actor."""
+        wanted = self._caller.next()
+        e = wanted.envelope(op, self.name, self._number, self.clock())
+        place = self.topics.mailbox, partition_of(e.target, self.plan.partitions)
+        return self._send(Call(wanted.mode, e.id, e, place, (e.target.encode(), encode_envelope(e))), step)
+
     def resume(self, address: str, number: int, step: int) -> None:
         """Let one handler go on that is paused."""
         self._number += 1
@@ -184,36 +205,6 @@ class SimClient:
         op = f"{self.name}:{self._number}"
         arguments = {"spec": supervised.tree(self.plan.workers)}
         self._send_new("origin", TELL, op, supervised.ROOT, "configure", arguments, step)
-
-    def _work(self, op: str, target: str) -> tuple[str, dict[str, Any]]:
-        random = self.random
-        roll = random.random()
-        timer = f"t{random.randrange(4)}.{self.name}"
-        # One that fails in a brief cell begins anew for ever: only turns keep its state.
-        series = random.choice(("good", "bad")) if "/cell/" in target else "good"
-        if roll < 0.35:
-            return "add", {"op": op, "amount": random.randrange(4)}
-        if roll < 0.5:
-            return "spread", {"op": op, "to": random.choices(self.addresses, k=random.randint(1, 3))}
-        if roll < 0.62:
-            return "publish", {"op": op, "count": random.randint(1, 3)}
-        if roll < 0.74:
-            to = random.choice(self.addresses) if random.random() < 0.3 else None
-            return "later", {"op": op, "timer": timer, "delay": random.choice((0, 5, 50, 400)), "to": to}
-        if roll < 0.8:
-            return "drop", {"op": op, "timer": timer}
-        if roll < 0.83:
-            return "refuse", {"op": op}
-        if roll < 0.84:
-            return "unset", {"op": op, "name": series}
-        if roll < 0.89:
-            return "wake", {"op": op, "delay": random.choice((0, 5, 50))}
-        if roll < 0.92:
-            misfire = random.choice(("once", "all", "skip"))
-            return "series", {"op": op, "name": series, "misfire": misfire}
-        if roll < 0.96:
-            return "break", {"op": op, "times": random.choice((1, 2, ALWAYS))}
-        return "shrink", {"op": op}
 
     def _bad(self, op: str, target: str, step: int) -> Call:
         random = self.random
@@ -330,7 +321,8 @@ class SimClient:
             call = self._waiting.get(reply.id)
             if call is not None and call.reply is None:
                 call.reply = (reply.kind, reply.payload)
-                call.replied = step
+                call.replied, call.heard_at = step, self.clock()
+                self._caller.heard(call.envelope, reply.kind, reply.payload)
 
     def repeat_old(self) -> None:
         """Send something again that was acknowledged long ago."""
@@ -345,3 +337,36 @@ class SimClient:
     def idle(self) -> bool:
         """Whether every call is settled."""
         return not self.open and not self._unacked and not self.sender.pending and not self.appender.holding
+
+
+def _work(
+    random: Random, caller: str, addresses: list[str], op: str, target: str
+) -> tuple[str, dict[str, Any]]:  # fmt: skip
+    """Something for a cell to do."""
+    roll = random.random()
+    timer = f"t{random.randrange(4)}.{caller}"
+    # One that fails in a brief cell begins anew for ever: only turns keep its state.
+    series = random.choice(("good", "bad")) if "/cell/" in target else "good"
+    if roll < 0.35:
+        return "add", {"op": op, "amount": random.randrange(4)}
+    if roll < 0.5:
+        return "spread", {"op": op, "to": random.choices(addresses, k=random.randint(1, 3))}
+    if roll < 0.62:
+        return "publish", {"op": op, "count": random.randint(1, 3)}
+    if roll < 0.74:
+        to = random.choice(addresses) if random.random() < 0.3 else None
+        return "later", {"op": op, "timer": timer, "delay": random.choice((0, 5, 50, 400)), "to": to}
+    if roll < 0.8:
+        return "drop", {"op": op, "timer": timer}
+    if roll < 0.83:
+        return "refuse", {"op": op}
+    if roll < 0.84:
+        return "unset", {"op": op, "name": series}
+    if roll < 0.89:
+        return "wake", {"op": op, "delay": random.choice((0, 5, 50))}
+    if roll < 0.92:
+        misfire = random.choice(("once", "all", "skip"))
+        return "series", {"op": op, "name": series, "misfire": misfire}
+    if roll < 0.96:
+        return "break", {"op": op, "times": random.choice((1, 2, ALWAYS))}
+    return "shrink", {"op": op}

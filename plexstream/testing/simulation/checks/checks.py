@@ -21,17 +21,21 @@ from plexstream.processor.waiting.events.deadlock import FOUND, PROBE
 from plexstream.schema.codec import decode_dead_letter, decode_envelope, decode_partition
 from plexstream.testing.simulation.cast.actors import OUTPUT
 from plexstream.testing.simulation.cast.clients import Call, SimClient
+from plexstream.testing.simulation.cast.coordinated import READS
 from plexstream.testing.simulation.cast.semantics import Actor, blank
 from plexstream.testing.simulation.cast.supervised import Judge, is_supervised
 from plexstream.testing.simulation.cast.waited import Pending, check_world
 from plexstream.testing.simulation.cast.waiting import is_waiting
+from plexstream.testing.simulation.checks import histories
+from plexstream.testing.simulation.checks.model.coordinated.judge import is_coordinated
 from plexstream.testing.simulation.checks.model.model import Model
+from plexstream.testing.simulation.checks.spaces import check_applied
 from plexstream.testing.simulation.errors import Violation
 from plexstream.testing.simulation.network.network import Network
 
 _WITHDRAWS = ("$cancel", "$end", WITHDRAW)
 """What tells that an answer is waited for no more, which changes nothing where that has come."""
-UNWRITTEN = ("get", "look", RESULT, PROBE, FOUND)
+UNWRITTEN = (*READS, "look", RESULT, PROBE, FOUND)
 """Handlers that need no turn."""
 
 Stored = tuple[int, Store, str]  # journal offset that it reflects, the store, whose
@@ -81,6 +85,17 @@ class Checks:
             if model.timers.pending:
                 raise Violation(f"partition {model.partition}: timers never fired: {model.timers.pending}")
 
+    def histories(self, long: int) -> tuple[int, int]:
+        """What callers saw of system actors can be explained; of how many, and how many took too long.
+
+        Raises Violation.
+        """
+        calls = [(client.name, call) for client in self.clients for call in client.calls]
+        report = histories.check(calls, long)
+        if report.broken:
+            raise Violation(f"no history of one object: {report.broken}")
+        return report.held, len(report.gave_up)
+
     def takeovers(self, found: list[tuple[int, int, Pending]]) -> None:
         """Every owner knew of all handlers that waited, whatever it restored them from. Raises Violation."""
         for partition, claim, pending in found:
@@ -94,6 +109,7 @@ class Checks:
         """Everything that turns sent has left, once: mails, outputs, dead letters. Raises Violation."""
         self._mails()
         self._outputs()
+        check_applied(self.models, self._committed(self.topics.tuplespace))
         self._dead_letters()
 
     def fed(self, ops: list[str]) -> None:
@@ -156,7 +172,7 @@ class Checks:
                 continue
             if e is not None and (e.kind > ASK or (e.handler in _WITHDRAWS and e.sender)):
                 continue  # nobody waits for it any more
-            if e is not None and model.keyed.of(e) is not None:
+            if e is not None and (model.keyed.of(e) is not None or model.coordinated.waits(e)):
                 continue
             yield record, e
 
@@ -228,6 +244,10 @@ class Checks:
         if call.mode == "read" and kind == 2:
             actor = model.cells.actors.get(e.target)
             view = json.loads(payload)
+            if is_coordinated(e.target):
+                if not model.coordinated.saw(e, view):
+                    raise Violation(f"{call.op}: a read of {e.target} saw {view}, which never was")
+                return
             if is_waiting(e.target):
                 if view[0] != view[1] or view[0] > model.waits.n(e.target):
                     raise Violation(f"{call.op}: a read of {e.target} saw {view}, which never was")
@@ -332,14 +352,14 @@ def stored(store: Store) -> dict[str, Any]:
     actors: dict[str, dict[str, Any]] = {}
     entries: dict[str, dict[str, Any]] = {}
     for piece in store.scan(Piece.ACTOR):
-        if is_supervised(piece.address) or is_waiting(piece.address):
+        if is_supervised(piece.address) or is_waiting(piece.address) or is_coordinated(piece.address):
             continue
         fields = json.loads(piece.data)
         if piece.seq or fields:  # else it has only ever failed
             actors[piece.address] = {"seq": piece.seq, **blank(), **fields}
     for piece in store.scan(Piece.ENTRY):
         assert piece.key is not None
-        if is_supervised(piece.address) or is_waiting(piece.address):
+        if is_supervised(piece.address) or is_waiting(piece.address) or is_coordinated(piece.address):
             continue
         entries.setdefault(piece.address, {}).setdefault(piece.name, {})[piece.key] = json.loads(piece.data)
     for address, fields in entries.items():

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from plexstream.processor import Settings
 
 DAY = 86_400_000
+NOUNS = ("plex.kv", "plex.lock", "plex.queue", "plex.space")
+"""Kinds of system actors that are simulated."""
 
 
 class Plan(NamedTuple):
@@ -61,6 +63,7 @@ class Plan(NamedTuple):
     stop: float = 0.0  # of an orderly restart
     again: float = 0.0  # of groups of a journal that are appended again; or refused, with the next one taken
     fed: float = 0.0  # how often a record comes to a source that is fed into mailboxes; 0: there is none
+    coordinated: tuple[str, ...] = ()  # kinds of system actors that callers call; empty: they call none
     mix: float = 0.0  # how often a store of another history is put into a process that does not run
 
 
@@ -161,6 +164,10 @@ def draw(seed: int, steps: int, change: dict[str, Any]) -> Drawn:
     drawn["misled"] = misled.choice((0.1, 0.3)) if seed % 10 in (2, 9) else 0.0
     again = Random(f"again {seed}")
     drawn["again"] = again.choice((0.05, 0.3)) if seed % 10 in (3, 7) else 0.0
+    if seed % 10 in (2, 6):  # as above
+        nouns = Random(f"nouns {seed}")
+        kinds = tuple(nouns.sample(NOUNS, nouns.choice((1, 1, 2))))
+        drawn.update(coordinated=kinds, steps=2 * steps, workers=0, plain=0)
     drawn["fed"] = Random(f"fed {seed}").choice((0.0, 0.0, 0.0, 0.1))
     found = plan(random, steps)._replace(**{**drawn, **change})
     if found.plain:

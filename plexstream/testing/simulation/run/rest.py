@@ -50,7 +50,9 @@ class Rest:
             quiet = 0 if self._moved() else quiet + 1
             if quiet % _LOOKS_FOR_PAUSED == 1:
                 self._resume_paused()
-            pause = min(2 * pause, _PATIENT if looked else 1000) if quiet > 10 else _ROUND
+            # Of leases many end one after the other, long after the rest.
+            patience, more = (3, 16) if looked and self._world.plan.coordinated else (10, 2)
+            pause = min(more * pause, _PATIENT if looked else 1000) if quiet > patience else _ROUND
             if self._world.now - began > _SOON and not looked:
                 for client in self._world.clients:
                     client.repeats = False
@@ -85,6 +87,8 @@ class Rest:
                 self._world.feeding.step(process)
         for client in self._world.clients:
             client.step(self._world.step)
+            if self._world.plan.coordinated and client.repeats:
+                client.go_on(self._world.step)
 
     def _moved(self) -> bool:
         """Whether the log has got something since the last call, other than marks and looks for circles.

@@ -8,6 +8,7 @@ from typing import Any
 
 from plexstream.store.memory import MemoryStore
 from plexstream.testing.simulation.cast import waiting
+from plexstream.testing.simulation.cast.coordinated import LONG
 from plexstream.testing.simulation.checks.checks import Checks, Stored, stored_offset
 from plexstream.testing.simulation.plan.plan import draw
 from plexstream.testing.simulation.plan.shrink import shrunk
@@ -16,7 +17,7 @@ from plexstream.testing.simulation.process.lives import Mixer
 from plexstream.testing.simulation.process.process import PHASES
 from plexstream.testing.simulation.run.faults import Faults
 from plexstream.testing.simulation.run.rest import Rest
-from plexstream.testing.simulation.run.world import World
+from plexstream.testing.simulation.run.world import START, World
 
 STEPS = 260
 """Steps of a schedule before its faults stop."""
@@ -72,6 +73,11 @@ class Simulation:
             self._rebuild(stores)
             checks = self.world.checks()
             checks.run(stores)
+            if self.world.plan.coordinated:
+                held, gave_up = checks.histories(START + 1000 * LONG)
+                self.world.hits["histories checked"] += held
+                if gave_up:
+                    self.world.hits["histories that took too long"] += gave_up
             if self.world.feeding is not None:
                 checks.fed(self.world.feeding.ops)
                 self.world.hits["records of a source"] += len(self.world.feeding.ops)
@@ -99,6 +105,7 @@ class Simulation:
                 self.world.hits["a handler cancelled"] += model.waits.cancelled
             if any("deadlock" in map(_last, twin.got) for t in model.waits.ended.values() for twin in t):
                 self.world.hits["a circle found"] += 1
+            self.world.hits.update(model.coordinated.hits)
             if model.voided:
                 self.world.hits["records of zombies"] += model.voided
             if model.again:
@@ -123,6 +130,9 @@ class Simulation:
             if self.world.plan.plain and random.random() < 0.2:
                 client.flood(self.world.step)
                 self.world.hits["many plain turns"] += 1
+            elif self.world.plan.coordinated:
+                client.step(self.world.step)
+                client.go_on(self.world.step)
             elif random.random() < 0.6:
                 call = client.new_call(self.world.step)
                 self.world.note(f"{call.op} ({call.mode}): {call.envelope.handler} to {call.envelope.target}")

@@ -10,6 +10,7 @@ from plexstream.log.base import TopicSpec
 from plexstream.model.topics.topics import COPARTITIONED, Topics
 from plexstream.testing.simulation.cast.actors import OUTPUT, Cell, SimHost, make_host
 from plexstream.testing.simulation.cast.clients import SimClient
+from plexstream.testing.simulation.cast.coordinated import Caller
 from plexstream.testing.simulation.checks.checks import Checks
 from plexstream.testing.simulation.network.network import Network
 from plexstream.testing.simulation.plan.plan import Drawn
@@ -51,9 +52,12 @@ class World:
         self.processes = [self.process(f"w{i}") for i in range(p.processes)]
         addresses = [f"cell/{i}" for i in range(p.cells)] + [f"brief/{i}" for i in range(p.briefs)]
         self.clients = [
-            SimClient(f"edge{i}", self.network, self.topics, p, self.random, self.clock, addresses)
-            for i in range(p.clients)
-        ]
+            SimClient(
+                name, self.network, self.topics, p, self.random, self.clock, addresses,
+                Caller(name, Random(f"calls {seed} {name}"), p.coordinated),
+            )
+            for name in (f"edge{i}" for i in range(p.clients))
+        ]  # fmt: skip
 
     def _network(self, seed: int, drawn: Drawn) -> Network:
         p = drawn.plan

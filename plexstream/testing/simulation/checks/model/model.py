@@ -32,6 +32,7 @@ from plexstream.testing.simulation.cast.waited import Pending, Waits
 from plexstream.testing.simulation.cast.waiting import is_waiting, world
 from plexstream.testing.simulation.checks.model.attempts import Attempts
 from plexstream.testing.simulation.checks.model.cells import Cells
+from plexstream.testing.simulation.checks.model.coordinated.judge import Judge, is_coordinated
 from plexstream.testing.simulation.checks.model.keyed import Keyed, is_keyed_tell, result_of
 from plexstream.testing.simulation.checks.model.sent import ANSWER, Origin, Sent
 from plexstream.testing.simulation.checks.model.timers import Timers
@@ -53,6 +54,7 @@ class Model:
         supervised: turns that `supervised.Judge` judges.
         waits: judges the handlers that wait.
         attempts: judges what is tried again.
+        coordinated: judges system actors.
         pending: those that had not ended at each claim, by its offset.
     """
 
@@ -77,6 +79,7 @@ class Model:
         self.supervised: list[Turn | Step] = []
         self.waits = Waits()
         self.attempts = Attempts()
+        self.coordinated = Judge()
         self.pending: dict[int, Pending] = {}
 
     def fold(self, end: int) -> None:
@@ -151,6 +154,8 @@ class Model:
         assert type(t) is Turn
         if is_supervised(t.actor):
             self._supervised(offset, t)
+        elif is_coordinated(t.actor):
+            self._coordinated(offset, t, e, kept)
         else:
             overtakes = t.status != 2 and self.attempts.waits(t.actor)
             _claim_that(not overtakes, "it overtakes what waits in the journal")
@@ -159,7 +164,7 @@ class Model:
     def _park(self, t: Step) -> None:
         """A message is copied into the journal."""
         self.attempts.keep(t)
-        if not is_supervised(t.actor):
+        if not (is_supervised(t.actor) or is_coordinated(t.actor)):
             actor = self.cells.actor(t.actor)
             actor.seq += 1
             _claim_that(t.seq == t.invocation == actor.seq, f"number {t.invocation}, {actor.seq} was due")
@@ -174,14 +179,16 @@ class Model:
             _claim_that(not t.outs, "what waits sends nothing")
         elif is_supervised(t.actor):
             self._supervised(offset, t)
+        elif is_coordinated(t.actor):
+            self._coordinated(offset, t, _envelope(t, waits.begin), kept)
         else:
             self._ended(offset, t, waits.begin, kept)
         return True
 
     def _ended(self, offset: int, t: Step, b: Begin, kept: Out | None) -> None:
         """A message that has waited in the journal is handled."""
-        key = b.idempotency_key.rpartition("\0")[0]
-        e = Envelope(b.kind, b.id, t.actor, b.handler, b.payload, b.sender, b.reply_to, key)
+        e = _envelope(t, b)
+        key = e.idempotency_key
         said = self.keyed.of(e)
         actor = self.cells.actor(t.actor)
         _claim_that(t.seq == actor.seq, f"turn number {t.seq}, {actor.seq} was due")
@@ -229,6 +236,18 @@ class Model:
         self.supervised.append(t)
         self.sent.take(offset, t, self._kinds)
 
+    def _coordinated(self, offset: int, t: Turn | Step, e: Envelope, kept: Out | None) -> None:
+        """A turn of a system actor for a message."""
+        said = self.keyed.of(e)
+        if said is not None:  # what was answered before
+            got = [(ANSWER.get(o.kind), o.payload) for o in t.outs]
+            _claim_that(got == ([said] if e.kind == ASK else []), f"it says {got}, and said {said}")
+        elif self.coordinated.take(t, e):
+            self.cells.count(e.id)
+        self.sent.take(offset, t, self._kinds)
+        if t.idempotency_key:
+            self.keyed.keep(t, kept, e)
+
     def _from(self, e: Envelope, t: Turn | Step) -> None:
         sent = origin, seq, index = e.origin, e.origin_seq, e.origin_index
         _claim_that(sent not in self.arrived, f"{sent} takes effect a second time")
@@ -263,9 +282,13 @@ class Model:
             self.timers.drop(t.sender, t.message_id)
             self.sent.take(offset, t, self._kinds)
             return
-        if is_supervised(t.actor):
+        if is_supervised(t.actor) or is_coordinated(t.actor):
             self.timers.drop(t.sender, t.message_id)
-            self._supervised(offset, t)
+            if is_supervised(t.actor):
+                self.supervised.append(t)
+            else:
+                self.coordinated.alarm(t)
+            self.sent.take(offset, t, self._kinds)
             return
         whole = t
         poisoned = t.status == 2 and t.outs[:1] and t.outs[0].key == "poisoned"
@@ -291,7 +314,7 @@ class Model:
     def state(self) -> dict[str, Any]:
         """Everything that a store must hold now, in a form that `stored` gives, too."""
         attempts = self.attempts.fields()
-        attempts = {a: f for a, f in attempts.items() if not (is_supervised(a) or is_waiting(a))}
+        attempts = {a: f for a, f in attempts.items() if not _elsewhere(a)}
         for address in attempts:
             self.cells.actor(address)
         return {
@@ -303,6 +326,17 @@ class Model:
             "timers": {f"{a} {name}": t.due for (a, name), t in sorted(self.timers.pending.items())},
             "replies": self.keyed.state(),
         }
+
+
+def _elsewhere(address: str) -> bool:
+    """Whether the state of an actor is not compared here."""
+    return is_supervised(address) or is_waiting(address) or is_coordinated(address)
+
+
+def _envelope(t: Turn | Step, b: Begin) -> Envelope:
+    """The message of an invocation."""
+    key = b.idempotency_key.rpartition("\0")[0]
+    return Envelope(b.kind, b.id, t.actor, b.handler, b.payload, b.sender, b.reply_to, key)
 
 
 def _conflict(t: Turn | Step) -> bool:

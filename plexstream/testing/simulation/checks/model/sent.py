@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from plexstream.model.journal.journal import Out, OutKind, Step, Turn
 from plexstream.model.messages import idempotency
+from plexstream.node.lanes.records.applied import is_space
 from plexstream.testing.simulation.checks.model.timers import Timers
 
 Origin = tuple[str, int, int]
@@ -18,6 +19,7 @@ class Sent:
     Attributes:
         mails: to mailboxes, by origin.
         emitted, put_aside: output records and dead letters, in order.
+        applied: what tuple spaces emit, in order.
         conflicts: ids of tells whose key was used with other arguments.
         answers: replies and errors to callers, by message id, as (kind, payload).
     """
@@ -28,6 +30,7 @@ class Sent:
         self._timers = timers
         self.mails: dict[Origin, Out] = {}
         self.emitted: list[tuple[str, bytes]] = []
+        self.applied: list[tuple[str, bytes]] = []
         self.put_aside: list[tuple[Origin, str]] = []
         self.conflicts: set[str] = set()
         self.answers: dict[str, list[tuple[int, bytes]]] = {}
@@ -41,7 +44,8 @@ class Sent:
             elif out.kind in (OutKind.REPLY, OutKind.ERROR):
                 self.answers.setdefault(out.id, []).append((ANSWER[out.kind], out.payload))
             elif out.kind == OutKind.EMIT:
-                self.emitted.append((t.actor, out.payload))
+                told = self.applied if is_space(t.actor) else self.emitted
+                told.append((t.actor, out.payload))
             elif out.kind == OutKind.DEADLETTER:
                 self.put_aside.append(((f"journal/{self._partition}", offset, index), out.key))
                 if out.key == idempotency.CONFLICT:
