@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 try:
     import httpx
@@ -24,6 +24,9 @@ except ModuleNotFoundError as error:
         f"{error} for this python3: `. .venv/bin/activate`, where `pip install .` has installed plexstream"
     ) from None
 from outside import Outside
+
+if TYPE_CHECKING:
+    from plexstream.sdk.host.coordination.nouns import Nouns
 
 PATIENCE = 60.0  # seconds that anything may take
 T = TypeVar("T")
@@ -60,6 +63,10 @@ class Stage:
     def start(self, target: str, handler: str, key: str, **arguments: Any) -> Future[Any]:
         """The same, without waiting for the result."""
         return self._threads.submit(self.ask, target, handler, key, **arguments)
+
+    def nouns(self, key: str) -> Nouns:
+        """Coordination. An operation that is repeated with its key has no effect, as with `ask`."""
+        return self._client.keyed(key)
 
     def look(self, target: str, handler: str) -> Any:
         """What a read-only handler says; None while the node is away."""

@@ -19,13 +19,20 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 STORIES = [
-    ("orders", "cancelled", 12),
-    ("payments", "rich", 6),
-    ("signup", "prompt", 10),
-    ("subscription", "alice", 8),
-    ("workers", "monday", 10),
+    ("orders", "cancelled", 12, 1),
+    ("paramserver", "short", 40, 4),
+    ("payments", "rich", 6, 1),
+    ("signup", "prompt", 10, 1),
+    ("subscription", "alice", 8, 1),
+    ("workers", "monday", 10, 1),
 ]
-"""Example, what its ids begin with, and up to which point there is a chance to die, at least."""
+"""Example, what its ids begin with, up to which point there is a chance to die, at least, and how many tests
+take turns at these points."""
+TURNS = [
+    pytest.param(example, ids, points, first, turns, id=example + f"-{first}" * (turns > 1))
+    for example, ids, points, turns in STORIES
+    for first in range(1, turns + 1)
+]
 
 
 def story_of(example: str) -> ModuleType:
@@ -96,15 +103,17 @@ def perform(tmp_path: Path) -> Iterator[Perform]:
         sys.stdout.write(node.node.log()[-5000:])
 
 
-@pytest.mark.parametrize(("example", "ids", "points"), STORIES)
-def test_embedded(perform: Perform, example: str, ids: str, points: int) -> None:
-    perform(example, ids, range(1, points), "dev")
+@pytest.mark.parametrize(("example", "ids", "points", "first", "turns"), TURNS)
+def test_embedded(perform: Perform, example: str, ids: str, points: int, first: int, turns: int) -> None:
+    perform(example, ids, range(first, points, turns), "dev")
 
 
 @pytest.mark.kafka
-@pytest.mark.parametrize(("example", "ids", "points"), STORIES)
+@pytest.mark.parametrize(("example", "ids", "points", "first", "turns"), TURNS)
 def test_on_kafka(
-    perform: Perform, kafka: str, topic_prefix: str, example: str, ids: str, points: int
-) -> None:
-    after = range(2, points, 2)  # once a record is there, not before: what differs on Kafka comes then
+    perform: Perform, kafka: str, topic_prefix: str,
+    example: str, ids: str, points: int, first: int, turns: int,
+) -> None:  # fmt: skip
+    # Once a record is there, not before: what differs on Kafka comes then.
+    after = range(2 * first, points, 2 * turns)
     perform(example, ids, after, "run", "--kafka", kafka, "--prefix", topic_prefix)
