@@ -123,7 +123,9 @@ def said(wait: Wait, now: int) -> str:
         late = now - wait.due
         return f"sleeps until {when(wait.due)}" + (f", {ago(late)} ago" if late > 0 else "")
     if wait.kind == "ask":
-        target, _, handler = wait.what.rpartition(" ")
+        from plexstream.model.messages.text import taken_apart
+
+        target, handler = taken_apart(wait.what)
         return f"asks {target.removeprefix('default/default/')} {handler}"
     if wait.kind == "reply":
         who = wait.what.removeprefix("default/default/") or "a caller outside"

@@ -16,6 +16,7 @@ from plexstream.model.journal.life import FIELD, decode_life
 from plexstream.model.journal.snapshot import Piece
 from plexstream.model.messages.address import full, parse, partition_of, type_of
 from plexstream.model.messages.message import DeadLetter, Envelope
+from plexstream.model.messages.text import taken_apart
 from plexstream.model.topics.topics import Topics
 from plexstream.node.partition.sums.snapshots import split_fields
 from plexstream.processor.journal.sums.fold import MAILBOX, Fold
@@ -105,7 +106,7 @@ def _account(
 
 def target_of(ask: str) -> str:
     """The address of whom an ask goes to."""
-    return ask.rpartition(" ")[0]
+    return taken_apart(ask)[0]
 
 
 def _owner(

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from plexstream.model.messages.message import deadline_of
+from plexstream.model.messages.text import joined, taken_apart
 
 CALLS = "$calls"
 """Collection: calls that a later turn is to answer, by `call_name`: a `Deferred` each."""
@@ -83,18 +84,18 @@ class Standing(Enum):
 
 def call_name(id: str, reply_to: str) -> str:
     """What names a call that is answered later: by which id, and whom to answer."""
-    return f"{id} {reply_to}"
+    return joined(id, reply_to)
 
 
 def read_call(name: str) -> tuple[str, str]:
     """The id of a call and whom to answer."""
-    id, _, reply_to = name.partition(" ")
-    return id, reply_to
+    return taken_apart(name)
 
 
 def make_token(owner: str, call: str, secret: str) -> str:
     """The token as users keep it: letters, digits, ``_``, ``-`` and ``.``."""
-    return f"def_{base64.urlsafe_b64encode(f'{owner} {call}'.encode()).decode().rstrip('=')}.{secret}"
+    named = base64.urlsafe_b64encode(joined(owner, call).encode()).decode().rstrip("=")
+    return f"def_{named}.{secret}"
 
 
 def read_token(token: object) -> Token:
@@ -115,7 +116,7 @@ def _read_token(token: str) -> Token | None:
         named = base64.urlsafe_b64decode(match[1] + "=" * (-len(match[1]) % 4)).decode()
     except ValueError:
         return None
-    owner, _, call = named.partition(" ")
+    owner, call = taken_apart(named)
     return Token(owner, call, match[2]) if owner and all(read_call(call)) else None
 
 

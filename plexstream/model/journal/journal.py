@@ -94,7 +94,7 @@ class Turn(NamedTuple):
 class CommandKind(IntEnum):
     """What a handler asked for that takes time, or must be the same when it runs again."""
 
-    ASK = 0  # a message to another actor, `name` is "target handler"
+    ASK = 0  # a message to another actor, `name` is its target and handler, `joined`
     RUN = 1  # a side effect, journaled once
     SLEEP = 2
     AWAKEABLE = 3  # completed from outside; `name` is its secret

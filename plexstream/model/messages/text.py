@@ -20,6 +20,24 @@ def check_text(value: str) -> None:
             raise ValueError(f"{value!r} has half of a surrogate pair: give Unicode text") from None
 
 
+_SPACE = "\u00a0"  # no address has one: it is not printable, and " " is the only space that is
+
+
+def joined(*parts: str) -> str:
+    """Parts that may have spaces, as one text with a space between them, which `taken_apart` undoes.
+
+    A space inside of a part is written as one that does not break the line. Of the last part it stays.
+    """
+    *firsts, last = parts
+    return " ".join([*(part.replace(" ", _SPACE) if " " in part else part for part in firsts), last])
+
+
+def taken_apart(text: str) -> tuple[str, str]:
+    """The first of what was `joined`, and the rest."""
+    first, _, rest = text.partition(" ")
+    return first.replace(_SPACE, " "), rest
+
+
 def said(error: BaseException) -> str:
     """An error's type and text, whatever its ``__str__`` does: it may be a user's."""
     name = type(error).__name__

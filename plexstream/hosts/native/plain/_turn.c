@@ -281,6 +281,22 @@ empty_list(PyObject *object, Py_ssize_t at, int keep)
     return 1;
 }
 
+/* See `model.journal.deferred.call_name`. */
+static PyObject *
+call_name(PyObject *id, PyObject *reply_to)
+{
+    if (PyUnicode_FindChar(id, ' ', 0, PyUnicode_GET_LENGTH(id), 1) < 0)
+        return PyUnicode_FromFormat("%U %U", id, reply_to);
+    PyObject *space = PyUnicode_FromOrdinal(' '), *fixed = PyUnicode_FromOrdinal(0xA0), *name = NULL;
+    PyObject *solid = space != NULL && fixed != NULL ? PyUnicode_Replace(id, space, fixed, -1) : NULL;
+    if (solid != NULL)
+        name = PyUnicode_FromFormat("%U %U", solid, reply_to);
+    Py_XDECREF(space);
+    Py_XDECREF(fixed);
+    Py_XDECREF(solid);
+    return name;
+}
+
 /* See `Turn.begin`. */
 static int
 begin(Invoker *self, PyObject *turn, PyObject *instance, PyObject *bound, PyObject *const *args)
@@ -290,7 +306,7 @@ begin(Invoker *self, PyObject *turn, PyObject *instance, PyObject *bound, PyObje
             || !empty_list(turn, self->t.opening, 1))
         return 0;
     PyObject *caller = PyUnicode_GET_LENGTH(reply_to) == 0 ? Py_NewRef(self->empty)
-        : PyUnicode_FromFormat("%U %U", id, reply_to);             /* `call_name` */
+        : call_name(id, reply_to);
     if (caller == NULL)
         return 0;
     set_slot(turn, self->t.caller, caller);

@@ -38,6 +38,7 @@ from plexstream.model.errors import CallError, Deadlock, TimedOut, call_error
 from plexstream.model.journal.deferred import WITHDRAW
 from plexstream.model.journal.journal import Command, Completion, Control, Out, OutKind
 from plexstream.model.journal.life import START
+from plexstream.model.messages.text import joined, taken_apart
 from plexstream.sdk.host.waiting import Handle, Waitable
 from plexstream.sdk.running.current import current
 from plexstream.sdk.spec import Retry, check_retry
@@ -129,7 +130,7 @@ class Task:
         question = self.commands.withdraw(ask)
         if question:
             body = json.dumps({"ask": question}).encode()
-            target = ask.name.partition(" ")[0]
+            target = taken_apart(ask.name)[0]
             self.turn.outs.append(Out(OutKind.TELL.value, "", target, WITHDRAW, body))
 
     def leave(self) -> None:
@@ -148,7 +149,7 @@ class Task:
         return self._ask(target, START, data, False)
 
     def _ask(self, target: str, handler: str, data: bytes, detach: bool) -> Handle[Any]:
-        handle = self._command(ASK, f"{target} {handler}", int(detach))
+        handle = self._command(ASK, joined(target, handler), int(detach))
         self.turn.outs.append(
             Out(_OUT_ASK, self.commands.question(handle.index), target, handler, data, "", self._chain())
         )

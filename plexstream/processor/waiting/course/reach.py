@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from plexstream.model.journal.attempt import Undone
 from plexstream.model.journal.deferred import WITHDRAW
 from plexstream.model.journal.journal import CommandKind, Out, OutKind
+from plexstream.model.messages.text import taken_apart
 from plexstream.processor.waiting.invocation.invocation import Invocation
 
 _ASK, _SLEEP = CommandKind.ASK.value, CommandKind.SLEEP.value
@@ -34,7 +35,7 @@ def reach_down(inv: Invocation, what: str) -> list[Out]:
     The message goes the way that the ask has gone, and comes after it.
     """
     return [
-        Out(_TELL, "", command.name.partition(" ")[0], what, json.dumps({"ask": question(inv, n)}).encode())
+        Out(_TELL, "", taken_apart(command.name)[0], what, json.dumps({"ask": question(inv, n)}).encode())
         for n, command in sorted(inv.outstanding.items())
         if command.kind == _ASK and command.due != DETACHED
     ]
@@ -52,7 +53,7 @@ def withdrawals(inv: Invocation, undone: Undone = EVERYTHING, told: Sequence[Out
     known = {out.payload for out in told if out.handler in REACHES}
     outs = [
         Out(
-            _TELL, "", command.name.partition(" ")[0], WITHDRAW,
+            _TELL, "", taken_apart(command.name)[0], WITHDRAW,
             json.dumps({"ask": question(inv, n)}).encode(),
         )
         for n, command in sorted(inv.outstanding.items())

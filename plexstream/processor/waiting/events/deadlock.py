@@ -20,6 +20,7 @@ from plexstream.model.journal.deferred import CALLS, call_name
 from plexstream.model.journal.journal import CommandKind
 from plexstream.model.journal.snapshot import Piece
 from plexstream.model.messages.message import ASK, TELL, Envelope
+from plexstream.model.messages.text import taken_apart
 from plexstream.processor.actors.actor import Actor
 from plexstream.processor.actors.refusals import Refusals
 from plexstream.processor.journal.ledger import Ledger
@@ -127,5 +128,5 @@ def _asked(actor: Actor) -> dict[str, list[str]]:
     asked: dict[str, list[str]] = {}
     for number, command in holder.outstanding.items():
         if command.kind == _ASK:
-            asked.setdefault(command.name.partition(" ")[0], []).append(question(holder, number))
+            asked.setdefault(taken_apart(command.name)[0], []).append(question(holder, number))
     return asked

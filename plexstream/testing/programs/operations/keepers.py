@@ -109,7 +109,7 @@ class Kept(Kind):
         how = pick(("itself", "itself", "itself", "other", "twice", "refuses"))
         timeout = pick((None, None, 0.3, 1, 5))
         delay = pick((0, 0.2, 1, 3, *([_LONG, _LONG] if timeout else [])))
-        keeper = f"keeper/{scope.random.randrange(2)}"
+        keeper = f"keeper/no {scope.random.randrange(2)}"
         return [self.name, *_Said(keeper, how, pick((0, 0, 0.5)), delay, timeout, pick((0, 0, 3, 20)))]
 
     def play(self, me: Me, op: Op) -> Play:

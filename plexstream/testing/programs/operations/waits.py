@@ -117,7 +117,8 @@ class Serve(Kind):
 
     def draw(self, scope: Scope) -> Op:
         random = scope.random
-        return ["serve", f"desk/{random.randrange(2)}", random.choice((0, 0.1, 2)), random.choice((0, 0, 1))]
+        desk = f"desk/no {random.randrange(2)}"
+        return ["serve", desk, random.choice((0, 0.1, 2)), random.choice((0, 0, 1))]
 
     def start(self, me: Me, op: Op) -> Waitable[Any]:
         return host.start.ask(op[1], "fetch", key=me.key(), seconds=op[2], fails=op[3])

@@ -16,7 +16,7 @@ from plexstream.hosts.native.waiting.asked.effect import NativeEffect
 from plexstream.hosts.native.waiting.asked.ends import Unchanged, describe
 from plexstream.model.errors import HistoryTooLong, NonDeterministic, call_error
 from plexstream.model.journal.journal import Command, CommandKind, Completion, Step
-from plexstream.model.messages.text import check_text
+from plexstream.model.messages.text import check_text, taken_apart
 from plexstream.sdk.host.waiting import Handle, Waiter
 
 _log = logging.getLogger("plexstream.actor")
@@ -35,6 +35,11 @@ decode = msgspec.json.Decoder().decode
 
 
 def _nothing() -> None: ...
+
+
+def _as_before(recorded: Command, name: str) -> bool:
+    """Whether an ask was recorded by code that did not tell a target's spaces from the one behind it."""
+    return recorded.kind == ASK and recorded.name == " ".join(taken_apart(name))
 
 
 class Commands:
@@ -113,7 +118,8 @@ class Commands:
             command = _new(Command, (index, kind, name, due))
             self.asked.append(command)
         else:
-            if recorded.kind != kind or (recorded.name != name and kind != AWAKEABLE):
+            alike = recorded.name == name or kind == AWAKEABLE or _as_before(recorded, name)
+            if recorded.kind != kind or not alike:
                 asked = describe(Command(index, kind, name))
                 self.stray(
                     f"step {index} is recorded as {describe(recorded)}, but the handler asked for {asked}"
