@@ -18,6 +18,7 @@ try:
     import httpx
 
     from plexstream import Client
+    from plexstream.sdk.host.coordination.nouns import Nouns
     from plexstream.testing import free_port
 except ModuleNotFoundError as error:
     raise SystemExit(
