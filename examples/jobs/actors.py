@@ -7,7 +7,7 @@ from plexstream import actor, handler, host
 class Worker:
     @handler("work")
     async def work(self, batch: str) -> int:
-        """Take jobs while there are any. A take is a step: after a crash it goes on with what it has taken."""
+        """Take jobs while there are any. A take is a step: what was taken stays taken after a crash."""
         done = 0
         while (job := await host.ts.take(["job", batch, int])) is not None:
             number = job[2]
