@@ -10,7 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from bench.work import PARTITIONS
+from plexstream.coordination import system_type
 from plexstream.hosts.native import NativeHost
+from plexstream.hosts.system import SYSTEM_TYPES
 from plexstream.log.open import open_log
 from plexstream.model.topics.topics import Topics
 from plexstream.node.setup import topology
@@ -44,7 +46,7 @@ class Inside:
             name: cls.__plexstream__  # type: ignore[attr-defined]
             for name, cls in actors.items()
         }
-        self._host = NativeHost(types)
+        self._host = NativeHost({**types, **SYSTEM_TYPES}, more=system_type)
         self._settings = settings or Settings()
         self._state = state
         self._threaded = threaded

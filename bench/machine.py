@@ -10,14 +10,15 @@ from pathlib import Path
 
 import confluent_kafka
 
-from bench import jars, restate, venvs
+from bench import jars, redis_server, restate, venvs
 from bench.processes import ROOT
 from plexstream import __version__
 
 
 def describe(kafka: str) -> dict[str, str]:
     """Commit, machine and versions."""
-    peers = (*venvs.RAW, *venvs.QUIX, jars.VERSION, *restate.PYTHON, *restate.SERVER)
+    redis = (redis_server.release(), redis_server.CLIENT[0])
+    peers = (*venvs.RAW, *venvs.QUIX, jars.VERSION, *restate.PYTHON, *restate.SERVER, *redis)
     return {
         "commit": commit(),
         "CPU": f"{_field('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores",
@@ -29,7 +30,7 @@ def describe(kafka: str) -> dict[str, str]:
         "librdkafka": str(confluent_kafka.libversion()[0]),
         "confluent-kafka": version("confluent-kafka"),
         "rocksdict": version("rocksdict"),
-        "peers": ", ".join(peers).replace("==", " "),
+        "peers": ", ".join(filter(None, peers)).replace("==", " "),
         "load at the start": f"{os.getloadavg()[0]:.2f}",
     }
 

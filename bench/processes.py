@@ -72,7 +72,7 @@ class Child:
 
     def memory(self) -> int:
         """Bytes of physical memory of all its processes, what they share counted once."""
-        return sum(_pss(pid) for pid in session(self.pid))
+        return memory(self.pid)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -142,6 +142,11 @@ def session(leader: int) -> list[int]:
     return found
 
 
+def memory(leader: int) -> int:
+    """Bytes of memory of the processes of a session, what they share counted once; 0: of this process."""
+    return sum(_pss(pid) for pid in (session(leader) if leader else [os.getpid()]))
+
+
 def _pss(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
@@ -165,15 +170,18 @@ def stored(folder: Path) -> int:
     return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
 
 
-def measure(module: str, *arguments: str, timeout: float = 300.0, ends: int = 0) -> dict[str, Any]:
+def measure(
+    module: str, *arguments: str, timeout: float = 300.0, ends: int = 0, python: str = sys.executable
+) -> dict[str, Any]:  # fmt: skip
     """Run `python -m bench.<module>` in a process of its own; returns the JSON it prints last.
 
     Parameters:
         ends: its exit code; negative where it kills itself.
+        python: the interpreter.
     """
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-m", f"bench.{module}", *arguments],
+        [python, "-m", f"bench.{module}", *arguments],
         env=env, cwd=ROOT, capture_output=True, timeout=timeout, check=False, text=True,
     )  # fmt: skip
     if done.returncode != ends:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from bench import asks, counter, durable, kill, memory, recovery, restate
+from bench import asks, coordination, counter, durable, kill, memory, recovery, restate
 from bench.contenders import COUNTERS, FED, MAILBOX, STREAMS, Contender
 from bench.limits import TASK_S
 from bench.load import TALLY, TRIP
@@ -19,6 +19,8 @@ WORKERS = (1, 2, 4)
 LARGE_S = 700.0
 MADE = 25_000
 """Actors that are made in a second, at least, on the machine that the time limits are for."""
+FILLED = 5_000
+"""Tuples that are written in a second, the same."""
 
 
 class Sizes(NamedTuple):
@@ -41,15 +43,16 @@ class Sizes(NamedTuple):
     waiting_s: float  # they must all have begun by then
     states: tuple[int, ...]  # actors that have state
     turns: int
+    tuples: int
 
 
 FULL = Sizes(
     3, 10_000, 50_000, 400_000, 200_000, 5.0, 3.0, 400_000, 100_000, 100_000, 1024, True, 20_000, 10_000, 20,
-    (10_000, 100_000, 1_000_000, 10_000_000), 40_000,
+    (10_000, 100_000, 1_000_000, 10_000_000), 40_000, 1_000_000,
 )  # fmt: skip
 QUICK = Sizes(
     1, 10_000, 10_000, 10_000, 40_000, 2.0, 1.0, 60_000, 40_000, 20_000, 64, False, 3_000, 2_000, 10,
-    (10_000, 100_000), 10_000,
+    (10_000, 100_000), 10_000, 20_000,
 )  # fmt: skip
 
 
@@ -210,6 +213,18 @@ def durable_row(address: str, _: list[Contender], s: Sizes) -> list[Task]:
     return [*tasks, Task("waiting", partial(durable.memory, "", s.actors), 1)]
 
 
+def coordination_row(address: str, _: list[Contender], s: Sizes) -> list[Task]:
+    """Metrics: as `together.works` names them; grown, in megabytes; of the store, microseconds."""
+
+    def by(way: str, tuples: int) -> Callable[[], Measured]:
+        return lambda: coordination.works(way, address, s.ask_s, tuples)
+
+    tasks = [Task(way, by(way, 0), s.rounds, limit_s=LARGE_S) for way in coordination.WAYS]
+    expected = s.tuples / FILLED
+    tasks += [Task(f"{way}, large", by(way, s.tuples), 1, expected, LARGE_S) for way in coordination.WAYS]
+    return [*tasks, Task("store", partial(coordination.stored, s.tuples, s.turns), 1)]
+
+
 ROWS: dict[str, Callable[[str, list[Contender], Sizes], list[Task]]] = {
     "counter": counter_row,
     "asks": asks_row,
@@ -219,4 +234,5 @@ ROWS: dict[str, Callable[[str, list[Contender], Sizes], list[Task]]] = {
     "durable": durable_row,
     "scaling": scaling_row,
     "size": size_row,
+    "coordination": coordination_row,
 }

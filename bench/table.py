@@ -6,11 +6,12 @@ import statistics
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from bench import asks, durable
+from bench import asks, coordination, durable
 from bench.contenders import COUNTERS, FED, MAILBOX, QUIX, RAW, STREAMS
 from bench.load import TALLY, TRIP
 from bench.restate import PYTHON_SDK, TYPESCRIPT_SDK
 from bench.rows import EMBEDDED, FULL, WORKERS
+from bench.together.works import CALLERS, FEW, FILLERS, SPACES, WAITERS
 
 Samples = dict[tuple[str, str, str], dict[int, float]]  # row, what, metric -> the value of each round
 
@@ -81,7 +82,7 @@ def lines(samples: Samples) -> list[Line]:
     """All lines that there are samples for."""
     made = [
         *_counter(samples), *_asks(samples), *_kill(samples), *_recovery(samples), *_memory(samples),
-        *_durable(samples), *_scaling(samples), *_size(samples),
+        *_durable(samples), *_scaling(samples), *_size(samples), *_coordination(samples),
     ]  # fmt: skip
     return [line for line in made if line is not None]
 
@@ -288,6 +289,59 @@ def _size(samples: Samples) -> list[Line | None]:
     return found
 
 
+def _coordination(samples: Samples) -> list[Line | None]:
+    found: list[Line | None] = []
+    many = FULL.tuples
+    for large, work, callers, text, what in (
+        (False, "pairs", 1, f"write and take, one space of {FEW:,}", "pairs"),
+        (False, "pairs", CALLERS, f"write and take, one space of {FEW:,}", "pairs"),
+        (True, "pairs", 1, f"write and take, one space of {many:,}", "pairs"),
+        (True, "pairs", CALLERS, f"write and take, one space of {many:,}", "pairs"),
+        (False, "spread", CALLERS, f"write and take, {SPACES} spaces of {FEW:,}", "pairs"),
+        (True, "takes", CALLERS, f"take, one space of {many:,}", "takes"),
+        (False, "takes", CALLERS, f"take, {SPACES} spaces of {FEW:,}", "takes"),
+        (False, "wake", 1, "wake-up of a waiting take", ""),
+        (False, "lock", WAITERS, "a lock is handed over", "times"),
+        (False, "queue", 1, "queue: send, receive, ack", "messages"),
+        (False, "queue", CALLERS, "queue: send, receive, ack", "messages"),
+        (False, "put", 1, "kv: put", "puts"), (False, "put", CALLERS, "kv: put", "puts"),
+        (False, "get", 1, "kv: get", "gets"), (False, "get", CALLERS, "kv: get", "gets"),
+    ):  # fmt: skip
+        for metric, unit in (("rate", f"{what}/s"), ("p50", "ms"), ("p99", "ms"), ("cpu", "µs")):
+            for way in coordination.WAYS:
+                said = {"rate": "", "cpu": ": CPU time of the server, each"}.get(metric, f": {metric}")
+                label = f"{text}, {way}, {callers} caller{'s' * (callers > 1)}{said}"
+                where = f"{way}, large" if large else way
+                peer = f"{coordination.REDIS}, large" if large else coordination.REDIS
+                targets = _coordination_targets(way, large, work, metric)
+                # Embedded, the clients are in the server's process.
+                peers = () if metric == "cpu" else (peer,)
+                name = f"{work} {metric} {callers}"
+                found.append(_line(samples, "coordination", where, name, label, unit, targets, peers))
+    for way in coordination.WAYS:
+        label, where = f"one space of {many:,}, {way}", f"{way}, large"
+        filled = f"fill rate {FILLERS}"
+        found.append(_line(samples, "coordination", where, filled, f"{label}: filled", "tuples/s"))
+        found.append(_line(samples, "coordination", where, "grown", f"{label}: memory grew by", "MB"))
+    reads = [Target(False, 15.0, "≤ 15 µs")]
+    label = f"store, {many:,} entries"
+    found.append(_line(samples, "coordination", "store", "get", f"{label}: a read", "µs", reads))
+    found.append(_line(samples, "coordination", "store", "ten", f"{label}: the next ten", "µs"))
+    return found
+
+
+def _coordination_targets(way: str, large: bool, work: str, metric: str) -> list[Target]:
+    if way == coordination.REDIS:
+        return []
+    if work == "takes" and metric == "rate":
+        least = 10_000 if large else 20_000
+        return [Target(True, least, f"≥ {least:,}/s")]
+    if work == "wake" and metric == "p50":
+        most = 3.0 if way == coordination.KAFKA else 1.5
+        return [Target(False, most, f"< {most:g} ms")]
+    return []
+
+
 def markdown(found: list[Line], about: Mapping[str, str], faults: list[str]) -> str:
     """The table as a page."""
     text = [f"# Benchmarks of {about['when']}", ""]
@@ -309,6 +363,7 @@ def markdown(found: list[Line], about: Mapping[str, str], faults: list[str]) -> 
 def cells(line: Line) -> list[str]:
     """The texts of a line: what, figure with its spread, ratios, verdict."""
     names = {"1": "one worker", f"{FULL.states[0]}": f"{FULL.states[0]:,} actors"}
+    names[f"{coordination.REDIS}, large"] = coordination.REDIS
     ratios = ", ".join(f"{ratio} × {names.get(peer, peer)}" for peer, ratio in line.ratios.items())
     spread = "" if len(line.values) < 2 else f" ({_digits(min(line.values))}–{_digits(max(line.values))})"
     return [line.what, f"{show(line.figure, line.unit)}{spread}", ratios, line.verdict()]

@@ -42,7 +42,7 @@ def python(requirements: tuple[str, ...]) -> str:
     return str(folder / "bin" / "python")
 
 
-def run(command: list[str]) -> None:
+def run(command: list[str], cwd: str | None = None) -> None:
     """Run to its end. Raises OSError or SubprocessError."""
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    subprocess.run(command, env=env, check=True, capture_output=True, text=True, timeout=300)
+    subprocess.run(command, env=env, cwd=cwd, check=True, capture_output=True, text=True, timeout=300)
