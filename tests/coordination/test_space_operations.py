@@ -1,5 +1,6 @@
 """Tuple spaces as they are used: in handlers, by clients, over HTTP, and spread over shards."""
 
+import json
 import threading
 
 import httpx
@@ -129,6 +130,14 @@ def test_the_flat_forms_of_the_dialect(inside):
     assert inside("pg_members", group="g") == '["anybody/one"]'
     assert inside("pg_broadcast", group="g", msg_type="here", payload='{"a":1}') == ""
     assert inside("pg_leave", group="g") == ""
+    assert inside("pool_checkout", pool="p", timeout_ms=0) == ""
+    inside("pools.pool.add", "p", members=["worker/1"])
+    lent = json.loads(inside("pool_checkout", pool="p"))
+    assert lent["actor_id"] == "worker/1"
+    back = {"pool": "p", "actor_id": "worker/1", "checkout_id": lent["checkout_id"]}
+    assert inside("pool_checkin", **back) == ""
+    assert inside("pool_checkin", **back).startswith("ERROR:")
+    assert json.loads(inside("pool_get_metrics", pool="p"))["idle"] == 1
     assert inside("pg_members", group="g") == "[]"
 
 

@@ -6,13 +6,16 @@ What is given as a list instead of its JSON is answered as one.
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from plexstream.sdk.errors import Reject
 from plexstream.sdk.host.coordination.nouns import Nouns
 from plexstream.sdk.host.coordination.operation import Call, Operation, actor_id, steps_of
 
 if TYPE_CHECKING:
+    from plexstream.sdk.host.coordination.kept.blobs import Blobs
     from plexstream.sdk.host.coordination.kept.spaces import TupleSpaces
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
@@ -22,6 +25,10 @@ class Flat(Nouns):
     """The part of `host` that programs of that dialect call. Nothing else needs it."""
 
     def self_id(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def blobs(self) -> Blobs:
         raise NotImplementedError
 
     # Tuple space
@@ -136,6 +143,47 @@ class Flat(Nouns):
         name, version = given if len(given) == 2 else _wrong("lock_release")
         return self._operate(_kept(name, "release", version))
 
+    # Pools
+
+    def pool_checkout(self, pool: str, timeout_ms: float = 0) -> Any:
+        """Borrow a member: the JSON of ``checkout_id`` and ``actor_id``; "": not in time."""
+        return self._operate(_borrowed(steps_of(self.pools.pool(pool).checkout)(timeout_ms / 1000)))
+
+    def pool_checkin(self, pool: str, actor_id: str, checkout_id: str, healthy: bool = True) -> Any:
+        """Give a member back."""
+        return self._operate(_refusable(self._checked_in(pool, checkout_id, healthy)))
+
+    def pool_get_metrics(self, pool: str) -> Any:
+        """How a pool is, as JSON."""
+        return self._operate(_as_text(steps_of(self.pools.pool(pool).metrics)()))
+
+    def _checked_in(self, pool: str, checkout_id: str, healthy: bool) -> Operation[None]:
+        yield from steps_of(self.pools.pool(pool).checkin)(_number("a checkout", checkout_id), healthy)
+
+    # Blobs
+
+    def blob_upload(self, id: str, data_b64: str, content_type: str = "application/octet-stream") -> Any:
+        """Put bytes, given in base64, under a name."""
+        return self._operate(_nothing(steps_of(self.blobs.upload)(id, b64decode(data_b64), content_type)))
+
+    def blob_download(self, id: str) -> Any:
+        """The bytes of a blob, in base64; "" for none."""
+        return self._operate(_in_base64(steps_of(self.blobs.download)(id)))
+
+    def blob_delete(self, id: str) -> Any:
+        """Take the name of a blob away."""
+        return self._operate(_nothing(steps_of(self.blobs.delete)(id)))
+
+    def blob_list(self, prefix: str = "") -> Any:
+        """The names of blobs that begin with `prefix`, as the JSON of a list."""
+        return self._operate(_as_text(self._names(prefix)))
+
+    def _names(self, prefix: str) -> Operation[list[str]]:
+        names: list[str] = []
+        while page := (yield from steps_of(self.blobs.list)(prefix, names[-1] if names else "")):
+            names += [blob.name for blob in page]
+        return names
+
 
 def _lock(namespace: str, name: str) -> str:
     return f"{namespace}/{name}" if namespace else name
@@ -168,17 +216,39 @@ def _held(name: str, holder: str, lease: float, wait: float) -> Operation[str]:
 
 
 def _kept(name: str, what: str, version: Any, **more: Any) -> Operation[str]:
+    return (yield from _refusable(_told(name, what, version, more)))
+
+
+def _told(name: str, what: str, version: Any, more: dict[str, Any]) -> Operation[None]:
+    yield Call("plex.lock", actor_id(name), what, {"token": _number("a lock", version), **more})
+
+
+def _refusable(steps: Operation[Any]) -> Operation[str]:
+    """What is refused is a text of that dialect, and no error."""
     try:
-        token = int(version)
-    except (TypeError, ValueError):
-        return f"ERROR:{version!r:.80} is no version of a lock"
-    try:
-        yield Call("plex.lock", actor_id(name), what, {"token": token, **more})
+        yield from steps
     except Exception as error:
-        if getattr(error, "code", "") != "rejected":
+        if not isinstance(error, Reject) and getattr(error, "code", "") != "rejected":
             raise
         return f"ERROR:{error}"
     return ""
+
+
+def _number(what: str, text: Any) -> int:
+    try:
+        return int(text)
+    except (TypeError, ValueError):
+        raise Reject(f"{text!r:.80} is no version of {what}") from None
+
+
+def _borrowed(steps: Operation[Any]) -> Operation[str]:
+    found = yield from steps
+    return "" if found is None else _dumps({"checkout_id": str(found.checkout), "actor_id": found.member})
+
+
+def _in_base64(steps: Operation[Any]) -> Operation[str]:
+    found = yield from steps
+    return "" if found is None else b64encode(found).decode()
 
 
 def _read(what: str, given: Any) -> Any:
