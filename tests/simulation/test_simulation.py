@@ -24,6 +24,7 @@ WANTED = (
     "a partition is stuck", "a place fails", "parked for a retry", "records of a source",
     "appended again", "behind a missing record",
     "a call waits for its answer", "a later turn answers", "a system actor refuses", "histories checked",
+    "a call that waits is withdrawn",
 )  # fmt: skip
 """What must have happened in some of the seeds, or they test less than they say."""
 

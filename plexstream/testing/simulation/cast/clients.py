@@ -108,7 +108,7 @@ class SimClient:
         random = self.random
         self._number += 1
         op = f"{self.name}:{self._number}"
-        if self.plan.coordinated and random.random() < 0.85:
+        if self.plan.coordinated and random.random() < (0.7 if self.plan.waiters else 0.85):
             return self._coordinate(op, step)
         if self.plan.workers and random.random() < 0.4:
             target, handler = supervised.call(random, self.plan.workers, self.plan.kill > 0)
@@ -169,6 +169,8 @@ class SimClient:
         arguments: dict[str, Any] = {"op": op, "fate": random.choice(("", "refuse", "fail"))}
         if roll < 0.85:
             script = waiting.script(random, op, number, self.plan.waiters)
+            if self.plan.coordinated:
+                script.insert(0, self._caller.step())
             handler, arguments = random.choice(("work", "toil")), {"op": op, "script": script}
             if crc32(op.encode()) % 4 == 0:
                 handler = "beside"

@@ -28,6 +28,15 @@ READS = ("get", "peek", "read_all", "count")
 """Handlers that change nothing, and need no turn."""
 
 
+_ASKED: dict[str, tuple[str, dict[str, Any]]] = {
+    "plex.kv": ("increment", {"key": "n"}),
+    "plex.lock": ("acquire", {"lease": 0.1, "wait": 2}),
+    "plex.queue": ("receive", {"visibility": 0.1, "wait": 2}),
+    "plex.space": ("take", {"pattern": ["a", None], "wait": 2}),
+}
+"""What handlers ask for, by kind."""
+
+
 class Wanted(NamedTuple):
     """A call that somebody wants to make.
 
@@ -100,6 +109,12 @@ class Caller:
         if roll < 0.25:  # it waits for so long itself, and nobody may get its answer then
             return wanted._replace(mode="plain", patience=self._random.choice((30, 300)))
         return wanted
+
+    def step(self) -> list[Any]:
+        """Of a script (`waiting`): an ask, by which a handler waits for long, or no longer than it wants."""
+        kind = self._random.choice(self._kinds)
+        patience = self._random.choice((0.02, 0.4, 3.0))
+        return ["ask", full(f"{kind}/short"), *_ASKED[kind], patience]
 
     def _latest(self, address: str, *handlers: str) -> list[Any]:
         """What it was last answered by an actor, the latest first."""

@@ -167,9 +167,11 @@ def draw(seed: int, steps: int, change: dict[str, Any]) -> Drawn:
     if seed % 10 in (2, 6):  # as above
         nouns = Random(f"nouns {seed}")
         kinds = tuple(nouns.sample(NOUNS, nouns.choice((1, 1, 2))))
-        drawn.update(coordinated=kinds, steps=2 * steps, workers=0, plain=0)
+        drawn.update(coordinated=kinds, steps=2 * steps, workers=0, plain=0, probe_after=200)
     drawn["fed"] = Random(f"fed {seed}").choice((0.0, 0.0, 0.0, 0.1))
     found = plan(random, steps)._replace(**{**drawn, **change})
+    if found.coordinated:  # they change much, and the summary of it must come to an end
+        found = found._replace(settings=found.settings._replace(snapshot_batch=50))
     if found.plain:
         found = found._replace(settings=found.settings._replace(max_in_flight=500, max_waiting=100))
     return Drawn(found, random, lives, astray, misled, again)

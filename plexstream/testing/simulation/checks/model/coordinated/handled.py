@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from plexstream.model.journal.deferred import read_call
 from plexstream.model.messages.message import deadline_of
 from plexstream.testing.simulation.errors import Violation
 
@@ -58,7 +59,7 @@ class Waiter:
 
     def there(self, now: int) -> bool:
         """Whether it still waits, and its time is not up."""
-        deadline = deadline_of(self.call.partition(" ")[0])
+        deadline = deadline_of(read_call(self.call)[0])
         return not self.gone and self.until > now and not 0 < deadline <= now
 
 
