@@ -78,11 +78,11 @@ class Caller:
             self.call("lock", "plex.lock/h", "release", number, ("release", grant["token"]), accepted)
 
     def trade(self):
-        """Write a tuple, and take one."""
-        what = ["job", self.random.randrange(2)]
+        """Write a tuple, and take one. No two are the same: who has one twice shows."""
+        what = ["job", self.random.randrange(2), f"{self.name} {self.number}"]
         repeat = self.random.random() < 0.8
         self.call("space", "plex.space/h", "write", {"tuple": what}, ("write", what), nothing, repeat)
-        pattern = ["job", self.random.choice((None, 0, 1))]
+        pattern = ["job", self.random.choice((None, 0, 1)), None]
         name, wait = self.random.choice(("take", "take", "read")), self.random.choice((0, 0.5))
         given = {"pattern": pattern, "wait": wait}
         self.call("space", "plex.space/h", name, given, (name, pattern), one, self.random.random() < 0.9)
