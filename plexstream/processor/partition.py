@@ -81,8 +81,9 @@ class Processor:
         deferrals = Deferrals(ledger, changes, invocations)
         commands = Commands(ledger, refusals, expiry, changes, outcomes, deferrals, invocations)
         door = Door(
-            host, ledger, actors, ticks, expiry, refusals, repeats, failures, commands, outcomes, invocations
-        )
+            host, ledger, actors, ticks, expiry, refusals, repeats, failures, commands, outcomes, care,
+            invocations,
+        )  # fmt: skip
         active, live = actors.active, invocations.live
         self._plain = mailbox(ledger, ledger.inbox, active, Actor, live, host.plain, door.load, door.came)
         self._queues = Queues(host, ledger, actors, care, door, invocations)

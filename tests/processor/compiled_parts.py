@@ -42,6 +42,7 @@ MUTANTS = {
     "turns before one is loaded are not counted": ("_mailbox", "closed = ledger_close(self, l, *turns)",
                                                    "closed = ledger_close(self, l, 0)"),
     "turns before one is loaded are counted twice": ("_mailbox", "*turns = 0;", ""),
+    "the ledger is not looked at again": ("_mailbox", "(more == Py_True && !ledger_open(self, &l))", "0"),
     "keys are not heeded": ("_mailbox", "|| !is_empty(FIELD(e, KEY))", ""),
     "headers are not heeded": ("_mailbox", "|| PyDict_GET_SIZE(headers) != 0", ""),
     "answers of later turns are plain": ("_mailbox", "!(kind == EMIT ||", "!(kind >= REPLY ||"),

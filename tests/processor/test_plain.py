@@ -12,6 +12,7 @@ import plain_worlds
 import pytest
 from compiled_parts import COMPILER, MUTANTS, SANITIZED, SOURCES, build, build_mutant, run, sanitizers
 
+from plexstream.model.journal.journal import Turn
 from plexstream.model.messages.message import ASK, TELL, Envelope
 from plexstream.model.process.alike import of_kind
 from plexstream.model.topics.topics import Topics
@@ -137,6 +138,44 @@ def test_an_actor_that_is_not_in_memory_is_loaded_once(monkeypatch):
     assert loaded == targets[:4]
     assert [e.target for _, _, e in executed] == ["default/default/nobody/1"] * 2
     assert world.plain == 3
+
+
+def test_what_comes_behind_one_that_is_not_plain_may_be(monkeypatch):
+    """Every message to a map changes entries: if the next went another way, every second one would."""
+    world, executed = plain_worlds.Run(0), []
+    door = world.p.trials._door
+    execute = door.execute
+    monkeypatch.setattr(door, "execute", lambda *args: executed.append(args[1]) or execute(*args))
+    calls = [("map", b'{"key":"k%d"}' % n) if n % 3 else ("add", b'{"by":1}') for n in range(9)]
+    messages = [
+        (o, Envelope(TELL, f"m{o}", "default/default/begins/1", handler, payload))
+        for o, (handler, payload) in enumerate(calls)
+    ]
+    world.p.receive(messages, world.now)
+    assert executed == [0]  # the init hook comes first
+    turns = world.p.take()
+    assert [turn.cause_offset for turn in turns] == list(range(9))
+    assert [turn.seq for turn in turns] == list(range(1, 10))
+
+
+def test_where_care_is_to_be_taken_what_comes_behind_is_held(monkeypatch):
+    world = plain_worlds.Run(0)
+    door, care = world.p.trials._door, world.p._care
+    came = door._came
+
+    def then_careful(*args):
+        care.left = 5
+        return came(*args)
+
+    messages = [
+        (o, Envelope(TELL, f"m{o}", "default/default/begins/1", "map", b'{"key":"k"}')) for o in range(4)
+    ]
+    world.p.receive(messages[:1], world.now)
+    monkeypatch.setattr(door, "_came", then_careful)
+    world.p.receive(messages[1:], world.now)
+    turns = [record for record in world.p.ledger.pending if type(record) is Turn]
+    assert [turn.cause_offset for turn in turns] == [0, 1]
+    assert len(care.held) == 2
 
 
 def test_what_an_actor_takes():

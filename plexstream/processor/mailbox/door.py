@@ -26,6 +26,7 @@ from plexstream.processor.journal.sums.fold import MAILBOX, TIMER
 from plexstream.processor.mailbox.calls.commands import Commands
 from plexstream.processor.mailbox.calls.outcomes import Outcomes
 from plexstream.processor.mailbox.calls.repeats import Repeats
+from plexstream.processor.mailbox.care import Care
 from plexstream.processor.mailbox.failures import Failures
 from plexstream.processor.state.histories.kept import result_out
 from plexstream.processor.waiting.invocation.invocation import Invocation, Opening, cause_of
@@ -43,7 +44,7 @@ class Door:
     def __init__(
         self, host: ActorHost, ledger: Ledger, actors: Actors, ticks: Ticks, expiry: Expiry,
         refusals: Refusals, repeats: Repeats, failures: Failures, commands: Commands, outcomes: Outcomes,
-        invocations: Invocations,
+        care: Care, invocations: Invocations,
     ) -> None:  # fmt: skip
         self._host = host
         self._ledger = ledger
@@ -55,6 +56,7 @@ class Door:
         self._failures = failures
         self._commands = commands
         self._outcomes = outcomes
+        self._care = care
         self._invocations = invocations
         self._refused: tuple[str, Refusal] | None = None  # what could not be loaded just now
 
@@ -177,9 +179,13 @@ class Door:
             actor, topic, offset, e, seq, result, handler, payload, ruling, fresh, dropped, init, inv
         )
 
-    def came(self, actor: Actor, offset: int, e: Envelope, seq: int, result: Outcome) -> None:
-        """The same, where the handler of a message that has just come has run as a plain one."""
+    def came(self, actor: Actor, offset: int, e: Envelope, seq: int, result: Outcome) -> bool:
+        """The same, where the handler of a message that has just come has run as a plain one.
+
+        Returns whether the next message may be handled so, too.
+        """
         self._came(actor, MAILBOX, offset, e, seq, result, e.handler, e.payload, None, False, [], False, None)
+        return not self._care.any
 
     def _came(
         self, actor: Actor, topic: str, offset: int, e: Envelope, seq: int, result: Outcome, handler: str,

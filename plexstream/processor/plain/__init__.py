@@ -79,7 +79,7 @@ def restoring(core: type, inbox: type, prefix: bytes, mailbox: str) -> Restoring
 
 def mailbox(
     ledger: Any, inbox: Any, active: dict[str, Any], actor: type, live: dict[str, Any],
-    invoke: PlainInvoke | None, load: Callable[[str], bool], came: Callable[..., None],
+    invoke: PlainInvoke | None, load: Callable[[str], bool], came: Callable[..., bool],
 ) -> Mailbox | None:  # fmt: skip
     """What handles the plain messages of a partition; None: Python handles all.
 
@@ -89,7 +89,7 @@ def mailbox(
         live: handlers that wait, by address.
         invoke: what the host has for it.
         load: loads an actor, if that can be.
-        came: goes on with what a handler has come to that is not plain.
+        came: goes on with what a handler has come to that is not plain; whether the next message may be.
     """
     if not COMPILED or invoke is None:
         return None

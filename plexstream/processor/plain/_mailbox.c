@@ -361,11 +361,10 @@ mailbox_receive(Mailbox *self, PyObject *const *args, Py_ssize_t count)
             went = ledger_close(self, &l, turns) ? 0 : -1;
             l = (Ledger){NULL, NULL, NULL, NULL};
             turns = 0;
-            PyObject *done = went < 0 ? NULL : PyObject_CallFunctionObjArgs(
+            PyObject *more = went < 0 ? NULL : PyObject_CallFunctionObjArgs(
                 self->came, m.actor, m.number, m.envelope, seq, result, NULL);
-            if (done == NULL)
-                went = -1;
-            Py_XDECREF(done);
+            went = more == NULL || (more == Py_True && !ledger_open(self, &l)) ? -1 : more == Py_True;
+            Py_XDECREF(more);
         }
         Py_XDECREF(result);
         Py_XDECREF(seq);
