@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 # What runs compiled code, once more without it; both ways of talking to Kafka are in tests/log.
-TWINS := $(addprefix tests/,client edge hosts log node otp processor programs schema simulation store) \
+TWINS := $(addprefix tests/,client edge coordination hosts log node otp processor programs schema simulation store) \
 	--ignore tests/processor/test_plain.py --ignore tests/simulation/test_compiled.py
 READY := .venv/.ready
 PATHS := $(wildcard plexstream tests tools bench examples)

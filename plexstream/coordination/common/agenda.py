@@ -12,6 +12,10 @@ AT_ONCE = 1_000
 """Entries that one turn deals with at most; the next turn comes at once. It keeps turns short."""
 
 
+OVERDUE = 60_000
+"""Milliseconds after which an alarm that has not come is set again: it may have been put aside as poison."""
+
+
 class Timed(Protocol):
     """An actor with an agenda.
 
@@ -39,6 +43,8 @@ class Agenda:
         owner.agenda[(when, what)] = 0
         if not owner.armed or when < owner.armed:
             self._arm(when)
+        elif owner.armed < host.now() - OVERDUE:
+            self._arm(host.now())
 
     def drop(self, when: int, what: str) -> None:
         """Forget it. The alarm may come once for nothing: that costs less than to look who is next."""
