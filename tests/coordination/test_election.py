@@ -6,6 +6,8 @@ from waiters import Guest, before_the_alarm, in_order
 from world import World
 
 from plexstream.coordination.common import spread
+from plexstream.model.messages.address import full
+from plexstream.model.messages.message import ASK, Envelope, with_deadline
 
 ELECTION = "plex.election/a"
 
@@ -134,6 +136,25 @@ def test_an_observer_is_told_of_every_change(world):
     world.run(1000)
     assert heard(world) == [["ann", one], ["bob", two], [None, two]]
     assert world.field("guest/1", "heard")[0][0] == "plex.election/a"
+
+
+def test_an_observer_hears_that_nobody_leads_though_the_last_who_waits_is_late():
+    world = World(Guest)
+    world.ask(ELECTION, "observe", handler="hear", to="guest/1")
+    term = campaign(world, "ann", lease=100)["term"]
+    gone = with_deadline("gone", world.now + 500)
+    for number in range(1000):  # as many as one turn deals with
+        world.mailbox.append(
+            Envelope(ASK, f"{number}{gone}", full(ELECTION), "campaign", b'{"candidate":"x","wait":null}',
+                     reply_to="edge")
+        )  # fmt: skip
+    last = world.start(ELECTION, "campaign", candidate="bob", wait=1)
+    world.run(999)
+    world.tell(ELECTION, "resign", term=term)
+    world.p.receive([(world.p.position, world.mailbox[world.p.position])], world.now)
+    world.run(1)  # the next turn
+    assert world.replies[last] is None
+    assert heard(world) == [["ann", term], [None, term]]
 
 
 def test_an_observer_is_an_actor_that_asks(world):

@@ -127,7 +127,10 @@ class Tenure:
 
     def alarm(self, what: str) -> None:
         """Deal with an entry of the agenda that is its own. `settle` is to be called behind the last."""
+        waited = len(self._line)
         self._line.end(what)
+        if waited and not len(self._line) and not self._owner.held and self._changed is not None:
+            self._changed(None)  # only a turn that finds nobody says so, and there was one left to look at
 
     def status(self, limit: int) -> dict[str, Any]:
         """Who holds it, and the first `limit` who wait, each since when and until when."""
