@@ -338,3 +338,26 @@ def test_what_cannot_be_is_rejected(world, handler, arguments):
     assert world.ask(C, handler, **arguments) == "rejected"
     assert world.ask(C, "status")["last"] == 0
     assert len(world.ask(C, "subscribers")) == 2
+
+
+@pytest.mark.parametrize("crash", [0, 1, 2])
+def test_what_is_fetched_goes_into_an_answer_whatever_the_largest_message_is(crash):
+    world = World(crash_every=crash, reply_ttl=10_000_000, max_message=20_000)
+    subscribe(world, "f")
+    world.ask(C, "publish", messages=["x"] * 700, topic="t" * 200)
+    waits, seen = world.start(C, "fetch", subscriber="f", limit=1_000, wait=None), 0
+    while found := world.replies[waits]["messages"]:
+        seen += len(found)
+        world.ask(C, "commit", subscriber="f", position=world.replies[waits]["position"])
+        waits = world.start(C, "fetch", subscriber="f", limit=1_000)
+    assert seen == 700
+
+
+def test_who_looks_for_few_among_large_messages_reads_some_with_each_turn(world):
+    subscribe(world, "few", topic="few")
+    for number in range(12):
+        world.ask(C, "publish", messages=["x" * 890_000], topic="few" if number == 11 else "many")
+    waits = world.start(C, "fetch", subscriber="few", wait=0)
+    assert waits not in world.replies  # 12 are too much for one turn
+    world.run(1)
+    assert [m["position"] for m in world.replies[waits]["messages"]] == [12]

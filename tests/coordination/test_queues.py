@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from waiters import before_the_alarm
 from world import World
 
 from plexstream.coordination.channels.said import MAX_VALUE
@@ -371,3 +372,60 @@ def test_large_messages_go_in_several_answers_and_turns():
 def test_what_cannot_be_is_rejected(world, handler, arguments):
     assert world.ask(Q, handler, **arguments) == "rejected"
     assert depth(world, "ready", "delayed", "in_flight", "dead") == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("crash", [0, 1])
+def test_large_messages_that_find_no_place_are_dead_letters_by_several_turns(crash):
+    world = World(crash_every=crash, reply_ttl=10_000_000)
+    world.ask(Q, "configure", bound=1)
+    send(world, "first")
+    for number in range(6):
+        world.tell(Q, "send", messages=[f"{number}{'x' * 880_000}"], wait=1)
+        world.run()
+    for _ in range(20):
+        world.run(1_000)
+    assert depth(world, "senders", "dead") == [0, 6]
+    assert world.put_aside() == []
+    found = [world.ask(Q, "dead", after=after)[0]["value"][0] for after in range(1, 7)]
+    assert found == ["0", "1", "2", "3", "4", "5"]
+    assert values(receive(world)) == ["first"]
+
+
+def test_what_is_overdue_does_not_make_the_turn_of_a_caller_too_large():
+    world = World()
+    world.ask(Q, "configure", bound=2, attempts=1, out="sent")
+    send(world, 1, 2)
+    receive(world, 2, visibility=1)
+    for _ in range(3):
+        world.start(Q, "send", messages=["x" * 880_000], wait=None)
+    waiting = [world.start(Q, "receive", wait=None) for _ in range(3)]
+    late = before_the_alarm(world, 2_000, Q, "send", messages=["y" * 880_000], wait=None)
+    for _ in range(5):
+        world.run(1)
+    assert all(len(world.replies[id]) == 1 for id in waiting[:2])
+    assert late not in world.errors
+    assert world.put_aside() == []
+    sizes = [
+        sum(len(out.payload) for out in turn.outs) + sum(len(one.value or b"") for one in turn.patch)
+        for turn in world.turns()
+    ]
+    assert max(sizes) < 3_000_000
+
+
+@pytest.mark.parametrize("crash", [0, 1, 2])
+def test_messages_that_come_in_can_be_received_whatever_the_largest_message_is(crash):
+    world = World(crash_every=crash, reply_ttl=10_000_000, max_message=20_000)
+    send(world, *["x"] * 700)
+    assert detail(world, "send", messages=["x" * 19_000]).startswith("message 1 of 1 has 19002 bytes: at")
+    send(world, "x" * 17_000)
+    for _ in range(2):
+        waits = world.start(Q, "receive", limit=1_000, wait=None)
+        assert 0 < len(world.replies[waits]) < 200
+    while got := receive(world, 1_000):
+        last = got[-1]["value"]
+    assert len(last) == 17_000
+
+
+def test_a_call_sends_no_more_than_a_turn_can_send_on():
+    world = World(max_message=4 << 20)
+    assert "send fewer at once" in detail(world, "send", messages=["x" * 600_000] * 2)

@@ -21,9 +21,9 @@ from plexstream.testing.programs.stage.relayed import relay
 class World:
     """Runs until nothing is left to do; with `crash_every`, process and disk are lost after so many turns."""
 
-    def __init__(self, *classes, crash_every=0, reply_ttl=1000, blobs=None):
+    def __init__(self, *classes, crash_every=0, reply_ttl=1000, blobs=None, **more):
         types = {c.__plexstream__.name: c.__plexstream__ for c in classes}
-        self.host = NativeHost({**types, **SYSTEM_TYPES}, more=system_type, blobs=blobs)
+        self.host = NativeHost({**types, **SYSTEM_TYPES}, more=system_type, blobs=blobs, **more)
         self.mailbox = []
         self.journal = []
         self.now = 1_000_000

@@ -8,12 +8,13 @@ from typing import Any, Literal
 from plexstream.coordination.channels import said
 from plexstream.coordination.channels.fanout import LATER, WHEN, Entry, FanOut, Told
 from plexstream.coordination.channels.fetching import Cursor, Fetching
-from plexstream.coordination.channels.line import Line
-from plexstream.coordination.channels.line import Row as Waiter
 from plexstream.coordination.channels.said import topic as checked_topic
 from plexstream.coordination.common.addresses import checked_tell
 from plexstream.coordination.common.agenda import AT_ONCE, Agenda
 from plexstream.coordination.common.checks import count as _count
+from plexstream.coordination.common.line import Line
+from plexstream.coordination.common.line import Row as Waiter
+from plexstream.coordination.common.room import Room
 from plexstream.sdk.declaring.declare import actor, handler
 from plexstream.sdk.declaring.fields import state, state_map
 from plexstream.sdk.errors import Reject
@@ -81,7 +82,7 @@ class Channel:
         if out is not None:
             self.out = said.output(out)
         self._due()
-        self._go_on()
+        self._go_on(Room())
         return self._settings()
 
     @handler("publish")
@@ -102,7 +103,7 @@ class Channel:
         self.last += len(messages)
         if self.fetchers_waiting:
             Fetching(self).wake()
-        self._go_on()
+        self._go_on(Room(sum(sizes) * (2 if self.out else 1)))
         return list(range(first, self.last + 1))
 
     @handler("subscribe")
@@ -126,12 +127,13 @@ class Channel:
         pattern = checked_topic("topic", topic)
         if bool(to) != bool(handler):
             raise Reject(f"to is {to[:80]!r}, handler {handler[:80]!r}: give both, or neither to fetch")
-        self._catch_up()
+        room = Room()
+        self._catch_up(room)
         since = self.last if start == "now" else self.first - 1
         if to:
             address = checked_tell("to", to, handler, {})
             self._forget_cursor(name)
-            return self._tell_from(name, address, handler, pattern, since)
+            return self._tell_from(name, address, handler, pattern, since, room)
         self._forget_told(name)
         cursor = self.cursors.get(name)
         self.cursor_count += cursor is None
@@ -145,7 +147,7 @@ class Channel:
         there = self._forget_told(name) | self._forget_cursor(name)
         if there and self.fetchers_waiting:
             Fetching(self).wake()
-            self._go_on()
+            self._go_on(Room())
         return there
 
     @handler("fetch")
@@ -161,7 +163,7 @@ class Channel:
         """
         _count("limit", limit, said.MAX_MESSAGES)
         until = -1 if wait == 0 else said.deadline(wait, host.now())
-        self._catch_up()
+        self._catch_up(Room())
         cursor = self._cursor(subscriber)
         fetching = Fetching(self)
         found, ends = fetching.look(cursor, limit)
@@ -176,7 +178,7 @@ class Channel:
     @handler("commit")
     def commit(self, subscriber: str, position: int) -> int:
         """Move a subscriber's cursor on: it has all up to this position. Answers how many are behind it."""
-        self._catch_up()
+        self._catch_up(Room())
         cursor = self._cursor(subscriber)
         if not cursor[1] <= position <= self.last:
             raise Reject(
@@ -214,14 +216,14 @@ class Channel:
     def alarm(self) -> None:
         """Do what is due."""
         self._due(alarm=True)
-        self._go_on()
+        self._go_on(Room())
 
     # What goes on by itself
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, room: Room) -> None:
         """What is due counts, also where the alarm is late."""
         if self._due():
-            self._go_on()
+            self._go_on(room)
 
     def _due(self, alarm: bool = False) -> bool:
         """Do what is due. Whether anything may have been: what comes of it is to go on."""
@@ -235,10 +237,10 @@ class Channel:
                 Fetching(self).give_up(row)
         return True
 
-    def _go_on(self) -> None:
+    def _go_on(self, room: Room) -> None:
         """Tell, answer and trim; what is too much for one turn goes on with the next."""
-        left = FanOut(self).go_on() if self.done < self.last or self.behind_count else False
-        left |= self.fetchers_waiting > 0 and Fetching(self).serve()
+        left = FanOut(self, room).go_on() if self.done < self.last or self.behind_count else False
+        left |= self.fetchers_waiting > 0 and Fetching(self).serve(room)
         left |= self._trim()
         if left:
             Agenda(self).put(host.now(), "g")
@@ -278,7 +280,9 @@ class Channel:
 
     # Who is told
 
-    def _tell_from(self, name: str, to: str, handler: str, pattern: str, since: int) -> int:
+    def _tell_from(
+        self, name: str, to: str, handler: str, pattern: str, since: int, room: Room
+    ) -> int:
         before = self.told.get(name)
         if before is not None:
             self.told[name] = [to, handler, pattern, before[3]]
@@ -290,7 +294,7 @@ class Channel:
         self.told[name] = [to, handler, pattern, LATER]
         self.behind[name] = since + 1
         self.behind_count += 1
-        self._go_on()
+        self._go_on(room)
         return since
 
     def _reached(self, name: str) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, Protocol
 
-from plexstream.coordination.channels.said import MAX_TURN, matches
-from plexstream.coordination.common.agenda import AT_ONCE
+from plexstream.coordination.channels.said import MAX_READ, matches
+from plexstream.coordination.common.room import Room
 from plexstream.sdk.host.host import host
 from plexstream.sdk.running.collections.maps import StateMap
 
@@ -43,10 +44,9 @@ class Teller(Protocol):
 class FanOut:
     """Tells as much as goes into one turn, from where the one before has stopped."""
 
-    def __init__(self, owner: Teller) -> None:
+    def __init__(self, owner: Teller, room: Room) -> None:
         self._of = owner
-        self._room = MAX_TURN
-        self._looks = AT_ONCE
+        self._room = room
         self._name = host.self_id()
 
     def go_on(self) -> bool:
@@ -59,45 +59,47 @@ class FanOut:
             if not of.told_count:
                 of.done, of.reached = of.last, ""
                 break
+            if not self._room:
+                return True
             entry, position = of.log[of.done + 1], of.done + 1
             start = of.reached + "\0" if of.reached else None
-            for name, (to, handler, pattern, since) in of.told.range(start, limit=self._looks):
-                self._looks -= 1
-                if position > since and matches(pattern, entry[TOPIC]) and not self._tell(
-                    to, handler, position, entry
-                ):
+            for name, (to, handler, pattern, since) in of.told.range(start, limit=self._room.units):
+                wanted = position > since and matches(pattern, entry[TOPIC])
+                if not self._tell(wanted, to, handler, position, entry):
                     return True
                 of.reached = name
-            if self._looks <= 0:
+            if not self._room:
                 return True
             of.done, of.reached = position, ""
         return False
 
     def _tell_of_before(self) -> bool:
-        of = self._of
+        of, left = self._of, MAX_READ
         while of.behind_count:
             found = of.behind.first()
             assert found is not None
             name, start = found
             to, handler, pattern, _ = of.told[name]
-            for position, entry in of.log.range(max(start, of.first), limit=self._looks):
-                self._looks -= 1
-                if matches(pattern, entry[TOPIC]) and not self._tell(to, handler, position, entry):
+            for position, entry in islice(of.log.range(max(start, of.first)), self._room.units):
+                if not self._tell(matches(pattern, entry[TOPIC]), to, handler, position, entry):
                     return True
                 of.behind[name] = position + 1
-            if self._looks <= 0:
+                left -= entry[SIZE]
+                if left < 0:
+                    return True
+            if not self._room:
                 return True
             del of.behind[name]
             of.behind_count -= 1
             of.told[name] = [to, handler, pattern, of.last]
         return False
 
-    def _tell(self, to: str, handler: str, position: int, entry: Entry) -> bool:
-        """Tell one of a message, if there is room for it in this turn."""
-        if self._room < entry[SIZE] and self._room < MAX_TURN:
+    def _tell(self, wanted: bool, to: str, handler: str, position: int, entry: Entry) -> bool:
+        """Tell one of a message, if it wants it and there is room for it in this turn."""
+        if not self._room or not self._room.takes(entry[SIZE] if wanted else 0):
             return False
-        self._room -= entry[SIZE]
-        host.tell(to, handler, {"message": {"channel": self._name, **shown(position, entry)}})
+        if wanted:
+            host.tell(to, handler, {"message": {"channel": self._name, **shown(position, entry)}})
         return True
 
 

@@ -6,10 +6,11 @@ from itertools import islice
 from typing import Any, Protocol
 
 from plexstream.coordination.channels.fanout import SIZE, TOPIC, Entry, shown
-from plexstream.coordination.channels.line import Line
-from plexstream.coordination.channels.line import Row as Waiter
-from plexstream.coordination.channels.said import MAX_ANSWER, MAX_TURN, matches
+from plexstream.coordination.channels.said import MAX_READ, Answer, matches
 from plexstream.coordination.common.agenda import AT_ONCE, Agenda
+from plexstream.coordination.common.line import Line
+from plexstream.coordination.common.line import Row as Waiter
+from plexstream.coordination.common.room import Room
 from plexstream.sdk.host.host import host
 from plexstream.sdk.running.collections.maps import StateMap
 
@@ -50,15 +51,15 @@ class Fetching:
         """What is there for a cursor, and up to which position all that is for it was found."""
         of, (pattern, at) = self._of, cursor
         found: list[tuple[int, Entry]] = []
-        left, ends = MAX_ANSWER, max(at, of.first - 1)
+        answer, left, ends = Answer(), MAX_READ, max(at, of.first - 1)
         for position, entry in islice(of.log.range(ends + 1), AT_ONCE):
             if matches(pattern, entry[TOPIC]):
-                left -= entry[SIZE]
-                if found and left < 0:
+                if not answer.takes(entry[SIZE] + len(entry[TOPIC])):
                     break
                 found.append((position, entry))
             ends = position
-            if len(found) == limit:
+            left -= entry[SIZE]
+            if len(found) == limit or left < 0:
                 break
         return found, ends
 
@@ -93,30 +94,32 @@ class Fetching:
         else:
             of.woken, of.wake_to = start, of.arrivals
 
-    def serve(self) -> bool:
+    def serve(self, room: Room) -> bool:
         """Answer those who wait and are to be looked at. Whether this is too much for one turn."""
-        of, line, looks, room = self._of, Line(self._of, "fetchers", "r"), AT_ONCE, MAX_TURN
+        of, line = self._of, Line(self._of, "fetchers", "r")
         while of.wake_to:
             for number, row in of.fetchers.range(of.woken, of.wake_to + 1):
-                if looks <= 0 or room <= 0:
+                if not room:
                     return True
                 of.woken = number
                 token, until, name, limit = row
-                looks -= 1
+                if not host.awaited(token):
+                    room.takes(0)
+                    line.leave(number, row)
+                    host.reply(token)  # in vain: it is gone
+                    continue
                 cursor = of.cursors.get(name)
                 if cursor is None:
                     line.leave(number, row)
                     host.reject(token, f"{name!r} is unsubscribed: subscribe again")
                     continue
                 found, ends = self.look(cursor, limit)
-                looks -= max(0, ends - max(cursor[1], of.first - 1))
+                looked = 1 + max(0, ends - max(cursor[1], of.first - 1))
+                if not room.takes(sum(entry[SIZE] for _, entry in found), looked):
+                    return True
                 if found or (until < 0 and ends >= of.last):
-                    size = sum(entry[SIZE] for _, entry in found)
-                    if size > room and room < MAX_TURN:
-                        return True
                     line.leave(number, row)
-                    if host.reply(token, self.answer(cursor, found, ends)):
-                        room -= size
+                    host.reply(token, self.answer(cursor, found, ends))
                     continue
                 self._pass_over(name, cursor, ends)
                 if ends < of.last:

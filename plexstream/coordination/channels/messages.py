@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from plexstream.coordination.channels.said import MAX_ANSWER
+from plexstream.coordination.channels.said import Answer
 from plexstream.coordination.common.agenda import AT_ONCE, Agenda
 from plexstream.sdk.errors import Reject
 from plexstream.sdk.host.host import host
@@ -79,13 +79,12 @@ class Messages:
         of.last += len(values)
         of.size += len(values)
 
-    def pick(self, limit: int, room: int) -> list[tuple[int, Row]]:
-        """The first that are ready: as go into one answer and into `room` bytes, but one at least."""
+    def pick(self, limit: int) -> list[tuple[int, Row]]:
+        """The first that are ready: as many as go into one answer, but one at least."""
         picked: list[tuple[int, Row]] = []
-        left = min(room, MAX_ANSWER)
+        answer = Answer()
         for number, row in self._first(limit):
-            left -= row[SIZE]
-            if left < 0 and picked:
+            if not answer.takes(row[SIZE]):
                 break
             picked.append((number, row))
         return picked
@@ -194,10 +193,9 @@ class Messages:
 
     def dead(self, after: int, limit: int) -> Iterator[tuple[int, Row, Any]]:
         """Dead letters behind a number, as many as go into one answer."""
-        left = MAX_ANSWER
+        answer = Answer()
         for number, row in self._of.dead.range(after + 1, limit=limit):
-            left -= row[SIZE]
-            if left < 0 and left + row[SIZE] < MAX_ANSWER:
+            if not answer.takes(row[SIZE]):
                 return
             yield number, row, self._of.values[number]
 

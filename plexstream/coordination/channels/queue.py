@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from plexstream.coordination.channels import said
-from plexstream.coordination.channels.line import Line
-from plexstream.coordination.channels.line import Row as Waiter
 from plexstream.coordination.channels.messages import FORGIVEN, SENT, TRIES, WHEN, Messages, Row
-from plexstream.coordination.common.agenda import AT_ONCE, Agenda
+from plexstream.coordination.channels.passing import Senders, serve
+from plexstream.coordination.common.agenda import Agenda
 from plexstream.coordination.common.checks import count, milliseconds
+from plexstream.coordination.common.line import Line
+from plexstream.coordination.common.line import Row as Waiter
+from plexstream.coordination.common.room import Room
 from plexstream.sdk.declaring.declare import actor, handler
 from plexstream.sdk.declaring.fields import state, state_map
 from plexstream.sdk.errors import Reject
@@ -77,8 +79,9 @@ class Queue:
             self.attempts = count("attempts", attempts, MAX_ATTEMPTS)
         if out is not None:
             self.out = said.output(out)
-        self._due()
-        self._go_on()
+        room = Room()
+        self._due(room)
+        self._go_on(room)
         return self._settings()
 
     @handler("send")
@@ -95,17 +98,19 @@ class Queue:
         if self.bound and len(messages) > self.bound:
             raise Reject(f"{len(messages)} messages at once, the queue's bound: {self.bound}: send fewer")
         until = -1 if wait == 0 else said.deadline(wait, host.now())
-        self._catch_up()
+        senders = Senders(self)
+        room = Room(senders.moved(sizes))
+        self._catch_up(room)
         if self.senders_waiting or (self.bound and self.size + len(messages) > self.bound):
             if until < 0:
-                raise Reject(self._full())
-            Line(self, "senders", "s").join([host.defer(), until, messages, sizes, after])
+                raise Reject(senders.full())
+            senders.line.join([host.defer(), until, messages, sizes, after])
             return None
         kept = Messages(self)
         numbers = kept.numbers(len(messages))
         kept.take_in(messages, sizes, after)
         if self.receivers_waiting:
-            self._go_on()
+            self._go_on(room)
         return numbers
 
     @handler("receive")
@@ -123,10 +128,10 @@ class Queue:
         count("limit", limit, said.MAX_MESSAGES)
         lasts = self.visibility if visibility is None else milliseconds("visibility", visibility)
         until = -1 if wait == 0 else said.deadline(wait, host.now())
-        self._catch_up()
+        self._catch_up(Room())
         kept = Messages(self)
         if kept.ready and not self.receivers_waiting:
-            picked = kept.pick(limit, said.MAX_ANSWER)
+            picked = kept.pick(limit)
             shown = kept.shown(picked, lasts)
             kept.lend(picked, lasts)
             return shown
@@ -141,38 +146,41 @@ class Queue:
     @handler("ack")
     def ack(self, receipts: list[str]) -> int:
         """Messages are done, all or none. Answers how many."""
-        found = self._held_by(receipts)
+        room = Room()
+        found = self._held_by(receipts, room)
         kept = Messages(self)
         for number, row in found:
             kept.finish(number, row)
         if self.senders_waiting:
-            self._go_on()
+            self._go_on(room)
         return len(found)
 
     @handler("nack")
     def nack(self, receipts: list[str], delay: float = 0) -> int:
         """Messages are not done, all or none: they are visible again, after so many seconds."""
         after = said.delay("delay", delay)
-        found = self._held_by(receipts)
+        room = Room()
+        found = self._held_by(receipts, room)
         kept = Messages(self)
         for number, row in found:
             kept.give_back(number, row, after)
-        self._go_on()
+        self._go_on(room)
         return len(found)
 
     @handler("extend")
     def extend(self, receipt: str, visibility: float) -> int:
         """Hold a message for so many seconds from now on. Answers until when, in ms since the epoch."""
         lasts = milliseconds("visibility", visibility)
-        ((number, row),) = self._held_by([receipt])
+        ((number, row),) = self._held_by([receipt], Room())
         return Messages(self).extend(number, row, lasts)
 
     @handler("purge")
     def purge(self) -> int:
         """All messages are gone, be they held or not, but no dead letter. Answers how many."""
-        self._due()
+        room = Room()
+        self._due(room)
         gone = Messages(self).purge()
-        self._go_on()
+        self._go_on(room)
         return gone
 
     @handler("depth", read_only=True)
@@ -201,16 +209,17 @@ class Queue:
     def redrive(self, ids: list[int]) -> int:
         """Dead letters are messages again, at their old places, with all attempts. Answers how many."""
         count("the number of ids", len(ids), said.MAX_MESSAGES)
-        self._catch_up()
+        room = Room()
+        self._catch_up(room)
         if self.bound and self.size + len(set(ids)) > self.bound:
-            raise Reject(self._full())
+            raise Reject(Senders(self).full())
         if self.purged:
             raise Reject("the queue is being purged: redrive again in a moment")
         kept = Messages(self)
         found = kept.take_dead(ids)
         for number, row in found:
             kept.revive(number, row)
-        self._go_on()
+        self._go_on(room)
         return len(found)
 
     @handler("drop")
@@ -226,96 +235,44 @@ class Queue:
     @handler("__alarm__")
     def alarm(self) -> None:
         """Do what is due."""
-        self._due(alarm=True)
-        self._go_on()
+        room = Room()
+        self._due(room, alarm=True)
+        self._go_on(room)
 
-    def _held_by(self, receipts: list[str]) -> list[tuple[int, Row]]:
+    def _held_by(self, receipts: list[str], room: Room) -> list[tuple[int, Row]]:
         count("the number of receipts", len(receipts), said.MAX_MESSAGES)
-        self._catch_up()
+        self._catch_up(room)
         return Messages(self).by_receipt(receipts)
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, room: Room) -> None:
         """What is due counts, also where the alarm is late."""
-        if self._due():
-            self._go_on()
+        if self._due(room):
+            self._go_on(room)
 
-    def _due(self, alarm: bool = False) -> bool:
+    def _due(self, room: Room, alarm: bool = False) -> bool:
         """Do what is due. Whether anything may have been: what comes of it is to go on."""
         if not alarm and not 0 < self.armed <= host.now():
             return False
-        kept, receivers, senders = Messages(self), Line(self, "receivers", "r"), Line(self, "senders", "s")
+        kept, receivers, senders = Messages(self), Line(self, "receivers", "r"), Senders(self)
         for entry in Agenda(self).due():
             what, number = entry[0], int(entry[1:] or 0)
             if what == "r":
                 if (row := receivers.timed_out(number)) is not None:
                     host.reply(row[0], [])
             elif what == "s":
-                if (row := senders.timed_out(number)) is not None:
-                    self._turn_away(row)
+                if not room or not senders.end(number, room):
+                    Agenda(self).put(host.now(), entry)  # with the next turn
             elif what in "dh":
                 kept.come_due(what, number)
         return True
 
-    def _go_on(self) -> None:
+    def _go_on(self, room: Room) -> None:
         """Those who wait get what there is now; what is too much for one turn goes on with the next."""
-        kept = Messages(self)
-        left = kept.sweep()
-        left |= self.senders_waiting > 0 and self._admit(kept)
-        left |= self.receivers_waiting > 0 and self._serve(kept)
+        left = Messages(self).sweep()
+        left |= self.senders_waiting > 0 and Senders(self).admit(room)
+        left |= self.receivers_waiting > 0 and serve(self, room)
         if left:
             Agenda(self).put(host.now(), "g")
-
-    def _admit(self, kept: Messages) -> bool:
-        """Let senders in as long as there is room. Whether this is too much for one turn."""
-        line, looks, room = Line(self, "senders", "s"), AT_ONCE, said.MAX_TURN
-        while len(line):
-            number, row = line.first()
-            token, until, messages, sizes, after = row
-            late = 0 < until <= host.now() or 0 < self.bound < len(messages)
-            if not late and self.bound and self.size + len(messages) > self.bound:
-                return False
-            room -= sum(sizes)
-            looks -= len(messages)
-            if (room < 0 or looks < 0) and looks + len(messages) < AT_ONCE:
-                return True
-            line.leave(number, row)
-            if late:
-                self._turn_away(row)
-            elif not token or host.reply(token, kept.numbers(len(messages))):
-                kept.take_in(messages, sizes, after)
-        return False
-
-    def _turn_away(self, row: Waiter) -> None:
-        token, _, messages, sizes, _ = row
-        if token:
-            host.reject(token, self._full())
-        else:
-            Messages(self).bury(messages, sizes)
-
-    def _serve(self, kept: Messages) -> bool:
-        """Give receivers what is ready. Whether this is too much for one turn."""
-        line, looks, room = Line(self, "receivers", "r"), AT_ONCE, said.MAX_TURN
-        while len(line) and kept.ready:
-            if room <= 0 or looks <= 0:
-                return True
-            number, row = line.first()
-            token, until, limit, lasts = row
-            late = 0 < until <= host.now()
-            picked = [] if late else kept.pick(min(limit, looks), said.MAX_ANSWER)
-            size = sum(one[0] for _, one in picked)
-            if size > room and room < said.MAX_TURN:
-                return True
-            room -= size
-            looks -= 1
-            line.leave(number, row)
-            if host.reply(token, kept.shown(picked, lasts)) and picked:
-                kept.lend(picked, lasts)
-                looks -= len(picked)
-        return False
-
-    def _full(self) -> str:
-        waiting = f", and {self.senders_waiting} wait before" if self.senders_waiting else ""
-        return f"the queue has {self.size} messages, its bound: {self.bound}{waiting}: wait, or send later"
 
     def _settings(self) -> dict[str, Any]:
         lasts = self.visibility / 1000

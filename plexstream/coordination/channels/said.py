@@ -7,31 +7,53 @@ import re
 from typing import Any
 
 from plexstream.coordination.common.checks import count, milliseconds
+from plexstream.coordination.common.room import largest
 from plexstream.sdk.errors import Reject
 
 MAX_MESSAGES = 1_000
 """That one call sends, receives or acknowledges at most."""
 MAX_VALUE = 900_000
 """Bytes of one message as JSON: with what is said about it, it has to fit into an answer."""
+MAX_CALL = 1 << 20
+"""Bytes of all messages of one call: a turn writes them, and may send each to an output topic as well."""
 MAX_ANSWER = 500_000
 """Bytes of messages in one answer, unless it is one message alone."""
-MAX_TURN = 500_000
-"""Bytes of messages that one turn moves on its own account; the rest moves with the next one."""
+MAX_READ = 8_000_000
+"""Bytes of messages that one turn looks at, to find those that somebody wants."""
+_AROUND = 100
+"""Bytes of what is said about each message, about."""
 MAX_TOPIC = 200
 """Bytes of what a message is about."""
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
 def sizes(messages: list[Any]) -> list[int]:
-    """Bytes of each message as JSON. Raises Reject: there are none, too many, or one is too large."""
+    """Bytes of each message as JSON. Raises Reject: there are none, too many, or they are too large."""
     count("the number of messages", len(messages), MAX_MESSAGES)
     found = [len(json.dumps(message, ensure_ascii=False).encode(errors="replace")) for message in messages]
-    if max(found) > MAX_VALUE:
+    most = min(MAX_VALUE, largest() // 10 * 9)
+    if max(found) > most:
         raise Reject(
             f"message {found.index(max(found)) + 1} of {len(found)} has {max(found)} bytes: at most "
-            f"{MAX_VALUE} are allowed; keep it as a blob, and send its name"
+            f"{most} are allowed; keep it as a blob, and send its name"
         )
+    if sum(found) > MAX_CALL:
+        raise Reject(f"{len(found)} messages of {sum(found)} bytes, at most {MAX_CALL}: send fewer at once")
     return found
+
+
+class Answer:
+    """What still goes into one answer."""
+
+    def __init__(self) -> None:
+        self._left = min(MAX_ANSWER, largest() // 2)
+        self._first = True
+
+    def takes(self, size: int) -> bool:
+        """Whether a message of so many bytes does: the first does always."""
+        self._left -= size + (0 if self._first else _AROUND)
+        fits, self._first = self._first or self._left >= 0, False
+        return fits
 
 
 def delay(what: str, seconds: float) -> int:
