@@ -1,11 +1,13 @@
 """Coordination on the command line: each operation of a noun is a command."""
 
 import json
+import shlex
 
 import pytest
 from typer.testing import CliRunner
 
 from plexstream.cli.app import app
+from plexstream.cli.coordination.examples import EXAMPLES
 from plexstream.sdk.host.coordination.nouns import WORDS, noun_class
 from plexstream.sdk.host.coordination.operation import operations
 
@@ -30,6 +32,47 @@ def test_each_operation_has_help(word):
         done = CliRunner().invoke(app, [WORDS[word].command, name.replace("_", "-"), "--help"])
         assert done.exit_code == 0, done.output
         assert "--url" in done.output
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_each_operation_has_examples_that_are_commands(word):
+    assert set(EXAMPLES[word]) == set(operations(noun_class(word)))
+    for name, examples in EXAMPLES[word].items():
+        for example in examples:
+            arguments = [name.replace("_", "-"), *shlex.split(example), "--url", "http://127.0.0.1:1"]
+            done = CliRunner().invoke(app, [WORDS[word].command, *arguments])
+            assert done.exit_code == 3, f"{arguments}: {done.output}"  # all is right, and nobody is there
+
+
+def test_the_help_of_an_option_is_what_the_docstring_says_of_the_parameter(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    said = CliRunner().invoke(app, ["queue", "receive", "--help"]).output
+    assert "Seconds until what is not acknowledged is visible again; null: as configured." in said
+    assert "How many at most, up to 1,000;" in said
+    assert "(default 1)" in said
+    assert "Operations on an election." in CliRunner().invoke(app, ["--help"]).output
+
+
+def test_what_is_not_got_in_time_ends_with_1_so_that_a_script_goes_no_further(cli):
+    [grant] = cli("lock", "acquire", "script")
+    assert cli("lock", "acquire", "script", code=1) == "null\n"
+    assert cli("lock", "release", "script", str(grant["token"])) == []
+    assert cli("ts", "take", '["nothing"]', code=1) == "null\n"
+    assert cli("queue", "receive", "script", code=1) == ""
+    assert cli("pool", "checkout", "script", "--wait", "0.01", code=1) == "null\n"
+
+
+def test_a_tuple_or_a_list_that_is_a_value_is_one_line(cli):
+    cli("ts", "write", '["lines", [1, 2]]')
+    assert cli("ts", "read", '["lines", "*"]') == [["lines", [1, 2]]]
+    assert cli("ts", "read-all", '["lines", "*"]') == [["lines", [1, 2]]]
+    assert cli("ts", "take", '["lines", "*"]') == [["lines", [1, 2]]]
+    cli("kv", "put", "lines", "[1, 2]")
+    assert cli("kv", "get", "lines") == [[1, 2]]
+
+
+def test_a_file_that_is_not_there_is_said_with_the_order_of_the_arguments(cli):
+    assert "give the blob's name, then the file" in cli("blob", "put", "may.pdf", "reports/may.pdf", code=2)
 
 
 def test_keys_and_values(cli):
@@ -117,19 +160,20 @@ def test_registries(cli):
 def test_locks(cli):
     [got] = cli("lock", "acquire", "cli", "--holder", "ann", "--lease", "60")
     token = str(got["token"])
-    assert cli("lock", "acquire", "cli", "--wait", "0.01") == [None]
+    assert cli("lock", "acquire", "cli", "--wait", "0.01", code=1) == "null\n"
     assert cli("lock", "status", "cli")[0]["holder"] == "ann"
     assert cli("lock", "renew", "cli", token, "--lease", "90")[0]["due"] > got["due"]
     assert cli("lock", "check", "cli", token) == [True]
-    assert cli("lock", "release", "cli", token) == [None]
+    assert cli("lock", "release", "cli", token) == []
     assert "it was released" in cli("lock", "release", "cli", token, code=1)
 
 
 def test_elections(cli):
     [got] = cli("election", "campaign", "cli", "--candidate", "ann", "--lease", "60")
     assert cli("election", "leader", "cli") == [got]
-    assert cli("election", "watch", "cli", "--known-term", str(got["term"]), "--wait", "0") == [None]
-    assert cli("election", "resign", "cli", str(got["term"])) == [None]
+    known = ("--known-term", str(got["term"]))
+    assert cli("election", "watch", "cli", *known, "--wait", "0", code=1) == "null\n"
+    assert cli("election", "resign", "cli", str(got["term"])) == []
     assert cli("election", "leader", "cli") == [None]
 
 
@@ -137,5 +181,5 @@ def test_pools(cli):
     assert cli("pool", "add", "cli", '["w/1", "w/2"]') == [2]
     [lent] = cli("pool", "checkout", "cli", "--wait", "1")
     assert cli("pool", "members", "cli") == [{"w/1": "busy", "w/2": "idle"}]
-    assert cli("pool", "checkin", "cli", str(lent["checkout"]), "--no-healthy") == [None]
+    assert cli("pool", "checkin", "cli", str(lent["checkout"]), "--no-healthy") == []
     assert cli("pool", "metrics", "cli")[0]["unhealthy"] == 1

@@ -13,6 +13,7 @@ import typer
 from plexstream.cli.calls.calls import Url, reaching
 from plexstream.cli.common import options
 from plexstream.cli.common.output import App, print_json
+from plexstream.model.errors import ConfigError
 
 if TYPE_CHECKING:
     from plexstream.client.blobs import Container
@@ -33,12 +34,15 @@ def put(
     url: Url = None,
     config: options.ConfigFile = None,
 ) -> None:
-    """Upload a file, and print what it is as JSON.
+    """Upload a file, or else standard input, under a name; prints what it is as JSON.
 
-    [bold]Example[/]
+    [bold]Examples[/]
 
       plexstream blob put reports/may.pdf may.pdf --type application/pdf
+      tar cz src | plexstream blob put src.tar.gz
     """
+    if file != "-" and (not Path(file).exists() or Path(file).is_dir()):
+        raise ConfigError(f"{file!r} is no file: give the blob's name, then the file; - is standard input")
     with _container(container, url, config) as blobs:
         print_json(_shown(blobs.upload(name, sys.stdin.buffer if file == "-" else Path(file), content_type)))
 
@@ -97,7 +101,12 @@ def ls(
 def rm(
     name: BlobName, container: In = "default", url: Url = None, config: options.ConfigFile = None
 ) -> None:
-    """Delete a blob; prints whether it was there."""
+    """Delete a blob; prints whether it was there.
+
+    [bold]Example[/]
+
+      plexstream blob rm reports/may.pdf
+    """
     with _container(container, url, config) as blobs:
         print_json(blobs.delete(name))
 
@@ -106,7 +115,12 @@ def rm(
 def stat(
     name: BlobName, container: In = "default", url: Url = None, config: options.ConfigFile = None
 ) -> None:
-    """Print what a blob is as JSON; null where there is none."""
+    """Print what a blob is as JSON; null where there is none.
+
+    [bold]Example[/]
+
+      plexstream blob stat reports/may.pdf
+    """
     with _container(container, url, config) as blobs:
         print_json(_shown(blobs.stat(name)))
 
@@ -119,14 +133,24 @@ def url_of(
     url: Url = None,
     config: options.ConfigFile = None,
 ) -> None:
-    """Print where anybody may download a blob for a while, straight from S3; null where there is none."""
+    """Print where anybody may download a blob for a while, straight from S3; null where there is none.
+
+    [bold]Example[/]
+
+      plexstream blob url reports/may.pdf --expires 600
+    """
     with _container(container, url, config) as blobs:
         print_json(blobs.url(name, expires))
 
 
 @app.command()
 def sweep(container: In = "default", url: Url = None, config: options.ConfigFile = None) -> None:
-    """Take objects away that no name has, and that are older than an hour; prints how many there were."""
+    """Take objects away that no name has, and that are older than an hour; prints how many there were.
+
+    [bold]Example[/]
+
+      plexstream blob sweep --container reports
+    """
     with _container(container, url, config) as blobs:
         print_json(blobs.sweep())
 

@@ -7,7 +7,7 @@ wanted. Nothing of a noun is loaded before its group is used.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +15,8 @@ from typer.main import get_command
 
 from plexstream.cli.calls.calls import Key, Url, parse_value, reaching
 from plexstream.cli.common import options
-from plexstream.cli.common.output import App, Group, print_json
+from plexstream.cli.common.output import NO, App, Group, print_json
+from plexstream.cli.coordination.documented import described, in_lines, parameters, says_nothing
 from plexstream.cli.coordination.examples import EXAMPLES
 from plexstream.sdk.host.coordination.nouns import WORDS, Word, noun_class
 from plexstream.sdk.host.coordination.operation import Noun, operations
@@ -33,7 +34,11 @@ _WHICH = "which"
 
 def app_of(word: str) -> typer.Typer:
     """The group of commands of a noun, by its word in a path."""
-    return typer.Typer(cls=_group_of(word), no_args_is_help=True, help=f"Operations on a {WORDS[word].noun}.")
+    noun = WORDS[word].noun
+    what = f"Operations on {'an' if noun[0] in 'aeiou' else 'a'} {noun}."
+    first = list(EXAMPLES.get(word, {}).items())[:3]
+    help = _with_examples(what, [_line(WORDS[word], name, examples[0]) for name, examples in first])
+    return typer.Typer(cls=_group_of(word), no_args_is_help=True, rich_markup_mode="rich", help=help)
 
 
 def _group_of(word: str) -> type[Group]:
@@ -72,15 +77,17 @@ def _command(word: str, operation: str) -> Any:
     name = inspect.Parameter(_WHICH, inspect.Parameter.KEYWORD_ONLY, annotation=_name(of, flag))
     if of.default:
         name = name.replace(default=of.default)
-    parameters = [*([] if of.default else [name]), *map(_parameter, taken), *([name] if of.default else [])]
+    said = parameters(method)
+    own = [_parameter(each, said) for each in taken]
+    asked = [*([] if of.default else [name]), *own, *([name] if of.default else [])]
     shared = [
         inspect.Parameter(_option(key), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
         for key, hint in _SHARED.items()
     ]
     run.__name__ = operation
     run.__doc__ = _help(of, word, operation, method)
-    run.__signature__ = inspect.Signature([*parameters, *shared])  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in [*parameters, *shared]}
+    run.__signature__ = inspect.Signature([*asked, *shared])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in [*asked, *shared]}
     alone = App(add_completion=False, rich_markup_mode="rich")
     alone.command(_hyphened(operation))(run)
     return get_command(alone)
@@ -101,32 +108,36 @@ def _name(of: Word, flag: str) -> Any:
     return Annotated[str, typer.Option(f"--{flag}", "-n", help=f"Name of the {of.noun}.")]
 
 
-def _parameter(of: inspect.Parameter) -> inspect.Parameter:
+def _parameter(of: inspect.Parameter, said: Mapping[str, str]) -> inspect.Parameter:
     flag = _hyphened(of.name)
     keyword = inspect.Parameter.KEYWORD_ONLY
+    shown = described(of, said)
     if of.default is of.empty:
-        hint = Annotated[str, typer.Argument(metavar=of.name.upper(), help=_kind(of))]
+        hint = Annotated[str, typer.Argument(metavar=of.name.upper(), help=shown)]
         return inspect.Parameter(of.name, keyword, annotation=hint)
     if of.annotation in ("bool", bool):
-        switch = Annotated[bool, typer.Option(f"--{flag}/--no-{flag}")]
+        shown = shown if of.name in said else ""
+        switch = Annotated[bool, typer.Option(f"--{flag}/--no-{flag}", help=shown)]
         return inspect.Parameter(of.name, keyword, default=of.default, annotation=switch)
-    says = "null" if of.default is None else str(of.default)
-    shown = f"{_kind(of)} (default {says})." if says else f"{_kind(of)}."
     option = Annotated[str | None, typer.Option(f"--{flag}", metavar=of.name.upper(), help=shown)]
     return inspect.Parameter(of.name, keyword, default=None, annotation=option)
-
-
-def _kind(of: inspect.Parameter) -> str:
-    return "Text" if of.annotation in ("str", str) else "JSON, or text"
 
 
 def _help(of: Word, word: str, operation: str, method: Callable[..., Any]) -> str:
     said = inspect.getdoc(method) or ""
     what = said.partition("\n\n")[0]
-    examples = EXAMPLES.get(word, {}).get(operation)
-    title = "Examples" if len(examples or ()) > 1 else "Example"
-    lines = "\n".join(f"  plexstream {of.command} {_hyphened(operation)} {e}" for e in examples or ())
-    return f"{what}\n\n[bold]{title}[/]\n\n{lines}" if lines else what
+    examples = EXAMPLES.get(word, {}).get(operation, ())
+    return _with_examples(what, [_line(of, operation, example) for example in examples])
+
+
+def _line(of: Word, operation: str, example: str) -> str:
+    return f"  plexstream {of.command} {_hyphened(operation)} {example}".rstrip()
+
+
+def _with_examples(what: str, lines: Sequence[str]) -> str:
+    title = "Examples" if len(lines) > 1 else "Example"
+    shown = "\n".join(lines).replace("[", r"\[")
+    return f"{what}\n\n[bold]{title}[/]\n\n{shown}" if lines else what
 
 
 def _run(kind: Any, name: str, operation: str, taken: list[inspect.Parameter], given: dict[str, Any]) -> None:
@@ -141,11 +152,15 @@ def _run(kind: Any, name: str, operation: str, taken: list[inspect.Parameter], g
     with reaching(url, kafka, prefix, config) as client:
         nouns = client.keyed(key or "")
         try:
-            found = getattr(kind(nouns._operate, name), operation)(**arguments)
+            method = getattr(kind(nouns._operate, name), operation)
+            found = method(**arguments)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{operation}: {error}") from None
-    for row in found if isinstance(found, list) else [found]:
-        print_json(row)
+    if not says_nothing(method):
+        for row in found if in_lines(method) else [found]:
+            print_json(row)
+    if found in (None, []) and any(p.name == "wait" for p in taken):
+        raise typer.Exit(NO)  # it was not got in time: `plexstream lock acquire nightly && …` goes no further
 
 
 def _value(of: inspect.Parameter, text: Any) -> Any:
