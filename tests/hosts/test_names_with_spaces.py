@@ -8,9 +8,11 @@ from world import World
 from plexstream import actor, handler, host, state
 from plexstream.model.errors import TimedOut
 from plexstream.model.journal.deferred import call_name, make_token, read_call, read_token
+from plexstream.model.messages.address import full
+from plexstream.model.messages.message import ASK, Envelope
 from plexstream.model.messages.text import joined, taken_apart
 
-NAMES = st.text(st.characters(exclude_categories=["C", "Zs", "Zl", "Zp"], include_characters=" "), min_size=1)
+NAMES = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(" \u00a0_-"), min_size=1)
 DESK, CALLER = "desk/the first one", "caller/some body"
 
 
@@ -59,6 +61,23 @@ def test_what_is_joined_comes_apart(first, rest):
 def test_a_token_names_its_owner_and_its_call(owner, id, reply_to):
     token = read_token(make_token(owner, call_name(id, reply_to), "0123456789abcdef"))
     assert (token.owner, *read_call(token.call)) == (owner, id, reply_to)
+
+
+@pytest.mark.parametrize("id", ["a b", "a\u00a0b", "a\u00a0_b", "a\u00a0-\u00a0", "  "])
+def test_a_deferred_reply_has_the_id_of_its_ask(world, id):
+    world.mailbox.append(Envelope(ASK, id, full(DESK), "leave_it", b"{}", reply_to="edge"))
+    world.run()
+    assert world.ask(DESK, "answer_all") == [True]
+    assert world.replies[id] == "done"
+
+
+def test_no_secret_is_that_of_another_actor(world):
+    """Of which the name ends as the other's call begins."""
+    for id, desk, sender in (("c", "desk/a b", "d"), ("b", "desk/a", "c d")):
+        world.mailbox.append(Envelope(ASK, id, full(desk), "leave_it", b"{}", reply_to=sender))
+    world.run()
+    first, second = (world.ask(desk, "tokens")[0] for desk in ("desk/a b", "desk/a"))
+    assert first.partition(".")[2] != second.partition(".")[2]
 
 
 def test_a_deferred_reply_reaches_who_asked(world):

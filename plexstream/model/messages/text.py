@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def text(value: object, limit: int) -> str:
     """`value` as text that can be encoded, of at most `limit` characters."""
@@ -20,22 +22,26 @@ def check_text(value: str) -> None:
             raise ValueError(f"{value!r} has half of a surrogate pair: give Unicode text") from None
 
 
-_SPACE = "\u00a0"  # no address has one: it is not printable, and " " is the only space that is
+_MARK = "\u00a0"
+_WRITTEN = {_MARK: f"{_MARK}-", " ": f"{_MARK}_"}
+_TO_WRITE, _TO_READ = re.compile(f"[ {_MARK}]"), re.compile(f"{_MARK}[-_]?")
 
 
 def joined(*parts: str) -> str:
     """Parts that may have spaces, as one text with a space between them, which `taken_apart` undoes.
 
-    A space inside of a part is written as one that does not break the line. Of the last part it stays.
+    A space inside of a part, and what marks one, is written in two characters. In the last part they stay.
     """
     *firsts, last = parts
-    return " ".join([*(part.replace(" ", _SPACE) if " " in part else part for part in firsts), last])
+    return " ".join([*(_TO_WRITE.sub(lambda found: _WRITTEN[found[0]], part) for part in firsts), last])
 
 
 def taken_apart(text: str) -> tuple[str, str]:
     """The first of what was `joined`, and the rest."""
     first, _, rest = text.partition(" ")
-    return first.replace(_SPACE, " "), rest
+    if _MARK in first:
+        first = _TO_READ.sub(lambda found: _MARK if found[0] == _WRITTEN[_MARK] else " ", first)
+    return first, rest
 
 
 def said(error: BaseException) -> str:

@@ -19,7 +19,7 @@ from plexstream.model.journal.deferred import (
     standing,
 )
 from plexstream.model.journal.journal import Out, OutKind
-from plexstream.model.messages.text import text
+from plexstream.model.messages.text import joined, text
 
 MAX_DETAIL = 2_000
 """Characters of an error's text."""
@@ -58,7 +58,8 @@ def defer(turn: RunningTurn, salt: str) -> str:
     Parameters:
         salt: what nobody outside knows.
     """
-    secret = blake2b(f"{salt} {turn.address} {turn.caller}".encode(), digest_size=8).hexdigest()
+    named = joined(salt, turn.address, turn.caller)
+    secret = blake2b(named.encode(), digest_size=8).hexdigest()
     turn.outs.append(Out(_LATER, turn.caller, "", "", b"", secret))
     return make_token(turn.address, turn.caller, secret)
 

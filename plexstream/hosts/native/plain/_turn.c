@@ -281,18 +281,28 @@ empty_list(PyObject *object, Py_ssize_t at, int keep)
     return 1;
 }
 
-/* See `model.journal.deferred.call_name`. */
+/* Another text, in which each of these characters is a mark and `what`. */
+static PyObject *
+replaced(PyObject *text, Py_UCS4 each, char what)
+{
+    PyObject *before = PyUnicode_FromOrdinal((int)each), *after = PyUnicode_FromFormat("%c%c", 0xA0, what);
+    PyObject *found = before == NULL || after == NULL ? NULL : PyUnicode_Replace(text, before, after, -1);
+    Py_XDECREF(before);
+    Py_XDECREF(after);
+    return found;
+}
+
+/* See `model.messages.text.joined`, which `model.journal.deferred.call_name` is. */
 static PyObject *
 call_name(PyObject *id, PyObject *reply_to)
 {
-    if (PyUnicode_FindChar(id, ' ', 0, PyUnicode_GET_LENGTH(id), 1) < 0)
+    Py_ssize_t length = PyUnicode_GET_LENGTH(id);
+    if (PyUnicode_FindChar(id, ' ', 0, length, 1) < 0
+            && (PyUnicode_IS_ASCII(id) || PyUnicode_FindChar(id, 0xA0, 0, length, 1) < 0))
         return PyUnicode_FromFormat("%U %U", id, reply_to);
-    PyObject *space = PyUnicode_FromOrdinal(' '), *fixed = PyUnicode_FromOrdinal(0xA0), *name = NULL;
-    PyObject *solid = space != NULL && fixed != NULL ? PyUnicode_Replace(id, space, fixed, -1) : NULL;
-    if (solid != NULL)
-        name = PyUnicode_FromFormat("%U %U", solid, reply_to);
-    Py_XDECREF(space);
-    Py_XDECREF(fixed);
+    PyObject *marked = replaced(id, 0xA0, '-'), *solid = marked == NULL ? NULL : replaced(marked, ' ', '_');
+    PyObject *name = solid == NULL ? NULL : PyUnicode_FromFormat("%U %U", solid, reply_to);
+    Py_XDECREF(marked);
     Py_XDECREF(solid);
     return name;
 }
