@@ -16,6 +16,7 @@ texts = st.text(st.characters(codec="utf-8") | st.sampled_from("\0\1\2a"), max_s
 floats = st.floats(allow_nan=False)
 ints = st.integers() | st.integers(-(10**30), 10**30) | st.sampled_from([s * 10**n + d for n in range(40) for d in (-1, 0, 1) for s in (-1, 1)])  # fmt: skip  # noqa: E501
 OF = {str: texts, int: ints, float: floats}
+OF_VALUE = type
 TYPES = [
     str, int, float, tuple[int], tuple[str], tuple[str, int], tuple[str, str], tuple[float, str, int],
     tuple[int, int],
@@ -191,6 +192,22 @@ def test_a_text_that_looks_like_a_key_of_another_type_is_none(text):
     assert readable(stored) == stored
     with pytest.raises(ValueError, match=r"a\.m has a key that is no"):
         Keys("a.m", {"i": int, "f": float, "s": tuple[str]}[text[0]]).read(stored)
+
+
+@given(st.sampled_from([tuple[int], tuple[str, int], tuple[int, int], tuple[int, str]]), st.data())
+def test_a_text_that_looks_alike_is_told_whatever_the_type(type, data):
+    """A key as usual is read at once: that takes nothing which reading it field by field does not take."""
+    keys, marks = Keys("a.m", type), st.sampled_from("\1\0\2iabcys0123456789-zA٣é")
+    stored = keys.store(data.draw(some(type)))
+    at = data.draw(st.integers(0, len(stored)))
+    text = stored[:at] + data.draw(st.text(marks, max_size=3)) + stored[at + data.draw(st.integers(0, 2)) :]
+    found = parse(text)
+    if found is not None and tuple(map(OF_VALUE, found)) == type.__args__:
+        assert keys.read(text) == found
+        assert keys.store(found) == text
+    else:
+        with pytest.raises(ValueError, match="has a key that is no"):
+            keys.read(text)
 
 
 @given(pairs)

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, get_args, get_origin
 
 MAX_KEY: Final = 1024
@@ -47,13 +49,13 @@ class Keys:
         ValueError: `type` is none of these.
     """
 
-    __slots__ = ("_fields", "_stores", "named", "of_tuples", "type", "where")
+    __slots__ = ("_fields", "_usual", "named", "of_tuples", "type", "where")
 
     def __init__(self, where: str, type: Any) -> None:
         self.where = where
         self.type = type
         self._fields = fields_of(type)
-        self._stores = [_STORE[field] for field in self._fields]
+        self._usual = _usual(self._fields)
         self.of_tuples = get_origin(type) is tuple
         self.named = name_of(type)
 
@@ -79,14 +81,14 @@ class Keys:
         if not isinstance(key, tuple) or len(key) > len(self._fields):
             raise self._wrong(key)
         stored = _MARK
-        for kind, store, value in zip(self._fields, self._stores, key, strict=False):
-            if type(value) is kind:
-                try:
-                    stored += store(value)
-                    continue
-                except ValueError:
-                    pass  # said below
-            stored += self._field(kind, value, key)
+        for kind, value in zip(self._fields, key, strict=False):
+            if kind is int and type(value) is int and 0 <= value < _USUAL:
+                digits = str(value)
+                stored += _LENGTHS[len(digits)] + digits
+            elif kind is str and type(value) is str and value.isascii() and not _special(value):
+                stored += f"s{value}{_NUL}"
+            else:
+                stored += self._field(kind, value, key)
         return stored
 
     def _field(self, type: Any, value: Any, key: Any) -> str:
@@ -105,6 +107,11 @@ class Keys:
         """The inverse of `store`. Raises ValueError where it was not stored as a key of this type."""
         if self.type is str:
             return stored
+        match = self._usual.fullmatch(stored)
+        if match is not None:
+            usual = tuple(map(_usual_value, match.groups(), self._fields))
+            if None not in usual:
+                return usual if self.of_tuples else usual[0]
         found = parse(stored)
         types = None if found is None else tuple(map(type, found))
         if found is None or types != self._fields:
@@ -252,6 +259,23 @@ def _read_str(stored: str, at: int) -> tuple[str, int]:
 
 
 _NUL, _TWO = "\0", "\x02"
+_special = re.compile(f"[{_MARK}{_NUL}]").search
+_USUAL_FIELD = {int: "(i[a-y](?:0|[1-9][0-9]*))", str: "s([\x02-\x7f]*)\0"}
+
+
+@lru_cache(maxsize=256)
+def _usual(fields: tuple[Any, ...]) -> re.Pattern[str]:
+    """What keys of these fields look like where nothing about them is unusual; of floats, all are."""
+    return re.compile(_MARK + "".join(_USUAL_FIELD.get(field, "(?!)") for field in fields))
+
+
+def _usual_value(found: str, type: Any) -> Any:
+    """The value of a field that looks as usual; None: it does not say how many digits it has."""
+    if type is str:
+        return found
+    return int(found[2:]) if ord(found[1]) - 96 == len(found) - 2 else None
+
+
 _STORE: dict[Any, Callable[[Any], str]] = {int: _store_int, float: _store_float, str: _store_str}
 _READ: dict[str, Callable[[str, int], tuple[Any, int]]] = {"i": _read_int, "f": _read_float, "s": _read_str}
 
