@@ -16,6 +16,11 @@ WAYS = (KAFKA, EMBEDDED, REDIS)
 LARGE_S = 600.0
 
 
+def large(way: str, tuples: int) -> str:
+    """The name of the task that fills one space with so many."""
+    return f"{way}, {tuples:,} tuples"
+
+
 def works(way: str, address: str, seconds: float, tuples: int = 0) -> dict[str, float]:
     """One repetition of all works, or with `tuples` of those in a space of so many.
 

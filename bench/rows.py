@@ -220,9 +220,11 @@ def coordination_row(address: str, _: list[Contender], s: Sizes) -> list[Task]:
         return lambda: coordination.works(way, address, s.ask_s, tuples)
 
     tasks = [Task(way, by(way, 0), s.rounds, limit_s=LARGE_S) for way in coordination.WAYS]
-    expected = s.tuples / FILLED
-    tasks += [Task(f"{way}, large", by(way, s.tuples), 1, expected, LARGE_S) for way in coordination.WAYS]
-    return [*tasks, Task("store", partial(coordination.stored, s.tuples, s.turns), 1)]
+    filling, large = s.tuples / FILLED, coordination.large
+    tasks += [
+        Task(large(way, s.tuples), by(way, s.tuples), 1, filling, LARGE_S) for way in coordination.WAYS
+    ]
+    return [*tasks, Task(f"store, {s.tuples:,} entries", partial(coordination.stored, s.tuples, s.turns), 1)]
 
 
 ROWS: dict[str, Callable[[str, list[Contender], Sizes], list[Task]]] = {

@@ -10,7 +10,7 @@ from bench import asks, coordination, durable
 from bench.contenders import COUNTERS, FED, MAILBOX, QUIX, RAW, STREAMS
 from bench.load import TALLY, TRIP
 from bench.restate import PYTHON_SDK, TYPESCRIPT_SDK
-from bench.rows import EMBEDDED, FULL, WORKERS
+from bench.rows import EMBEDDED, FULL, QUICK, WORKERS
 from bench.together.works import CALLERS, FEW, FILLERS, SPACES, WAITERS
 
 Samples = dict[tuple[str, str, str], dict[int, float]]  # row, what, metric -> the value of each round
@@ -290,8 +290,12 @@ def _size(samples: Samples) -> list[Line | None]:
 
 
 def _coordination(samples: Samples) -> list[Line | None]:
+    return [*_coordinated(samples, FULL.tuples, True), *_coordinated(samples, QUICK.tuples, False)]
+
+
+def _coordinated(samples: Samples, many: int, full: bool) -> list[Line | None]:
+    """`many`: how many tuples the large space has; `full`: with the lines that have nothing to do with it."""
     found: list[Line | None] = []
-    many = FULL.tuples
     for large, work, callers, text, what in (
         (False, "pairs", 1, f"write and take, one space of {FEW:,}", "pairs"),
         (False, "pairs", CALLERS, f"write and take, one space of {FEW:,}", "pairs"),
@@ -308,25 +312,25 @@ def _coordination(samples: Samples) -> list[Line | None]:
         (False, "get", 1, "kv: get", "gets"), (False, "get", CALLERS, "kv: get", "gets"),
     ):  # fmt: skip
         for metric, unit in (("rate", f"{what}/s"), ("p50", "ms"), ("p99", "ms"), ("cpu", "µs")):
-            for way in coordination.WAYS:
+            for way in coordination.WAYS if large or full else ():
                 said = {"rate": "", "cpu": ": CPU time of the server, each"}.get(metric, f": {metric}")
                 label = f"{text}, {way}, {callers} caller{'s' * (callers > 1)}{said}"
-                where = f"{way}, large" if large else way
-                peer = f"{coordination.REDIS}, large" if large else coordination.REDIS
+                where = coordination.large(way, many) if large else way
+                peer = coordination.large(coordination.REDIS, many) if large else coordination.REDIS
                 targets = _coordination_targets(way, large, work, metric)
                 # Embedded, the clients are in the server's process.
                 peers = () if metric == "cpu" else (peer,)
                 name = f"{work} {metric} {callers}"
                 found.append(_line(samples, "coordination", where, name, label, unit, targets, peers))
     for way in coordination.WAYS:
-        label, where = f"one space of {many:,}, {way}", f"{way}, large"
+        label, where = f"one space of {many:,}, {way}", coordination.large(way, many)
         filled = f"fill rate {FILLERS}"
         found.append(_line(samples, "coordination", where, filled, f"{label}: filled", "tuples/s"))
         found.append(_line(samples, "coordination", where, "grown", f"{label}: memory grew by", "MB"))
     reads = [Target(False, 15.0, "≤ 15 µs")]
     label = f"store, {many:,} entries"
-    found.append(_line(samples, "coordination", "store", "get", f"{label}: a read", "µs", reads))
-    found.append(_line(samples, "coordination", "store", "ten", f"{label}: the next ten", "µs"))
+    found.append(_line(samples, "coordination", label, "get", f"{label}: a read", "µs", reads))
+    found.append(_line(samples, "coordination", label, "ten", f"{label}: the next ten", "µs"))
     return found
 
 
@@ -363,7 +367,7 @@ def markdown(found: list[Line], about: Mapping[str, str], faults: list[str]) -> 
 def cells(line: Line) -> list[str]:
     """The texts of a line: what, figure with its spread, ratios, verdict."""
     names = {"1": "one worker", f"{FULL.states[0]}": f"{FULL.states[0]:,} actors"}
-    names[f"{coordination.REDIS}, large"] = coordination.REDIS
+    names |= {coordination.large(coordination.REDIS, s.tuples): coordination.REDIS for s in (FULL, QUICK)}
     ratios = ", ".join(f"{ratio} × {names.get(peer, peer)}" for peer, ratio in line.ratios.items())
     spread = "" if len(line.values) < 2 else f" ({_digits(min(line.values))}–{_digits(max(line.values))})"
     return [line.what, f"{show(line.figure, line.unit)}{spread}", ratios, line.verdict()]

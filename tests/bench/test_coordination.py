@@ -173,11 +173,11 @@ def line(found, start):
 
 def test_the_table_compares_with_redis_and_judges_what_a_worker_does():
     found = {
-        ("coordination", "Kafka, large", "takes rate 256"): {0: 9_000.0},
-        ("coordination", "Redis, large", "takes rate 256"): {0: 18_000.0},
+        ("coordination", "Kafka, 1,000,000 tuples", "takes rate 256"): {0: 9_000.0},
+        ("coordination", "Redis, 1,000,000 tuples", "takes rate 256"): {0: 18_000.0},
         ("coordination", "embedded", "takes rate 256"): {0: 20_000.0},
         ("coordination", "embedded", "wake p50 1"): {0: 1.0},
-        ("coordination", "store", "get"): {0: 16.0},
+        ("coordination", "store, 1,000,000 entries", "get"): {0: 16.0},
     }
     one = line(found, "take, one space of 1,000,000, Kafka")
     assert table.cells(one)[2] == "0.5 × Redis"
@@ -186,6 +186,15 @@ def test_the_table_compares_with_redis_and_judges_what_a_worker_does():
     assert line(found, "take, 16 spaces").verdict() == "yes: ≥ 20,000/s"
     assert line(found, "wake-up of a waiting take, embedded").verdict() == "yes: < 1.5 ms"
     assert line(found, "store, 1,000,000 entries").verdict().startswith("NO: ≤ 15 µs")
+
+
+def test_a_quick_run_says_how_few_tuples_it_had():
+    names = [task.what for task in coordination_row("", [], QUICK)]
+    found = {("coordination", what, "takes rate 256"): {0: 1.0} for what in names}
+    lines = [one.what for one in table.lines(found)]
+    assert len(lines) == 6
+    assert sum("20,000" in what for what in lines) == 3
+    assert not any("1,000,000" in what for what in lines)
 
 
 def test_where_redis_cannot_be_had_its_task_says_so(monkeypatch):
