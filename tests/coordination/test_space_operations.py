@@ -184,3 +184,17 @@ def test_over_http(served):
         assert http.post("/take", json={"pattern": ["a", {"type": "float"}], "wait": 1}).json() == ["a", 1.0]
         for body in ({"pattern": []}, {"pattern": [{"x": 1}]}, {"pattern": ["a"], "wait": -1}):
             assert http.post("/take", json=body).json()["code"] in ("rejected", "bad_arguments"), body
+
+
+def test_a_take_at_all_shards_that_is_repeated_under_its_key_is_the_same_tuple(outside, request):
+    ts = outside.client.ts.space(f"{request.node.name}*4")
+    outside(ts.write_many, [[f"k{number}", number] for number in range(12)])
+    for number in range(12):
+        keyed = outside.client.keyed(f"{request.node.name} {number}").ts.space(ts.name)
+        taken = [outside(keyed.take, [None, None], wait=number % 2) for _ in range(2)]
+        assert taken[0] == taken[1]
+        assert outside(ts.count) == 11 - number
+    keyed = outside.client.keyed(f"{request.node.name} none").ts.space(ts.name)
+    assert outside(keyed.take, [None, None]) is None
+    outside(ts.write, ["k", 12])
+    assert outside(keyed.take, [None, None]) is None

@@ -15,7 +15,8 @@ _LIMIT = "limit"
 class Spread:
     """Reads at each shard, whichever is first, and takes from that one.
 
-    What it takes is taken by its own ask: durable, and answered to whoever waits here.
+    What it takes is taken by its own ask: durable, and answered to whoever waits here. So who repeats a take
+    under its key gets the same tuple, whatever the shards have by then.
     """
 
     @handler("wait")
@@ -23,6 +24,10 @@ class Spread:
         """The tuple that is read or taken; null: none came within `wait` seconds (null: for ever)."""
         own = host.self_id().split("/")
         spaces = "/".join([*own[:-2], "plex.space", own[-1]])
+        if what == "take":
+            taken = await _there(spaces, pattern, shards)
+            if taken is not None or wait == 0:
+                return taken
         waits: dict[str, Any] = {} if wait is None else {_LIMIT: host.start.sleep(wait)}
         while True:
             for shard in map(str, range(shards)):
@@ -37,3 +42,19 @@ class Spread:
             taken = await host.ask(f"{spaces}~{first}", "take", pattern=pattern, wait=0)
             if taken is not None:
                 return taken
+
+
+async def _there(spaces: str, pattern: list[Any], shards: int) -> Any:
+    """A tuple that is taken from a shard which has one; null: none has."""
+    while True:
+        looks = [
+            host.start.ask(f"{spaces}~{shard}", "read", pattern=pattern, wait=0) for shard in range(shards)
+        ]
+        found = await host.all(*looks)
+        there = [shard for shard, one in enumerate(found) if one is not None]
+        for shard in there:
+            taken = await host.ask(f"{spaces}~{shard}", "take", pattern=pattern, wait=0)
+            if taken is not None:
+                return taken
+        if not there:
+            return None

@@ -243,23 +243,16 @@ class TupleSpace(Noun):
         shards = self._of_pattern(wanted)
         if len(shards) == 1:
             return _tuple((yield self._ask(shards[0], what, wanted, wait)))
-        found = yield from self._anywhere(what, wanted)
-        if found is None and wait != 0:
-            arguments = {"what": what, "pattern": wanted, "wait": wait, "shards": self.shards}
-            found = yield Call(OPEN, actor_id(self.name), "wait", arguments, wait)
-        return _tuple(found)
-
-    def _anywhere(self, what: str, pattern: Tuple) -> Operation[Any]:
-        """Where no field says which shard: look at all, and take from those that have it."""
-        while True:
-            looks = [self._ask(shard, "read", pattern, 0) for shard in range(self.shards)]
-            there = [shard for shard, found in enumerate((yield from together(looks))) if found is not None]
-            for shard in there:
-                found = yield self._ask(shard, what, pattern, 0)
+        if what == "read":
+            looks = [self._ask(shard, what, wanted, 0) for shard in range(self.shards)]
+            for found in (yield from together(looks)):
                 if found is not None:
-                    return found
-            if not there:
+                    return _tuple(found)
+            if wait == 0:
                 return None
+        # One call, by one key: what is looked at again may be elsewhere, and two tuples would be taken.
+        arguments = {"what": what, "pattern": wanted, "wait": wait, "shards": self.shards}
+        return _tuple((yield Call(OPEN, actor_id(self.name), "wait", arguments, wait)))
 
     def _all(self, what: str, pattern: Sequence[Any], limit: int) -> Operation[list[Tuple]]:
         wanted = as_pattern(pattern)
