@@ -240,7 +240,7 @@ def folding(partition=None, comparison=None, store=None, flush_pieces=1_000):
     history = History(0)
     history.facts = FACTS
     settings = Settings(flush_pieces=flush_pieces)
-    versions = Versions(0, "here", {"account": "2"})
+    versions = Versions(0, "here", {"account": "2"}, {"account", "plex.lock"}.__contains__)
     made = Folding(ground(shelf), restore, comparison, history, versions, "mine", settings)
     return made, history, shelf
 
@@ -267,6 +267,14 @@ def test_it_ends_with_the_claim_and_has_said_which_code_it_takes_over_from(caplo
     assert history.token == "mine"
     assert CODE_KEY in shelf.pieces
     assert "account 1 -> 2" in caplog.text
+
+
+def test_a_type_that_is_loaded_when_it_is_first_called_is_not_said_to_be_lacking(caplog):
+    made, _, _ = folding(Partition(start=8, floor=8))
+    before = claim("other", "there")
+    before.code.update({"plex.lock": "2", "order": "2"})
+    assert made.take([entry(8, before), entry(9, mark()), entry(CLAIM, claim())])
+    assert "node here has no actor type order, which node there served here" in caplog.text
 
 
 def test_a_claim_that_is_gone_is_a_newer_owners_doing():

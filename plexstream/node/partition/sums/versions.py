@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
@@ -30,10 +31,14 @@ class Versions:
     Parameters:
         node: this one.
         versions: its versions of the actor types.
+        has: whether it has a type, be it one that is loaded when it is first called.
     """
 
-    def __init__(self, partition: int, node: str, versions: dict[str, str]) -> None:
+    def __init__(
+        self, partition: int, node: str, versions: dict[str, str], has: Callable[[str], bool]
+    ) -> None:
         self._partition = partition
+        self._has = has
         self._own = _Code(node, versions)
         self._former = _Code()
 
@@ -62,7 +67,7 @@ class Versions:
                 "partition %d: the code has changed from node %s to node %s: %s",
                 self._partition, self._former.node, claim.node, ", ".join(changed),
             )  # fmt: skip
-        if lacking := sorted(old.keys() - new.keys()):
+        if lacking := sorted(t for t in old.keys() - new.keys() if not self._has(t)):
             _log.warning(
                 "partition %d: node %s has no actor type %s, which node %s served here: calls get "
                 "unknown_type and tells become dead letters until a node that has it takes over",

@@ -69,7 +69,9 @@ class Takeover:
         self._stored: Partition | None = None  # what the state store reflects
         self._look_at = 0.0  # when to ask again; 0: an answer is due
         versions = services.host.versions()
-        self._versions = Versions(partition, services.node, versions)
+        self._versions = Versions(
+            partition, services.node, versions, lambda type: services.host.type_info(type) is not None
+        )
         self._token = uuid.uuid4().hex
         self._made = services.now()
         claim = Claim(self._token, services.node, self._made, versions, services.process)
