@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from world import World
 
+from plexstream import actor, handler, host
+
 FOLDER = Path(__file__).parent / "dialect"
 
 
@@ -38,6 +40,23 @@ def test_refunds(play):
     assert world.replies[second] in ({"status": "already", "payment": "p"}, {"error": "busy"})
     assert world.ask("refunds/two", "refund", payment="p", cents=5)["status"] == "already"
     assert world.ask("refunds/one", "list") == {"keys": ["refund:p"]}
+
+
+def test_what_a_lock_is_not_called_with_is_said_with_both_forms():
+    @actor
+    class Wrong:
+        @handler("go")
+        def go(self, given: list) -> str:
+            try:
+                return host.lock_acquire(*given)
+            except TypeError as error:
+                return str(error)
+
+    world = World(Wrong)
+    for given in (["ship"], ["ship", "holder/a", 5000], [1, 2, 3, 4]):
+        said = world.ask("wrong/one", "go", given=given)
+        assert "lock_acquire(name, lease_ms" in said
+        assert "lock_acquire(tenant, namespace" in said
 
 
 def test_choir(play):

@@ -65,6 +65,28 @@ def test_no_version_comes_back(world):
     assert world.ask(KV, "cas", key="a", value=2, version=1) == [False, 2]
 
 
+def test_a_count_begins_with_its_end_and_later_ones_do_not_move_it(world):
+    assert world.ask(KV, "increment", key="window", ttl=2) == 1
+    world.run(1500)
+    assert world.ask(KV, "increment", key="window", ttl=2) == 2
+    world.run(500)
+    assert value(world, "window") == [None]
+    assert world.ask(KV, "increment", key="window", ttl=2) == 1
+
+
+def test_an_end_is_renewed_and_taken_away_while_value_and_version_stay(world):
+    world.ask(KV, "put", entries={"a": 1, "b": 1}, ttl=2)
+    assert world.ask(KV, "renew", key="a", ttl=5) is True
+    assert world.ask(KV, "renew", key="b", ttl=None) is True
+    world.run(3000)
+    assert world.ask(KV, "get", keys=["a", "b"]) == [[1, 1, 2.0], [1, 2, None]]
+    world.run(2000)
+    assert world.ask(KV, "get", keys=["a"]) == [None]
+    assert world.ask(KV, "renew", key="a", ttl=5) is False
+    assert value(world, "a", "b") == [None, 1]
+    assert world.ask(KV, "cas", key="b", value=2, version=2) == [True, 3]
+
+
 def test_it_is_incremented(world):
     assert world.ask(KV, "increment", key="n") == 1
     assert world.ask(KV, "increment", key="n", by=-3) == -2

@@ -30,6 +30,9 @@ def test_a_handler_uses_a_store(inside):
     assert inside("kv.entry", key="a") == {"value": {"x": 1}, "version": 1, "ttl": None}
     assert inside("kv.cas", key="a", value=2, version=1) == {"done": True, "version": 2}
     assert inside("kv.increment", key="a") == 3
+    assert inside("kv.increment", key="fresh", ttl=5) == 1
+    assert inside("kv.renew", key="fresh", ttl=None) is True
+    assert inside("kv.get_ttl", key="fresh") is None
     assert inside("kv.delete", key="a") is True
     assert inside("kv.put_with_ttl", key="a", value=1, ttl=5) > 0
     assert inside("kv.get_ttl", key="a") == 5
@@ -72,6 +75,11 @@ def test_a_client_uses_a_store(outside, request):
     assert outside(kv.put, "a", 1) == 1
     assert outside(kv.entry, "a") == Entry(1, 1, None)
     assert outside(kv.cas, "a", 2, version=0) == Swapped(False, 1)
+    assert not outside(kv.cas, "a", 2, version=0)  # `if kv.cas(…):` is what people write
+    assert outside(kv.cas, "once", 1)
+    assert outside(kv.delete, "once")
+    assert outside(kv.renew, "a", 60) is True
+    assert outside(kv.entry, "a").version == 1
     outside(kv.multi_put, dict.fromkeys(KEYS, 0))
     assert outside(kv.list, limit=3) == ["a", "k00", "k01"]
     with pytest.raises(Rejected, match="above 0"):
@@ -101,6 +109,7 @@ def test_over_http(served):
         assert [http.post("/increment", **once).json() for _ in range(2)] == [1, 1]
         assert http.get("/put", params={"key": "a", "value": "1"}).status_code == 405
         assert http.options("/put").status_code in (200, 204, 405)
+        assert "registry" in httpx.get(f"{served.url}/v1/kvs/a/get").json()["detail"]
         for path, body, status, said in (
             ("/putt", {}, 404, "it has"),
             ("/put", {"key": "a"}, 422, "missing a required argument: 'value'"),

@@ -146,6 +146,15 @@ def test_a_client_uses_a_space(outside, request):
     lease = outside(ts.write, ("job", 1), ttl=60)
     assert lease.due > 0
     assert outside(ts.renew, lease.id, 120).due > lease.due
+    assert outside(ts.renew, lease, 180).due > lease.due
+    with pytest.raises(ValueError, match="give its Lease"):
+        outside(ts.renew, "1", 60)
+    other = outside(ts.write, ["other"])
+    assert outside(ts.cancel, other) is None
+    [told] = outside(ts.notify, ["x"], "anybody/one", "told", ttl=60)
+    assert outside(ts.renew_notify, told, 120).due > told.due
+    assert outside(ts.cancel_notify, told) is None
+    assert outside(ts.count) == 1
     assert outside(ts.take, ["job", match.between(1, 2)]) == ["job", 1]
     with pytest.raises(Rejected, match="oper"):
         outside(ts.read, [{"almost": 1}])

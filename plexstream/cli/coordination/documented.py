@@ -20,6 +20,7 @@ _ALSO: Mapping[str, str] = {
     "ttl": "seconds after which it is gone; null: it stays",
     "lease": "in seconds",
     "limit": "how many at most",
+    "id": "as its lease has it",
     "after": "the one behind which to go on",
 }
 """Of parameters that mean the same to all, where a docstring leaves them to another."""

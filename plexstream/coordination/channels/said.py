@@ -58,7 +58,9 @@ class Answer:
 
 def delay(what: str, seconds: float) -> int:
     """Milliseconds of a delay, which may be 0. Raises Reject."""
-    return 0 if seconds == 0 and not isinstance(seconds, bool) else milliseconds(what, seconds)
+    if seconds == 0 and not isinstance(seconds, bool):
+        return 0
+    return milliseconds(what, seconds, least="0, or seconds above 0")
 
 
 def deadline(wait: float | None, now: int) -> int:

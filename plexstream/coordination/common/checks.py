@@ -8,13 +8,16 @@ from plexstream.sdk.errors import Reject
 from plexstream.sdk.spec import MAX_SECONDS
 
 
-def milliseconds(what: str, seconds: float, most: int = MAX_SECONDS) -> int:
+def milliseconds(
+    what: str, seconds: float, most: int = MAX_SECONDS, least: str = "seconds above 0"
+) -> int:
     """A length of time, of which there has to be some.
 
     Parameters:
         what: it is, for people.
         seconds: above 0.
         most: seconds it may be; ten years, if nothing else is said.
+        least: what is to be given, for people.
 
     Returns:
         Milliseconds, at least 1.
@@ -23,7 +26,7 @@ def milliseconds(what: str, seconds: float, most: int = MAX_SECONDS) -> int:
         Reject: it is none.
     """
     if isinstance(seconds, bool) or not math.isfinite(seconds) or not 0 < seconds <= most:
-        raise Reject(f"{what} is {seconds!r}: give seconds above 0, at most {most}")
+        raise Reject(f"{what} is {seconds!r}: give {least}, at most {most}")
     return max(1, round(seconds * 1000))
 
 
@@ -48,4 +51,6 @@ def patience(what: str, seconds: float | None) -> int | None:
     """How long somebody waits: milliseconds; 0 is not at all, None for ever. Raises Reject."""
     if seconds is None:
         return None
-    return 0 if seconds == 0 and not isinstance(seconds, bool) else milliseconds(what, seconds)
+    if seconds == 0 and not isinstance(seconds, bool):
+        return 0
+    return milliseconds(what, seconds, least="0, null for ever, or seconds above 0")

@@ -200,5 +200,7 @@ class Tenure:
             past = f"is over: {owner.ended[1]} {now - owner.ended[2]} ms ago"
         else:
             past = "is over, or was never given"
-        whose = "nobody holds" if grant is None else f"{grant.holder or 'somebody without a name'!r} holds"
+        whose = "nobody holds"
+        if grant is not None:
+            whose = f"{grant.holder!r} holds" if grant.holder else "somebody without a name holds"
         return f"{host.self_id()}: {words.token} {token} {past}; {whose} the {words.thing} now: {words.again}"

@@ -65,27 +65,39 @@ class KeyValue:
     @handler("put")
     def put(self, entries: dict[str, Any], ttl: float | None = None) -> list[int]:
         """Set values, all or none. Answers their versions, in order."""
-        ends = 0 if ttl is None else host.now() + milliseconds("ttl", ttl)
+        ends = _end(ttl)
         return [self._set(key, value, ends) for key, value in entries.items()]
 
     @handler("cas")
     def cas(self, key: str, value: Any, version: int, ttl: float | None = None) -> Row:
         """Set a value if its key has this version (0: if it is not there). Whether, and its version."""
-        ends = 0 if ttl is None else host.now() + milliseconds("ttl", ttl)
+        ends = _end(ttl)
         row = self._row(key)
         if row[1] != version:
             return [False, row[1]]
         return [True, self._set(key, value, ends)]
 
     @handler("increment")
-    def increment(self, key: str, by: int = 1) -> int:
-        """Add to a whole number, 0 where there is none. Its end stays as it is. Answers the sum."""
+    def increment(self, key: str, by: int = 1, ttl: float | None = None) -> int:
+        """Add to a whole number, 0 where there is none. Its end stays, or is after `ttl`. Answers the sum."""
+        ends = _end(ttl)
         row = self._row(key)
         value = row[0] if row[1] else 0
         if type(value) is not int:
             raise Reject(f"key {key!r} holds {value!r:.80}: put a whole number, to increment it")
-        self._set(key, value + by, row[2])
+        self._set(key, value + by, row[2] if row[1] else ends)
         return value + by
+
+    @handler("renew")
+    def renew(self, key: str, ttl: float | None) -> bool:
+        """Set when a key ends (None: never). Its version stays, as its value does. Whether it is there."""
+        ends = _end(ttl)
+        row = self._row(key)
+        if not row[1]:
+            return False
+        self.rows[key] = [row[0], row[1], ends]
+        Agenda(self).move(row[2], ends, key)
+        return True
 
     @handler("delete")
     def delete(self, keys: list[str]) -> int:
@@ -127,6 +139,10 @@ class KeyValue:
     def _forget(self, key: str, row: Row) -> None:
         del self.rows[key]
         Agenda(self).move(row[2], 0, key)
+
+
+def _end(ttl: float | None) -> int:
+    return 0 if ttl is None else host.now() + milliseconds("ttl", ttl)
 
 
 def _shown(row: Row, now: int) -> Row:

@@ -54,6 +54,11 @@ from plexstream.log.base import Log
 from plexstream.model.topics.topics import Topics
 from plexstream.sdk.host.coordination.nouns import WORDS
 
+_NO_ROUTE = (
+    "no such route; actors are below /v1/actors/, what they coordinate with below /v1/{noun}/{name}/: "
+    f"a noun is one of {', '.join(WORDS)}, blobs"
+)
+
 log = logging.getLogger(__name__)
 
 MAX_NDJSON = 16 << 20  # bytes of one request's records
@@ -367,7 +372,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
         detail = f"{request.method} is not allowed here, but {allow}"
         problem = Problem(405, "method_not_allowed", detail, headers=((b"allow", allow.encode()),))
     else:
-        problem = Problem(404, "not_found", "no such route; actors are below /v1/actors/")
+        problem = Problem(404, "not_found", _NO_ROUTE)
     return _on_problem(request, problem)
 
 

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from plexstream.sdk.host.coordination.kept.blobs import Blobs
     from plexstream.sdk.host.coordination.kept.spaces import TupleSpaces
 
+_FORMS = {
+    "lock_acquire": (
+        "name, lease_ms, timeout_ms=0", "tenant, namespace, holder, lock, lease_seconds, timeout_ms"
+    ),
+    "lock_renew": ("name, version, lease_ms", "lock, tenant, namespace, holder, version, lease_seconds"),
+    "lock_release": ("name, version", "lock, tenant, namespace, holder, version"),
+}
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
@@ -125,7 +132,8 @@ class Flat(Nouns):
             _, namespace, holder, lock, lease, timeout = given
             return self._operate(_held(_lock(namespace, lock), holder, float(lease), timeout / 1000))
         name, lease, timeout = (*given, 0)[:3] if len(given) in (2, 3) else _wrong("lock_acquire")
-        return self._operate(_version(name, self.self_id(), lease / 1000, timeout / 1000))
+        seconds = (_s("lock_acquire", given) for given in (lease, timeout))
+        return self._operate(_version(name, self.self_id(), *seconds))
 
     def lock_renew(self, *given: Any) -> Any:
         """Renew it: ``(name, version, lease_ms)``, or lock, tenant, namespace, holder, version, seconds."""
@@ -133,7 +141,7 @@ class Flat(Nouns):
             lock, _, namespace, _, version, lease = given
             return self._operate(_kept(_lock(namespace, lock), "renew", version, lease=float(lease)))
         name, version, lease = given if len(given) == 3 else _wrong("lock_renew")
-        return self._operate(_kept(name, "renew", version, lease=lease / 1000))
+        return self._operate(_kept(name, "renew", version, lease=_s("lock_renew", lease)))
 
     def lock_release(self, *given: Any) -> Any:
         """Release it: ``(name, version)``, or ``(lock, tenant, namespace, holder, version)``."""
@@ -189,8 +197,13 @@ def _lock(namespace: str, name: str) -> str:
     return f"{namespace}/{name}" if namespace else name
 
 
+def _s(what: str, ms: Any) -> float:
+    return _wrong(what) if isinstance(ms, bool) or not isinstance(ms, int | float) else ms / 1000
+
+
 def _wrong(what: str) -> Any:
-    raise TypeError(f"host.{what}: give it arguments in one of its two forms: see its documentation")
+    forms = " or ".join(f"host.{what}({form})" for form in _FORMS[what])
+    raise TypeError(f"host.{what} is called in one of two ways: {forms}; times in ms are numbers")
 
 
 def _acquired(name: str, holder: str, lease: float, wait: float) -> Operation[Any]:

@@ -45,7 +45,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Swapped:
-    """What `Store.cas` came to.
+    """What `Store.cas` came to: true if it was set, as in ``if host.kv.cas(…):``.
 
     Attributes:
         done: whether it was set.
@@ -54,6 +54,9 @@ class Swapped:
 
     done: bool
     version: int
+
+    def __bool__(self) -> bool:
+        return self.done
 
 
 class Store(Noun):
@@ -105,10 +108,25 @@ class Store(Noun):
         return Swapped(*(yield self._call("cas", key, arguments)))
 
     @operation
-    def increment(self, key: str, by: int = 1) -> Operation[int]:
-        """Add to a whole number, 0 where there is none; returns the sum. Raises Rejected: it is none."""
-        total: int = yield self._call("increment", key, {"key": key, "by": by})
+    def increment(self, key: str, by: int = 1, ttl: float | None = None) -> Operation[int]:
+        """Add to a whole number, 0 where there is none; returns the sum. Raises Rejected: it is none.
+
+        Parameters:
+            by: a whole number, below 0 as well.
+            ttl: seconds after which a key that was not there is gone; one that was there keeps its end.
+        """
+        arguments = {"key": key, "by": by} if ttl is None else {"key": key, "by": by, "ttl": ttl}
+        total: int = yield self._call("increment", key, arguments)
         return total
+
+    @operation
+    def renew(self, key: str, ttl: float | None) -> Operation[bool]:
+        """Let a key end so many seconds from now; whether it was there. Its value and version stay.
+
+        Parameters:
+            ttl: seconds; None: it does not end.
+        """
+        return bool((yield self._call("renew", key, {"key": key, "ttl": ttl})))
 
     @reading
     def list(self, prefix: str = "", after: str = "", limit: int = MAX_PAGE) -> Operation[Sequence[str]]:

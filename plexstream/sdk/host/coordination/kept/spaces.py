@@ -197,22 +197,22 @@ class TupleSpace(Noun):
         return [self._lease(shard, answer) for shard, answer in zip(shards, answers, strict=True)]
 
     @operation
-    def renew(self, id: int, ttl: float | None) -> Operation[Lease]:
-        """Let a tuple end `ttl` seconds from now; null: never. Raises Rejected: it is not there any more."""
+    def renew(self, id: Lease | int, ttl: float | None) -> Operation[Lease]:
+        """Let a tuple end `ttl` seconds from now; None: never. Raises Rejected: it is not there any more."""
         return (yield from self._renew("renew", id, ttl))
 
     @operation
-    def cancel(self, id: int) -> Operation[None]:
+    def cancel(self, id: Lease | int) -> Operation[None]:
         """End the lease of a tuple now, which takes it out. Raises Rejected: it is not there any more."""
         yield from self._cancel("cancel", id)
 
     @operation
-    def renew_notify(self, id: int, ttl: float | None) -> Operation[Lease]:
-        """Let a subscription end `ttl` seconds from now; null: never. Raises Rejected: it has ended."""
+    def renew_notify(self, id: Lease | int, ttl: float | None) -> Operation[Lease]:
+        """Let a subscription end `ttl` seconds from now; None: never. Raises Rejected: it has ended."""
         return (yield from self._renew("renew_notify", id, ttl))
 
     @operation
-    def cancel_notify(self, id: int) -> Operation[None]:
+    def cancel_notify(self, id: Lease | int) -> Operation[None]:
         """End a subscription now. Raises Rejected: it has ended."""
         yield from self._cancel("cancel_notify", id)
 
@@ -230,11 +230,11 @@ class TupleSpace(Noun):
 
     # What they share
 
-    def _renew(self, what: str, id: int, ttl: float | None) -> Operation[Lease]:
+    def _renew(self, what: str, id: Lease | int, ttl: float | None) -> Operation[Lease]:
         shard, own = self._split(id)
         return self._lease(shard, (yield self._call(shard, what, {"id": own, "ttl": ttl})))
 
-    def _cancel(self, what: str, id: int) -> Operation[None]:
+    def _cancel(self, what: str, id: Lease | int) -> Operation[None]:
         shard, own = self._split(id)
         yield self._call(shard, what, {"id": own})
 
@@ -283,11 +283,11 @@ class TupleSpace(Noun):
     def _lease(self, shard: int, answer: dict[str, int]) -> Lease:
         return Lease(answer["id"] * self.shards + shard, answer["due"])
 
-    def _split(self, id: int) -> tuple[int, int]:
-        given: object = id
+    def _split(self, id: Lease | int) -> tuple[int, int]:
+        given = id.id if isinstance(id, Lease) else id
         if type(given) is not int:
-            raise ValueError(f"{given!r:.80} is no id of a tuple or subscription: give that of its Lease")
-        return id % self.shards, id // self.shards
+            raise ValueError(f"{given!r:.80} is no id of a tuple or subscription: give its Lease, or the id")
+        return given % self.shards, given // self.shards
 
     def _of_tuple(self, tuple: Sequence[Any]) -> int:
         given: object = tuple
