@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import zlib
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import wraps
@@ -19,8 +20,11 @@ S = TypeVar("S", bound="Noun")
 T = TypeVar("T")
 
 MAX_NAME = 200
-"""Bytes of a noun's name: its address has at most 512, and percent-encoding makes three of one."""
+"""Bytes of a noun's name."""
+MAX_ID = 400
+"""Bytes of the id that is made of it, where percent-encoding makes three of one: an address has 512 at most."""
 _ESCAPED = frozenset("/%~")
+_NUMBERED = re.compile(r"#[0-9]+\Z")
 _READS = "__plexstream_reads__"
 
 
@@ -109,11 +113,13 @@ class Course:
     def keys(self, key: str, calls: Sequence[Call]) -> list[str]:
         """An idempotency key for each of these calls, made of one for the whole, "" for those that only read.
 
-        An operation that is repeated makes the same calls in the same order.
+        An operation that is repeated makes the same calls in the same order. The first one has the key itself,
+        unless that looks like the key of another one, such as ``order#1``.
         """
+        first = f"{key}#0" if _NUMBERED.search(key) else key
         numbers = range(self._made, self._made + len(calls))
         return [
-            "" if call.reads or not key else f"{key}.{number}" if number else key
+            "" if call.reads or not key else f"{key}#{number}" if number else first
             for number, call in zip(numbers, calls, strict=True)
         ]
 
@@ -132,7 +138,7 @@ class Noun:
 
     Parameters:
         run: makes the calls of its operations.
-        name: any text of at most `MAX_NAME` bytes.
+        name: any text of at most `MAX_NAME` bytes, and `MAX_ID` once it is percent-encoded.
 
     Raises:
         ValueError: the name is none.
@@ -143,6 +149,12 @@ class Noun:
         if not isinstance(given, str) or not name or len(name.encode(errors="replace")) > MAX_NAME:
             what = type(self).__name__.lower()
             raise ValueError(f"{given!r:.80} is no name of a {what}: give a text of 1 to {MAX_NAME} bytes")
+        size = len(actor_id(name).encode())
+        if size > MAX_ID:
+            raise ValueError(
+                f"the name {name!r:.80} has {size} bytes once it is percent-encoded, of which {MAX_ID} have "
+                "room in an address: give a shorter one, or one with fewer '/', '%', '~' and unprintable characters"
+            )
         self._run = run
         self.name = name
 
@@ -199,7 +211,7 @@ def actor_id(name: str, shard: int | None = None) -> str:
         plain = name not in (".", "..")
         name = "".join(
             c if plain and c.isprintable() and c not in _ESCAPED else "%7E" if c == "~"
-            else "%2E" if c == "." else quote(c, safe="", errors="replace")
+            else "%2E" if c == "." else quote(c, safe="", errors="surrogatepass")
             for c in name
         )  # fmt: skip
     return name if shard is None else f"{name}~{shard}"
