@@ -253,6 +253,30 @@ def test_threads_hold_a_lock_one_at_a_time(served):
     assert sorted(token for _, token in seen) == [token for _, token in seen]
 
 
+def test_what_holds_it_is_for_one_block_at_a_time(served):
+    with Client(served.url) as client:
+        hold = client.locks.hold("twice", wait=0)
+        for _ in range(2):
+            with hold as grant:
+                assert client.locks.lock("twice").check(grant)
+                with pytest.raises(RuntimeError, match="anew for each block"), hold:
+                    pass
+                with pytest.raises(TimeoutError), client.locks.hold("twice", wait=0):
+                    pass
+            assert client.locks.lock("twice").status()["holder"] is None
+
+    async def work():
+        async with AsyncClient(served.url) as client:
+            hold = client.locks.hold("twice", wait=0)
+            for _ in range(2):
+                async with hold:
+                    with pytest.raises(RuntimeError, match="anew for each block"):
+                        async with hold:
+                            pass
+
+    asyncio.run(work())
+
+
 def test_tasks_hold_a_lock_and_members_of_a_pool(served):
     async def work():
         async with AsyncClient(served.url) as client:

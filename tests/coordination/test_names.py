@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from world import World
 
+from plexstream import actor, handler, host
 from plexstream.sdk.host.coordination.held.locks import Locks
 from plexstream.sdk.host.coordination.operation import Call, Course, actor_id
 
@@ -61,3 +62,17 @@ def test_no_call_has_the_key_of_another(one, other):
 
 def test_the_key_of_one_call_is_the_one_that_was_given():
     assert keys("order-17", 2)[0] == "order-17"
+
+
+@actor(name="ported")
+class Ported:
+    @handler("take")
+    def take(self, namespace: str, lock: str) -> str:
+        return host.lock_acquire("", namespace, "me", lock, 60, 0)
+
+
+def test_locks_of_two_namespaces_of_the_dialect_are_two():
+    world = World(Ported)
+    for namespace, lock in (("a/b", "c"), ("a", "b/c"), ("a%2Fb", "c"), ("", "c")):
+        assert world.ask("ported/x", "take", namespace=namespace, lock=lock)
+        assert not world.ask("ported/y", "take", namespace=namespace, lock=lock)

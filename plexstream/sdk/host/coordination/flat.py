@@ -124,6 +124,8 @@ class Flat(Nouns):
     def lock_acquire(self, *given: Any) -> Any:
         """Acquire a lock: by its name and lease in ms, or by tenant, namespace, holder, lock, lease, timeout.
 
+        That of a namespace is the lock ``namespace/lock``. Tenants are told apart as everywhere.
+
         Parameters:
             given: ``(name, lease_ms[, timeout_ms])``: the answer is its version, "" where another one has it.
                 Or ``(tenant, namespace, holder, lock, lease_seconds, timeout_ms)``: it is the JSON of that.
@@ -194,7 +196,7 @@ class Flat(Nouns):
 
 
 def _lock(namespace: str, name: str) -> str:
-    return f"{namespace}/{name}" if namespace else name
+    return f"{namespace.replace('%', '%25').replace('/', '%2F')}/{name}" if namespace else name
 
 
 def _s(what: str, ms: Any) -> float:

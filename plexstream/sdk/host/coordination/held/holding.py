@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -11,6 +12,7 @@ from plexstream.sdk.host.steps import task
 from plexstream.sdk.running.current import current
 
 T = TypeVar("T")
+_TWICE = "this hold is in use: call hold(), or borrow(), anew for each block"
 _ASYNC = "an async def handler, and who has an AsyncClient, writes: async with …"
 
 
@@ -20,7 +22,11 @@ class Holding(Generic[T]):
     What was got is given back also where the block raises. Where it is not held any more by then, since its
     lease has ended, the block's end raises what says so, and a handler's turn takes no effect; unless the
     block raises something itself. What ends a handler without its own doing, such as
-    `host.continue_as_new` and the loss of its process, gives nothing back: the lease ends it.
+    `host.continue_as_new` and the loss of its process, gives nothing back: the lease ends it. So it does
+    where who waits is cancelled, and its turn comes all the same: say by `wait` how long to wait.
+
+    It is for one block at a time. Of those under an idempotency key, each needs a key of its own: what is
+    repeated has the grant that it had, be it over.
 
     Parameters:
         run: makes the calls.
@@ -39,27 +45,37 @@ class Holding(Generic[T]):
         self._late = late
         self._got: T | None = None
         self._inside = False
+        self._in_use = Lock()  # threads may share what hold() has returned
 
     def __enter__(self) -> T:
-        self._inside = current.turn is not None
-        if self._inside and not task("hold").blocking:
+        if current.turn is not None and not task("hold").blocking:
             raise TypeError(_ASYNC)
-        found = self._run(self._take())
-        if hasattr(found, "__await__"):  # a coroutine, which has not begun
-            found.close()
-            raise TypeError(_ASYNC)
-        return self._held(found)
+        self._begin()
+        try:
+            found = self._run(self._take())
+            if hasattr(found, "__await__"):  # a coroutine, which has not begun
+                found.close()
+                raise TypeError(_ASYNC)
+            return self._held(found)
+        except BaseException:
+            self._in_use.release()
+            raise
 
     async def __aenter__(self) -> T:
-        self._inside = current.turn is not None
-        return self._held(await _value(self._run(self._take())))
+        self._begin()
+        try:
+            return self._held(await _value(self._run(self._take())))
+        except BaseException:
+            self._in_use.release()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        given_back = self._end()
         if self._gives_back(error):
             try:
-                self._run(self._give_back(self._of()))
+                self._run(given_back)
             except Exception:
                 if error is None:
                     raise
@@ -67,9 +83,10 @@ class Holding(Generic[T]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        given_back = self._end()
         if self._gives_back(error):
             try:
-                await _value(self._run(self._give_back(self._of())))
+                await _value(self._run(given_back))
             except Exception:
                 if error is None:
                     raise
@@ -80,9 +97,17 @@ class Holding(Generic[T]):
         self._got = found
         return found
 
-    def _of(self) -> T:
+    def _begin(self) -> None:
+        if not self._in_use.acquire(blocking=False):
+            raise RuntimeError(_TWICE)
+        self._inside = current.turn is not None
+
+    def _end(self) -> Operation[None]:
+        """What gives it back. Another block may begin."""
         assert self._got is not None
-        return self._got
+        given_back = self._give_back(self._got)
+        self._in_use.release()
+        return given_back
 
     def _gives_back(self, error: BaseException | None) -> bool:
         return error is None or isinstance(error, Exception) or not self._inside

@@ -47,6 +47,9 @@ class Lock(Noun):
     ) -> Operation[Grant | None]:
         """Get the lock; None: not in time.
 
+        Who repeats it under its idempotency key gets the same grant, be it over by then: see its `due`, or
+        `check` and `renew` it.
+
         Parameters:
             holder: whose it is, for people; "": the actor that asks.
             lease: seconds, from when it is got, 30 days at most.
