@@ -1,6 +1,7 @@
 """A registry: names, addresses, labels, ends and watches, with real actors behind the addresses."""
 
 import pytest
+from anybody import Anybody
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import World
@@ -50,7 +51,7 @@ class Eye:
 
 
 def new_world(crash_every=0):
-    return World(Till, Eye, crash_every=crash_every)
+    return World(Till, Eye, Anybody, crash_every=crash_every)
 
 
 @pytest.fixture(params=[0, 1, 2], ids=lambda n: f"crash every {n}")
@@ -67,7 +68,7 @@ def watch(world, to="eye/1", **what):
 
 
 def lookup(world, name, **more):
-    return [entry["address"] for entry in world.ask(REGISTRY, "lookup", name=name, **more)]
+    return [entry["address"] for entry in world.ask(REGISTRY, "lookup", name=name, **more)["entries"]]
 
 
 def discover(world, **what):
@@ -86,7 +87,7 @@ def left_over(world):
 def test_a_name_has_the_addresses_that_were_registered(world):
     assert register(world, "pay", "till/b", labels={"zone": "eu"}) is True
     assert register(world, "pay", "default/default/till/a", ttl=5) is True
-    assert world.ask(REGISTRY, "lookup", name="pay") == [
+    assert world.ask(REGISTRY, "lookup", name="pay")["entries"] == [
         {"name": "pay", "address": "till/a", "labels": {}, "ttl": 5.0, "since": world.now},
         {"name": "pay", "address": "till/b", "labels": {"zone": "eu"}, "ttl": None, "since": world.now},
     ]
@@ -212,6 +213,26 @@ def test_a_page_looks_at_so_many_entries_and_goes_on_behind(monkeypatch):
     page = world.ask(REGISTRY, "discover", labels={"last": "no"})
     assert (len(page["entries"]), page["next"]) == (3, ["n2", "till/a"])
     assert discover(world, labels={"all": "yes", "last": "yes"}) == [("n7", "till/a")]  # by the rarer label
+
+
+def test_a_lookup_looks_at_so_many_entries_and_goes_on_behind(monkeypatch):
+    from plexstream.coordination.groups import entries
+
+    monkeypatch.setattr(entries, "_LOOKED_AT", 3)
+    world = new_world()
+    for n in range(8):
+        register(world, "n", f"till/{n}", ttl=1 if n < 7 else None)
+    register(world, "o", "till/0")
+    world.p.tick = lambda now: None  # no alarm comes
+    world.run(1_000)
+    page = world.ask(REGISTRY, "lookup", name="n")
+    assert (page["entries"], page["next"]) == ([], "till/2")
+    ask = {"path": "registry.lookup", "arguments": {"name": "n"}}
+    assert [one["address"] for one in world.ask("anybody/x", "awaited", **ask)] == ["till/7"]
+    for n in range(5):
+        register(world, "n", f"till/8{n}")
+    ask["arguments"]["limit"] = 4
+    assert len(world.ask("anybody/x", "plain", **ask)) == 4
 
 
 def test_what_is_watched_is_told(world):

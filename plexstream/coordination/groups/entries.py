@@ -100,15 +100,21 @@ class Entries:
         self._index(key, entry.labels, -1)
         del self._owner.entries[key]
 
-    def of_name(self, name: str, after: str, limit: int, now: int) -> list[dict[str, Any]]:
-        """The entries of one name, behind that address, as callers get them."""
+    def of_name(self, name: str, after: str, limit: int, now: int) -> dict[str, Any]:
+        """The entries of one name, behind that address, as callers get them.
+
+        Returns:
+            ``entries``, and ``next``: the address to go on behind; None: these were all.
+        """
         page: list[dict[str, Any]] = []
-        for key, entry in self._from((name, after)):
-            if key[0] != name or len(page) == limit:
+        for looked_at, (key, entry) in enumerate(self._from((name, after)), 1):
+            if key[0] != name:
                 break
             if key[1] != after and entry.lives(now):
                 page.append(entry.shown(key, now))
-        return page
+            if len(page) == limit or looked_at == _LOOKED_AT:
+                return {"entries": page, "next": key[1]}
+        return {"entries": page, "next": None}
 
     def page(self, labels: Labels, prefix: str, after: Sequence[str], limit: int, now: int) -> dict[str, Any]:
         """Entries with all these labels whose names begin so, behind the one with that name and address.

@@ -128,8 +128,12 @@ class Registry:
         return length / 1000
 
     @handler("lookup", read_only=True)
-    def lookup(self, name: str, after: str = "", limit: int = MAX_PAGE) -> list[dict[str, Any]]:
-        """The entries of a name, in the order of their addresses, behind `after`."""
+    def lookup(self, name: str, after: str = "", limit: int = MAX_PAGE) -> dict[str, Any]:
+        """A page of the entries of a name, in the order of their addresses, behind the address `after`.
+
+        Returns:
+            ``entries``, and ``next``: the address behind which others may follow; null where none do.
+        """
         count("limit", limit, MAX_PAGE)
         return Entries(self).of_name(name, after, limit, host.now())
 

@@ -80,9 +80,15 @@ class Registry(Noun):
 
     @reading
     def lookup(self, name: str, after: str = "", limit: int = MAX_PAGE) -> Operation[list[Registered]]:
-        """The addresses of a name, in order: `limit` at most, 200 or fewer, behind `after`."""
-        asked = {"name": name, "after": after, "limit": limit}
-        return [Registered(**entry) for entry in (yield self._call("lookup", asked, True))]
+        """The addresses of a name, in order: `limit` at most, behind `after`."""
+        found: list[Registered] = []
+        while True:
+            most = min(limit - len(found), MAX_PAGE)
+            page = yield self._call("lookup", {"name": name, "after": after, "limit": most}, True)
+            found += [Registered(**entry) for entry in page["entries"]]
+            if page["next"] is None or len(found) == limit:
+                return found
+            after = page["next"]
 
     @reading
     def discover(
