@@ -22,7 +22,7 @@ T = TypeVar("T")
 MAX_NAME = 200
 """Bytes of a noun's name."""
 MAX_ID = 400
-"""Bytes of the id that is made of it, where percent-encoding makes three of one: an address has 512 at most."""
+"""Bytes of the id that is made of it, with three for each that is percent-encoded: an address has 512."""
 _ESCAPED = frozenset("/%~")
 _NUMBERED = re.compile(r"#[0-9]+\Z")
 _READS = "__plexstream_reads__"
@@ -113,8 +113,8 @@ class Course:
     def keys(self, key: str, calls: Sequence[Call]) -> list[str]:
         """An idempotency key for each of these calls, made of one for the whole, "" for those that only read.
 
-        An operation that is repeated makes the same calls in the same order. The first one has the key itself,
-        unless that looks like the key of another one, such as ``order#1``.
+        An operation that is repeated makes the same calls in the same order. The first one has the key
+        itself, unless that looks like the key of another one, such as ``order#1``.
         """
         first = f"{key}#0" if _NUMBERED.search(key) else key
         numbers = range(self._made, self._made + len(calls))
@@ -153,7 +153,7 @@ class Noun:
         if size > MAX_ID:
             raise ValueError(
                 f"the name {name!r:.80} has {size} bytes once it is percent-encoded, of which {MAX_ID} have "
-                "room in an address: give a shorter one, or one with fewer '/', '%', '~' and unprintable characters"
+                "room in an address: give a shorter one, or one with fewer of / % ~ and unprintable ones"
             )
         self._run = run
         self.name = name
