@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from plexstream.model.errors import BlobCorrupt, BlobMissing, BlobsUnavailable, NoBlobStore, TooLarge
 
@@ -28,8 +28,9 @@ MAX_SIZE = 5 << 30
 """Bytes of a blob: more cannot be moved within S3 by one request."""
 MAX_EXPIRY = 7 * 86_400
 """Seconds that a URL may be good for, as S3 has it."""
-_MAX_SEGMENT = 200
 _STAGE = "incoming"
+ABANDONED_MS = 24 * 3_600_000
+"""After which an upload that writes nothing is taken for cut off: at the least rate a part takes hours."""
 
 
 class Target(NamedTuple):
@@ -144,13 +145,30 @@ class Objects:
         """The places of objects of a container that were written before a time in ms, in lists of many."""
         library, store = _library(), self._open()
         with _told(f"list {folder}"):
-            stream = library.list(store, prefix=folder, chunk_size=500)
+            stream = library.list(store, prefix=folder, chunk_size=100)
         while True:
             with _told(f"list {folder}"):
                 page: Any = next(stream, None)
             if page is None:
                 return
-            yield [each["path"] for each in page if each["last_modified"].timestamp() * 1000 < before]
+            yield [each["path"] for each in page if _written(each) < before]
+
+    def cut_off(self, folder: str, before: int) -> int:
+        """Remove parts of uploads to a local folder that were cut off `ABANDONED_MS` before a time in ms.
+
+        How many. An S3 store has rules of its buckets for those.
+        """
+        self._open()
+        if self._folder is None:
+            return 0
+        count = 0
+        with _told(f"list {folder}"):
+            for path in (self._folder / folder / _STAGE).glob("*#*"):  # as the library names them
+                with suppress(FileNotFoundError):
+                    if path.stat().st_mtime * 1000 < before - ABANDONED_MS:
+                        path.unlink()
+                        count += 1
+        return count
 
     def remove(self, place: str) -> None:
         """Take an object away, if it is there."""
@@ -277,17 +295,10 @@ class Upload:
         return Stored(hash, self._size, place, round(time.time() * 1000))
 
 
-def folder_of(owner: str) -> str:
-    """The folder of the objects of a container, by the full address of the actor that keeps its names."""
-    return "/".join(map(_segment, owner.split("/")))
-
-
-def _segment(name: str) -> str:
-    plain = quote(name, safe="", errors="surrogatepass").replace("~", "%7E")
-    if plain.startswith("."):
-        plain = f"%2E{plain[1:]}"
-    plain = plain.replace("%", "~")  # which S3 signs as it is
-    return plain if len(plain) <= _MAX_SEGMENT else f"~-{hashlib.sha256(plain.encode()).hexdigest()}"
+def _written(listed: Any) -> float:
+    """When an object was, in ms: one that is staged counts as younger, its upload may have taken long."""
+    time: float = listed["last_modified"].timestamp() * 1000
+    return time + ABANDONED_MS if f"/{_STAGE}/" in listed["path"] else time
 
 
 def _library() -> Any:

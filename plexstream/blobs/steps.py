@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from plexstream.blobs.objects import CHUNK, Objects, folder_of
+from plexstream.blobs.objects import CHUNK, Objects
 from plexstream.model.errors import BlobCorrupt, BlobMissing, NoBlobStore, TooLarge
 from plexstream.sdk.errors import Reject
 
@@ -19,10 +19,10 @@ class InSteps:
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
-    def put(self, owner: str, data: Any) -> Sequence[Any]:
+    def put(self, folder: str, data: Any) -> Sequence[Any]:
         """Put bytes: their hash, size, place and time."""
         with _refusing():
-            return list(self._objects.put(folder_of(owner), _pieces(data)))
+            return list(self._objects.put(folder, _pieces(data)))
 
     def read(self, place: str, hash: str, size: int) -> Iterator[bytes]:
         """All bytes of an object, the last piece once their hash is right."""

@@ -13,12 +13,22 @@ APP = Path(__file__).parent.parent / "coordination" / "anybody.py"
 LONG = 60.0  # seconds: a machine under load
 
 
+def wait_for(function):
+    """What it returns, once that is something."""
+    end = time.monotonic() + LONG
+    while not (found := function()):
+        assert time.monotonic() < end, "it never comes"
+        time.sleep(0.05)
+    return found
+
+
 class Node:
     """Attributes:
     url: where it serves HTTP.
     """
 
-    def __init__(self, data, store, **settings):
+    def __init__(self, data, store, app=APP, **settings):
+        self._app = app
         self.url = f"http://127.0.0.1:{free_port()}"
         self._data = data
         self._environment = {
@@ -28,7 +38,7 @@ class Node:
         self.process = None
 
     def start(self):
-        command = ["dev", str(APP), "--data", str(self._data), "--port", self.url.rpartition(":")[2]]
+        command = ["dev", str(self._app), "--data", str(self._data), "--port", self.url.rpartition(":")[2]]
         with self._data.with_suffix(".out").open("ab") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "plexstream", *command], stdout=out, stderr=out, env=self._environment

@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 import io
 import os
+from pathlib import Path
 
 import httpx
 import pytest
-from served import Node
+from served import Node, wait_for
 
 from plexstream import AsyncClient, Client, Rejected
-from plexstream.blobs.objects import Objects, Target, folder_of
+from plexstream.blobs.objects import Objects, Target
 from plexstream.model.errors import (
     BlobCorrupt,
     BlobsUnavailable,
@@ -20,7 +21,9 @@ from plexstream.model.errors import (
     NoBlobStore,
     TooLarge,
 )
+from plexstream.sdk.host.coordination.kept.places import folder_of
 
+DYING = Path(__file__).with_name("dying.py")
 HASH = hashlib.sha256(b"hello").hexdigest()
 
 
@@ -64,6 +67,12 @@ def test_ranges_and_what_is_wrong(http):
     ):  # fmt: skip
         got = http.get("/c/n", headers={"range": range})
         assert (got.status_code, got.content) == (status, content), range
+    whole, now = b"0123456789", http.get("/c/n").headers["etag"]
+    for known, status, content in ((now, 206, b"56789"), ('"before"', 200, whole), (f"W/{now}", 200, whole)):
+        got = http.get("/c/n", headers={"range": "bytes=5-", "if-range": known})
+        assert (got.status_code, got.content) == (status, content), known
+    for known, status in (("*", 304), (f'"a", W/{now}', 304), ('"a"', 200)):
+        assert http.get("/c/n", headers={"if-none-match": known}).status_code == status
     for range in ("bytes=10-", "bytes=4-2", "bytes=-0"):
         assert http.get("/c/n", headers={"range": range}).status_code == 416
     assert http.get("/c?limit=0").status_code == 409
@@ -74,6 +83,8 @@ def test_ranges_and_what_is_wrong(http):
     for name in ("a%00b", "%1b[2J", "x" * 901):
         assert http.put(f"/c/{name}", content=b"x").json()["code"] == "rejected"
     assert http.put("/c/%ff", content=b"x").status_code == 400
+    for kind in ("x" * 201, "a\tb"):
+        assert http.put("/c/k", content=b"x", headers={"content-type": kind}).json()["code"] == "rejected"
     assert http.put(f"/{'c' * 201}/a", content=b"x").status_code == 422
     assert http.get("/c").json()[0]["name"] == "n"
 
@@ -175,7 +186,44 @@ def test_a_node_that_is_killed_between_bytes_and_name_leaves_an_object_for_the_s
         os.utime(lonely, (1_700_000_000, 1_700_000_000))
         assert client.blobs.sweep() == 1
         assert not lonely.exists()
+        cut_off = [path for path in store.files() if "incoming" in path.parts]
+        if not store.environment:  # S3 has rules of its own for these
+            assert cut_off
+            os.utime(cut_off[0], (1_700_000_000, 1_700_000_000))
+            assert client.blobs.sweep() == 1
+            assert not cut_off[0].exists()
         assert len(client.blobs.download("a")) == 20_000_001
+
+
+@pytest.mark.parametrize("by", ["client", "handler"])
+def test_a_node_that_is_killed_after_the_bytes_and_before_the_name_has_neither_lost(store, tmp_path, by):
+    """It kills itself exactly there, once. An outside caller repeats; a handler goes on."""
+    node = Node(tmp_path / "node", store, app=DYING, DYING=str(tmp_path / "die"))
+    node.start()
+    try:
+        with Client(node.url) as client:
+            client.blobs.upload("before", b"hello")
+            (tmp_path / "die").touch()
+            asks = lambda: client.ask("painter/p", "paint", {"name": "a", "text": "bytes"}, timeout=10)  # noqa: E731
+            uploads = lambda: client.blobs.upload("a", b"bytes")  # noqa: E731
+            with pytest.raises((CallError, LogUnavailable)):
+                (uploads if by == "client" else asks)()
+            assert node.process.wait(60) == -9
+            assert len(store.files()) == 2  # the bytes are there
+            node.start()
+            if by == "client":
+                assert client.blobs.stat("a") is None
+                client.blobs.upload("a", b"bytes")
+            assert wait_for(lambda: client.blobs.download("a")) == b"bytes"
+            assert client.blobs.download("before") == b"hello"
+            lonely = len(store.files()) - 2
+            assert lonely <= 1  # of a step whose record was lost with the node
+            for path in store.files():
+                os.utime(path, (1_700_000_000, 1_700_000_000))
+            assert client.blobs.sweep() == lonely
+            assert client.blobs.download("a") == b"bytes"
+    finally:
+        node.kill()
 
 
 def test_a_store_that_is_away_is_told_and_then_used_again(s3, tmp_path, monkeypatch):

@@ -8,8 +8,9 @@ import urllib.request
 
 import pytest
 
-from plexstream.blobs.objects import PART, Objects, Target, folder_of
+from plexstream.blobs.objects import PART, Objects, Target
 from plexstream.model.errors import BlobCorrupt, BlobMissing, BlobsUnavailable, NoBlobStore, TooLarge
+from plexstream.sdk.host.coordination.kept.places import folder_of
 
 FOLDER = folder_of("default/default/plex.blob/c")
 LATER = 1 << 53

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +68,7 @@ def get(
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
             return
-        part = Path(f"{file}.part")
+        part = Path(file).with_name(f".{uuid.uuid4().hex}.part")
         try:
             with part.open("wb") as out:
                 for piece in blobs.stream(name):

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
 from plexstream.coordination.common.checks import count
+from plexstream.coordination.common.room import largest
 from plexstream.sdk.declaring.declare import actor, handler
 from plexstream.sdk.declaring.fields import state, state_map
 from plexstream.sdk.errors import Reject
+from plexstream.sdk.host.coordination.kept.places import check_place, check_type
 from plexstream.sdk.host.host import host
 from plexstream.sdk.running.collections.maps import StateMap
 
 MAX_NAME = 900
 """Bytes of a name's UTF-8."""
-MAX_TYPE = 200
-"""Characters of a content type."""
 MAX_PAGE = 1_000
+MAX_SIZE = 1 << 50
+"""Bytes of a blob, whatever stores take."""
 FRESH_MS = 30 * 60_000
 """How long after it was put an object may get its first name."""
 GRACE_MS = 60 * 60_000
@@ -49,11 +52,16 @@ class Blobs:
 
     @handler("list", read_only=True)
     def page(self, prefix: str = "", after: str = "", limit: int = MAX_PAGE) -> list[Any]:
-        """Names that begin with `prefix`, behind `after`, each with its row, by the order of their UTF-8."""
+        """Names that begin with `prefix`, behind `after`, each with its row, by the order of their UTF-8.
+
+        Fewer than `limit` come where they are more than an answer may have.
+        """
         count("limit", limit, MAX_PAGE)
         page: list[Any] = []
+        left = largest() // 2
         for name, row in self._behind(prefix, after):
-            if len(page) == limit:
+            left -= len(json.dumps([name, *row]))
+            if len(page) == limit or (page and left < 0):
                 break
             page.append([name, *row])
         return page
@@ -68,8 +76,9 @@ class Blobs:
         Another object may stand for them already: then the row has that one's place.
         """
         _checked(name)
-        if not _is_line(content_type) or len(content_type) > MAX_TYPE or not content_type.isascii():
-            raise Reject(f"content type {content_type[:40]!r}: give a line of ASCII, as text/plain")
+        check_type(content_type)
+        count("size", size, MAX_SIZE, 0)
+        check_place(host.self_id(), hash, place)
         if not host.now() - FRESH_MS <= time <= host.now() + FRESH_MS:
             return None
         before = self.rows.get(name)
@@ -102,7 +111,7 @@ class Blobs:
 
     @handler("swept")
     def swept(self, places: list[str]) -> None:
-        """These objects are gone."""
+        """These objects, which are unused, will be gone: nothing more need be known of them."""
         count("places", len(places) or 1, MAX_PAGE)
         for place in places:
             self.loose.pop(place, None)

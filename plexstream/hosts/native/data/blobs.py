@@ -11,7 +11,7 @@ from plexstream.sdk.errors import Reject
 class NoStore:
     """Refuses in steps, not before: a handler that is replayed only to be looked at needs no store."""
 
-    def put(self, owner: str, data: Any) -> Sequence[Any]:
+    def put(self, folder: str, data: Any) -> Sequence[Any]:
         raise _refused()
 
     def read(self, place: str, hash: str, size: int) -> Iterator[bytes]:

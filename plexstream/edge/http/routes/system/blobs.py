@@ -21,15 +21,17 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from plexstream.blobs.objects import CHUNK, Objects, Stored, Upload, folder_of
+from plexstream.blobs.objects import CHUNK, Objects, Stored, Upload
 from plexstream.edge.calls.calls import DEFAULT_TIMEOUT, Calls
 from plexstream.edge.calls.loop import LoopCalls
 from plexstream.edge.http.problems import Problem
 from plexstream.edge.http.routes.paths import text_of
 from plexstream.edge.http.routes.system import coordination
-from plexstream.model.errors import BadArguments, BlobMissing
+from plexstream.model.errors import BadArguments, BlobMissing, Rejected
 from plexstream.model.messages import address
+from plexstream.sdk.errors import Reject
 from plexstream.sdk.host.coordination.kept.blobs import BINARY, MAX_PAGE, Blob, Names
+from plexstream.sdk.host.coordination.kept.places import check_type, folder_of
 from plexstream.sdk.host.coordination.operation import Operation
 
 PATH = "/v1/blobs/"
@@ -102,8 +104,12 @@ class BlobPages:
         if declared.isdigit() and int(declared) > self._objects.max_size:
             detail = f"a blob of {declared[:20]} bytes; at most {self._objects.max_size} are allowed"
             raise Problem(413, "too_large", detail, headers=((b"connection", b"close"),))
-        before = await self._stat(names, name)  # before all bytes have come: may it be named so?
         kind = request.headers.get("content-type", BINARY)
+        try:  # before all bytes have come: may it be such a one, and named so?
+            check_type(kind)
+        except Reject as error:
+            raise Rejected(str(error)) from None
+        before = await self._stat(names, name)
         upload = await self._in_thread(self._objects.upload, folder_of(address.full(names.owner)))
         try:
             put = await self._taken(request, upload)
@@ -146,11 +152,13 @@ class BlobPages:
             **_INERT, "etag": f'"{blob.hash}"', "accept-ranges": "bytes", "content-type": blob.content_type,
             "x-blob-version": str(blob.version), "content-length": str(blob.size),
         }  # fmt: skip
-        if headers["etag"] in request.headers.get("if-none-match", ""):
+        known = request.headers.get("if-none-match", "")
+        if headers["etag"] in known or known.strip() == "*":
             return Response(status_code=304, headers={"etag": headers["etag"]})
         if request.method == "HEAD":
             return Response(headers=headers)
-        part = _part(request.headers.get("range", ""), blob.size)
+        same = request.headers.get("if-range", headers["etag"]) == headers["etag"]
+        part = _part(request.headers.get("range", "") if same else "", blob.size)
         if part is None:
             pieces = self._objects.checked(blob.place, blob.hash, blob.size)
         else:
@@ -168,14 +176,14 @@ class BlobPages:
     # Sweep
 
     async def _sweep(self, names: Names) -> int:
-        count = 0
-        folder = folder_of(address.full(names.owner))
-        pages = self._objects.older(folder, round(time.time() * 1000) - OLD_MS)
+        folder, before = folder_of(address.full(names.owner)), round(time.time() * 1000) - OLD_MS
+        count = await self._in_thread(self._objects.cut_off, folder, before)
+        pages = self._objects.older(folder, before)
         while (page := await self._in_thread(next, pages, None)) is not None:
             if page and (gone := await self._run(names.unused(page), _texts.decode)):
+                await self._run(names.swept(gone), msgspec.json.decode)  # a crash here leaves it to the next
                 for place in gone:
                     await self._in_thread(self._objects.remove, place)
-                await self._run(names.swept(gone), msgspec.json.decode)
                 count += len(gone)
         return count
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from plexstream.sdk.host.coordination.kept.places import check_type, folder_of
 from plexstream.sdk.host.coordination.operation import (
     Call,
     Effect,
@@ -67,8 +68,8 @@ class BlobStore(Protocol):
     It raises `Reject` for what another attempt does not mend.
     """
 
-    def put(self, owner: str, data: Any) -> Sequence[Any]:
-        """Put bytes: their hash, size, place and time. `owner`: the address of who keeps the names."""
+    def put(self, folder: str, data: Any) -> Sequence[Any]:
+        """Put bytes into the folder of a container: their hash, size, place and time."""
 
     def read(self, place: str, hash: str, size: int) -> Iterator[bytes]:
         """All bytes of an object, the last piece once their hash is right."""
@@ -86,7 +87,10 @@ class Names(Noun):
 
     @reading
     def list(self, prefix: str = "", after: str = "", limit: int = MAX_PAGE) -> Operation[Sequence[Blob]]:
-        """Blobs whose names begin with `prefix`, behind `after`, by the order of their UTF-8."""
+        """Blobs whose names begin with `prefix`, behind `after`, by the order of their UTF-8.
+
+        Fewer than `limit` come where names are long; none once there are no more.
+        """
         arguments = {"prefix": prefix, "after": after, "limit": limit}
         return [Blob(*row) for row in (yield self._call("list", arguments, True))]
 
@@ -108,7 +112,7 @@ class Names(Noun):
 
     @operation
     def swept(self, places: Sequence[str]) -> Operation[None]:
-        """Say that objects are gone."""
+        """Say that unused objects will be gone."""
         yield self._call("swept", {"places": places})
 
     @property
@@ -145,9 +149,10 @@ class Container(Names):
         """
         _text(name)
         _check_data(data)
-        store, owner = _store(), f"{_own_prefix()}{self.owner}"
+        check_type(content_type)
+        store, folder = _store(), folder_of(f"{_own_prefix()}{self.owner}")
         for _ in range(_ATTEMPTS):
-            put = yield Effect(f"blob put {name[:200]}", store.put, (owner, data))
+            put = yield Effect(f"blob put {name[:200]}", store.put, (folder, data))
             blob = yield from self._commit(name, content_type, put)
             if blob is not None:
                 return blob
