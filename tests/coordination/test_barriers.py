@@ -294,3 +294,33 @@ def test_it_is_as_its_model(steps, crash):
             model.refuse()
             model.broken = False
         assert answers(world, ids) == [model.answers.get(id, "waits") for id in ids]
+
+
+def test_a_time_limit_of_who_has_gone_breaks_nothing_for_those_who_have_longer(world):
+    guest_comes(world, 1, timeout=1, wait=2)
+    there = come(world, wait=100)
+    world.run(1_000)
+    world.run(2_000)
+    more = [come(world), come(world)]
+    assert answers(world, [there, *more]) == [0, 1, 2]
+
+
+def test_a_reset_counts_those_who_are_there(world):
+    guest_comes(world, 1, timeout=1)
+    there = come(world)
+    world.run(2_000)
+    assert world.ask(GROUP, "reset_barrier", name="b") == 1
+    assert answers(world, [there]) == ["rejected"]
+
+
+def test_a_group_is_deleted_where_those_who_waited_have_gone(world):
+    guest_comes(world, 1, timeout=1)
+    world.run(2_000)
+    assert world.ask(GROUP, "delete") is True
+    assert left(world) == []
+
+
+def test_the_arguments_of_a_broadcast_go_to_all_members_or_are_refused_in_words(world):
+    world.ask("plex.shards/many", "create", type="part", shards=1_000)
+    id = world.start("plex.shards/many", "broadcast", handler="heard", arguments={"text": "x" * 10_000})
+    assert "give smaller ones" in world.errors[id]["detail"]

@@ -66,7 +66,7 @@ class Barriers:
         row = self._row(name, parties)
         if 0 < row[_LIMIT] <= now:  # the alarm is late
             self._count(name, row)
-            if row[_LIMIT]:
+            if 0 < row[_LIMIT] <= now:
                 self._break(name, row)
                 row[_BROKEN] = True
         if row[_BROKEN]:
@@ -106,9 +106,14 @@ class Barriers:
         row = self._owner.barriers.get(name)
         if row is None:
             return 0
-        number = self._refuse(name, f"barrier {name!r} was reset: come to it again")
+        told = self._refuse(name, f"barrier {name!r} was reset: come to it again")
         self._forget(name)
-        return number
+        return sum(told)
+
+    def waited_at(self) -> str | None:
+        """The first barrier at which somebody waits yet."""
+        waited = (name for name, row in self._owner.barriers.range() if row[_WAITING])
+        return next((name for name in waited if any(host.awaited(w[0]) for _, w in self._at(name))), None)
 
     def _row(self, name: str, parties: int) -> Row:
         row = self._owner.barriers.get(name)
@@ -155,16 +160,17 @@ class Barriers:
         return True
 
     def _break(self, name: str, row: Row) -> int:
-        number = self._refuse(name, _broken(name))
+        told = self._refuse(name, _broken(name))
         self._put(name, [row[_PARTIES], 0, True, host.now(), 0])
-        return number
+        return len(told)
 
-    def _refuse(self, name: str, why: str) -> int:
-        waiting = list(self._at(name))
-        for key, waiter in waiting:
-            host.reject(waiter[0], why)
+    def _refuse(self, name: str, why: str) -> list[bool]:
+        """Whether each of those at it was there to hear so."""
+        told = []
+        for key, waiter in self._at(name):
+            told.append(host.reject(waiter[0], why))
             self._remove(key, waiter, told=True)
-        return len(waiting)
+        return told
 
     def _at(self, name: str) -> Iterator[tuple[tuple[str, int], Waiter]]:
         return iter(list(self._owner.waiters.range((name,), (name, self._owner.serial + 1))))

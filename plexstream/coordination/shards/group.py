@@ -22,6 +22,9 @@ MAX_BOUNDS = 100_000
 """Bytes of all bounds of a range placement: every operation reads them."""
 MAX_ARGS = 8_000
 """Bytes of the arguments of the members' init handler, as JSON: each member is sent them."""
+MAX_BROADCAST = 3_000_000
+"""Bytes that all members together are told by one turn."""
+_AROUND = 600  # bytes of a message beside its arguments: an address, a handler
 _AT_ONCE = 100  # members that one turn starts
 
 _LIVES = "already_started"
@@ -101,9 +104,15 @@ class Group:
         group = self._there()
         if not handler or handler.startswith("$"):
             raise Reject(f"{handler!r} is no handler of a member: give the name of one")
-        for shard in range(group["shards"]):
-            host.tell(_member(group, shard), handler, arguments)
         number: int = group["shards"]
+        most = MAX_BROADCAST // number - _AROUND
+        if len(json.dumps(arguments, ensure_ascii=False).encode(errors="replace")) > most:
+            raise Reject(
+                f"the arguments have more than {most} bytes, which is what {number} members can be told at "
+                "once: give smaller ones, or let the members fetch what is large"
+            )
+        for shard in range(number):
+            host.tell(_member(group, shard), handler, arguments)
         return number
 
     @handler("barrier")
@@ -124,7 +133,7 @@ class Group:
         group = self.definition
         if group is None:
             return False
-        waiting = next((name for name, row in self.barriers.range() if row[1]), None)
+        waiting = Barriers(self).waited_at()
         if waiting is not None:
             raise Reject(f"at barrier {waiting!r} of shard group {_own()!r} somebody waits: reset it first")
         for name in [name for name, _ in self.barriers.range()]:

@@ -256,7 +256,8 @@ class ShardGroup(Noun):
     def broadcast(self, handler: str, arguments: Arguments | None = None) -> Operation[int]:
         """Tell every member, all or none, without waiting for what they do. Returns how many there are.
 
-        They are told by the group: that is who their `host.sender` is.
+        They are told by the group: that is who their `host.sender` is. So all of it is one turn's: the
+        arguments are 3 MB at most, divided by the number of members.
         """
         said = {"handler": handler, "arguments": dict(_asked(handler, arguments))}
         number: int = yield self._call("broadcast", said)
