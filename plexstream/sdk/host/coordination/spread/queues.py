@@ -101,7 +101,7 @@ class Queue(Noun):
             visibility: seconds until what is not acknowledged is visible again; None: as configured.
 
         Returns:
-            None at all where none came in time.
+            An empty list where none came in time.
         """
         said = {"limit": limit, "wait": wait, "visibility": visibility}
         return [Message(**message) for message in (yield self._call("receive", said, wait))]
