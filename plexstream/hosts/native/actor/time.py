@@ -155,6 +155,7 @@ class TurnTime:
         if "*" not in self._handlers:
             known = ", ".join(sorted(self._handlers)) or "none"
             raise ValueError(f"host.{what}: this actor has no handler {handler!r}; it has {known}")
+        _check_name(what, handler)
 
 
 def crons_of(spec: ActorType) -> tuple[CronInfo, ...]:

@@ -351,8 +351,8 @@ def check_topic(topic: object) -> None:
 
 @lru_cache(maxsize=4096)
 def _check_handler(handler: object) -> None:
-    if not isinstance(handler, str) or not handler or len(handler) > MAX_HANDLER:
-        raise ValueError(f"{handler!r} is no name of a handler: give a text of 1 to {MAX_HANDLER} characters")
+    if not isinstance(handler, str) or not 0 < len(handler) <= MAX_HANDLER or not handler.isprintable():
+        what = f"give a text of 1 to {MAX_HANDLER} printable characters"
+        raise ValueError(f"{handler!r:.80} is no name of a handler: {what}")
     if handler[0] == "$":
         raise ValueError(f"{handler!r} is the system's: use host.spawn, host.stop, host.resolve_awakeable, …")
-    handler.encode()  # refuses what is no Unicode text
