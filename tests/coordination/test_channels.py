@@ -361,3 +361,14 @@ def test_who_looks_for_few_among_large_messages_reads_some_with_each_turn(world)
     assert waits not in world.replies  # 12 are too much for one turn
     world.run(1)
     assert [m["position"] for m in world.replies[waits]["messages"]] == [12]
+
+
+def test_a_page_of_long_subscriptions_goes_into_an_answer():
+    world = World(max_message=20_000)
+    names = [f"{number:02}{'é' * 90}" for number in range(60)]
+    for name in names:
+        subscribe(world, name, to=f"reader/{'é' * 100}", handler="on_news", topic="é" * 100)
+    found = []
+    while page := world.ask(C, "subscribers", after=found[-1] if found else ""):
+        found += [row["name"] for row in page]
+    assert found == names

@@ -175,3 +175,15 @@ def test_members_that_were_not_started_keep_what_they_have(world):
     world.ask("part/g~0", "update", updates={"a": 1})
     world.ask(GROUP, "delete")
     assert world.ask("part/g~0", "rows") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"shards": 0}, {"shards": -1}, {"shards": 100_000_000}, {"what": "drop"}, {"wait": -1}]
+)
+def test_who_waits_at_all_shards_of_a_space_says_at_which(changed):
+    arguments = {"what": "read", "pattern": [1], "wait": 1, "shards": 2}
+    world = World()
+    assert world.ask("plex.spread/x", "wait", **{**arguments, **changed}) == "rejected"
+    waits = world.start("plex.spread/x", "wait", **arguments)
+    world.run(1_000)
+    assert world.replies[waits] is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any, Literal
 
 from plexstream.coordination.channels import said
@@ -199,7 +199,10 @@ class Channel:
 
     @handler("subscribers", read_only=True)
     def subscribers(self, after: str = "", limit: int = 100) -> list[dict[str, Any]]:
-        """Subscriptions by name, behind `after`; ``position``: up to where it was told, or committed."""
+        """Subscriptions by name, behind `after`; ``position``: up to where it was told, or committed.
+
+        Fewer than `limit` come where they are more than an answer may have.
+        """
         _count("limit", limit, said.MAX_MESSAGES)
         start = after + "\0" if after else None
         told = [
@@ -210,7 +213,9 @@ class Channel:
             {"name": name, "to": "", "handler": "", "topic": pattern, "position": position}
             for name, (pattern, position) in self.cursors.range(start, limit=limit)
         ]
-        return sorted(told + fetching, key=lambda row: row["name"].encode())[:limit]
+        answer = said.Answer()
+        rows = sorted(told + fetching, key=lambda row: row["name"].encode())[:limit]
+        return list(takewhile(lambda row: answer.takes(sum(len(str(one)) for one in row.values()) * 3), rows))
 
     @handler("__alarm__")
     def alarm(self) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from plexstream.coordination.common.checks import count, patience
 from plexstream.sdk.declaring.declare import handler
+from plexstream.sdk.errors import Reject
+from plexstream.sdk.host.coordination.kept.spaces import MAX_SHARDS
 from plexstream.sdk.host.host import host
 from plexstream.sdk.kinds.workflows import service
 
@@ -22,6 +25,10 @@ class Spread:
     @handler("wait")
     async def wait(self, what: str, pattern: list[Any], wait: float | None, shards: int) -> Any:
         """The tuple that is read or taken; null: none came within `wait` seconds (null: for ever)."""
+        if what not in ("read", "take"):
+            raise Reject(f"what is {what!r:.80}: give read or take")
+        count("shards", shards, MAX_SHARDS)
+        patience("wait", wait)
         own = host.self_id().split("/")
         spaces = "/".join([*own[:-2], "plex.space", own[-1]])
         if what == "take":

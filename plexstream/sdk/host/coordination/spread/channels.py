@@ -120,7 +120,10 @@ class Channel(Noun):
 
     @reading
     def subscribers(self, after: str = "", limit: int = 100) -> Operation[Rows]:
-        """Subscriptions by name, behind `after`; ``position``: up to where it was told, or committed."""
+        """Subscriptions by name, behind `after`; ``position``: up to where it was told, or committed.
+
+        Fewer than `limit` come where their names are long; none once there are no more.
+        """
         found: Rows = yield self._call("subscribers", {"after": after, "limit": limit}, reads=True)
         return found
 
