@@ -107,6 +107,8 @@ def test_what_is_wrong_is_said(cli):
     assert "above 0" in cli("kv", "put", "a", "1", "--ttl", "0", code=1)
     assert "limit" in cli("kv", "list", "--limit", "0", code=1)
     assert "give 0, or seconds above 0" in cli("queue", "send", "q", "1", "--delay", "-1", code=1)
+    assert 'such as {"zone": "eu"}' in cli("registry", "discover", "--labels", "zone=eu", code=2)
+    assert "which is JSON" in cli("ts", "take", '["a", int]', code=2)
     assert "No such command" in cli("kv", "putt", "a", "1", code=2)
     assert "Missing argument" in cli("kv", "put", "a", code=2)
     assert "idempotency-key is empty" in cli("kv", "put", "a", "1", "--idempotency-key", "", code=2)

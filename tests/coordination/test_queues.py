@@ -202,7 +202,8 @@ def test_of_several_receipts_all_count_or_none(world):
 def test_a_full_queue_refuses_or_lets_wait_in_order_of_arrival(world):
     world.ask(Q, "configure", bound=2)
     send(world, 1, 2)
-    assert "the queue has 2 messages, its bound: 2" in detail(world, "send", messages=[3])
+    assert "the queue has 2 messages, its bound: 2: wait" in detail(world, "send", messages=[3])
+    assert "its bound: 2; 2 more do not fit: wait" in detail(world, "send", messages=[3, 4])
     assert "bound: 2: send fewer" in detail(world, "send", messages=[1, 2, 3], wait=5)
     two = world.start(Q, "send", messages=[3, 4], wait=None)
     one = world.start(Q, "send", messages=[5], wait=None)

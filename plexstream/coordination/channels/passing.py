@@ -73,16 +73,17 @@ class Senders:
         """Bytes that it takes to take in messages of so many."""
         return sum(sizes) * (2 if self._of.out else 1)
 
-    def full(self) -> str:
-        """Why one is turned away."""
+    def full(self, count: int) -> str:
+        """Why so many messages are turned away."""
         of, waiting = self._of, len(self.line)
         before = f", and {waiting} wait before" if waiting else ""
-        return f"the queue has {of.size} messages, its bound: {of.bound}{before}: wait, or send later"
+        more = f"; {count} more do not fit" if count > 1 else ""
+        return f"the queue has {of.size} messages, its bound: {of.bound}{before}{more}: wait, or send later"
 
     def _turn_away(self, row: Row) -> None:
         token, _, messages, sizes, _ = row
         if token:
-            host.reject(token, self.full())
+            host.reject(token, self.full(len(messages)))
         else:
             Messages(self._of).bury(messages, sizes)
 

@@ -103,7 +103,7 @@ class Queue:
         self._catch_up(room)
         if self.senders_waiting or (self.bound and self.size + len(messages) > self.bound):
             if until < 0:
-                raise Reject(senders.full())
+                raise Reject(senders.full(len(messages)))
             senders.line.join([host.defer(), until, messages, sizes, after])
             return None
         kept = Messages(self)
@@ -212,7 +212,7 @@ class Queue:
         room = Room()
         self._catch_up(room)
         if self.bound and self.size + len(set(ids)) > self.bound:
-            raise Reject(Senders(self).full())
+            raise Reject(Senders(self).full(len(set(ids))))
         if self.purged:
             raise Reject("the queue is being purged: redrive again in a moment")
         kept = Messages(self)

@@ -52,7 +52,10 @@ def pattern(fields: Iterable[Any]) -> list[Any]:
         ValueError: it is no list, or has a type that no value can have.
     """
     if not isinstance(fields, list | tuple):
-        raise ValueError(f"a pattern is a list with something for each field, not {fields!r:.80}")
+        raise ValueError(
+            f"a pattern is a list with something for each field, not {fields!r:.80}: give one such as "
+            '["job", {"type": "int"}, "*"], which is JSON'
+        )
     return [_field(field) for field in fields]
 
 

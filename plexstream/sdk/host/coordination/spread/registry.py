@@ -53,7 +53,7 @@ class Registry(Noun):
         Returns:
             Whether the name did not have the address.
         """
-        said = {"name": name, "address": address, "ttl": ttl, "labels": dict(labels or {})}
+        said = {"name": name, "address": address, "ttl": ttl, "labels": _labels(labels)}
         return bool((yield self._call("register", said)))
 
     @operation
@@ -109,7 +109,7 @@ class Registry(Noun):
         behind = None if after is None else list(after)
         while True:
             most = min(limit - len(found), MAX_PAGE)
-            asked = {"labels": dict(labels or {}), "prefix": prefix, "after": behind, "limit": most}
+            asked = {"labels": _labels(labels), "prefix": prefix, "after": behind, "limit": most}
             page = yield self._call("discover", asked, True)
             found += [Registered(**entry) for entry in page["entries"]]
             behind = page["next"]
@@ -160,3 +160,10 @@ class Registries(Registry):
 
 def _watch(name: str, handler: str, to: str, prefix: bool) -> dict[str, Any]:
     return {"to": to, "handler": handler, "prefix" if prefix else "name": name}
+
+
+def _labels(given: Mapping[str, str] | None) -> dict[str, str]:
+    found: object = given or {}
+    if not isinstance(found, Mapping):
+        raise ValueError(f'labels is {found!r:.80}: give an object of texts, such as {{"zone": "eu"}}')
+    return dict(found)
