@@ -4,6 +4,8 @@ import asyncio
 import hashlib
 import io
 import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -193,6 +195,39 @@ def test_a_node_that_is_killed_between_bytes_and_name_leaves_an_object_for_the_s
             assert client.blobs.sweep() == 1
             assert not cut_off[0].exists()
         assert len(client.blobs.download("a")) == 20_000_001
+
+
+def test_what_says_that_it_is_too_large_is_refused_before_it_comes(node, store):
+    host, _, port = node.url.rpartition("/")[2].partition(":")
+    for more in ("", "expect: 100-continue\r\n"):
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            head = f"PUT /v1/blobs/c/a HTTP/1.1\r\nhost: {host}:{port}\r\n{more}"
+            connection.sendall(f"{head}content-length: {301 << 20}\r\n\r\n".encode())
+            assert connection.recv(12) == b"HTTP/1.1 413"
+    assert store.files() == []
+
+
+def test_what_is_deleted_named_anew_or_swept_is_read_to_its_end(node):
+    old, new = os.urandom(9_000_000), os.urandom(9_000_000)
+    with Client(node.url) as client:
+        for change in (
+            lambda: client.blobs.delete("a"), lambda: client.blobs.upload("a", new), client.blobs.sweep
+        ):  # fmt: skip
+            client.blobs.upload("a", old)
+            pieces = client.blobs.stream("a")
+            first = next(pieces)
+            change()
+            assert first + b"".join(pieces) == old
+
+
+def test_of_uploads_at_the_same_time_one_is_named_as_a_whole(node):
+    with Client(node.url) as client, ThreadPoolExecutor(4) as pool:
+        each = [bytes([number]) * 9_000_000 for number in range(4)]
+        blobs = list(pool.map(lambda data: client.blobs.upload("a", data), each))
+        assert sorted(blob.version for blob in blobs) == [1, 2, 3, 4]
+        last = max(blobs, key=lambda blob: blob.version)
+        assert client.blobs.stat("a") == last
+        assert client.blobs.download("a") == each[blobs.index(last)]
 
 
 @pytest.mark.parametrize("by", ["client", "handler"])
