@@ -311,7 +311,7 @@ SLIPS = {
     "an object": (lambda self: object(), "is unsupported: give a dict, a list, a dataclass, text"),
     "a typo": (lambda self: host.teel("parcel/1", "x"), "has no attribute 'teel': did you mean tell?"),
     "a field's": (lambda self: self.wieght, "has no attribute 'wieght': did you mean weight?"),
-    "a map's": (lambda self: self.by_name.append(1), "'append': it has clear, count, first, get, items"),
+    "a map's": (lambda self: self.by_name.append(1), "'append': it has clear, count, discard, first, get, "),
     "called": (lambda self: host.run("x", print()), "NoneType cannot be called: give the function and its"),
     "arguments": (lambda self: host.spawn("parcel", "1", 5), "host.spawn: args=5: give a dict"),
     "another's": (lambda self: (5).isoformat(), "'int' object has no attribute 'isoformat'"),
