@@ -58,7 +58,7 @@ def run(space, model, operation):
             model.wait(call, what == "take", given[0], due)
             return None, None
         case "peek":
-            return space.peek(given[0]), model.look(False, given[0])
+            return space.peek(given[0])[0], model.look(False, given[0])
         case "count":
             return space.ask("count", given[0])["count"], len(model.found(given[0]))
         case "read_all" | "take_all":

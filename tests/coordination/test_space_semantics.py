@@ -121,11 +121,18 @@ def test_a_wait_of_so_long_ends_with_null(space, handler):
 # readIfExists and takeIfExists
 
 
-@pytest.mark.parametrize("handler", ["read", "take", "peek"])
+@pytest.mark.parametrize("handler", ["read", "take"])
 def test_if_there_is_none_it_does_not_wait(space, handler):
     assert space.ask(handler, ["a"]) is None
     space.write(["a"])
     assert space.ask(handler, ["a"])["tuple"] == ["a"]
+
+
+def test_a_peek_says_whether_it_is_decided(space):
+    assert space.peek(["a"]) == [None, True]
+    space.write(["a"])
+    found, decided = space.peek(["a"])
+    assert (found["tuple"], decided) == (["a"], True)
 
 
 # Leases

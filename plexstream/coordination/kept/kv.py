@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from plexstream.coordination.common.agenda import Agenda
-from plexstream.coordination.common.checks import count, milliseconds
+from plexstream.coordination.common.checks import check_depth, count, json_size, milliseconds
 from plexstream.sdk.declaring.declare import actor, handler
 from plexstream.sdk.declaring.fields import state, state_map
 from plexstream.sdk.errors import Reject
@@ -38,10 +38,21 @@ class KeyValue:
 
     @handler("get", read_only=True)
     def get(self, keys: list[str]) -> list[Row | None]:
-        """Value, version and remaining seconds (None: no end) of each key, in order; None: there is none."""
-        now = host.now()
-        found = [self._row(key) for key in keys]
-        return [None if not row[1] else _shown(row, now) for row in found]
+        """Value, version and remaining seconds (None: no end) of each key, in order; None: there is none.
+
+        Where they are large it answers fewer than it was asked for, one at least: ask for the rest.
+        """
+        now, room = host.now(), _MAX_PAGE_BYTES
+        found: list[Row | None] = []
+        for key in keys:
+            row = self._row(key)
+            shown = None if not row[1] else _shown(row, now)
+            if len(keys) > 1:
+                room -= json_size(shown)
+                if found and room < 0:
+                    break
+            found.append(shown)
+        return found
 
     @handler("list", read_only=True)
     def page(
@@ -56,10 +67,11 @@ class KeyValue:
         page: list[Any] = []
         size, now = 0, host.now()
         for key, row in self._behind(prefix, after, now):
-            if len(page) == limit or size > _MAX_PAGE_BYTES:
+            one = [key, *_shown(row, now)] if values else [key]
+            size += json_size(one)
+            if len(page) == limit or (page and size > _MAX_PAGE_BYTES):
                 return [page, True]
-            page.append([key, *_shown(row, now)] if values else [key])
-            size += len(key) + (len(repr(row[0])) if values else 0)
+            page.append(one)
         return [page, False]
 
     @handler("put")
@@ -130,6 +142,7 @@ class KeyValue:
                 yield key, row
 
     def _set(self, key: str, value: Any, ends: int) -> int:
+        check_depth(f"the value of {key[:40]!r}", value)
         before = self.rows.get(_checked(key), _NONE)
         self.version += 1
         self.rows[key] = [value, self.version, ends]
@@ -150,7 +163,7 @@ def _shown(row: Row, now: int) -> Row:
 
 
 def _checked(key: str) -> str:
-    size = len(key.encode(errors="replace"))
+    size = len(key.encode(errors="replace")) + key.count("\0")  # which is two in a key of the agenda
     if not 0 < size <= MAX_KEY:
-        raise Reject(f"a key of {size} bytes ({key[:40]!r}): give a text of 1 to {MAX_KEY} bytes")
+        raise Reject(f"a key of {size} bytes ({key[:40]!r}): give a text of 1 to {MAX_KEY}, NUL as two")
     return key

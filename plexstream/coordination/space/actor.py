@@ -106,13 +106,13 @@ class TupleSpace:
         return self._look(_SWAP, pattern, 0, [tuple, ttl])
 
     @handler("peek", read_only=True)
-    def peek(self, pattern: list[Any]) -> Answer | None:
-        """A tuple that matches; null: none does. What is not decided by one turn's looks is rejected."""
+    def peek(self, pattern: list[Any]) -> tuple[Answer | None, bool]:
+        """A tuple that matches, null: none does; and whether that is decided: else `read` looks further."""
         search = Search(self, pattern_of(pattern), Budget())
         entry = next(iter(search), None)
-        if entry is None and search.after is not None:
-            raise Reject(f"nothing found among the {UNITS} tuples that a peek looks at: use read")
-        return None if entry is None else entry.answer()
+        if entry is None:
+            return None, search.after is None
+        return entry.answer(), True
 
     @handler("read_all", read_only=True)
     def read_all(self, pattern: list[Any], limit: int = MOST, after: Cursor | None = None) -> Answer:

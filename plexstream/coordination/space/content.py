@@ -80,7 +80,8 @@ class Content:
         text = checked("a tuple", tuple)
         owner = self._owner
         owner.latest += 1
-        entry = Entry(owner.latest, tuple, due, len(text))
+        size = len(text) if text.isascii() else len(text.encode(errors="replace"))
+        entry = Entry(owner.latest, tuple, due, size)
         self._publish("out", entry, by, "")
         return entry
 

@@ -37,6 +37,7 @@ class Offers:
         if not self._owner.queued:
             self._content.keep(entry)
             return entry
+        self._budget.spend(entry.bytes)  # which the turn keeps and publishes
         self._give(entry, TAKE, 0, self._owner.arrivals, False)
         return entry
 

@@ -34,7 +34,7 @@ class Transaction:
         self._content = Content(owner)
         self._budget = Budget(_UNITS)
         self._by = host.sender()
-        self._bytes = 0
+        self._bytes = self._sent = 0
         self._written: list[Entry] = []
 
     def run(self, operations: list[Told]) -> list[Any]:
@@ -47,7 +47,7 @@ class Transaction:
                 answers.append(self._do(told))
             except Reject as error:
                 raise Reject(f"operation {index}: {error.reason}", {"index": index}) from None
-        offers = Offers(self._owner, Budget())
+        offers = Offers(self._owner, Budget(UNITS - (self._bytes + self._sent) // 1_000))
         for entry in self._written:
             if self._content.get(len(entry.tuple), entry.id) is not None:
                 offers.offer(entry)
@@ -75,6 +75,7 @@ class Transaction:
         entry = self._content.announce(_fields("tuple", told), lease(_seconds(told)), self._by)
         self._content.keep(entry)
         self._written.append(entry)
+        self._sent += entry.bytes
         return {"id": entry.id, "due": entry.due}
 
     def _swap(self, told: Told) -> Answer:

@@ -6,9 +6,9 @@ operation knows neither I/O nor how its caller waits.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import math
-import re
 import zlib
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import wraps
@@ -24,7 +24,6 @@ MAX_NAME = 200
 MAX_ID = 400
 """Bytes of the id that is made of it, with three for each that is percent-encoded: an address has 512."""
 _ESCAPED = frozenset("/%~")
-_NUMBERED = re.compile(r"#[0-9]+\Z")
 _READS = "__plexstream_reads__"
 
 
@@ -113,13 +112,12 @@ class Course:
     def keys(self, key: str, calls: Sequence[Call]) -> list[str]:
         """An idempotency key for each of these calls, made of one for the whole, "" for those that only read.
 
-        An operation that is repeated makes the same calls in the same order. The first one has the key
-        itself, unless that looks like the key of another one, such as ``order#1``.
+        An operation that is repeated makes the same calls in the same order, as far as they change something.
+        Which they are may depend on what others of these came to, since that is kept, not on what it reads.
         """
-        first = f"{key}#0" if _NUMBERED.search(key) else key
         numbers = range(self._made, self._made + len(calls))
         return [
-            "" if call.reads or not key else f"{key}#{number}" if number else first
+            "" if call.reads or not key else _numbered(key, number)
             for number, call in zip(numbers, calls, strict=True)
         ]
 
@@ -145,16 +143,10 @@ class Noun:
     """
 
     def __init__(self, run: Runner, name: str) -> None:
-        given: object = name
-        if not isinstance(given, str) or not name or len(name.encode(errors="replace")) > MAX_NAME:
-            what = type(self).__name__.lower()
-            raise ValueError(f"{given!r:.80} is no name of a {what}: give a text of 1 to {MAX_NAME} bytes")
-        size = len(actor_id(name).encode())
-        if size > MAX_ID:
-            raise ValueError(
-                f"the name {name!r:.80} has {size} bytes once it is percent-encoded, of which {MAX_ID} have "
-                "room in an address: give a shorter one, or one with fewer of / % ~ and unprintable ones"
-            )
+        what = _unfit(name)
+        if what:
+            kind = type(self).__name__.lower()
+            raise ValueError(f"{name!r:.80} is no name of a {kind}: {what}")
         self._run = run
         self.name = name
 
@@ -203,6 +195,33 @@ def together(calls: Iterable[Call]) -> Operation[list[Any]]:
     all = list(calls)
     outcomes: list[Outcome] = (yield all) if all else []
     return [outcome.result() for outcome in outcomes]
+
+
+def _unfit(name: object) -> str:
+    """Why something cannot be a name, and what to give instead; "": it can."""
+    wanted = f"give a text of 1 to {MAX_NAME} bytes"
+    if not isinstance(name, str) or not name:
+        return wanted
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return f"it has half a character; {wanted}"
+    if size > MAX_NAME:
+        return wanted
+    size = len(actor_id(name).encode())
+    if size > MAX_ID:
+        return (
+            f"it has {size} bytes once it is percent-encoded, of which {MAX_ID} have room in an address: "
+            "give a shorter one, or one with fewer of / % ~ and unprintable ones"
+        )
+    return ""
+
+
+def _numbered(key: str, number: int) -> str:
+    """The key of a call by its place: none that a caller would give another operation, nor too long a one."""
+    if not number:
+        return key
+    return hashlib.sha256(f"{number}.{key}".encode(errors="replace")).hexdigest()
 
 
 def actor_id(name: str, shard: int | None = None) -> str:

@@ -71,7 +71,10 @@ def operated(method: str, raw_path: bytes, query: bytes, body: bytes) -> Operate
     check_arguments(body)
     bound = _bound(kind, name, operation)
     takes = inspect.signature(bound)
-    given = _decode(body)
+    try:
+        given = _decode(body)
+    except (ValueError, RecursionError) as error:  # 1e999, a number of 5,000 digits
+        raise Problem(400, "bad_json", f"the body has what JSON cannot be read of: {error}") from None
     if method != "POST":
         given = {key: _read(text, takes.parameters.get(key)) for key, text in given.items()}
     try:

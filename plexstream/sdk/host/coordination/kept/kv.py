@@ -9,6 +9,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
+from plexstream.sdk.errors import Reject
 from plexstream.sdk.host.coordination.operation import (
     Call,
     Noun,
@@ -156,17 +157,24 @@ class Store(Noun):
     @reading
     def multi_get(self, keys: Sequence[str]) -> Operation[dict[str, Any]]:
         """Values by key, of the keys that are there."""
-        parts = self._by_shard(keys)
-        calls = [self._to(shard, "get", {"keys": part}, True) for shard, part in parts.items()]
+        left = self._by_shard(keys)
         rows: dict[str, Any] = {}
-        for part, found in zip(parts.values(), (yield from together(calls)), strict=True):
-            rows |= {key: row[0] for key, row in zip(part, found, strict=True) if row is not None}
+        while left:  # of large values some come at a time
+            calls = [self._to(shard, "get", {"keys": part}, True) for shard, part in left.items()]
+            answers = yield from together(calls)
+            for part, found in zip(left.values(), answers, strict=True):
+                rows |= {key: row[0] for key, row in zip(part, found, strict=False) if row is not None}
+                del part[: len(found)]
+            left = {shard: part for shard, part in left.items() if part}
         return {key: rows[key] for key in keys if key in rows}
 
     @operation
     def multi_put(self, entries: Mapping[str, Any], ttl: float | None = None) -> Operation[dict[str, int]]:
         """Set many values; returns their versions."""
-        parts = self._by_shard(list(entries))
+        given: object = entries
+        if not isinstance(given, Mapping):
+            raise ValueError(f"entries are a dict of values by key, not {given!r:.80}")
+        parts = self._by_shard([*entries])
         calls = [
             self._to(shard, "put", {"entries": {key: entries[key] for key in part}, "ttl": ttl})
             for shard, part in parts.items()
@@ -178,11 +186,16 @@ class Store(Noun):
 
     @reading
     def get_json(self, key: str, default: Any = None) -> Operation[Any]:
-        """The value of a key that holds JSON as text, read."""
+        """The value of a key that holds JSON as text, read. Raises Rejected: it is none."""
         entry = yield from self._entry(key)
         if entry is None:
             return default
-        return json.loads(entry.value) if isinstance(entry.value, str) else entry.value
+        if not isinstance(entry.value, str):
+            return entry.value
+        try:
+            return json.loads(entry.value)
+        except (ValueError, RecursionError):
+            raise Reject(f"key {key!r} holds {entry.value!r:.80}, which is no JSON: use get") from None
 
     @operation
     def put_json(self, key: str, value: Any, ttl: float | None = None) -> Operation[int]:
@@ -207,6 +220,9 @@ class Store(Noun):
         return list(islice(known, limit))
 
     def _by_shard(self, keys: Sequence[str]) -> dict[int, Texts]:
+        given: object = keys
+        if isinstance(given, str) or not isinstance(given, Sequence):
+            raise ValueError(f"keys are a list of texts, not {given!r:.80}")
         parts: dict[int, Texts] = {}
         for key in dict.fromkeys(keys):
             parts.setdefault(shard_of(_text(key), SHARDS), []).append(key)

@@ -16,6 +16,7 @@ from plexstream.sdk.host.coordination.operation import (
     Runner,
     actor_id,
     operation,
+    patience,
     reading,
     shard_of,
     together,
@@ -27,8 +28,6 @@ OPEN = "plex.spread"
 MAX_SHARDS = 256
 MAX_PAGE = 1_000
 _SHARDED = re.compile(r"(.+)\*(\d{1,4})", re.DOTALL | re.ASCII)
-_OPERATORS = frozenset(("type", "range", "prefix", "in", "where", "is"))
-_ANY: Any = object()
 
 Tuple = list[Any]
 
@@ -56,7 +55,7 @@ class TupleSpace(Noun):
 
     A space whose name ends in ``*8`` is spread over eight actors by the first field of its tuples: another
     name is another space. Where a pattern leaves that field open, all are asked, each by itself: a tuple that
-    comes meanwhile may be seen or not.
+    comes meanwhile may be seen or not, and who waits so is served when those are who say that field.
     """
 
     def __init__(self, run: Runner, name: str) -> None:
@@ -164,7 +163,7 @@ class TupleSpace(Noun):
                 (pattern), ``swap`` (pattern, tuple, ttl). Each sees what those before it have done.
 
         Returns:
-            What each of them gives.
+            What each of them gives: ``write`` a `Lease`, ``absent`` None, the others a tuple.
 
         Raises:
             Rejected: one finds nothing, or ``absent`` something. Its data has the ``index`` of which.
@@ -172,8 +171,9 @@ class TupleSpace(Noun):
         wanted = [_planned(op) for op in operations]
         shards = [self._of_pattern(op["pattern"]) for op in wanted if "pattern" in op]
         shards += [[self._of_tuple(op["tuple"])] for op in wanted if "tuple" in op]
-        results = yield self._call(self._same_shard(shards), "transaction", {"operations": wanted})
-        return [_tuple(r) if isinstance(r, dict) and "tuple" in r else r for r in results]
+        shard = self._same_shard(shards)
+        results = yield self._call(shard, "transaction", {"operations": wanted})
+        return [r and (_tuple(r) if "tuple" in r else self._lease(shard, r)) for r in results]
 
     @operation
     def notify(
@@ -240,22 +240,25 @@ class TupleSpace(Noun):
 
     def _one(self, what: str, pattern: Sequence[Any], wait: float | None) -> Operation[Any]:
         wanted = as_pattern(pattern)
+        wait = patience(wait)
         shards = self._of_pattern(wanted)
         if len(shards) == 1:
-            return _tuple((yield self._ask(shards[0], what, wanted, wait)))
+            return _tuple((yield from self._at(shards[0], what, wanted, wait)))
         if what == "read":
-            looks = [self._ask(shard, what, wanted, 0) for shard in range(self.shards)]
-            for found in (yield from together(looks)):
-                if found is not None:
-                    return _tuple(found)
-            if wait == 0:
-                return None
+            looks = [self._call(shard, "peek", {"pattern": wanted}, reads=True) for shard in shards]
+            answers = yield from together(looks)
+            there = [found for found, _ in answers if found is not None]
+            if there or (wait == 0 and all(decided for _, decided in answers)):
+                return _tuple(there[0] if there else None)
         # One call, by one key: what is looked at again may be elsewhere, and two tuples would be taken.
         arguments = {"what": what, "pattern": wanted, "wait": wait, "shards": self.shards}
         return _tuple((yield Call(OPEN, actor_id(self.name), "wait", arguments, wait)))
 
     def _all(self, what: str, pattern: Sequence[Any], limit: int) -> Operation[list[Tuple]]:
         wanted = as_pattern(pattern)
+        given: object = limit
+        if type(given) is not int or given < 1:
+            raise ValueError(f"limit is {given!r:.80}: give a whole number from 1 on")
         found: list[Tuple] = []
         for shard in self._of_pattern(wanted):
             after = None
@@ -268,10 +271,12 @@ class TupleSpace(Noun):
                     break
         return found
 
-    def _ask(self, shard: int, what: str, pattern: Tuple, wait: float | None) -> Call:
+    def _at(self, shard: int, what: str, pattern: Tuple, wait: float | None) -> Operation[Any]:
         if what == "read" and wait == 0:
-            return self._call(shard, "peek", {"pattern": pattern}, reads=True)
-        return self._call(shard, what, {"pattern": pattern, "wait": wait}, wait)
+            entry, decided = yield self._call(shard, "peek", {"pattern": pattern}, reads=True)
+            if decided:
+                return entry
+        return (yield self._call(shard, what, {"pattern": pattern, "wait": wait}, wait))
 
     def _call(
         self, shard: int, handler: str, arguments: dict[str, Any], wait: float | None = 0.0,
