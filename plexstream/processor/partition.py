@@ -85,7 +85,10 @@ class Processor:
             invocations,
         )  # fmt: skip
         active, live = actors.active, invocations.live
-        self._plain = mailbox(ledger, ledger.inbox, active, Actor, live, host.plain, door.load, door.came)
+        self._plain = mailbox(
+            ledger, ledger.inbox, active, Actor, live, host.plain, door.load, door.came,
+            ledger.pieces.run_ahead,
+        )  # fmt: skip
         self._queues = Queues(host, ledger, actors, care, door, invocations)
         self._firing = Firing(host, ledger, actors, ticks, expiry, refusals, door, invocations)
         self.trials = Trials(ledger, actors, care, door, self._queues, failures, self._firing)

@@ -33,7 +33,7 @@ MUTANTS = {
     "turns are not counted": ("_mailbox", "turns += went == 1;", ""),
     "failures are plain": ("_mailbox", "RESULT) || !is_empty(FIELD(result, CODE))", "RESULT)"),
     "timers are plain": ("_mailbox", "|| !(kind == EMIT ||", "|| !(1 ||"),
-    "entries are plain": ("_mailbox", "3) || PyTuple_GET_ITEM(change, 1) != Py_None)", "3))"),
+    "entries are not seen": ("_mailbox", "*entries |= PyTuple_GET_ITEM(change, 1) != Py_None;", ""),
     "asks are not answered": ("_mailbox", "m->asks = kind == ASK;", "m->asks = 0;"),
     "tells are answered": ("_mailbox", "if ((m->asks && !answer(", "if ((!answer("),
     "answers go to the sender": ("_mailbox", "(e, ID), FIELD(e, REPLY_TO),", "(e, ID), FIELD(e, SENDER),"),
@@ -105,6 +105,8 @@ MUTANTS = {
     "states of other code are of this": ("_turn", "if (foreign)\n            return -2;", ""),
     "changes inside are not seen": ("_turn", "value == before && is_immutable(value)", "value == before"),
     "coroutines are forgotten": ("_turn", "PyList_GET_SIZE(forgotten) == 0", "1"),
+    "entries are forgotten": ("_turn", "PyList_SetSlice(patch, end, end, entries) < 0", "0"),
+    "entries are not looked at": ("_turn", "PyTuple_GET_SIZE(cells) > 0\n", "0\n"),
     "outputs cost nothing": ("_turn", "room - PyBytes_GET_SIZE(data) - OUT_BYTES)", "room)"),
 }  # fmt: skip
 """Mistakes in the parts: in which, and what of it stands for what."""

@@ -187,8 +187,15 @@ class Begins(Plain):
 
     @handler
     def map(self, key: str):
-        self.mapped[key] = self.n
         self.n += 1
+        if key == "zwölf":
+            return [self.mapped.pop("a", None), list(self.mapped.range(limit=2))]
+        if key == '"':
+            self.mapped.discard("a")
+        if key == "nan":
+            self.mapped = {}
+        self.mapped[key] = "x" * 3_100 if key == "null" else [self.n]
+        return self.mapped.get("a", [])
 
 
 @actor(name="brief", state_ttl=0.05)

@@ -141,12 +141,12 @@ def test_an_actor_that_is_not_in_memory_is_loaded_once(monkeypatch):
 
 
 def test_what_comes_behind_one_that_is_not_plain_may_be(monkeypatch):
-    """Every message to a map changes entries: if the next went another way, every second one would."""
+    """If the next went another way, every second one would."""
     world, executed = plain_worlds.Run(0), []
     door = world.p.trials._door
     execute = door.execute
     monkeypatch.setattr(door, "execute", lambda *args: executed.append(args[1]) or execute(*args))
-    calls = [("map", b'{"key":"k%d"}' % n) if n % 3 else ("add", b'{"by":1}') for n in range(9)]
+    calls = [("timed", b'{"ms":%d}' % n) if n % 3 else ("add", b'{"by":1}') for n in range(9)]
     messages = [
         (o, Envelope(TELL, f"m{o}", "default/default/begins/1", handler, payload))
         for o, (handler, payload) in enumerate(calls)
@@ -156,6 +156,22 @@ def test_what_comes_behind_one_that_is_not_plain_may_be(monkeypatch):
     turns = world.p.take()
     assert [turn.cause_offset for turn in turns] == list(range(9))
     assert [turn.seq for turn in turns] == list(range(1, 10))
+
+
+def test_entries_of_maps_are_plain(monkeypatch):
+    world = plain_worlds.Run(0)
+    target = "default/default/begins/1"
+    messages = [(o, Envelope(TELL, f"m{o}", target, "map", b'{"key":"k%d"}' % (o % 2))) for o in range(6)]
+    world.p.receive(messages[:1], world.now)  # the init hook comes first
+    monkeypatch.setattr(world.p.trials._door, "_came", None)
+    world.p.receive(messages[1:], world.now)
+    turns = world.p.take()
+    assert [[(c.field, c.key) for c in turn.patch][1:] for turn in turns] == [
+        [("mapped", f"k{o % 2}")] for o in range(6)
+    ]
+    assert world.p.ledger.pieces.entry((1, target, "mapped", "k1")) == turns[-1].patch[1].value
+    world.p.acknowledged(world.p.fold.next + len(turns) - 1)
+    assert not world.p.ledger.pieces.ahead
 
 
 def test_where_care_is_to_be_taken_what_comes_behind_is_held(monkeypatch):
@@ -168,7 +184,7 @@ def test_where_care_is_to_be_taken_what_comes_behind_is_held(monkeypatch):
         return came(*args)
 
     messages = [
-        (o, Envelope(TELL, f"m{o}", "default/default/begins/1", "map", b'{"key":"k"}')) for o in range(4)
+        (o, Envelope(TELL, f"m{o}", "default/default/begins/1", "timed", b'{"ms":9}')) for o in range(4)
     ]
     world.p.receive(messages[:1], world.now)
     monkeypatch.setattr(door, "_came", then_careful)

@@ -80,6 +80,7 @@ def restoring(core: type, inbox: type, prefix: bytes, mailbox: str) -> Restoring
 def mailbox(
     ledger: Any, inbox: Any, active: dict[str, Any], actor: type, live: dict[str, Any],
     invoke: PlainInvoke | None, load: Callable[[str], bool], came: Callable[..., bool],
+    seen: Callable[[Turn], None],
 ) -> Mailbox | None:  # fmt: skip
     """What handles the plain messages of a partition; None: Python handles all.
 
@@ -90,9 +91,10 @@ def mailbox(
         invoke: what the host has for it.
         load: loads an actor, if that can be.
         came: goes on with what a handler has come to that is not plain; whether the next message may be.
+        seen: lets later turns see the entries of one.
     """
     if not COMPILED or invoke is None:
         return None
     classes = (Envelope, Turn, Change, Out, Result, actor, type(inbox))
     ttl = TypeInfo._fields.index("state_ttl")
-    return _mailbox.Mailbox(classes, ttl, inbox.topic, ledger, inbox, active, live, invoke, load, came)
+    return _mailbox.Mailbox(classes, ttl, inbox.topic, ledger, inbox, active, live, invoke, load, came, seen)

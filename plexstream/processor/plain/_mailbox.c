@@ -29,7 +29,7 @@ typedef struct {
     struct { ACTOR_SLOTS(PLACE) } a;
     struct { INBOX_SLOTS(PLACE) } i;
     Py_ssize_t ttl;                    /* which field of an actor's info its state's time to live is */
-    PyObject *ledger, *inbox, *active, *live, *invoke, *load, *came;
+    PyObject *ledger, *inbox, *active, *live, *invoke, *load, *came, *seen;
     PyObject *topic, *empty, *zero, *reply;
 } Mailbox;
 
@@ -166,11 +166,12 @@ admit(Mailbox *self, Message *m)
     return 1;
 }
 
-/* Whether what a handler came to is all changed fields, messages and outputs. */
+/* Whether what a handler came to is all changed fields and entries, messages and outputs. */
 static int
-is_plain(Mailbox *self, PyObject *result)
+is_plain(Mailbox *self, PyObject *result, int *entries)
 {
     long long kind;
+    *entries = 0;
     if (!is_tuple_of(result, self->result, RESULT) || !is_empty(FIELD(result, CODE))
             || FIELD(result, READ_ONLY) != Py_False || !PyBytes_CheckExact(FIELD(result, VALUE)))
         return 0;
@@ -179,8 +180,9 @@ is_plain(Mailbox *self, PyObject *result)
         return 0;
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(patch); i++) {
         PyObject *change = PyList_GET_ITEM(patch, i);
-        if (!is_tuple_of(change, self->change, 3) || PyTuple_GET_ITEM(change, 1) != Py_None)
+        if (!is_tuple_of(change, self->change, 3))
             return 0;
+        *entries |= PyTuple_GET_ITEM(change, 1) != Py_None;
     }
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(outs); i++) {
         PyObject *out = PyList_GET_ITEM(outs, i);
@@ -275,7 +277,7 @@ answer(Mailbox *self, PyObject *e, PyObject *result)
 
 /* The turn is on its way to the log. */
 static int
-append(Mailbox *self, Ledger *l, Message *m, PyObject *seq, PyObject *result)
+append(Mailbox *self, Ledger *l, Message *m, PyObject *seq, PyObject *result, int entries)
 {
     PyObject *e = m->envelope, *turn;
     if ((m->asks && !answer(self, e, result)) || (turn = new_tuple(self->turn, TURN)) == NULL)
@@ -287,7 +289,9 @@ append(Mailbox *self, Ledger *l, Message *m, PyObject *seq, PyObject *result)
     };
     for (int i = 0; i < TURN; i++)
         PyTuple_SET_ITEM(turn, i, Py_NewRef(fields[i]));
-    int failed = PyList_Append(l->pending, turn) < 0;
+    PyObject *seen = entries ? PyObject_CallOneArg(self->seen, turn) : Py_NewRef(Py_None);
+    int failed = seen == NULL || PyList_Append(l->pending, turn) < 0;
+    Py_XDECREF(seen);
     Py_DECREF(turn);
     if (failed)
         return 0;
@@ -321,9 +325,10 @@ handle(Mailbox *self, Ledger *l, Message *m, PyObject *seq, PyObject **result)
     }
     if (!admit(self, m))
         return -1;
-    if (!is_plain(self, *result))
+    int entries;
+    if (!is_plain(self, *result, &entries))
         return 2;
-    return append(self, l, m, seq, *result) ? 1 : -1;
+    return append(self, l, m, seq, *result, entries) ? 1 : -1;
 }
 
 PyDoc_STRVAR(receive_doc,
@@ -382,11 +387,11 @@ static int
 mailbox_init(Mailbox *self, PyObject *args, PyObject *named)
 {
     static char *names[] = {"classes", "ttl", "topic", "ledger", "inbox", "active", "live", "invoke", "load", "came",
-                            NULL};
-    PyObject *classes, *topic, *ledger, *inbox, *active, *live, *invoke, *load, *came;
+                            "seen", NULL};
+    PyObject *classes, *topic, *ledger, *inbox, *active, *live, *invoke, *load, *came, *seen;
     if (self->ledger != NULL || !PyArg_ParseTupleAndKeywords(
-            args, named, "O!nUOOO!O!OOO", names, &PyTuple_Type, &classes, &self->ttl, &topic, &ledger, &inbox,
-            &PyDict_Type, &active, &PyDict_Type, &live, &invoke, &load, &came)
+            args, named, "O!nUOOO!O!OOOO", names, &PyTuple_Type, &classes, &self->ttl, &topic, &ledger, &inbox,
+            &PyDict_Type, &active, &PyDict_Type, &live, &invoke, &load, &came, &seen)
             || PyTuple_GET_SIZE(classes) != CLASSES || self->ttl < 0) {
         if (!PyErr_Occurred())
             PyErr_SetString(PyExc_TypeError, "a Mailbox is made once, with seven classes");
@@ -418,6 +423,7 @@ mailbox_init(Mailbox *self, PyObject *args, PyObject *named)
     self->invoke = Py_NewRef(invoke);
     self->load = Py_NewRef(load);
     self->came = Py_NewRef(came);
+    self->seen = Py_NewRef(seen);
     self->empty = PyUnicode_FromString("");
     self->zero = PyLong_FromLong(0);
     self->reply = PyLong_FromLong(REPLY);
@@ -439,6 +445,7 @@ mailbox_traverse(Mailbox *self, visitproc visit, void *arg)
     Py_VISIT(self->invoke);
     Py_VISIT(self->load);
     Py_VISIT(self->came);
+    Py_VISIT(self->seen);
     return 0;
 }
 
@@ -452,6 +459,7 @@ mailbox_clear(Mailbox *self)
     Py_CLEAR(self->invoke);
     Py_CLEAR(self->load);
     Py_CLEAR(self->came);
+    Py_CLEAR(self->seen);
     return 0;
 }
 

@@ -20,6 +20,7 @@ from plexstream.sdk.spec import Field
 
 _NO_NAMES = cast("set[str]", frozenset())
 """What most actors share: nobody adds a name to what an actor has, and only what is in it is taken out."""
+_new = tuple.__new__  # a named tuple's own costs twice the time
 _CHANGE = 8
 """Bytes that a change has in the journal besides its field, key and value."""
 
@@ -247,20 +248,8 @@ class Instance:
         if waits and self.assigned:
             self._check_assigned()
         patch, values, size, alike = self._plain_changes()
-        room -= size
         places = None if self.own is None else self._places()
-        self._check_replaced()
-        for name, cells in self.cells:
-            if cells.changed or cells.read or cells.moved:
-                for key, value in cells.drain(places):
-                    patch.append(Change(name, key, value))
-                    room -= _CHANGE + len(name) + len(key) + (len(value) if value is not None else 0)
-            else:
-                cells.end_reading()
-        if room < 0:
-            raise TooLarge(
-                f"this turn of {self.type.name} changes and sends too much in all: split it into several"
-            )
+        entries = self.take_entries(room - size, places)
         for i, value in enumerate(values):  # those of plain fields come first in the patch
             name, _, data = patch[i]
             assert data is not None
@@ -276,12 +265,30 @@ class Instance:
                     self.attributes[name] = self.before[name] = value
                 else:
                     self._become(name, data, value, waits, places)
+        patch += entries
         if patch:
             self._double = None
         if self.migrated:
             own = {change.field for change in patch if change.key is None}
             patch += [change for change in self.migrated if change.field not in own]
             self.migrated = ()
+        return patch
+
+    def take_entries(self, room: int, places: Places | None = None) -> list[Change]:
+        """The same of the collections alone."""
+        self._check_replaced()
+        patch: list[Change] = []
+        for name, cells in self.cells:
+            if cells.changed or cells.read or cells.moved:
+                for key, value in cells.drain(places):
+                    patch.append(_new(Change, (name, key, value)))
+                    room -= _CHANGE + len(name) + len(key) + (len(value) if value is not None else 0)
+            else:
+                cells.end_reading()
+        if room < 0:
+            raise TooLarge(
+                f"this turn of {self.type.name} changes and sends too much in all: split it into several"
+            )
         return patch
 
     def _check_replaced(self) -> None:

@@ -36,7 +36,7 @@ typedef struct {
     struct { CODEC_SLOTS(PLACE) } c;
     PyObject *current, *encode, *is_plain, *depth, *astuple, *check_topic, *emit;
     PyObject *empty, *zero, *null, *emit_kind;
-    PyObject *_handlers, *_turn, *turn_name, *_end, *_raised, *take_changes, *seal;
+    PyObject *_handlers, *_turn, *turn_name, *_end, *_raised, *take_changes, *take_entries, *seal;
 } Invoker;
 
 static inline void
@@ -189,7 +189,7 @@ rebase(Invoker *self, PyObject *instance, Found *f)
 
 /* The changes become the new base. */
 static PyObject *
-take(Invoker *self, PyObject *instance, Found *found, Py_ssize_t count, long long total)
+take(Invoker *self, PyObject *instance, Found *found, Py_ssize_t count, long long total, PyObject *entries)
 {
     PyObject *patch = PyList_New(0), *number;
     for (Py_ssize_t k = 0; patch != NULL && k < count; k++) {
@@ -216,6 +216,9 @@ take(Invoker *self, PyObject *instance, Found *found, Py_ssize_t count, long lon
     for (Py_ssize_t k = 0; patch != NULL && k < count; k++)
         if (!found[k].changed && !rebase(self, instance, &found[k]))
             Py_CLEAR(patch);
+    Py_ssize_t end = patch == NULL ? 0 : PyList_GET_SIZE(patch);
+    if (patch != NULL && entries != NULL && PyList_SetSlice(patch, end, end, entries) < 0)
+        Py_CLEAR(patch);
     if (patch == NULL || PyList_GET_SIZE(patch) == 0)
         return patch;
     if ((number = PyLong_FromLongLong(total)) == NULL) {
@@ -227,11 +230,25 @@ take(Invoker *self, PyObject *instance, Found *found, Py_ssize_t count, long lon
     return patch;
 }
 
+/* What the collections have changed: see `Instance.take_entries`. */
+static PyObject *
+entries_of(Invoker *self, PyObject *instance, long long room)
+{
+    PyObject *left = PyLong_FromLongLong(room);
+    PyObject *entries = left == NULL ? NULL : PyObject_CallMethodOneArg(instance, self->take_entries, left);
+    Py_XDECREF(left);
+    if (entries != NULL && !PyList_CheckExact(entries)) {
+        PyErr_SetString(PyExc_TypeError, "take_entries returns a list");
+        Py_CLEAR(entries);
+    }
+    return entries;
+}
+
 /* See `Instance.take_changes`. */
 static PyObject *
 changes(Invoker *self, PyObject *instance, PyObject *plan, long long room)
 {
-    PyObject *codecs = PyTuple_GET_ITEM(plan, 1), *patch = NULL;
+    PyObject *codecs = PyTuple_GET_ITEM(plan, 1), *patch = NULL, *entries = NULL;
     long long total = 0, most, size = 0;
     Found found[MAX_FIELDS];
     Py_ssize_t count = -2;
@@ -241,14 +258,17 @@ changes(Invoker *self, PyObject *instance, PyObject *plan, long long room)
             && PyDict_CheckExact(slot(instance, self->i.encoded)) && PyAnySet_CheckExact(slot(instance, self->i.foreign))
             && PyTuple_CheckExact(cells) && PyTuple_CheckExact(migrated) && PyList_CheckExact(codecs) && as_long(PyTuple_GET_ITEM(plan, 2), &most)
             && as_long(slot(instance, self->i.total), &total)
-            && PyTuple_GET_SIZE(cells) == 0 && PyTuple_GET_SIZE(migrated) == 0)
+            && PyTuple_GET_SIZE(migrated) == 0)
         count = find(self, instance, codecs, found, &size);
     if (count >= 0 && (room < size || (size > 0 && size + total > most)))
         count = -2;                    /* too much, or that is to be seen */
-    if (count >= 0 && PyTuple_GET_SIZE(slot(instance, self->i.cells)) > 0)
-        count = -2;                    /* code of users has run, and has kept something: host.set */
+    cells = slot(instance, self->i.cells);                 /* code of users has run: host.set makes some */
+    if (count >= 0 && PyTuple_CheckExact(cells) && PyTuple_GET_SIZE(cells) > 0
+            && (entries = entries_of(self, instance, room - size)) == NULL)
+        count = -1;
     if (count >= 0)
-        patch = take(self, instance, found, count, total);
+        patch = take(self, instance, found, count, total, entries);
+    Py_XDECREF(entries);
     for (int k = 0; k < MAX_FIELDS && found[k].name != NULL; k++) {
         Py_DECREF(found[k].name);
         Py_XDECREF(found[k].value);
@@ -600,6 +620,7 @@ invoker_init(Invoker *self, PyObject *args, PyObject *named)
         || (self->_end = PyUnicode_InternFromString("_end")) == NULL
         || (self->_raised = PyUnicode_InternFromString("_raised")) == NULL
         || (self->take_changes = PyUnicode_InternFromString("take_changes")) == NULL
+        || (self->take_entries = PyUnicode_InternFromString("take_entries")) == NULL
         || (self->seal = PyUnicode_InternFromString("seal")) == NULL ? -1 : 0;
 }
 
@@ -613,7 +634,7 @@ invoker_dealloc(Invoker *self)
         (PyObject *)self->result, (PyObject *)self->change, (PyObject *)self->out, self->current, self->encode,
         self->is_plain, self->depth, self->astuple, self->check_topic, self->emit, self->empty, self->zero,
         self->null, self->emit_kind, self->_handlers, self->_turn, self->turn_name, self->_end, self->_raised,
-        self->take_changes, self->seal,
+        self->take_changes, self->take_entries, self->seal,
     };
     for (size_t k = 0; k < sizeof own / sizeof *own; k++)
         Py_XDECREF(own[k]);
