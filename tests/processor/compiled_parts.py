@@ -20,6 +20,7 @@ SOURCES = {
     "plexstream.hosts.native.plain._turn": "plexstream/hosts/native/plain/_turn.c",
     "plexstream.hosts.native.plain._waits": "plexstream/hosts/native/plain/_waits.c",
     "plexstream.hosts.native.data._plain": "plexstream/hosts/native/data/_plain.c",
+    "plexstream.hosts.native.data._keys": "plexstream/hosts/native/data/_keys.c",
     "plexstream.schema._compiled": "plexstream/schema/_compiled.c",
     "plexstream.node.lanes.records._mails": "plexstream/node/lanes/records/_mails.c",
     "plexstream.log.memory._records": "plexstream/log/memory/_records.c",

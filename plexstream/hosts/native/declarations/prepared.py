@@ -10,11 +10,11 @@ from plexstream.hosts.native.actor.fields import FieldCodec, PlainFields
 from plexstream.hosts.native.actor.instance import entry_codec
 from plexstream.hosts.native.actor.time import crons_of
 from plexstream.hosts.native.data.arguments import Bind, binder, decoder_of, takes_rest
+from plexstream.hosts.native.data.keys import keys_of
 from plexstream.hosts.native.data.values import ValueCodec
 from plexstream.hosts.native.declarations.start import starter
 from plexstream.model.host import RetryInfo, TypeInfo
 from plexstream.model.journal.life import HOOKS, START
-from plexstream.sdk.running.collections.keys import Keys
 from plexstream.sdk.spec import ActorType, Handler, Retry
 
 Plain = tuple[Callable[[bytes], Any], list[FieldCodec], int]
@@ -75,7 +75,7 @@ class Type:
         self.crash = None if spec.crash is None else _hook("on_crash", spec.crash, spec)
         self.init_config = spec.init is not None and len(inspect.signature(spec.init).parameters) > 1
         self.collections = [
-            (f, entry_codec(f, where := f"{spec.name}.{f.name}"), Keys(where, f.key))
+            (f, entry_codec(f, where := f"{spec.name}.{f.name}"), keys_of(where, f.key))
             for f in spec.fields.values()
             if f.kind != "plain"
         ]

@@ -45,17 +45,20 @@ class Keys:
         where: the map, for people.
         type: `str`, `int`, `float`, or a tuple of these: ``tuple[str, int]``.
 
+    Attributes:
+        fields: the types of its fields.
+
     Raises:
         ValueError: `type` is none of these.
     """
 
-    __slots__ = ("_fields", "_usual", "named", "of_tuples", "type", "where")
+    __slots__ = ("_usual", "fields", "named", "of_tuples", "type", "where")
 
     def __init__(self, where: str, type: Any) -> None:
         self.where = where
         self.type = type
-        self._fields = fields_of(type)
-        self._usual = _usual(self._fields)
+        self.fields = fields_of(type)
+        self._usual = _usual(self.fields)
         self.of_tuples = get_origin(type) is tuple
         self.named = name_of(type)
 
@@ -70,7 +73,7 @@ class Keys:
             return key if type(key) is str and key.isascii() else self._stored(_plain, key, key)
         if not self.of_tuples:
             return _MARK + self._field(self.type, key, key)
-        if not isinstance(key, tuple) or len(key) != len(self._fields):
+        if not isinstance(key, tuple) or len(key) != len(self.fields):
             raise self._wrong(key)
         return self.store_start(key)
 
@@ -78,10 +81,10 @@ class Keys:
         """The same of the first fields of a tuple, where the map has tuples: less than all that begin so."""
         if not self.of_tuples:
             return self.store(key)
-        if not isinstance(key, tuple) or len(key) > len(self._fields):
+        if not isinstance(key, tuple) or len(key) > len(self.fields):
             raise self._wrong(key)
         stored = _MARK
-        for kind, value in zip(self._fields, key, strict=False):
+        for kind, value in zip(self.fields, key, strict=False):
             if kind is int and type(value) is int and 0 <= value < _USUAL:
                 digits = str(value)
                 stored += _LENGTHS[len(digits)] + digits
@@ -109,12 +112,12 @@ class Keys:
             return stored
         match = self._usual.fullmatch(stored)
         if match is not None:
-            usual = tuple(map(_usual_value, match.groups(), self._fields))
+            usual = tuple(map(_usual_value, match.groups(), self.fields))
             if None not in usual:
                 return usual if self.of_tuples else usual[0]
         found = parse(stored)
         types = None if found is None else tuple(map(type, found))
-        if found is None or types != self._fields:
+        if found is None or types != self.fields:
             raise ValueError(
                 f"{self.where} has a key that is no {self.named}, but {readable(stored)!r}: other code has "
                 "stored it; declare the map with that type, and let a handler move its entries to another"
