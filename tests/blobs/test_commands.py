@@ -31,8 +31,11 @@ def test_files_are_kept_and_fetched(blob, tmp_path):
     assert json.loads(blob("put", "a/b", str(tmp_path / "in"), "--type", "text/plain"))["size"] == 5
     assert json.loads(blob("put", "c", data=b"\x00\xff"))["size"] == 2
     assert blob("get", "c") == b"\x00\xff"
+    (tmp_path / "out.part").write_bytes(b"of somebody else")
     blob("get", "a/b", str(tmp_path / "out"))
     assert (tmp_path / "out").read_bytes() == b"hello"
+    assert (tmp_path / "out.part").read_bytes() == b"of somebody else"
+    assert not list(tmp_path.glob(".*.part"))
     assert [json.loads(line)["name"] for line in blob("ls").splitlines()] == ["a/b", "c"]
     assert json.loads(blob("stat", "a/b"))["content_type"] == "text/plain"
     assert json.loads(blob("sweep")) == 0

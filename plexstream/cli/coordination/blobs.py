@@ -68,7 +68,7 @@ def get(
                 sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
             return
-        part = Path(file).with_name(f".{uuid.uuid4().hex}.part")
+        part = Path(file).parent / f".{uuid.uuid4().hex}.part"
         try:
             with part.open("wb") as out:
                 for piece in blobs.stream(name):
