@@ -87,6 +87,14 @@ def test_keys_and_values(cli):
         assert cli("kv", "increment", "n", "--by", "2", "-n", "cli", "--idempotency-key", "x") == [2]
 
 
+@pytest.mark.parametrize("number", ["-5", "-1.5", "-2e-3"])
+def test_a_negative_number_is_a_value_and_no_option(cli, number):
+    cli("kv", "put", "offset", number, "--ttl", "60", "--name", "numbers")
+    assert cli("kv", "get", "offset", "--name", "numbers") == [json.loads(number)]
+    assert "No such option: -x" in cli("kv", "put", "offset", "-x", code=2)
+    assert cli("kv", "increment", "sum", "--by", "-2", "--name", f"by{number}") == [-2]
+
+
 def test_shard_groups(cli):
     assert cli("shards", "create", "cli", "part", "2", "--placement", "range", "--bounds", '["m"]') == [True]
     assert cli("shards", "bulk-update", "cli", '{"a": 1, "z": 2}', "update") == [{"0": ["a"], "1": ["z"]}]

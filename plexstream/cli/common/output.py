@@ -78,7 +78,7 @@ class App(Typer):
             later.__name__, later.__doc__ = function.__name__, function.__doc__
             later.__annotations__ = {}  # which typer would compile, twice for each command
             later.function = function  # type: ignore[attr-defined]
-            add(name, cls=Command, **options)(later)
+            add(name, **{"cls": Command, **options})(later)
             return function
 
         return register

@@ -7,6 +7,7 @@ wanted. Nothing of a noun is loaded before its group is used.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from typer.main import get_command
 
 from plexstream.cli.calls.calls import Key, Url, parse_value, reaching
 from plexstream.cli.common import options
-from plexstream.cli.common.output import NO, App, Group, print_json
+from plexstream.cli.common.output import NO, App, Command, Group, print_json
 from plexstream.cli.coordination.documented import described, in_lines, parameters, says_nothing
 from plexstream.cli.coordination.examples import EXAMPLES
 from plexstream.sdk.host.coordination.nouns import WORDS, Word, noun_class
@@ -30,6 +31,7 @@ _SHARED: dict[str, Any] = {
     "idempotency_key": Key,
 }  # fmt: skip
 _WHICH = "which"
+_NEGATIVE = re.compile(r"-[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 
 
 def app_of(word: str) -> typer.Typer:
@@ -39,6 +41,23 @@ def app_of(word: str) -> typer.Typer:
     first = list(EXAMPLES.get(word, {}).items())[:3]
     help = _with_examples(what, [_line(WORDS[word], name, examples[0]) for name, examples in first])
     return typer.Typer(cls=_group_of(word), no_args_is_help=True, rich_markup_mode="rich", help=help)
+
+
+class _Command(Command):
+    """A command whose arguments may be negative numbers: ``plexstream kv put offset -5``."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        parser: Any = super().make_parser(ctx)
+        process = parser._process_opts  # what begins with a dash
+
+        def process_all(given: str, state: Any) -> None:
+            if _NEGATIVE.fullmatch(given):
+                state.largs.append(given)
+            else:
+                process(given, state)
+
+        parser._process_opts = process_all
+        return parser
 
 
 def _group_of(word: str) -> type[Group]:
@@ -89,7 +108,7 @@ def _command(word: str, operation: str) -> Any:
     run.__signature__ = inspect.Signature([*asked, *shared])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in [*asked, *shared]}
     alone = App(add_completion=False, rich_markup_mode="rich")
-    alone.command(_hyphened(operation))(run)
+    alone.command(_hyphened(operation), cls=_Command)(run)
     return get_command(alone)
 
 
