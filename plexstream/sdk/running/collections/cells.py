@@ -119,11 +119,12 @@ class Cells:
         for key, data, value in sealed:
             self.kept += _OBJECT + (0 if data is None else len(data))
             # Read back, it may be another: a tuple becomes a list.
-            self.values[key] = self._become(key, value, places)
+            self.values[key] = self._become(key, value, places) if self.live else value
             self.read.pop(key, None)
         self.changed.clear()
         self.moved = False
-        self._read_back(places)
+        if self.read:
+            self._read_back(places)
         if self.live:
             self.read.update((key, data) for key, data, _ in sealed if data is not None)
         self._end_reading()
@@ -134,7 +135,8 @@ class Cells:
 
         But for what somebody holds: it may be changed inside behind a wait.
         """
-        self._read_back()
+        if self.read:
+            self._read_back()
         self._end_reading()
 
     def _become(self, key: str, value: Any, places: Places | None) -> Any:
@@ -149,7 +151,8 @@ class Cells:
 
     def _end_reading(self) -> None:
         self._look_again()
-        self._watch_what_is_held()
+        if self.read:
+            self._watch_what_is_held()
         if self.kept > _KEEP:
             self._forget()
 
