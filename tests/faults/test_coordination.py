@@ -26,6 +26,7 @@ from plexstream.log.base import Log
 from plexstream.log.open import open_log
 from plexstream.model.topics.topics import Topics
 from plexstream.schema.codec import decode_applied
+from plexstream.testing.kafka.broker import LocalBroker
 
 pytestmark = pytest.mark.slow
 PAUSE = 8.0  # seconds; a worker's session ends after 6
@@ -119,3 +120,23 @@ def test_on_two_nodes_on_kafka(cluster: Cluster) -> None:
     spaces = looked_at(callers, lambda: AsyncClient(second.url))
     until("all is told", lambda: (second.status() or {}).get("lag") == 0)
     check_told(told(cluster.log, f"{cluster.prefix}tuplespace"), spaces)
+
+
+@pytest.mark.kafka
+def test_on_a_broker_that_is_killed_too(local_broker: LocalBroker, serve: Start, topic_prefix: str) -> None:
+    """All stores are lost with the node, and the next one has another number of workers."""
+    cluster = Cluster(serve, local_broker.address, topic_prefix)
+    topics = Topics(cluster.prefix)
+    node = cluster.node("node", 1, app=APP).ready(PARTITIONS)
+    with Contenders("b", [lambda: AsyncClient(log=cluster.log, topics=topics)], KINDS) as callers:
+        callers.more(1)
+        local_broker.kill()
+        local_broker.start()
+        callers.more(1)
+        node.kill_all()
+        node = cluster.node("another", 3, app=APP).ready(PARTITIONS)
+        callers.more(1)
+    spaces = looked_at(callers, lambda: AsyncClient(node.url))
+    until("all is told", lambda: (node.status() or {}).get("lag") == 0)
+    check_told(told(cluster.log, f"{cluster.prefix}tuplespace"), spaces)
+    cluster.log.close()
