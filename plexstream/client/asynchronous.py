@@ -168,7 +168,8 @@ class AsyncClient(Keyed):
                 id, done = on_loop.begin(call.target, call.handler, call.payload, **how)
                 await done
                 return encode({"id": id})
-            return await on_loop.ask(call.target, call.handler, call.payload, **how)
+            ask = on_loop.ask_while_wanted if call.waits else on_loop.ask
+            return await ask(call.target, call.handler, call.payload, **how)
         steps = exchange(call)
         step = next(steps)
         while True:

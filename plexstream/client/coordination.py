@@ -92,7 +92,7 @@ class _Calls:
             if timeout <= 0:
                 raise TimedOut(f"{target} {call.handler}: not begun within {call.limit} s")
         made = request(False, target, call.handler, call.arguments, {}, timeout, self._keys[number])
-        return made._replace(looks=call.reads)
+        return made._replace(looks=call.reads, waits=call.wait != 0)
 
 
 class Keyed(Nouns):

@@ -42,6 +42,7 @@ class Request(NamedTuple):
     path: str = ""
     body: bytes = b""
     looks: bool = False  # it only reads, and may be repeated
+    waits: bool = False  # the answer may be kept for later: who gives up says so
 
 
 def request(
@@ -89,7 +90,8 @@ def _request(
     if not 0 < timeout <= MAX_TIMEOUT:
         raise BadArguments(f"timeout {timeout!r}: give seconds above 0, at most {MAX_TIMEOUT:.0f}")
     return _new(
-        Request, (tell, address.full(target), handler, payload, timeout, idempotency_key, "", b"", False)
+        Request,
+        (tell, address.full(target), handler, payload, timeout, idempotency_key, "", b"", False, False),
     )
 
 

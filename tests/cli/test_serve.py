@@ -130,6 +130,8 @@ def test_help_is_quick_and_everywhere():
     own = {module for module in imported if module.startswith("plexstream.")}
     assert {module for module in own if not module.startswith("plexstream.cli")} == {
         "plexstream.model", "plexstream.model.errors",
+        "plexstream.sdk", "plexstream.sdk.host", "plexstream.sdk.host.coordination",
+        "plexstream.sdk.host.coordination.nouns",
     }  # fmt: skip
 
 

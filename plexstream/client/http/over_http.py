@@ -24,6 +24,7 @@ import msgspec
 
 from plexstream.client.request import Request
 from plexstream.edge.calls.calls import check_key
+from plexstream.edge.http.routes.paths import WAITING
 from plexstream.model.errors import (
     CALL_ERRORS,
     BadArguments,
@@ -112,7 +113,7 @@ def exchange(request: Request) -> Exchange:
         LogUnavailable: the server was not reached, or the outcome is unknown.
     """
     end = time.monotonic() + request.timeout
-    path = request.path or _path(request.target, request.handler, request.tell)
+    path = request.path or _path(request.target, request.handler, request.tell, request.waits)
     content = request.body if request.path else request.payload
     headers = {"content-type": "application/json"}
     if request.idempotency_key:
@@ -151,8 +152,9 @@ def exchange(request: Request) -> Exchange:
 
 
 @lru_cache(maxsize=65_536)
-def _path(target: str, handler: str, tell: bool) -> str:
-    path = "/v1/actors/" + "/".join(quote(part, safe="") for part in [*target.split("/"), handler])
+def _path(target: str, handler: str, tell: bool, waits: bool) -> str:
+    parts = "/".join(quote(part, safe="") for part in [*target.split("/"), handler])
+    path = f"{WAITING if waits else '/v1/actors/'}{parts}"
     return f"{path}/send" if tell else path
 
 

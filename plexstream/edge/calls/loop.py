@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import msgspec
 
 from plexstream.edge.calls.calls import Calls
 from plexstream.edge.calls.waiters import Done
 from plexstream.log.base import Item
+from plexstream.model.errors import CallError, LogError
+from plexstream.model.journal.deferred import WITHDRAW
 from plexstream.model.messages.message import ASK, TELL
 
 log = logging.getLogger(__name__)
@@ -73,6 +78,28 @@ class LoopCalls:
         future: asyncio.Future[bytes] = self._loop.create_future()
         sink = self._sink
         self._submit(ASK, target, handler, payload, timeout, idempotency_key, headers, sink, future)
+        return future
+
+    def ask_while_wanted(
+        self, target: str, handler: str, payload: bytes, *, timeout: float, idempotency_key: str = ""
+    ) -> asyncio.Future[bytes]:
+        """As `ask`, of what may be answered much later: who cancels the future waits no more.
+
+        The actor hears of that, and gives what it has to the next.
+        """
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        sink = self._sink
+        id = self._submit(ASK, target, handler, payload, timeout, idempotency_key, None, sink, future)
+
+        def withdraw(ended: asyncio.Future[bytes]) -> None:
+            if ended.cancelled():
+                said = msgspec.json.encode({"ask": id, "edge": self.calls.edge_id})
+                with suppress(CallError, LogError):  # its deadline says so, too, if late
+                    self._submit(
+                        TELL, target, WITHDRAW, said, timeout, "", None, sink, self._loop.create_future()
+                    )
+
+        future.add_done_callback(withdraw)
         return future
 
     def tell(

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from time import perf_counter
@@ -36,9 +36,15 @@ from plexstream.edge.calls.loop import LoopCalls
 from plexstream.edge.http import problems
 from plexstream.edge.http.guard import Guard
 from plexstream.edge.http.problems import Problem
-from plexstream.edge.http.routes.actors import Actors, Receive, Scope, Send, key_of, read_body, timeout_of
+from plexstream.edge.http.routes.actors import (
+    Actors,
+    Receive,
+    Scope,
+    Send,
+    timeout_of,
+)
 from plexstream.edge.http.routes.metrics import CallMetrics, Registry
-from plexstream.edge.http.routes.paths import ACTORS
+from plexstream.edge.http.routes.paths import ACTORS, WAITING
 from plexstream.edge.http.routes.plain import PlainCalls
 from plexstream.edge.http.routes.records import (
     MAX_LINES,
@@ -48,8 +54,9 @@ from plexstream.edge.http.routes.records import (
     parse_lines,
     read_topic,
 )
-from plexstream.edge.http.routes.system import control, coordination, invocations
+from plexstream.edge.http.routes.system import control, invocations, waiting
 from plexstream.edge.http.routes.system.blobs import PATH, BlobPages
+from plexstream.edge.http.routes.system.waiting import body_of, while_there
 from plexstream.log.base import Log
 from plexstream.model.topics.topics import Topics
 from plexstream.sdk.host.coordination.nouns import WORDS
@@ -173,6 +180,7 @@ class _Pages:
                 Route(f"/v1/{what}/{{rest:path}}", _guarded(self._control), methods=["POST"])
                 for what in control.PATHS
             ),
+            Route(f"{WAITING}{{rest:path}}", _guarded(self._waited), methods=["POST"]),
             *(
                 Route(f"/v1/{word}/{{rest:path}}", _guarded(self._operated), methods=["GET", "POST"])
                 for word in WORDS
@@ -216,7 +224,7 @@ class _Pages:
         begin = perf_counter()
         outcome = ""
         try:
-            body = await _body(request, self._calls.max_payload)
+            body = await body_of(request, self._calls.max_payload)
             order = control.order(request.scope["raw_path"], body)
             timeout = timeout_of(request.scope["query_string"], request.headers.get("prefer", "").encode())
             on_loop = LoopCalls(self._calls)
@@ -229,24 +237,25 @@ class _Pages:
             self._metrics.observe("control", outcome, perf_counter() - begin)
         return Response(answer, headers=_echo(request), media_type="application/json")
 
+    async def _waited(self, request: Request) -> Response:
+        return await self._observed("ask", request, waiting.asked)
+
     async def _operated(self, request: Request) -> Response:
+        return await self._observed("operation", request, waiting.operated)
+
+    async def _observed(
+        self, kind: str, request: Request, work: Callable[[Request, LoopCalls], Awaitable[bytes]]
+    ) -> Response:
         begin = perf_counter()
         outcome = "cancelled"
         try:
-            post, scope = request.method == "POST", request.scope
-            body = await _body(request, self._calls.max_payload) if post else b""
-            wanted = coordination.operated(request.method, scope["raw_path"], scope["query_string"], body)
-            prefer = request.headers.get("prefer", "").encode("latin-1")
-            timeout = timeout_of(scope["query_string"] if post else b"", prefer)
-            key = key_of([key.encode("latin-1") for key in request.headers.getlist("idempotency-key")])
-            run = coordination.run(wanted.steps, LoopCalls(self._calls), timeout, key.decode("latin-1"))
-            found = await _while_there(request, run)
+            found = await work(request, LoopCalls(self._calls))
             outcome = "ok"
         except Exception as error:
             outcome = problems.of(error).code
             raise
         finally:
-            self._metrics.observe("operation", outcome, perf_counter() - begin)
+            self._metrics.observe(kind, outcome, perf_counter() - begin)
         return Response(found, headers=_echo(request), media_type="application/json")
 
     async def _blob(self, request: Request) -> Response:
@@ -270,7 +279,7 @@ class _Pages:
             prefer = request.headers.get("prefer", "").encode("latin-1")
             wait = invocations.wait_of(request.scope["query_string"], prefer)
             steps = invocations.look(request.path_params["id"], wait)
-            found = await _while_there(request, invocations.look_on(LoopCalls(self._calls), steps))
+            found = await while_there(request, invocations.look_on(LoopCalls(self._calls), steps))
             outcome = "ok"
         except Exception as error:
             outcome = problems.of(error).code
@@ -286,7 +295,7 @@ class _Pages:
     async def _publish(self, request: Request) -> Response:
         name = request.path_params["name"]
         self._allowed.check(name, write=True)
-        body = await _body(request, self._max_ndjson)
+        body = await body_of(request, self._max_ndjson)
         lines = parse_lines(body, self._calls.max_payload)
         if lines:
             loop = asyncio.get_running_loop()
@@ -314,33 +323,6 @@ class _Pages:
             self._pool, read_topic, self._log, name, partition, start, limit or 0
         )
         return Response(body, media_type="application/x-ndjson", headers=_echo(request))
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    length = request.headers.get("content-length", "").encode()
-    return await read_body(request.receive, limit, length, expects="expect" in request.headers)
-
-
-async def _while_there(request: Request, work: Coroutine[Any, Any, bytes]) -> bytes:
-    """What `work` gives, unless the client goes away before: nobody would read it.
-
-    Raises:
-        Problem: the client has gone.
-    """
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    tasks = asyncio.ensure_future(work), asyncio.ensure_future(gone())
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if not tasks[0].done():
-            raise Problem(400, "disconnected", "the client went away while it waited")
-        return tasks[0].result()
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 def _number(request: Request, name: str, default: int | None, most: int) -> int | None:

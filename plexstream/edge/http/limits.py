@@ -45,3 +45,9 @@ class HttpLimits(NamedTuple):
 
 LIMITS = HttpLimits()
 """The defaults."""
+
+WAITS = "plexstream.waits"
+"""In the scope of a request whose answer may take as long as it likes: a client that ends the connection
+meanwhile is rather one that was killed than one that sends no more and wants its answer."""
+GONE_S = 1.0
+"""Seconds that such a client has."""

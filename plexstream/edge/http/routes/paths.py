@@ -15,6 +15,8 @@ from plexstream.model.messages import address
 from plexstream.model.messages.control import refuse_system
 
 ACTORS = b"/v1/actors/"
+WAITING = "/v1/waiting/"
+"""The same for asks that may be answered much later: whose caller goes away, waits no more."""
 MAX_PATH = 4096  # bytes; an address has at most 512, and three for each of them when percent-encoded
 
 

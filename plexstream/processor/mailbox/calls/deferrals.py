@@ -94,12 +94,19 @@ class Deferrals:
         return token
 
     def _withdraw(self, actor: Actor | None, cause: Cause, e: Envelope, body: dict[str, Any]) -> None:
-        """``{"ask": id}``, of who asked: it waits for the answer no more. What it asked for goes on."""
+        """``{"ask": id}``, of who asked: it waits for the answer no more. What it asked for goes on.
+
+        An edge says so for its caller, with ``"edge"``: its id, to which the answer would go.
+        """
         ask = str(body.get("ask", ""))
+        if not e.sender:
+            if not self._gone(actor, cause, e._replace(sender=str(body.get("edge", ""))), ask, []):
+                self._ledger.inbox.finish(cause.offset)
+            return
         if self._gone(actor, cause, e, ask, []):
             return
         inv = self._asked(actor, e, ask)
-        if inv is None or not e.sender:
+        if inv is None:
             self._ledger.inbox.finish(cause.offset)
             return
         if actor is not None:

@@ -6,14 +6,13 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from plexstream.sdk.host.coordination.operation import Noun, Operation, Runner
-
 if TYPE_CHECKING:
     from plexstream.sdk.host.coordination.held.election import Elections
     from plexstream.sdk.host.coordination.held.locks import Locks
     from plexstream.sdk.host.coordination.held.pools import Pools
     from plexstream.sdk.host.coordination.kept.kv import KeyValues
     from plexstream.sdk.host.coordination.kept.spaces import TupleSpaces
+    from plexstream.sdk.host.coordination.operation import Noun, Operation, Runner
     from plexstream.sdk.host.coordination.spread.channels import Channels, Dialect
     from plexstream.sdk.host.coordination.spread.groups import Groups
     from plexstream.sdk.host.coordination.spread.queues import Queues

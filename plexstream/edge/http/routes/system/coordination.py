@@ -133,7 +133,8 @@ def _ask(calls: LoopCalls, call: Call, timeout: float, key: str) -> asyncio.Futu
     limit = MAX_TIMEOUT if call.wait is None else min(MAX_TIMEOUT, timeout + call.wait)
     limit = limit if call.limit is None else min(limit, call.limit)
     target = address.full(f"{call.type}/{call.id}")
-    return calls.ask(target, call.handler, _encode(call.arguments), timeout=limit, idempotency_key=key)
+    ask = calls.ask if call.wait == 0 else calls.ask_while_wanted
+    return ask(target, call.handler, _encode(call.arguments), timeout=limit, idempotency_key=key)
 
 
 def _outcome(found: bytes | BaseException) -> Outcome:
