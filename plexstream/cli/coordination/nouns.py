@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.main import get_command
@@ -20,7 +20,9 @@ from plexstream.cli.common.output import NO, App, Command, Group, print_json
 from plexstream.cli.coordination.documented import described, in_lines, parameters, says_nothing
 from plexstream.cli.coordination.examples import EXAMPLES
 from plexstream.sdk.host.coordination.nouns import WORDS, Word, noun_class
-from plexstream.sdk.host.coordination.operation import Noun, operations
+
+if TYPE_CHECKING:
+    from plexstream.sdk.host.coordination.operation import Noun
 
 _TopicPrefix = Annotated[  # --prefix is for operations: how keys and names begin
     str | None,
@@ -74,6 +76,8 @@ def _group_of(word: str) -> type[Group]:
 
 
 def _operations(word: str) -> dict[str, bool]:
+    from plexstream.sdk.host.coordination.operation import operations
+
     kind = noun_class(word)
     assert kind is not None
     return operations(kind)
@@ -118,6 +122,8 @@ def _option(name: str) -> str:
 
 def _takes_name(kind: type[Noun]) -> bool:
     """Whether a name is something else to this kind of noun: what it has under it."""
+    from plexstream.sdk.host.coordination.operation import operations
+
     return any("name" in inspect.signature(getattr(kind, each)).parameters for each in operations(kind))
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Container
 from typing import NamedTuple
 
 MAX_CONNECTIONS = 10_000
 _FILES_OF_OTHERS = 0.5
 """The part of the files that a process may have open that connections leave to logs, stores and brokers."""
+
+WAITS = "plexstream.waits"
+"""In the scope of a request whose answer may take as long as it likes: a client that ends the connection
+meanwhile is rather one that was killed than one that sends no more and wants its answer."""
+GONE_S = 1.0
+"""Seconds that such a client has."""
 
 
 class HttpLimits(NamedTuple):
@@ -42,12 +49,10 @@ class HttpLimits(NamedTuple):
             return self
         return self._replace(connections=max(1, min(self.connections, int(files * (1 - _FILES_OF_OTHERS)))))
 
+    def patience(self, scope: Container[str]) -> float:
+        """Seconds until a client is gone that sends no more while its request is handled."""
+        return GONE_S if WAITS in scope else self.half_closed_s
+
 
 LIMITS = HttpLimits()
 """The defaults."""
-
-WAITS = "plexstream.waits"
-"""In the scope of a request whose answer may take as long as it likes: a client that ends the connection
-meanwhile is rather one that was killed than one that sends no more and wants its answer."""
-GONE_S = 1.0
-"""Seconds that such a client has."""

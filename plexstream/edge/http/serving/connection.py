@@ -16,7 +16,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from plexstream.edge.http import problems
-from plexstream.edge.http.limits import GONE_S, WAITS
 from plexstream.edge.http.problems import Problem
 from plexstream.edge.http.routes.plain import Plain
 from plexstream.edge.http.serving import heads, refusals
@@ -90,9 +89,7 @@ class Connection(HttpToolsProtocol):
         if self._has_answered():
             return False
         self.cycle.keep_alive = False
-        patience = self._limits.half_closed_s
-        waits = WAITS in getattr(self.cycle, "scope", ())
-        self._end_of_it.within(min(GONE_S, patience) if waits else patience)
+        self._end_of_it.within(self._limits.patience(getattr(self.cycle, "scope", ())))
         return True
 
     def shutdown(self) -> None:
