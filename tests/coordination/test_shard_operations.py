@@ -8,7 +8,7 @@ from anybody import Anybody, Part, Started
 from world import World
 
 from plexstream import Client, Rejected
-from plexstream.sdk.host.coordination.spread.shards.group import Failure, Gathered, Status
+from plexstream.sdk.host.coordination.spread.shards.results import Failure, Gathered, Status
 
 KEYS = [f"k{number:02}" for number in range(12)]
 

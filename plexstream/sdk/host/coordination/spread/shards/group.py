@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, TypeGuard
 
 from plexstream.sdk.errors import Reject
 from plexstream.sdk.host.coordination.operation import (
@@ -21,58 +20,17 @@ from plexstream.sdk.host.coordination.operation import (
 )
 from plexstream.sdk.host.coordination.spread.shards.placement import place
 from plexstream.sdk.host.coordination.spread.shards.reducers import REDUCERS, reduced
+from plexstream.sdk.host.coordination.spread.shards.results import (
+    Definition,
+    Gathered,
+    Status,
+    gathered,
+    too_few,
+)
 from plexstream.sdk.spec import MAX_SECONDS
 
 POLICIES = ("all", "any", "quorum", "partial")
 Arguments = Mapping[str, Any]
-Waiting = Mapping[str, Any]
-
-
-class Definition(NamedTuple):
-    """What a group is: the type of its members, how many, and how keys are placed."""
-
-    type: str
-    shards: int
-    placement: str
-    bounds: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What a group is, and who waits in it.
-
-    Attributes:
-        type, shards, placement, bounds: as it was created.
-        barriers: at which somebody waits, or that are broken: ``name``, ``parties``, how many are
-            ``waiting``, whether ``broken``, and ``since`` when, in ms since the epoch.
-    """
-
-    type: str
-    shards: int
-    placement: str
-    bounds: Sequence[str]
-    barriers: Sequence[Waiting]
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a shard has not answered: the error's code, such as ``timed_out``, and what it says."""
-
-    code: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """What `ShardGroup.scatter_gather` came to.
-
-    Attributes:
-        results: by shard, of those that have answered.
-        failures: by shard, of all others.
-    """
-
-    results: dict[int, Any]
-    failures: dict[int, Failure]
 
 
 class ShardGroup(Noun):
@@ -246,11 +204,11 @@ class ShardGroup(Noun):
             self._to(group, shard, handler, own, deadline)
             for shard, own in enumerate(_by_shard(group, each, _is_list(arguments)))
         ]
-        gathered = _gathered(outcomes)
+        found = gathered(outcomes)
         enough = {"all": group.shards, "any": 1, "quorum": group.shards // 2 + 1, "partial": 0}[policy]
-        if len(gathered.results) < enough:
-            raise _too_few(self.name, policy, enough, gathered)
-        return gathered
+        if len(found.results) < enough:
+            raise too_few(self.name, policy, enough, found)
+        return found
 
     @operation
     def broadcast(self, handler: str, arguments: Arguments | None = None) -> Operation[int]:
@@ -416,26 +374,3 @@ def _by_shard(group: Definition, arguments: Sequence[Arguments], each: bool) -> 
             f"{len(arguments)} arguments for {group.shards} shards: give a list with those of each shard"
         )
     return arguments
-
-
-def _gathered(outcomes: Sequence[Outcome]) -> Gathered:
-    results, failures = {}, {}
-    for shard, (value, error) in enumerate(outcomes):
-        if error is None:
-            results[shard] = value
-        else:
-            failures[shard] = Failure(str(getattr(error, "code", type(error).__name__)), str(error))
-    return Gathered(results, failures)
-
-
-def _too_few(name: str, policy: str, enough: int, gathered: Gathered) -> Reject:
-    shard, first = next(iter(gathered.failures.items()))
-    there = len(gathered.results)
-    failures = {
-        str(shard): {"code": why.code, "detail": why.detail} for shard, why in gathered.failures.items()
-    }
-    return Reject(
-        f"{there} of {there + len(gathered.failures)} shards of {name!r} answered, and policy {policy} wants "
-        f"{enough}: shard {shard}: {first.code}: {first.detail:.200}",
-        {"results": {str(shard): value for shard, value in gathered.results.items()}, "failures": failures},
-    )
