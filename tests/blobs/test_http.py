@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from served import Node, wait_for
+from served import Node
 
 from plexstream import AsyncClient, Client, Rejected
 from plexstream.blobs.objects import Objects, Target
@@ -232,14 +232,15 @@ def test_of_uploads_at_the_same_time_one_is_named_as_a_whole(node):
 
 @pytest.mark.parametrize("by", ["client", "handler"])
 def test_a_node_that_is_killed_after_the_bytes_and_before_the_name_has_neither_lost(store, tmp_path, by):
-    """It kills itself exactly there, once. An outside caller repeats; a handler goes on."""
+    """It kills itself exactly there, once. Who has no answer repeats: nothing was acknowledged."""
     node = Node(tmp_path / "node", store, app=DYING, DYING=str(tmp_path / "die"))
     node.start()
     try:
         with Client(node.url) as client:
             client.blobs.upload("before", b"hello")
             (tmp_path / "die").touch()
-            asks = lambda: client.ask("painter/p", "paint", {"name": "a", "text": "bytes"}, timeout=10)  # noqa: E731
+            paint = {"name": "a", "text": "bytes"}
+            asks = lambda: client.ask("painter/p", "paint", paint, timeout=10, idempotency_key="k")  # noqa: E731
             uploads = lambda: client.blobs.upload("a", b"bytes")  # noqa: E731
             with pytest.raises((CallError, LogUnavailable)):
                 (uploads if by == "client" else asks)()
@@ -248,8 +249,8 @@ def test_a_node_that_is_killed_after_the_bytes_and_before_the_name_has_neither_l
             node.start()
             if by == "client":
                 assert client.blobs.stat("a") is None
-                client.blobs.upload("a", b"bytes")
-            assert wait_for(lambda: client.blobs.download("a")) == b"bytes"
+            (uploads if by == "client" else asks)()
+            assert client.blobs.download("a") == b"bytes"
             assert client.blobs.download("before") == b"hello"
             lonely = len(store.files()) - 2
             assert lonely <= 1  # of a step whose record was lost with the node

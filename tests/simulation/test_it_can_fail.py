@@ -23,8 +23,10 @@ KNOWN = {
     mutations.circles_not_looked_for: 161,
     mutations.behind_counts_as_arrived: 109,
     mutations.failed_mails_forgotten: 968,
-    mutations.failures_of_tells_forgotten: 128,
+    mutations.failures_of_tells_forgotten: 475,
     mutations.beginnings_not_recorded_first: 20,
+    mutations.effects_before_acknowledgement: 183,
+    mutations.leaders_of_before_believed: 119,
     mutations.numbers_given_to_two_invocations: 14,
     mutations.other_histories_taken: 48,
     mutations.other_lives_taken: 48,
@@ -34,8 +36,10 @@ KNOWN = {
     mutations.revive_forgets_answers_with_timeouts: 50,
     mutations.series_end_with_a_failure: 101,
     mutations.transactions_without_fencing: 50,
+    mutations.timers_fire_while_it_lets_go: 43,
     mutations.trimmed_before_the_commit: 43,
     mutations.what_is_behind_not_read: 124,
+    mutations.what_waits_in_the_journal_overtakes_a_retry: 223,
 }
 """The first seeds to find what took longest: tried first, to save the time. A change of the simulation or of
 the code under test may make them out of date, which costs that time again and nothing else."""
@@ -95,7 +99,8 @@ def in_python(monkeypatch):
 @pytest.mark.parametrize("mutation", mutations.ALL, ids=lambda m: m.__name__)
 def test_a_broken_rule_is_found(mutation, monkeypatch):
     mutation(monkeypatch)
-    for seed in (KNOWN.get(mutation, 0), *range(SEEDS)):
+    plain = (seed for seed in range(SEEDS) if seed % 10 not in (2, 6))  # in those callers coordinate: longer
+    for seed in (KNOWN.get(mutation, 0), *plain):
         try:
             Simulation(seed, change=FOCUS.get(mutation)).run()
         except Violation:
