@@ -1,7 +1,7 @@
 """System actors with one rule broken each time."""
 
-from plexstream.coordination.channels import line as lines_of_queues
 from plexstream.coordination.channels.messages import Messages
+from plexstream.coordination.common import line as lines_of_queues
 from plexstream.coordination.held.line import Line
 from plexstream.coordination.held.tenure import Tenure
 from plexstream.coordination.kept.kv import KeyValue

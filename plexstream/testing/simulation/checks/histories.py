@@ -116,6 +116,10 @@ def _space(handler: str, a: dict[str, Any], answer: Any) -> Told | None:
     if handler == "write":
         return "", "write", a["tuple"], answer
     known, what = answer is not UNKNOWN, {"peek": "read"}.get(handler, handler)
+    if known and handler == "peek":
+        answer, decided = answer
+        if not decided:
+            return None
     if known and handler == "count":
         answer = answer["count"]
     elif known and handler in ("read_all", "take_all"):

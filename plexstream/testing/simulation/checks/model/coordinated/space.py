@@ -94,7 +94,7 @@ class Space:
         """Whether a read could ever tell this."""
         if h.handler == "count":
             return True
-        found = view["entries"] if h.handler == "read_all" else [view] if view else []
+        found = view["entries"] if h.handler == "read_all" else [one for one in view[:1] if one is not None]
         return all(
             e["tuple"] == self._ever[e["id"]].tuple and fits(h.of("pattern"), e["tuple"]) for e in found
         )
