@@ -101,7 +101,7 @@ def a_queue_delivers_to_two(patch):
 
 
 def a_queue_gives_the_last_first(patch):
-    def mutant(self, limit, room):
+    def mutant(self, limit):
         return list(self._of.ready.range(None, None, limit=limit, reverse=True))
 
     patch.setattr(Messages, "pick", mutant)

@@ -46,6 +46,11 @@ class Senders:
                 return True
             number, row = line.first()
             token, until, messages, sizes, after = row
+            if token and not host.awaited(token):  # who has gone holds nobody up
+                room.takes(0)
+                line.leave(number, row)
+                host.reply(token)
+                continue
             late = 0 < until <= host.now() or 0 < of.bound < len(messages)
             if not late and of.bound and of.size + len(messages) > of.bound:
                 return False

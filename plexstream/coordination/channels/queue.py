@@ -101,6 +101,8 @@ class Queue:
         senders = Senders(self)
         room = Room(senders.moved(sizes))
         self._catch_up(room)
+        if self.senders_waiting and not 0 < self.bound <= self.size:  # who waits there has gone, perhaps
+            self._go_on(room)
         if self.senders_waiting or (self.bound and self.size + len(messages) > self.bound):
             if until < 0:
                 raise Reject(senders.full(len(messages)))
