@@ -12,7 +12,7 @@ import math
 import zlib
 from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import wraps
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, ClassVar, Concatenate, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import quote
 
 P = ParamSpec("P")
@@ -149,6 +149,17 @@ class Noun:
             raise ValueError(f"{name!r:.80} is no name of a {kind}: {what}")
         self._run = run
         self.name = name
+
+
+class OneActor(Noun):
+    """A noun that is one actor, of the type `TYPE`."""
+
+    TYPE: ClassVar[str]
+
+    def _call(
+        self, handler: str, arguments: dict[str, Any], wait: float | None = 0, reads: bool = False
+    ) -> Call:
+        return Call(self.TYPE, actor_id(self.name), handler, arguments, patience(wait), reads)
 
 
 def operation(

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from plexstream.sdk.host.coordination.operation import (
-    Call,
-    Noun,
+    OneActor,
     Operation,
     Runner,
-    actor_id,
     operation,
-    patience,
     reading,
 )
 
@@ -32,12 +29,14 @@ class Term:
     due: int
 
 
-class Election(Noun):
+class Election(OneActor):
     """Has a leader, for as long as the lease of a term lasts. It is linearizable.
 
     A leader may be paused for longer than its lease, and not know that another one leads by then: what it
     writes to should keep the greatest term it has seen, and refuse a lesser one.
     """
+
+    TYPE = "plex.election"
 
     @operation
     def campaign(
@@ -51,7 +50,7 @@ class Election(Noun):
             wait: seconds to wait for it, in order of arrival; 0: not at all; None: as long as it takes.
         """
         said = {"candidate": candidate, "lease": lease, "wait": wait}
-        return _term((yield self._call("campaign", said, patience(wait))))
+        return _term((yield self._call("campaign", said, wait)))
 
     @operation
     def renew(self, term: Term | int, lease: float = 30.0) -> Operation[Term]:
@@ -77,7 +76,7 @@ class Election(Noun):
             wait: seconds; 0: not at all; None: as long as it takes.
         """
         said = {"known_term": _number(known_term), "wait": wait}
-        return _term((yield self._call("watch", said, patience(wait))))
+        return _term((yield self._call("watch", said, wait)))
 
     @operation
     def observe(self, handler: str, to: str = "", ttl: float | None = None) -> Operation[dict[str, Any]]:
@@ -106,11 +105,6 @@ class Election(Noun):
         """Who leads, how many wait to, and the first of these: each since and until when, in ms."""
         found: dict[str, Any] = yield self._call("status", {"limit": limit}, reads=True)
         return found
-
-    def _call(
-        self, handler: str, arguments: dict[str, Any], wait: float | None = 0, reads: bool = False
-    ) -> Call:
-        return Call("plex.election", actor_id(self.name), handler, arguments, wait, reads)
 
 
 class Elections:

@@ -7,13 +7,10 @@ from typing import Any
 
 from plexstream.sdk.host.coordination.held.holding import Holding
 from plexstream.sdk.host.coordination.operation import (
-    Call,
-    Noun,
+    OneActor,
     Operation,
     Runner,
-    actor_id,
     operation,
-    patience,
     reading,
     steps_of,
 )
@@ -35,11 +32,13 @@ class Grant:
     due: int
 
 
-class Lock(Noun):
+class Lock(OneActor):
     """Is held by one at a time. It is linearizable, and not reentrant: who holds it and asks again waits.
 
     A holder may be paused for longer than its lease, and not know that another one holds the lock by then.
     """
+
+    TYPE = "plex.lock"
 
     @operation
     def acquire(
@@ -56,7 +55,7 @@ class Lock(Noun):
             wait: seconds to wait for it, in order of arrival; 0: not at all; None: as long as it takes.
         """
         said = {"holder": holder, "lease": lease, "wait": wait}
-        found = yield self._call("acquire", said, patience(wait))
+        found = yield self._call("acquire", said, wait)
         return None if found is None else Grant(**found)
 
     @operation
@@ -91,11 +90,6 @@ class Lock(Noun):
 
         late = f"the lock {self.name!r} was not got within {wait} seconds: wait longer, or try again later"
         return Holding(self._run, lambda: steps_of(self.acquire)(holder, lease, wait), release, late)
-
-    def _call(
-        self, handler: str, arguments: dict[str, Any], wait: float | None = 0, reads: bool = False
-    ) -> Call:
-        return Call("plex.lock", actor_id(self.name), handler, arguments, wait, reads)
 
 
 class Locks:

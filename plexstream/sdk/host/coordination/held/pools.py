@@ -8,13 +8,10 @@ from typing import Any
 
 from plexstream.sdk.host.coordination.held.holding import Holding
 from plexstream.sdk.host.coordination.operation import (
-    Call,
-    Noun,
+    OneActor,
     Operation,
     Runner,
-    actor_id,
     operation,
-    patience,
     reading,
     steps_of,
 )
@@ -35,8 +32,10 @@ class Checkout:
     due: int
 
 
-class Pool(Noun):
+class Pool(OneActor):
     """Lends each member to one at a time: who was used least recently first, to who came first."""
+
+    TYPE = "plex.pool"
 
     @operation
     def add(self, members: str | Sequence[str]) -> Operation[int]:
@@ -66,7 +65,7 @@ class Pool(Noun):
             holder: for whom, for people; "": the actor that asks.
         """
         said = {"wait": wait, "lease": lease, "holder": holder}
-        found = yield self._call("checkout", said, patience(wait))
+        found = yield self._call("checkout", said, wait)
         return None if found is None else Checkout(**found)
 
     @operation
@@ -115,11 +114,6 @@ class Pool(Noun):
 
         late = f"no member of the pool {self.name!r} within {wait} seconds: wait longer, or add some"
         return Holding(self._run, lambda: steps_of(self.checkout)(wait, lease, holder), check_in, late)
-
-    def _call(
-        self, handler: str, arguments: dict[str, Any], wait: float | None = 0, reads: bool = False
-    ) -> Call:
-        return Call("plex.pool", actor_id(self.name), handler, arguments, wait, reads)
 
 
 class Pools:

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from plexstream.sdk.host.coordination.operation import (
-    Call,
-    Noun,
+    OneActor,
     Operation,
     Runner,
-    actor_id,
     operation,
-    patience,
     reading,
 )
 from plexstream.sdk.host.coordination.spread.queues import Given, Queue
@@ -53,8 +50,10 @@ class Fetched:
     missed: int
 
 
-class Channel(Noun):
+class Channel(OneActor):
     """Messages for all who subscribe: told to them, in order, or fetched by them at their own pace."""
+
+    TYPE = "plex.channel"
 
     @operation
     def publish(self, value: Any, topic: str = "") -> Operation[int]:
@@ -143,11 +142,6 @@ class Channel(Noun):
         """
         found: dict[str, Any] = yield self._call("configure", {"count": count, "age": age, "out": out})
         return found
-
-    def _call(
-        self, handler: str, arguments: dict[str, Any], wait: float | None = 0, reads: bool = False
-    ) -> Call:
-        return Call("plex.channel", actor_id(self.name), handler, arguments, patience(wait), reads)
 
 
 class Channels:

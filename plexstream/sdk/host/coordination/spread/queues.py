@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from plexstream.sdk.host.coordination.operation import (
-    Call,
-    Noun,
+    OneActor,
     Operation,
     Runner,
-    actor_id,
     operation,
-    patience,
     reading,
 )
 
@@ -59,12 +56,14 @@ Given = str | Message
 """A receipt, or the message that has it."""
 
 
-class Queue(Noun):
+class Queue(OneActor):
     """Messages in the order in which they were sent, each for one receiver until it is acknowledged.
 
     A receiver holds a message for a time; unless it is acknowledged by then, it takes its old place again,
     and is a dead letter after so many attempts. All of it is linearizable: a queue is one actor.
     """
+
+    TYPE = "plex.queue"
 
     @operation
     def send(self, value: Any, delay: float = 0, wait: float | None = 0) -> Operation[int]:
@@ -168,11 +167,6 @@ class Queue(Noun):
     def purge(self) -> Operation[int]:
         """Forget all messages, be they held or not, but no dead letter. How many there were."""
         return int((yield self._call("purge", {})))
-
-    def _call(
-        self, handler: str, arguments: dict[str, Any], wait: float | None = 0, reads: bool = False
-    ) -> Call:
-        return Call("plex.queue", actor_id(self.name), handler, arguments, patience(wait), reads)
 
 
 class Queues:
